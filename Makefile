@@ -1,0 +1,63 @@
+# Everything needs python3 (3.10 or later) with venv and pip; nothing else.
+SHELL := bash
+.SHELLFLAGS := -euo pipefail -c
+.DEFAULT_GOAL := help
+
+PYTHON ?= python3
+JOBS ?= 2
+VENV := .venv
+INSTALLED := $(VENV)/installed
+CLEAN := build/test-venv
+WHEELS := build/wheels
+SITE := build/site
+
+# mypy needs the import names; its messages should lead to the files that one edits.
+FOLDERS := -e 's,^$(SITE)/kexport/(runtime|calibration|targets)/,\1/,' -e 's,^$(SITE)/kexport/,exporter/,'
+
+.PHONY: help demo check test test-zoo format clean
+
+help: ## list these targets
+	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
+
+demo: $(INSTALLED) ## export the small trained model of examples/ and run the bundle
+	@$(VENV)/bin/python examples/digits/demo.py
+
+check: $(INSTALLED) ## lint and types in .venv, in seconds
+	@$(VENV)/bin/ruff check .
+	@$(VENV)/bin/ruff format --check .
+	@rm -rf build/lib build/bdist.* $(SITE)
+	@$(VENV)/bin/pip install -qq --no-deps --target $(SITE) .
+	@MYPYPATH=$(SITE) $(VENV)/bin/mypy -p kexport | sed -E $(FOLDERS)
+	@PYTHONPATH=$(SITE) $(VENV)/bin/lint-imports --no-logo
+
+test: ## the whole suite, on the wheel in a clean environment
+	@echo "== a clean environment and the wheel"
+	@rm -rf build/lib build/bdist.* $(WHEELS)
+	@$(PYTHON) -m venv --clear $(CLEAN)
+	@$(CLEAN)/bin/pip install -qq --upgrade pip
+	@$(CLEAN)/bin/pip wheel -qq --no-deps --wheel-dir $(WHEELS) .
+	@$(CLEAN)/bin/pip install -qq "$$(echo $(WHEELS)/*.whl)[cpu,dev]"
+	@echo "== lint, types, architecture"
+	@$(CLEAN)/bin/ruff check .
+	@$(CLEAN)/bin/ruff format --check .
+	@$(CLEAN)/bin/mypy --cache-dir $(CLEAN)/mypy -p kexport
+	@$(CLEAN)/bin/lint-imports --no-logo
+	@echo "== tests"
+	@$(CLEAN)/bin/pytest -n $(JOBS) --dist loadfile $(PYTEST)
+
+test-zoo: $(INSTALLED) ## export all 40 Applications; long, and heavy on memory
+	@$(VENV)/bin/python bench/zoo.py $(ZOO)
+
+format: $(INSTALLED) ## put the code in order
+	@$(VENV)/bin/ruff check --fix .
+	@$(VENV)/bin/ruff format .
+
+clean: ## remove what was built, the environments too
+	@rm -rf build dist *.egg-info $(VENV)
+
+$(INSTALLED): pyproject.toml
+	@echo "== $(VENV): installing kexport with [cpu,dev]"
+	@test -x $(VENV)/bin/python || $(PYTHON) -m venv $(VENV)
+	@$(VENV)/bin/pip install -qq --upgrade pip
+	@$(VENV)/bin/pip install -qq --editable '.[cpu,dev]'
+	@touch $@

@@ -1,0 +1,1 @@
+"""What a model does to real inputs, and what low precision does to it."""

@@ -1,0 +1,37 @@
+"""Take a Keras model to the device it must run on, and prove that it still computes the same.
+
+    bundle = kexport.export("inception_v3", "trt-fp16")
+    session = kexport.load(bundle.path)
+
+Importing this package is cheap: each public name loads what it needs when it is first used.
+"""
+
+import importlib
+from typing import TYPE_CHECKING, Any
+
+if TYPE_CHECKING:
+    from kexport.api import convert, export
+    from kexport.recipe import Recipe
+    from kexport.runtime import load, verify
+
+__all__ = ["Recipe", "__version__", "convert", "export", "load", "verify"]
+
+__version__ = "0.1.0"
+
+_HOMES = {
+    "Recipe": "kexport.recipe",
+    "convert": "kexport.api",
+    "export": "kexport.api",
+    "load": "kexport.runtime",
+    "verify": "kexport.runtime",
+}
+
+
+def __getattr__(name: str) -> Any:
+    if home := _HOMES.get(name):
+        return getattr(importlib.import_module(home), name)
+    raise AttributeError(f"module 'kexport' has no attribute {name!r}")
+
+
+def __dir__() -> list[str]:
+    return sorted({*globals(), *_HOMES})

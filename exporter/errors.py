@@ -1,0 +1,126 @@
+"""Every error that a user can meet, and the exit status that the command line gives it.
+
+KexportError              1   something failed that has no number of its own
+├── BadArgument           2   an argument that does not suit this model (click uses 2 for usage too)
+├── UnknownModel          3   no Keras Application of that name, and no such file
+├── UnknownTarget         4   no such device, or not in that precision
+├── UnreadableModel       5   the model file is missing, truncated or not Keras'
+├── UntrustedModel        6   reading the file would run code that it carries
+├── UnsupportedModel      7   a layer, an argument or a shape that cannot be exported
+├── WeightsUnavailable    8   weights that cannot be downloaded, or do not fit
+├── OutputExists          9   the output folder is there already
+├── OutputFailed         10   the output cannot be written
+├── PassFailed           11   a pass over the graph broke it
+├── ParityFailed         12   the exported model does not compute what Keras computes
+└── MissingDependency    13   a package that this step needs is not installed
+
+RuntimeFault              1   raised by kexport.runtime, which stands alone on a device
+├── BundleRefused        14   a bundle that is incomplete, altered or of another schema
+├── BadPicture           15   a picture that cannot be read
+├── BadInput             16   an array of the wrong name, shape or type
+└── EngineMissing        17   the engine that the bundle needs is not installed
+
+Ctrl-C ends with 130.
+"""
+
+import difflib
+from collections.abc import Iterable
+
+
+class KexportError(Exception):
+    """Base of all errors of kexport outside its runtime.
+
+    The message says what happened, and to what. `hint` says what to do next; the command line
+    prints it below the message. `exit_code` is the exit status of the command line.
+    """
+
+    exit_code = 1
+
+    def __init__(self, message: str, *, hint: str | None = None) -> None:
+        super().__init__(message)
+        self.hint = hint
+
+
+class BadArgument(KexportError):
+    """An argument is fine by itself and makes no sense for this model."""
+
+    exit_code = 2
+
+
+class UnknownModel(KexportError):
+    """No Keras Application has that name, and no file either."""
+
+    exit_code = 3
+
+
+class UnknownTarget(KexportError):
+    """No target has that name."""
+
+    exit_code = 4
+
+
+class UnreadableModel(KexportError):
+    """A model file is missing, truncated, or was not written by Keras."""
+
+    exit_code = 5
+
+
+class UntrustedModel(KexportError):
+    """Reading a model file would run code: a Lambda layer, or a class that Keras does not know."""
+
+    exit_code = 6
+
+
+class UnsupportedModel(KexportError):
+    """A layer has no road to ONNX, or the architecture cannot take the shape asked for."""
+
+    exit_code = 7
+
+
+class WeightsUnavailable(KexportError):
+    """Weights cannot be fetched, or belong to another model."""
+
+    exit_code = 8
+
+
+class OutputExists(KexportError):
+    """The output folder is there already, and nobody said to replace it."""
+
+    exit_code = 9
+
+
+class OutputFailed(KexportError):
+    """The output cannot be written: no space, no permission."""
+
+    exit_code = 10
+
+
+class PassFailed(KexportError):
+    """A pass raised, or left a graph that ONNX's checker refuses."""
+
+    exit_code = 11
+
+
+class ParityFailed(KexportError):
+    """The exported model's outputs stray from Keras' by more than the tolerance."""
+
+    exit_code = 12
+
+
+class MissingDependency(KexportError):
+    """A package that this step needs is not installed, or does not load."""
+
+    exit_code = 13
+
+
+def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
+    """Return a hint with the candidate nearest to `word`, or None if none is near.
+
+    Case is ignored:
+
+    >>> did_you_mean("Inception_v4", ["inception_v3", "vgg16"])
+    "did you mean 'inception_v3'?"
+    """
+    folded = {candidate.casefold(): candidate for candidate in candidates}
+    near = difflib.get_close_matches(word.casefold(), folded, n=1)
+    return f"did you mean '{folded[near[0]]}'?" if near else None
