@@ -1,0 +1,40 @@
+"""What all tests share: quiet libraries, and one reason for skipping where there is no GPU."""
+
+import os
+from functools import cache
+from pathlib import Path
+
+import pytest
+
+os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+os.environ.setdefault("KERAS_BACKEND", "tensorflow")
+
+ROOT = Path(__file__).resolve().parent.parent
+
+
+@pytest.fixture(scope="session")
+def root() -> Path:
+    """The checkout: documents and settings that no wheel carries."""
+    return ROOT
+
+
+@pytest.fixture(autouse=True)
+def no_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Tables are as wide as in a pipe; pytest-xdist sets COLUMNS for its workers."""
+    monkeypatch.delenv("COLUMNS", raising=False)
+
+
+@cache
+def _has_gpu() -> bool:
+    from kexport.cli.checks import ProbeFailed, probe
+
+    try:
+        return bool(probe("CUDAExecutionProvider")["correct"])
+    except ProbeFailed:
+        return False
+
+
+def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("gpu") and not _has_gpu():
+        pytest.skip("needs an NVIDIA GPU with ONNX Runtime's CUDA provider")
