@@ -1,0 +1,110 @@
+"""How far two models' outputs lie apart: the measures of parity and of `verify`."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+
+@dataclass(frozen=True)
+class Difference:
+    """One measured quantity: `max_abs`, `spread_error` and, for class scores, `top1_agreement`."""
+
+    name: str
+    max_abs: float
+    error: float
+    top1_agreement: float | None
+
+
+def max_abs(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Largest absolute difference, in float64; infinite for other shapes or values not finite."""
+    if candidate.shape != reference.shape:
+        return float("inf")
+    if not reference.size:
+        return 0.0
+    with np.errstate(all="ignore"):
+        gap = np.abs(candidate.astype(np.float64) - reference.astype(np.float64)).max()
+    return float(gap) if np.isfinite(gap) else float("inf")
+
+
+def spread_error(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
+    """max |candidate - reference| / std(reference), over all images and elements, in float64.
+
+    Measured against the spread of the reference, an error means the same for scores near 0.001 as
+    for features near 100. Infinite where `max_abs` is, and where a reference that does not vary is
+    missed at all; 0 where a reference that does not vary is met exactly.
+    """
+    gap = max_abs(candidate, reference)
+    if not np.isfinite(gap) or gap == 0.0:
+        return gap
+    spread = float(reference.astype(np.float64).std())
+    return gap / spread if spread > 0.0 else float("inf")
+
+
+def logits_of(probabilities: NDArray[Any]) -> NDArray[np.float64]:
+    """The softmax input, up to a constant per row, recovered from the softmax output.
+
+    log p minus its mean over the last axis; p is clipped at the smallest normal float32 first, so
+    that a score that underflowed does not become minus infinity.
+    """
+    tiny = float(np.finfo(np.float32).tiny)
+    logs = np.log(np.maximum(probabilities.astype(np.float64), tiny))
+    centred: NDArray[np.float64] = logs - logs.mean(axis=-1, keepdims=True)
+    return centred
+
+
+def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
+    """exp(x) / sum(exp(x)) over the last axis, in float64; large logits do not overflow."""
+    wide = logits.astype(np.float64)
+    powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
+    scores: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
+    return scores
+
+
+def top1_agreement(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
+    """Share of rows whose largest element stands at the same index; 0 for different shapes."""
+    if candidate.shape != reference.shape:
+        return 0.0
+    return float(np.mean(candidate.argmax(axis=-1) == reference.argmax(axis=-1)))
+
+
+def differences(
+    kinds: Mapping[str, str],
+    candidate: Mapping[str, NDArray[Any]],
+    reference: Mapping[str, NDArray[Any]],
+) -> tuple[Difference, ...]:
+    """Measure every output named in `kinds` (name -> kind as in the manifest), in that order.
+
+    An output of kind `probabilities` is measured twice: as it is, and through `logits_of` under the
+    name `logits`, because a softmax flattens what it is given and hides errors. The second measure
+    is left out where the last axis has one element, and named `<output>.logits` where `logits` is
+    already taken.
+    """
+    rows: dict[str, Difference] = {}
+    for name, kind in kinds.items():
+        ours, theirs = candidate[name], reference[name]
+        ranked = kind in ("probabilities", "logits") and theirs.ndim > 0 and theirs.shape[-1] > 1
+        rows[name] = _difference(name, ours, theirs, ranked)
+        if kind == "probabilities" and ranked:
+            free = "logits" not in kinds and "logits" not in rows
+            inner = "logits" if free else f"{name}.logits"
+            rows[inner] = _difference(inner, logits_of(ours), logits_of(theirs), ranked)
+    return tuple(rows.values())
+
+
+def _difference(
+    name: str, candidate: NDArray[Any], reference: NDArray[Any], ranked: bool
+) -> Difference:
+    return Difference(
+        name,
+        max_abs(candidate, reference),
+        spread_error(candidate, reference),
+        top1_agreement(candidate, reference) if ranked else None,
+    )

@@ -1,0 +1,66 @@
+"""Class names: read labels.txt, and pair the best scores with it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .errors import BundleRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .manifest import Manifest
+
+NAME = "labels.txt"
+
+
+@dataclass(frozen=True)
+class Prediction:
+    """One class of an answer: its index in the output, its name, and its score from 0 to 1."""
+
+    index: int
+    label: str
+    score: float
+
+
+def read_labels(bundle: Path, manifest: Manifest) -> tuple[str, ...] | None:
+    """Read `<bundle>/labels.txt`: UTF-8, one label a line, line k (from 0) for class k.
+
+    Returns None where the manifest lists no such file. Raises BundleRefused where the file cannot
+    be read or has another number of labels than the model has classes.
+    """
+    if NAME not in manifest.files:
+        return None
+    try:
+        text = (bundle / NAME).read_bytes().decode("utf-8-sig")
+    except (OSError, UnicodeDecodeError) as error:
+        raise BundleRefused(f"{NAME} cannot be read: {error}") from error
+    lines = text.split("\n")
+    labels = tuple(line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines))
+    for output in manifest.outputs:
+        classes = output.shape[-1] if output.shape else None
+        scores = output.kind in ("probabilities", "logits")
+        if scores and classes is not None and classes != len(labels):
+            raise BundleRefused(
+                f"{NAME} has {len(labels)} labels, and the model has {classes} classes",
+                hint="export again with the labels that the model was trained on",
+            )
+    return labels
+
+
+def ranked(scores: NDArray[Any], labels: Sequence[str] | None, count: int) -> list[Prediction]:
+    """Return the `count` best of a vector of scores (or all, if fewer), best first.
+
+    Equal scores keep the order of their indices. Without labels a class is called by its number.
+    """
+    best = np.argsort(-scores, kind="stable")[:count]
+    return [
+        Prediction(int(i), labels[i] if labels is not None else f"class {i}", float(scores[i]))
+        for i in best
+    ]

@@ -1,0 +1,155 @@
+"""Read a bundle's manifest.json."""
+
+from __future__ import annotations
+
+import json
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from . import contract
+from .errors import BundleRefused
+
+NAME = "manifest.json"
+MODEL = "model.onnx"
+
+EXPORT_AGAIN = "export the model again, or copy the bundle again whole"
+"""The hint for a bundle that is not as kexport wrote it."""
+
+
+@dataclass(frozen=True)
+class InputSpec:
+    """One input: NumPy dtype name, and shape, batch first, with None for a free dimension.
+
+    A picture has `color` "RGB" or "GRAY", `layout` "NHWC" and `range` (0, 255); a plain tensor has
+    None for all three.
+    """
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    layout: str | None
+    color: str | None
+    range: tuple[float, float] | None
+
+
+@dataclass(frozen=True)
+class OutputSpec:
+    """One output: what it means (`contract.KINDS`), and the Keras layer that it comes from."""
+
+    name: str
+    dtype: str
+    shape: tuple[int | None, ...]
+    kind: str
+    layer: str
+
+
+@dataclass(frozen=True)
+class FileEntry:
+    """What a file of the bundle must be: its SHA-256 and its size in bytes."""
+
+    sha256: str
+    bytes: int
+
+
+@dataclass(frozen=True)
+class Manifest:
+    """The parts of manifest.json that running needs; `data` is the whole of it as parsed.
+
+    `tolerances` maps each measured quantity to the largest spread error that parity allowed,
+    `files` each path (relative, forward slashes) to what that file must be.
+    """
+
+    model: str
+    target: str
+    device: str
+    inputs: tuple[InputSpec, ...]
+    outputs: tuple[OutputSpec, ...]
+    tolerances: dict[str, float]
+    files: dict[str, FileEntry]
+    data: dict[str, Any]
+
+
+def read_manifest(bundle: Path) -> Manifest:
+    """Read and check `<bundle>/manifest.json`; the other files are not looked at.
+
+    Raises BundleRefused where there is no bundle, where the file is not JSON, has a schema number
+    other than `contract.SCHEMA`, or departs from the contract: the first fault is named.
+    """
+    if not bundle.is_dir():
+        hint = "give the folder that holds manifest.json"
+        raise BundleRefused(f"{bundle} is not a folder", hint=hint)
+    data = _parsed(bundle / NAME)
+    if isinstance(data, dict) and data.get("schema", contract.SCHEMA) != contract.SCHEMA:
+        raise BundleRefused(
+            f"{bundle / NAME} has schema {data['schema']!r}, "
+            f"and this runtime reads {contract.SCHEMA}",
+            hint="use the runtime/ folder that lies in the bundle, or another version of kexport",
+        )
+    fault = next(contract.faults(data), None)
+    if fault is not None:
+        raise BundleRefused(f"{bundle / NAME}: {fault}", hint=EXPORT_AGAIN)
+    manifest = _manifest(data)
+    for specs in (manifest.inputs, manifest.outputs):
+        names = [spec.name for spec in specs]
+        repeated = next((name for name in names if names.count(name) > 1), None)
+        if repeated is not None:
+            raise BundleRefused(
+                f"{bundle / NAME}: two tensors are named {repeated!r}", hint=EXPORT_AGAIN
+            )
+    return manifest
+
+
+def _parsed(path: Path) -> Any:
+    try:
+        return json.loads(path.read_bytes().decode("utf-8"), parse_constant=_refuse_constant)
+    except FileNotFoundError:
+        hint = "give the folder that kexport wrote"
+        raise BundleRefused(f"{path.parent} has no {NAME}, so it is no bundle", hint=hint) from None
+    except OSError as error:
+        raise BundleRefused(f"{path} cannot be read: {error.strerror or error}") from error
+    except (ValueError, RecursionError) as error:
+        raise BundleRefused(f"{path} is not valid JSON: {error}", hint=EXPORT_AGAIN) from error
+
+
+def _refuse_constant(name: str) -> None:
+    raise ValueError(f"{name} is no number of JSON")
+
+
+def _manifest(data: dict[str, Any]) -> Manifest:
+    return Manifest(
+        model=data["model"]["name"],
+        target=data["target"]["name"],
+        device=data["target"]["device"],
+        inputs=tuple(_input(item) for item in data["inputs"]),
+        outputs=tuple(_output(item) for item in data["outputs"]),
+        tolerances={
+            name: float(item["tolerance"]) for name, item in data["parity"]["outputs"].items()
+        },
+        files={
+            name: FileEntry(item["sha256"], int(item["bytes"]))
+            for name, item in data["files"].items()
+        },
+        data=data,
+    )
+
+
+def _input(item: dict[str, Any]) -> InputSpec:
+    limits = item["range"]
+    return InputSpec(
+        name=item["name"],
+        dtype=item["dtype"],
+        shape=_shape(item["shape"]),
+        layout=item["layout"],
+        color=item["color"],
+        range=None if limits is None else (float(limits[0]), float(limits[1])),
+    )
+
+
+def _output(item: dict[str, Any]) -> OutputSpec:
+    shape = _shape(item["shape"])
+    return OutputSpec(item["name"], item["dtype"], shape, item["kind"], item["layer"])
+
+
+def _shape(sizes: list[float | None]) -> tuple[int | None, ...]:
+    return tuple(None if size is None else int(size) for size in sizes)

@@ -1,0 +1,129 @@
+"""Run a bundle's model.onnx with ONNX Runtime."""
+
+from __future__ import annotations
+
+import warnings
+from importlib import import_module
+from typing import TYPE_CHECKING, Any
+
+from .errors import BadInput, BundleRefused, EngineMissing
+from .inputs import described
+from .manifest import MODEL
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+    from pathlib import Path
+
+    from numpy.typing import NDArray
+
+    from .manifest import InputSpec, Manifest, OutputSpec
+
+_CPU = ("CPUExecutionProvider",)
+
+PROVIDERS = {"cuda": ("CUDAExecutionProvider", *_CPU)}
+"""Device -> ONNX Runtime's execution providers, best first; other devices run on the CPU.
+
+That is where TensorRT bundles run too, as the reference for the engine that the device builds.
+"""
+
+_PACKAGES = {"cuda": "onnxruntime-gpu"}
+_WARNINGS_AND_BELOW_HIDDEN = 3
+_TYPES = {"float": "float32", "double": "float64"}
+
+
+class OrtEngine:
+    """model.onnx in ONNX Runtime, with its default graph optimisations.
+
+    `name` says what runs it, for example "onnxruntime 1.31.1, CPUExecutionProvider".
+    """
+
+    def __init__(self, bundle: Path, manifest: Manifest, threads: int | None = None) -> None:
+        """Load `<bundle>/model.onnx` for the manifest's device, `threads` within an operation.
+
+        Warns (RuntimeWarning) where the device's own provider did not load and the CPU runs
+        instead. Raises EngineMissing without onnxruntime, BundleRefused for a model that it cannot
+        load or whose inputs and outputs are not those of the manifest.
+        """
+        ort = _onnxruntime(manifest.device)
+        wanted = PROVIDERS.get(manifest.device, _CPU)
+        usable = [name for name in wanted if name in ort.get_available_providers()]
+        options = ort.SessionOptions()
+        options.log_severity_level = _WARNINGS_AND_BELOW_HIDDEN
+        if threads is not None:
+            options.intra_op_num_threads = threads
+        try:
+            self._session = ort.InferenceSession(
+                str(bundle / MODEL), sess_options=options, providers=usable
+            )
+        except Exception as error:  # onnxruntime's errors share no base class
+            raise BundleRefused(
+                f"onnxruntime {ort.__version__} cannot load {bundle / MODEL}: {_first_line(error)}",
+                hint="copy the bundle again whole, or upgrade onnxruntime",
+            ) from error
+        _check_tensors("input", self._session.get_inputs(), manifest.inputs)
+        _check_tensors("output", self._session.get_outputs(), manifest.outputs)
+        self._outputs = [spec.name for spec in manifest.outputs]
+        loaded = self._session.get_providers()
+        self.name = f"onnxruntime {ort.__version__}, {loaded[0]}"
+        if wanted[0] not in loaded:
+            warnings.warn(
+                f"{wanted[0]} did not load, so {manifest.model} runs on {loaded[0]}; install "
+                f"{_PACKAGES[manifest.device]} and the CUDA and cuDNN that it asks for",
+                RuntimeWarning,
+                stacklevel=3,
+            )
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Return the outputs by name; raise BadInput where the engine gives up on these arrays."""
+        try:
+            results = self._session.run(self._outputs, dict(feeds))
+        except Exception as error:  # onnxruntime's errors share no base class
+            given = ", ".join(described(array.dtype, array.shape) for array in feeds.values())
+            raise BadInput(
+                f"onnxruntime failed on {given}: {_first_line(error)}",
+                hint="check the sizes that the model leaves free, and that memory is enough",
+            ) from error
+        return {name: results[index] for index, name in enumerate(self._outputs)}
+
+
+def _onnxruntime(device: str) -> Any:
+    try:
+        return import_module("onnxruntime")
+    except ImportError as error:
+        raise EngineMissing(
+            f"onnxruntime is needed to run this bundle: {error}",
+            hint=f"run: pip install {_PACKAGES.get(device, 'onnxruntime')}",
+        ) from error
+
+
+def _check_tensors(
+    role: str, found: Sequence[Any], specs: Sequence[InputSpec] | Sequence[OutputSpec]
+) -> None:
+    tensors = {tensor.name: tensor for tensor in found}
+    extra = [name for name in tensors if name not in {spec.name for spec in specs}]
+    if role == "input" and extra:
+        raise BundleRefused(f"{MODEL} has an input {extra[0]!r} that the manifest does not list")
+    for spec in specs:
+        if spec.name not in tensors:
+            raise BundleRefused(f"{MODEL} has no {role} {spec.name!r}, which the manifest lists")
+        tensor = tensors[spec.name]
+        kind = tensor.type.replace("tensor(", "").rstrip(")")
+        dtype = _TYPES.get(kind, kind)
+        shape = [size if isinstance(size, int) else None for size in tensor.shape]
+        if dtype != spec.dtype or not _same_shape(shape, spec.shape):
+            raise BundleRefused(
+                f"{role} {spec.name!r} of {MODEL} is {described(dtype, shape)}, and the manifest "
+                f"says {described(spec.dtype, spec.shape)}"
+            )
+
+
+def _same_shape(found: Sequence[int | None], stated: Sequence[int | None]) -> bool:
+    return len(found) == len(stated) and all(
+        size is None or stated[axis] is None or size == stated[axis]
+        for axis, size in enumerate(found)
+    )
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

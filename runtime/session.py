@@ -1,0 +1,158 @@
+"""A loaded bundle: arrays in, arrays out; or pictures in, labels out."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, Any, Protocol
+
+import numpy as np
+
+from .compare import softmax
+from .errors import BadInput
+from .inputs import fitted
+from .integrity import check_files
+from .labels import Prediction, ranked, read_labels
+from .manifest import Manifest, read_manifest
+from .ort import OrtEngine
+from .picture import pixels
+
+if TYPE_CHECKING:
+    import os
+    from collections.abc import Mapping
+
+    from numpy.typing import NDArray
+
+    from .manifest import InputSpec, OutputSpec
+    from .picture import Picture
+
+
+_USE_RUN = "use run(), which takes and returns arrays"
+
+
+class Engine(Protocol):
+    """What runs the model: every input by name in, batch first, and every output by name out."""
+
+    name: str
+
+    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
+        """Run the model once."""
+
+
+def load(
+    bundle: str | os.PathLike[str], *, threads: int | None = None, check: bool = True
+) -> Session:
+    """Load the bundle in a folder.
+
+    `threads` limits the threads within an operation (the engine's own choice by default). With
+    `check` every file is held to its size and SHA-256 first; without, loading is faster and trusts
+    the folder.
+
+    Raises BundleRefused where the folder, its manifest, a file or the model is not as it should be,
+    EngineMissing where the engine is not installed, BadInput for a number of threads below 1.
+    """
+    if threads is not None and threads < 1:
+        raise BadInput(f"threads must be 1 or more, not {threads}")
+    folder = Path(bundle)
+    manifest = read_manifest(folder)
+    if check:
+        check_files(folder, manifest)
+    labels = read_labels(folder, manifest)
+    return Session(manifest, OrtEngine(folder, manifest, threads), labels)
+
+
+class Session:
+    """A model that is ready to run; `load` makes one.
+
+    `manifest` is what the bundle says of itself, `engine` what runs it, `labels` the class names,
+    if known.
+    """
+
+    def __init__(
+        self, manifest: Manifest, engine: Engine, labels: tuple[str, ...] | None = None
+    ) -> None:
+        self.manifest = manifest
+        self.engine = engine
+        self.labels = labels
+
+    def __repr__(self) -> str:
+        return f"<Session {self.manifest.model} for {self.manifest.target}: {self.engine.name}>"
+
+    @property
+    def batch(self) -> int | None:
+        """Samples that the model takes at a time; None where it takes any number."""
+        sizes = {spec.shape[0] for spec in self.manifest.inputs}
+        return sizes.pop() if len(sizes) == 1 else None
+
+    def run(
+        self, inputs: NDArray[Any] | Mapping[str, NDArray[Any]], *, fill: bool = False
+    ) -> dict[str, NDArray[Any]]:
+        """Run the model on an array, or on arrays by input name; return its outputs by name.
+
+        The arrays have exactly the dtype and sizes that the manifest states; a picture is uint8 [N,
+        H, W, 3], RGB, 0..255. A single sample without the batch dimension is taken where the
+        model's batch is 1 or free, and comes back with a batch of 1.
+
+        Where the batch is fixed at N, a multiple of N samples is run N at a time and the outputs
+        are joined. Any other number is refused, unless `fill` is set: then the last batch is filled
+        with repeats of the samples, and what these gave is cut off.
+
+        Raises BadInput, saying what was expected and what was given.
+        """
+        feeds = fitted(inputs, self.manifest.inputs)
+        batch = self.batch
+        count = len(next(iter(feeds.values())))
+        if batch is None or count == batch:
+            return self.engine.run(feeds)
+        joinable = all(spec.shape[:1] == (batch,) for spec in self.manifest.outputs)
+        if not joinable or (count % batch and not fill):
+            raise BadInput(
+                f"got {count} samples, and the model takes {batch} at a time",
+                hint=f"give {'a multiple of ' if joinable else ''}{batch}, "
+                "or export with a dynamic batch",
+            )
+        rows = np.arange(-(-count // batch) * batch) % count
+        parts = [
+            self.engine.run({name: array[rows[at : at + batch]] for name, array in feeds.items()})
+            for at in range(0, len(rows), batch)
+        ]
+        return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
+
+    def classify(
+        self, picture: Picture, top_k: int = 5, interpolation: str = "nearest"
+    ) -> list[Prediction]:
+        """Name what a picture shows: the `top_k` best classes (or all, if fewer), best first.
+
+        `picture` is a path, a PIL image or a uint8 array [h, w, 3] of any size. It is resized as
+        `keras.utils.load_img(path, target_size=..., interpolation=...)` does. The score is the
+        model's probability, or the softmax of its logits.
+
+        Raises BadPicture for a picture that is missing or damaged, BadInput where the model takes
+        no picture or gives no scores, or where an argument does not fit, EngineMissing without
+        Pillow.
+        """
+        if top_k < 1:
+            raise BadInput(f"top_k must be 1 or more, not {top_k}")
+        source, answer = _picture_input(self.manifest), _scores_output(self.manifest)
+        _, height, width, _ = source.shape
+        image = pixels(picture, (height, width), source.color or "RGB", interpolation)
+        scores = self.run(image[np.newaxis], fill=True)[answer.name][0]
+        if answer.kind == "logits":
+            scores = softmax(scores)
+        return ranked(scores, self.labels, top_k)
+
+
+def _picture_input(manifest: Manifest) -> InputSpec:
+    inputs = manifest.inputs
+    if len(inputs) != 1 or inputs[0].color is None:
+        listed = ", ".join(spec.name for spec in inputs)
+        raise BadInput(f"the model takes no picture: its inputs are {listed}", hint=_USE_RUN)
+    return inputs[0]
+
+
+def _scores_output(manifest: Manifest) -> OutputSpec:
+    for kind in ("probabilities", "logits"):
+        for spec in manifest.outputs:
+            if spec.kind == kind and len(spec.shape) == 2:
+                return spec
+    listed = ", ".join(f"{spec.name} ({spec.kind})" for spec in manifest.outputs)
+    raise BadInput(f"the model gives no class scores: its outputs are {listed}", hint=_USE_RUN)

@@ -1,0 +1,147 @@
+"""Prove a bundle again where it lies: its hashes, then its golden outputs."""
+
+from __future__ import annotations
+
+import zipfile
+from dataclasses import asdict, dataclass
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import numpy as np
+
+from .compare import differences
+from .errors import BadInput, BundleRefused
+from .session import load
+
+if TYPE_CHECKING:
+    import os
+
+    from numpy.typing import NDArray
+
+    from .manifest import Manifest
+
+GOLDEN = "golden.npz"
+
+
+@dataclass(frozen=True)
+class Row:
+    """One measured quantity, with the largest spread error that the manifest allows it."""
+
+    name: str
+    max_abs: float
+    error: float
+    tolerance: float
+    top1_agreement: float | None
+
+    @property
+    def passed(self) -> bool:
+        """Whether the spread error is within the tolerance."""
+        return self.error <= self.tolerance
+
+
+@dataclass(frozen=True)
+class Verification:
+    """What `verify` found: files with the right hashes, and a row for each measured quantity.
+
+    `str()` gives a table in plain text.
+    """
+
+    model: str
+    target: str
+    engine: str
+    files: int
+    images: int
+    rows: tuple[Row, ...]
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row passed."""
+        return all(row.passed for row in self.rows)
+
+    def as_dict(self) -> dict[str, Any]:
+        """Return the verification as JSON takes it, with None for what is infinite."""
+        rows = [
+            {
+                **asdict(row),
+                "max_abs": _finite(row.max_abs),
+                "error": _finite(row.error),
+                "passed": row.passed,
+            }
+            for row in self.rows
+        ]
+        return {**asdict(self), "rows": rows, "passed": self.passed}
+
+    def __str__(self) -> str:
+        verdict = "passed" if self.passed else "FAILED"
+        width = max(len("output"), *(len(row.name) for row in self.rows))
+        lines = [
+            f"{self.model} for {self.target}: {verdict}",
+            f"{self.files} files match their SHA-256; {self.images} samples on {self.engine}",
+            "",
+            f"{'output':<{width}}  {'max abs':>9}  {'error':>9}  {'tolerance':>9}  {'top-1':>6}",
+        ]
+        for row in self.rows:
+            top1 = "-" if row.top1_agreement is None else f"{row.top1_agreement:.1%}"
+            lines.append(
+                f"{row.name:<{width}}  {row.max_abs:>9.2e}  {row.error:>9.2e}  "
+                f"{row.tolerance:>9.2e}  {top1:>6}  {'ok' if row.passed else 'FAILED'}"
+            )
+        return "\n".join(lines)
+
+
+def verify(bundle: str | os.PathLike[str], *, threads: int | None = None) -> Verification:
+    """Check a bundle's hashes, run its golden samples, and compare with what Keras gave for them.
+
+    Outputs that lie too far from Keras' make a Verification that has not passed; they raise
+    nothing. `threads` is as for `load`.
+
+    Raises BundleRefused where a file is not what the manifest says or the golden file does not fit
+    the model, EngineMissing where the engine is not installed.
+    """
+    folder = Path(bundle)
+    session = load(folder, threads=threads)
+    manifest = session.manifest
+    golden = _golden(folder, manifest)
+    inputs = {spec.name: golden[spec.name] for spec in manifest.inputs}
+    try:
+        outputs = session.run(inputs, fill=True)
+    except BadInput as fault:
+        raise BundleRefused(f"{GOLDEN} does not fit the model: {fault}") from fault
+    kinds = {spec.name: spec.kind for spec in manifest.outputs}
+    rows = tuple(
+        Row(**asdict(found), tolerance=_tolerance(manifest, found.name))
+        for found in differences(kinds, outputs, golden)
+    )
+    return Verification(
+        model=manifest.model,
+        target=manifest.target,
+        engine=session.engine.name,
+        files=len(manifest.files),
+        images=len(next(iter(inputs.values()))),
+        rows=rows,
+    )
+
+
+def _golden(folder: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
+    if GOLDEN not in manifest.files:
+        raise BundleRefused(f"the bundle has no {GOLDEN} to verify it by")
+    try:
+        with np.load(folder / GOLDEN, allow_pickle=False) as arrays:
+            golden = {name: arrays[name] for name in arrays.files}
+    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
+        raise BundleRefused(f"{GOLDEN} cannot be read: {error}") from error
+    names = [spec.name for spec in manifest.inputs] + [spec.name for spec in manifest.outputs]
+    for name in names:
+        if name not in golden:
+            raise BundleRefused(f"{GOLDEN} has no array for {name!r}")
+    return golden
+
+
+def _finite(value: float) -> float | None:
+    return value if np.isfinite(value) else None
+
+
+def _tolerance(manifest: Manifest, name: str) -> float:
+    if name not in manifest.tolerances:
+        raise BundleRefused(f"the manifest states no tolerance for {name!r} in parity.outputs")
+    return manifest.tolerances[name]

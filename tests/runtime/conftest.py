@@ -1,0 +1,233 @@
+"""A tiny bundle made by hand: the mean colour of an 8 x 6 picture, scored for five classes."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import shutil
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+import kexport.runtime
+
+HEIGHT, WIDTH, CLASSES = 8, 6, 5
+LABELS = ["coal", "tomato", "grass", "sea", "snow"]
+# each class answers to one colour: black, red, green, blue, white
+COLOURS = np.array([[-1, -1, -1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1]], np.float32)
+WEIGHTS = (COLOURS.T / 40).astype(np.float32)
+BIAS = (-127.5 * COLOURS.sum(axis=1) / 40).astype(np.float32)
+
+
+def mean_colour_model(batch: int | None, external: bool = False) -> onnx.ModelProto:
+    """uint8 NHWC -> Cast -> mean over height and width -> Gemm -> logits -> Softmax."""
+    size: int | str = "N" if batch is None else batch
+    nodes = [
+        helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+        helper.make_node("ReduceMean", ["pixels", "axes"], ["features"], keepdims=0),
+        helper.make_node("Gemm", ["features", "weights", "bias"], ["logits"]),
+        helper.make_node("Softmax", ["logits"], ["probabilities"], axis=-1),
+    ]
+    graph = helper.make_graph(
+        nodes,
+        "mean_colour",
+        [helper.make_tensor_value_info("image", TensorProto.UINT8, [size, HEIGHT, WIDTH, 3])],
+        [
+            helper.make_tensor_value_info("probabilities", TensorProto.FLOAT, [size, CLASSES]),
+            helper.make_tensor_value_info("logits", TensorProto.FLOAT, [size, CLASSES]),
+            helper.make_tensor_value_info("features", TensorProto.FLOAT, [size, 3]),
+        ],
+        [
+            numpy_helper.from_array(np.array([1, 2], np.int64), "axes"),
+            numpy_helper.from_array(WEIGHTS, "weights"),
+            numpy_helper.from_array(BIAS, "bias"),
+        ],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+    onnx.checker.check_model(model)
+    return model
+
+
+def expected(images: np.ndarray) -> dict[str, np.ndarray]:
+    """What the model gives, in NumPy and float64."""
+    features = images.astype(np.float64).mean(axis=(1, 2))
+    logits = features @ WEIGHTS.astype(np.float64) + BIAS
+    powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
+    probabilities = powers / powers.sum(axis=-1, keepdims=True)
+    return {"probabilities": probabilities, "logits": logits, "features": features}
+
+
+def pictures(count: int, seed: int = 0) -> np.ndarray:
+    """Noise around a different colour in each picture."""
+    random = np.random.default_rng(seed)
+    colours = random.integers(0, 256, (count, 1, 1, 3))
+    noise = random.integers(-20, 21, (count, HEIGHT, WIDTH, 3))
+    return np.clip(colours + noise, 0, 255).astype(np.uint8)
+
+
+def image_manifest(batch: int | None = 1, outputs: tuple[str, ...] = ("probabilities",)) -> Any:
+    """A manifest for the model, without files."""
+    sizes = {"probabilities": CLASSES, "logits": CLASSES, "features": 3}
+    measured = [*outputs, *(["logits"] if "probabilities" in outputs else [])]
+    return {
+        "schema": 1,
+        "kexport": "0.1.0",
+        "created": None,
+        "model": {
+            "name": "mean_colour",
+            "source": "mean_colour.keras",
+            "sha256": "0" * 64,
+            "weights": "mean_colour.keras",
+        },
+        "target": {
+            "name": "cpu-fp32",
+            "device": "cpu",
+            "precision": "fp32",
+            "opset": 20,
+            "toolchain": None,
+        },
+        "inputs": [
+            {
+                "name": "image",
+                "dtype": "uint8",
+                "shape": [batch, HEIGHT, WIDTH, 3],
+                "layout": "NHWC",
+                "color": "RGB",
+                "range": [0, 255],
+            }
+        ],
+        "outputs": [
+            {
+                "name": name,
+                "dtype": "float32",
+                "shape": [batch, sizes[name]],
+                "kind": name,
+                "layer": "top",
+            }
+            for name in outputs
+        ],
+        "preprocessing": {"mode": "none", "folded": True},
+        "parity": {
+            "images": 4,
+            "passed": True,
+            "outputs": {
+                name: {
+                    "max_abs": 1e-7,
+                    "error": 1e-6,
+                    "tolerance": 1e-4,
+                    "top1_agreement": None if name == "features" else 1.0,
+                }
+                for name in dict.fromkeys(measured)
+            },
+        },
+        "quantization": None,
+        "steps": [{"name": "convert", "seconds": None, "nodes_before": 0, "nodes_after": 4}],
+        "versions": {"keras": "3.12.0", "onnx": "1.18.0"},
+        "files": {},
+    }
+
+
+def seal(bundle: Path, manifest: Any) -> None:
+    """Write manifest.json for the files that lie in the folder."""
+    paths = sorted(path for path in bundle.rglob("*") if path.is_file())
+    manifest["files"] = {
+        path.relative_to(bundle).as_posix(): {
+            "sha256": hashlib.sha256(path.read_bytes()).hexdigest(),
+            "bytes": path.stat().st_size,
+        }
+        for path in paths
+        if path.name != "manifest.json" and "__pycache__" not in path.parts
+    }
+    (bundle / "manifest.json").write_text(json.dumps(manifest, indent=2), encoding="utf-8")
+
+
+def save_golden(path: Path, arrays: dict[str, np.ndarray]) -> None:
+    np.savez(path, **arrays)
+
+
+@pytest.fixture
+def build(tmp_path: Path) -> Callable[..., Path]:
+    """Build a bundle in a temporary folder; `edit` may change its manifest before it is sealed."""
+
+    def build_bundle(
+        name: str = "bundle",
+        batch: int | None = 1,
+        outputs: tuple[str, ...] = ("probabilities",),
+        labels: list[str] | None = LABELS,
+        golden: int = 4,
+        edit: Callable[[Any], None] | None = None,
+        program: bool = False,
+    ) -> Path:
+        bundle = tmp_path / name
+        bundle.mkdir()
+        onnx.save(mean_colour_model(batch), bundle / "model.onnx")
+        if labels is not None:
+            lines = "".join(f"{label}\n" for label in labels)
+            (bundle / "labels.txt").write_text(lines, encoding="utf-8")
+        images = pictures(golden)
+        answers = {k: v.astype(np.float32) for k, v in expected(images).items() if k in outputs}
+        save_golden(bundle / "golden.npz", {"image": images, **answers})
+        if program:
+            source = Path(kexport.runtime.__file__).parent
+            ignored = shutil.ignore_patterns("__pycache__", "cpp", "run.py")
+            shutil.copytree(source, bundle / "runtime", ignore=ignored)
+            shutil.copy(source / "run.py", bundle)
+        manifest = image_manifest(batch, outputs)
+        if edit is not None:
+            edit(manifest)
+        seal(bundle, manifest)
+        return bundle
+
+    return build_bundle
+
+
+@pytest.fixture
+def bundle(build: Callable[..., Path]) -> Path:
+    """The plain bundle: batch 1, probabilities, labels, CPU."""
+    return build()
+
+
+@pytest.fixture
+def rewrite() -> Callable[[Path, Callable[[Any], None]], None]:
+    """Change manifest.json of a bundle and nothing else."""
+
+    def change(bundle: Path, edit: Callable[[Any], None]) -> None:
+        path = bundle / "manifest.json"
+        manifest = json.loads(path.read_text(encoding="utf-8"))
+        edit(manifest)
+        path.write_text(json.dumps(manifest), encoding="utf-8")
+
+    return change
+
+
+@pytest.fixture
+def reseal() -> Callable[[Path], None]:
+    """Write the manifest's file table anew, as a forger would."""
+
+    def change(bundle: Path) -> None:
+        seal(bundle, json.loads((bundle / "manifest.json").read_text(encoding="utf-8")))
+
+    return change
+
+
+@pytest.fixture
+def manifest() -> Any:
+    """A valid manifest of an image model, as parsed JSON."""
+    data = image_manifest()
+    data["files"] = {"model.onnx": {"sha256": "a" * 64, "bytes": 1}}
+    return data
+
+
+@pytest.fixture
+def sample_pictures() -> Callable[..., np.ndarray]:
+    return pictures
+
+
+@pytest.fixture
+def truth() -> Callable[[np.ndarray], dict[str, np.ndarray]]:
+    return expected

@@ -1,0 +1,96 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kexport.runtime import BadInput, BadPicture, EngineMissing, Prediction, load
+
+GREEN = np.full((8, 6, 3), (20, 200, 40), np.uint8)
+
+
+def test_the_best_classes_by_name(bundle: Path, truth):
+    expected = truth(GREEN[None])["probabilities"][0]
+    found = load(bundle).classify(GREEN, top_k=2)
+    assert [(item.index, item.label) for item in found] == [(2, "grass"), (0, "coal")]
+    np.testing.assert_allclose([item.score for item in found], expected[[2, 0]], rtol=1e-5)
+
+
+def test_every_class_adds_up_to_one(bundle: Path):
+    found = load(bundle).classify(GREEN, top_k=99)
+    assert sorted(item.index for item in found) == [0, 1, 2, 3, 4]
+    assert sum(item.score for item in found) == pytest.approx(1.0)
+
+
+@pytest.mark.parametrize("top_k", [0, -1])
+def test_top_k_below_one(bundle: Path, top_k: int):
+    with pytest.raises(BadInput, match="top_k must be 1 or more"):
+        load(bundle).classify(GREEN, top_k=top_k)
+
+
+def test_logits_are_scored_by_their_softmax(build):
+    shown = load(build("a", outputs=("probabilities",))).classify(GREEN)
+    inner = load(build("b", outputs=("logits",))).classify(GREEN)
+    assert [item.label for item in inner] == [item.label for item in shown]
+    np.testing.assert_allclose([i.score for i in inner], [s.score for s in shown], rtol=1e-5)
+
+
+def test_features_are_no_scores(build):
+    session = load(build(outputs=("features",), labels=None))
+    with pytest.raises(BadInput, match=r"no class scores: its outputs are features \(features\)"):
+        session.classify(GREEN)
+
+
+@pytest.mark.parametrize("batch", [1, 4, None])
+def test_the_batch_does_not_matter(build, batch):
+    assert load(build(batch=batch)).classify(GREEN)[0].label == "grass"
+
+
+def test_path_image_and_array_agree(bundle: Path, tmp_path: Path):
+    noise = np.random.default_rng(0).integers(0, 256, (31, 47, 3), np.uint8)
+    Image.fromarray(noise).save(tmp_path / "noise.png")
+    session = load(bundle)
+    by_path = session.classify(tmp_path / "noise.png")
+    assert by_path == session.classify(str(tmp_path / "noise.png"))
+    assert by_path == session.classify(Image.open(tmp_path / "noise.png"))
+    assert by_path == session.classify(noise)
+
+
+def test_interpolation_is_passed_on(bundle: Path):
+    noise = np.random.default_rng(1).integers(0, 256, (31, 47, 3), np.uint8)
+    session = load(bundle)
+    assert session.classify(noise) != session.classify(noise, interpolation="bilinear")
+    with pytest.raises(BadInput, match="no interpolation named 'cubic'") as caught:
+        session.classify(noise, interpolation="cubic")
+    assert caught.value.hint == "use one of nearest, bilinear, bicubic, hamming, box, lanczos"
+
+
+def test_classes_without_labels_go_by_number(build):
+    best = load(build(labels=None)).classify(GREEN, top_k=1)
+    assert best == [Prediction(2, "class 2", best[0].score)]
+
+
+def test_a_damaged_picture(bundle: Path, tmp_path: Path):
+    (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0nonsense")
+    with pytest.raises(BadPicture) as caught:
+        load(bundle).classify(tmp_path / "bad.jpg")
+    assert caught.value.exit_code == 15
+
+
+def test_a_float_picture(bundle: Path):
+    with pytest.raises(
+        BadInput, match=r"must be uint8 \[height, width, 3\], got float32"
+    ) as caught:
+        load(bundle).classify(GREEN.astype(np.float32) / 255)
+    assert (
+        caught.value.hint == "pass one picture of uint8 0..255: preprocessing is inside the model"
+    )
+
+
+def test_an_array_of_the_right_size_needs_no_pillow(bundle: Path, tmp_path: Path, monkeypatch):
+    monkeypatch.setitem(__import__("sys").modules, "PIL", None)
+    session = load(bundle)
+    assert session.classify(GREEN)[0].label == "grass"
+    with pytest.raises(EngineMissing) as caught:
+        session.classify(tmp_path / "any.jpg")
+    assert (caught.value.exit_code, caught.value.hint) == (17, "run: pip install pillow")

@@ -1,0 +1,93 @@
+import os
+from pathlib import Path
+
+import pytest
+
+from kexport.runtime import BundleRefused, load
+from kexport.runtime.integrity import check_files
+from kexport.runtime.manifest import read_manifest
+
+
+def refusal(bundle: Path) -> str:
+    with pytest.raises(BundleRefused) as caught:
+        load(bundle)
+    assert caught.value.hint == "export the model again, or copy the bundle again whole"
+    return str(caught.value)
+
+
+def test_a_whole_bundle(bundle: Path):
+    assert check_files(bundle, read_manifest(bundle)) == 3
+
+
+def test_files_that_the_manifest_does_not_list_are_let_be(bundle: Path):
+    (bundle / "notes.txt").write_text("mine")
+    assert check_files(bundle, read_manifest(bundle)) == 3
+
+
+@pytest.mark.parametrize("name", ["model.onnx", "labels.txt", "golden.npz"])
+def test_one_byte_changed(bundle: Path, name: str):
+    content = bytearray((bundle / name).read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / name).write_bytes(content)
+    assert refusal(bundle) == f"{name} does not match its SHA-256"
+
+
+def test_a_truncated_model(bundle: Path):
+    size = (bundle / "model.onnx").stat().st_size
+    os.truncate(bundle / "model.onnx", size - 1)
+    fault = refusal(bundle)
+    assert fault == f"model.onnx has {size - 1} bytes, and the manifest says {size}"
+
+
+def test_a_missing_file(bundle: Path):
+    (bundle / "labels.txt").unlink()
+    assert refusal(bundle) == "labels.txt is missing from the bundle"
+
+
+def test_a_folder_in_place_of_a_file(bundle: Path):
+    (bundle / "labels.txt").unlink()
+    (bundle / "labels.txt").mkdir()
+    assert refusal(bundle) == "labels.txt is not a plain file"
+
+
+def test_a_link_out_of_the_bundle(bundle: Path):
+    outside = bundle.parent / "labels.txt"
+    (bundle / "labels.txt").rename(outside)
+    (bundle / "labels.txt").symlink_to(outside)
+    assert refusal(bundle) == "labels.txt leads out of the bundle"
+
+
+def test_a_linked_folder_out_of_the_bundle(bundle: Path, rewrite):
+    outside = bundle.parent / "outside"
+    outside.mkdir()
+    (outside / "x").write_bytes(b"")
+    (bundle / "inside").symlink_to(outside)
+    empty = {
+        "sha256": "e3b0c44298fc1c149afbf4c8996fb92427ae41e4649b934ca495991b7852b855",
+        "bytes": 0,
+    }
+    rewrite(bundle, lambda data: data["files"].update({"inside/x": empty}))
+    assert refusal(bundle) == "inside/x leads out of the bundle"
+
+
+def test_a_link_within_the_bundle(bundle: Path):
+    (bundle / "labels.txt").rename(bundle / "names.txt")
+    (bundle / "labels.txt").symlink_to("names.txt")
+    assert check_files(bundle, read_manifest(bundle)) == 3
+
+
+def test_links_in_a_ring(bundle: Path):
+    (bundle / "labels.txt").unlink()
+    (bundle / "labels.txt").symlink_to("labels.txt")
+    assert "labels.txt" in refusal(bundle)
+
+
+def test_a_bundle_reached_through_a_link(bundle: Path):
+    link = bundle.parent / "link"
+    link.symlink_to(bundle)
+    assert check_files(link, read_manifest(link)) == 3
+
+
+def test_unchecked_loading_trusts_the_folder(bundle: Path):
+    (bundle / "golden.npz").write_bytes(b"x")
+    assert load(bundle, check=False).manifest.model == "mean_colour"

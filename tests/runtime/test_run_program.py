@@ -1,0 +1,192 @@
+"""`python run.py` in a bundle that was copied elsewhere, with nothing of kexport in reach."""
+
+import json
+import os
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kexport.runtime.command import main
+
+BLOCKED = ("click", "h5py", "keras", "kexport", "onnx", "onnx_ir", "rich", "tensorflow", "tf2onnx")
+
+
+def python(
+    *arguments: object, folder: Path, **environment: str
+) -> subprocess.CompletedProcess[str]:
+    kept = {k: v for k, v in os.environ.items() if not k.startswith("PYTHON")}
+    return subprocess.run(
+        [sys.executable, *map(str, arguments)],
+        cwd=folder,
+        env={**kept, **environment},
+        capture_output=True,
+        text=True,
+        timeout=60,
+        check=False,
+    )
+
+
+def colour(path: Path, red: int, green: int, blue: int) -> Path:
+    Image.new("RGB", (40, 30), (red, green, blue)).save(path)
+    return path
+
+
+def scores(truth, *rgb: int) -> list[str]:
+    picture = np.full((1, 8, 6, 3), rgb, np.uint8)
+    return [f"{score:.4f}" for score in truth(picture)["probabilities"][0]]
+
+
+@pytest.fixture
+def travelled(build, tmp_path: Path) -> Path:
+    """The bundle with its program, somewhere else."""
+    return Path(shutil.copytree(build(program=True), tmp_path / "else" / "where"))
+
+
+def test_a_picture_as_a_table(travelled: Path, tmp_path: Path, truth):
+    colour(tmp_path / "lawn.png", 20, 200, 40)
+    coal, _, grass, _, _ = scores(truth, 20, 200, 40)
+    done = python(travelled / "run.py", "lawn.png", "-k", 2, "--threads", 1, folder=tmp_path)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout == f"lawn.png\n  grass  {grass}\n  coal   {coal}\n"
+
+
+def test_nothing_of_kexport_is_needed(travelled: Path, tmp_path: Path):
+    colour(tmp_path / "sky.jpg", 10, 20, 250)
+    code = (
+        f"import sys, runpy\nfor name in {BLOCKED}: sys.modules[name] = None\n"
+        "sys.argv = ['run.py', '--json', '--verify', sys.argv[1]]\n"
+        "runpy.run_path('run.py', run_name='__main__')"
+    )
+    done = python("-c", code, tmp_path / "sky.jpg", folder=travelled)
+    assert (done.returncode, done.stderr) == (0, "")
+    report = json.loads(done.stdout)
+    assert report["verification"]["passed"] is True
+    assert report["pictures"][0]["predictions"][0]["label"] == "sea"
+
+
+def test_it_stays_whole_after_it_has_run(travelled: Path):
+    assert python("run.py", "--verify", folder=travelled).returncode == 0
+    again = python("run.py", "--verify", folder=travelled)
+    assert again.returncode == 0
+    assert again.stdout.startswith("mean_colour for cpu-fp32: passed\n")
+
+
+def test_without_numpy(travelled: Path):
+    code = (
+        "import sys, runpy\nsys.modules['numpy'] = None\n"
+        "runpy.run_path('run.py', run_name='__main__')"
+    )
+    done = python("-c", code, folder=travelled)
+    assert done.returncode == 17
+    assert done.stderr == (
+        "error: numpy is not installed\nhint: run: pip install numpy pillow onnxruntime\n"
+    )
+
+
+def test_a_label_that_the_terminal_cannot_write(build, tmp_path: Path, truth):
+    bundle = build(program=True, labels=["coal", "tomato", "草", "sea", "snow"])
+    colour(tmp_path / "lawn.png", 20, 200, 40)
+    where = {"PYTHONIOENCODING": "ascii"}
+    done = python("run.py", tmp_path / "lawn.png", "-k", 1, folder=bundle, **where)
+    assert (done.returncode, done.stderr) == (0, "")
+    assert done.stdout.endswith(f"  ?  {scores(truth, 20, 200, 40)[2]}\n")
+
+
+def test_several_pictures(bundle: Path, tmp_path: Path, truth, capsys):
+    names = [colour(tmp_path / "a.png", 250, 10, 10), colour(tmp_path / "b.png", 250, 250, 250)]
+    assert main(bundle, [*map(str, names), "-k", "1"]) == 0
+    first, second = capsys.readouterr().out.split("\n\n")
+    assert first.split() == [str(names[0]), "tomato", scores(truth, 250, 10, 10)[1]]
+    assert second.split() == [str(names[1]), "snow", scores(truth, 250, 250, 250)[4]]
+
+
+def test_a_bad_picture_does_not_stop_the_others(bundle: Path, tmp_path: Path, capsys):
+    good = colour(tmp_path / "good.png", 250, 10, 10)
+    assert main(bundle, [str(tmp_path / "missing.png"), str(good)]) == 15
+    out, err = capsys.readouterr()
+    assert out.startswith(f"{good}\n  tomato  ")
+    assert err == f"error: {tmp_path / 'missing.png'} cannot be opened: No such file or directory\n"
+
+
+def test_json_tells_of_bad_pictures(bundle: Path, tmp_path: Path, capsys):
+    (tmp_path / "bad.png").write_bytes(b"")
+    assert main(bundle, [str(tmp_path / "bad.png"), "--json"]) == 15
+    (answer,) = json.loads(capsys.readouterr().out)["pictures"]
+    assert answer == {
+        "picture": str(tmp_path / "bad.png"),
+        "error": f"{tmp_path / 'bad.png'} is not a picture of a known format",
+    }
+
+
+def test_json_holds_every_prediction(bundle: Path, tmp_path: Path, capsys):
+    name = str(colour(tmp_path / "a.png", 0, 0, 0))
+    assert main(bundle, [name, "--json", "--top-k", "3"]) == 0
+    (answer,) = json.loads(capsys.readouterr().out)["pictures"]
+    assert answer["picture"] == name
+    assert answer["predictions"][0]["index"] == 0
+    assert len(answer["predictions"]) == 3
+
+
+@pytest.mark.parametrize(
+    ("arguments", "reason"),
+    [
+        ([], "give at least one picture, or --verify"),
+        (["-k", "0", "a.png"], "must be a whole number of 1 or more, not '0'"),
+        (["--threads", "two", "a.png"], "must be a whole number of 1 or more, not 'two'"),
+        (["--fast"], "unrecognized arguments: --fast"),
+    ],
+)
+def test_usage(bundle: Path, arguments: list[str], reason: str, capsys):
+    with pytest.raises(SystemExit) as caught:
+        main(bundle, arguments)
+    assert caught.value.code == 2
+    assert reason in capsys.readouterr().err
+
+
+def test_a_failed_verification(bundle: Path, reseal, tmp_path: Path, capsys):
+    with np.load(bundle / "golden.npz") as golden:
+        arrays = {name: golden[name] for name in golden.files}
+    arrays["probabilities"] = arrays["probabilities"][::-1]
+    np.savez(bundle / "golden.npz", **arrays)
+    reseal(bundle)
+    assert main(bundle, ["--verify", str(colour(tmp_path / "a.png", 0, 0, 0))]) == 12
+    out = capsys.readouterr().out
+    assert out.startswith("mean_colour for cpu-fp32: FAILED\n")
+    assert "a.png" not in out
+
+
+def test_a_changed_bundle(bundle: Path, capsys):
+    (bundle / "labels.txt").write_bytes(b"x")
+    assert main(bundle, ["--verify"]) == 14
+    out, err = capsys.readouterr()
+    assert out == ""
+    assert err.splitlines()[0].startswith("error: labels.txt has 1 bytes, and the manifest says ")
+    assert err.splitlines()[1].startswith("hint: export the model again")
+
+
+def test_a_model_that_takes_no_picture(build, tmp_path: Path, capsys):
+    bundle = build(outputs=("features",), labels=None)
+    assert main(bundle, [str(colour(tmp_path / "a.png", 0, 0, 0))]) == 16
+    assert "error: the model gives no class scores" in capsys.readouterr().err
+
+
+def test_ctrl_c(bundle: Path, monkeypatch):
+    def interrupted(*_: object, **__: object) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("kexport.runtime.command.load", interrupted)
+    assert main(bundle, ["a.png"]) == 130
+
+
+@pytest.mark.skipif(shutil.which("nvidia-smi") is not None, reason="CUDA may load here")
+def test_a_warning_is_one_line(build, tmp_path: Path, capsys):
+    bundle = build(edit=lambda data: data["target"].update(device="cuda"))
+    assert main(bundle, [str(colour(tmp_path / "a.png", 0, 0, 0))]) == 0
+    err = capsys.readouterr().err
+    assert err.startswith("warning: CUDAExecutionProvider did not load, so mean_colour runs on CPU")
+    assert err.count("\n") == 1

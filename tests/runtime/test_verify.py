@@ -1,0 +1,139 @@
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kexport.runtime import BundleRefused, verify
+from kexport.runtime.verify import Row
+
+ALL = ("probabilities", "features")
+
+
+def change_golden(bundle: Path, reseal, **arrays: np.ndarray | None) -> None:
+    with np.load(bundle / "golden.npz") as golden:
+        content = {**{name: golden[name] for name in golden.files}, **arrays}
+    kept = {name: array for name, array in content.items() if array is not None}
+    np.savez(bundle / "golden.npz", **kept)
+    reseal(bundle)
+
+
+def golden(bundle: Path, name: str) -> np.ndarray:
+    with np.load(bundle / "golden.npz") as arrays:
+        return arrays[name]
+
+
+def test_a_row_passes_by_its_spread_error():
+    assert Row("x", max_abs=9.0, error=1e-4, tolerance=1e-4, top1_agreement=0.0).passed
+    assert not Row("x", max_abs=0.0, error=1.1e-4, tolerance=1e-4, top1_agreement=1.0).passed
+    assert not Row("x", max_abs=0.0, error=np.nan, tolerance=1e-4, top1_agreement=1.0).passed
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8, None])
+def test_a_good_bundle_passes(build, batch):
+    found = verify(build(batch=batch, outputs=ALL))
+    assert found.passed
+    assert (found.model, found.target, found.files, found.images) == (
+        "mean_colour",
+        "cpu-fp32",
+        3,
+        4,
+    )
+    assert [row.name for row in found.rows] == ["probabilities", "logits", "features"]
+    assert [row.top1_agreement for row in found.rows] == [1.0, 1.0, None]
+    assert all(row.error < 1e-5 for row in found.rows)
+
+
+def test_other_golden_outputs_fail_without_an_exception(build, reseal):
+    bundle = build(outputs=ALL)
+    features = golden(bundle, "features")
+    change_golden(bundle, reseal, features=features + 0.5)
+    found = verify(bundle)
+    assert not found.passed
+    assert [row.passed for row in found.rows] == [True, True, False]
+    assert found.rows[2].max_abs == pytest.approx(0.5, rel=1e-4)
+    assert found.rows[2].error == pytest.approx(0.5 / features.std(), rel=1e-3)
+
+
+def test_the_logits_row_catches_what_probabilities_hide(build, reseal):
+    bundle = build()
+    answers = golden(bundle, "probabilities")
+    answers[answers == answers.min()] *= 1.1
+    change_golden(bundle, reseal, probabilities=answers)
+    found = verify(bundle)
+    assert [(row.name, row.passed) for row in found.rows] == [
+        ("probabilities", True),
+        ("logits", False),
+    ]
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf])
+def test_what_is_not_a_number_fails(build, reseal, value):
+    bundle = build(outputs=("features",))
+    change_golden(bundle, reseal, features=np.full((4, 3), value, np.float32))
+    found = verify(bundle)
+    assert not found.passed
+    assert found.as_dict()["rows"][0]["error"] is None
+
+
+def test_golden_outputs_of_another_shape_fail(build, reseal):
+    bundle = build(outputs=("features",))
+    change_golden(bundle, reseal, features=np.zeros((4, 2), np.float32))
+    assert verify(bundle).rows[0].error == np.inf
+
+
+def test_a_changed_file_is_refused(bundle: Path):
+    (bundle / "labels.txt").write_text("coal\ntomato\ngrass\nsea\nsnou\n")
+    with pytest.raises(BundleRefused, match=r"labels\.txt does not match its SHA-256"):
+        verify(bundle)
+
+
+@pytest.mark.parametrize("name", ["image", "probabilities"])
+def test_a_golden_file_without_an_array(bundle: Path, reseal, name: str):
+    change_golden(bundle, reseal, **{name: None})
+    with pytest.raises(BundleRefused, match=f"golden.npz has no array for '{name}'"):
+        verify(bundle)
+
+
+def test_golden_pictures_that_the_model_cannot_take(bundle: Path, reseal):
+    change_golden(bundle, reseal, image=np.zeros((4, 8, 6, 3), np.float32))
+    with pytest.raises(BundleRefused, match=r"golden\.npz does not fit the model: input 'image'"):
+        verify(bundle)
+
+
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"nonsense"])
+def test_a_golden_file_that_is_none(bundle: Path, reseal, content: bytes):
+    (bundle / "golden.npz").write_bytes(content)
+    reseal(bundle)
+    with pytest.raises(BundleRefused, match=r"golden\.npz cannot be read"):
+        verify(bundle)
+
+
+def test_a_golden_file_that_would_run_code(bundle: Path, reseal):
+    change_golden(bundle, reseal, image=np.array([{"a": 1}], dtype=object))
+    with pytest.raises(BundleRefused, match=r"golden\.npz cannot be read"):
+        verify(bundle)
+
+
+def test_no_golden_file(bundle: Path, reseal):
+    (bundle / "golden.npz").unlink()
+    reseal(bundle)
+    with pytest.raises(BundleRefused, match=r"no golden\.npz to verify it by"):
+        verify(bundle)
+
+
+def test_no_tolerance(build):
+    bundle = build(edit=lambda data: data["parity"]["outputs"].pop("logits"))
+    with pytest.raises(BundleRefused, match="no tolerance for 'logits'"):
+        verify(bundle)
+
+
+def test_the_table(build, reseal):
+    bundle = build(outputs=ALL)
+    change_golden(bundle, reseal, features=golden(bundle, "features") + 0.5)
+    lines = str(verify(bundle)).splitlines()
+    assert lines[0] == "mean_colour for cpu-fp32: FAILED"
+    assert lines[1].startswith("3 files match their SHA-256; 4 samples on onnxruntime 1.")
+    assert lines[3] == "output           max abs      error  tolerance   top-1"
+    assert [line.split()[0] for line in lines[4:]] == ["probabilities", "logits", "features"]
+    assert lines[4].endswith("1.00e-04  100.0%  ok")
+    assert lines[6].endswith("1.00e-04       -  FAILED")
