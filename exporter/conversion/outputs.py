@@ -1,0 +1,76 @@
+"""What a model's outputs are, and what they are called."""
+
+from __future__ import annotations
+
+import re
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import keras
+
+Kind = Literal["probabilities", "logits", "features", "tensor"]
+
+
+@dataclass(frozen=True, slots=True)
+class Output:
+    """One output of a model.
+
+    `layer` is the Keras layer that makes it; `kind` says how to read the numbers.
+    """
+
+    name: str
+    kind: Kind
+    layer: str
+
+
+def name_outputs(model: keras.Model, results: Any, kind: Kind | None = None) -> tuple[Output, ...]:
+    """Stable, colon-free names in the order of `keras.tree.flatten(results)`.
+
+    A single output is named after its kind: `probabilities` for a softmax, `logits` for a dense
+    layer without activation that ends a classifier, `features` for anything else that an
+    Application's body ends in. Outputs of a model that has several keep the key or the Keras name
+    they have.
+    """
+    layers = [_layer_of(x) for x in keras.tree.flatten(getattr(model, "outputs", []) or [])]
+    count = len(keras.tree.flatten(results))
+    layers += [None] * (count - len(layers))
+    kinds = [_kind(layer) for layer in layers]
+    if kind is not None and count == 1:
+        kinds = [kind]
+    names = [layer.name if layer is not None else f"output_{i}" for i, layer in enumerate(layers)]
+    if isinstance(results, dict):
+        names = [str(key) for key in sorted(results)]
+    elif count == 1:
+        names = [kinds[0] if kinds[0] != "tensor" else names[0]]
+    return tuple(
+        Output(name, kind, layer.name if layer is not None else "")
+        for name, kind, layer in zip(_distinct(names), kinds, layers, strict=True)
+    )
+
+
+def _layer_of(tensor: Any) -> Any:
+    """The innermost layer that makes an output: a nested model stands for its own last layer."""
+    history = getattr(tensor, "_keras_history", None)
+    layer = history.operation if history is not None else None
+    while isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
+        inner = layer.outputs[history.tensor_index if history is not None else 0]
+        history = getattr(inner, "_keras_history", None)
+        layer = history.operation if history is not None else None
+    return layer
+
+
+def _kind(layer: Any) -> Kind:
+    function = getattr(getattr(layer, "activation", None), "__name__", "")
+    if function == "softmax" or isinstance(layer, keras.layers.Softmax):
+        return "probabilities"
+    if isinstance(layer, keras.layers.Dense) and function == "linear":
+        return "logits"
+    return "tensor"
+
+
+def _distinct(names: list[str]) -> list[str]:
+    clean = [re.sub(r"[^A-Za-z0-9_./-]", "_", name) for name in names]
+    return [
+        name if clean.count(name) == 1 else f"{name}_{clean[:i].count(name)}"
+        for i, name in enumerate(clean)
+    ]

@@ -1,0 +1,60 @@
+"""Shapes of constants, and those of a node's outputs by ONNX's own inference."""
+
+from __future__ import annotations
+
+import onnx
+import onnx.defs
+import onnx.shape_inference
+import onnx_ir as ir
+
+SMALL = 64
+"""Integer constants of at most this many elements (shapes, axes, pads) guide the inference."""
+
+
+def infer_outputs(node: ir.Node, opset: int) -> None:
+    """Set dtype and shape of every output of `node`, whose inputs must have theirs.
+
+    Raises:
+        ValueError: ONNX's inference finds the inputs inconsistent.
+    """
+    schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
+    inputs = [value for value in node.inputs if value is not None]
+    types = {_name(value): _type_proto(value) for value in inputs}
+    data = {
+        _name(value): ir.to_proto(value.const_value)
+        for value in inputs
+        if value.const_value is not None
+        and value.dtype == ir.DataType.INT64
+        and value.const_value.size <= SMALL
+    }
+    try:
+        found = onnx.shape_inference.infer_node_outputs(
+            schema,
+            ir.to_proto(node),
+            types,
+            data,
+            opset_imports=[onnx.helper.make_opsetid("", opset)],
+        )
+    except onnx.shape_inference.InferenceError as error:
+        raise ValueError(f"{node.name}: {error}") from error
+    for value in node.outputs:
+        if value.name in found:
+            proto = found[value.name]
+            value.type = ir.serde.deserialize_type_proto_for_type(proto)
+            value.shape = ir.serde.deserialize_type_proto_for_shape(proto)
+
+
+def extents(tensor: ir.TensorProtocol) -> tuple[int, ...]:
+    """The extents of a constant, which are always numbers; its values are not read."""
+    return tuple(extent for extent in tensor.shape if isinstance(extent, int))
+
+
+def _name(value: ir.Value) -> str:
+    if value.name is None:
+        raise ValueError("a value without a name cannot be inferred")
+    return value.name
+
+
+def _type_proto(value: ir.Value) -> onnx.TypeProto:
+    info = ir.to_proto(value)
+    return info.type
