@@ -1,0 +1,54 @@
+"""Compute at export time what does not depend on the input."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
+
+from kexport.passes.edit import constant, numbers, take_over
+
+Array = np.ndarray[Any, Any]
+
+RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial")
+
+
+def fold_constants(model: ir.Model) -> ir.Model:
+    """Replace nodes with constant inputs by what ONNX's reference evaluator makes of them."""
+    model = model.clone()
+    opset = model.graph.opset_imports.get("", 0)
+    for node in list(model.graph):
+        if not _constant_inputs(node) or node.op_type in RANDOM:
+            continue
+        results = _evaluate(node, opset)
+        for value, result in zip(node.outputs, results, strict=True):
+            if value.is_graph_output():
+                break
+            take_over(value, numbers(model.graph, f"{value.name}.folded", result))
+        else:
+            model.graph.remove(node, safe=True)
+    return model
+
+
+def _constant_inputs(node: ir.Node) -> bool:
+    has_body = any(
+        attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+        for attribute in node.attributes.values()
+    )
+    given = [value for value in node.inputs if value is not None]
+    known = all(constant(value) is not None for value in given)
+    return known and not has_body and node.domain in ("", "ai.onnx")
+
+
+def _evaluate(node: ir.Node, opset: int) -> list[Array]:
+    names = [value.name or "" for value in node.inputs if value is not None]
+    tensors = [constant(value) for value in node.inputs if value is not None]
+    feeds = {
+        name: tensor.numpy()
+        for name, tensor in zip(names, tensors, strict=True)
+        if tensor is not None
+    }
+    evaluator = ReferenceEvaluator(ir.to_proto(node), opsets={"": opset})
+    return list(evaluator.run(None, feeds))

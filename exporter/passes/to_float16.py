@@ -1,0 +1,96 @@
+"""float16 weights and arithmetic, with the nodes that float16 cannot hold kept in float32."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import onnx_ir as ir
+
+from kexport.passes.edit import constant, initializer
+from kexport.shapes import extents
+
+HALF, SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
+
+
+def to_float16(kept: frozenset[str]) -> Callable[[ir.Model], ir.Model]:
+    """A pass that turns every float32 node but those named in `kept` to float16.
+
+    The result is strongly typed: each node has inputs of one float type, and a Cast stands on every
+    edge between the two. Inputs and outputs of the model keep their types.
+    """
+
+    def to_float16(model: ir.Model) -> ir.Model:
+        model = model.clone()
+        converter = _Converter(model.graph, kept)
+        for node in list(model.graph):
+            converter.convert(node)
+        for index, value in enumerate(model.graph.outputs):
+            if value.dtype == HALF:
+                model.graph.outputs[index] = converter.visible(value)
+        return model
+
+    return to_float16
+
+
+class _Converter:
+    def __init__(self, graph: ir.Graph, kept: frozenset[str]) -> None:
+        self._graph = graph
+        self._kept = kept
+        self._casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
+
+    def convert(self, node: ir.Node) -> None:
+        wanted = SINGLE if node.name in self._kept else HALF
+        if node.op_type == "Cast":
+            self._convert_cast(node, wanted)
+            return
+        if wanted == HALF and not any(value.dtype == SINGLE for value in node.outputs):
+            wanted = SINGLE
+        for index, value in enumerate(node.inputs):
+            if value is not None and value.dtype in (SINGLE, HALF) and value.dtype != wanted:
+                node.replace_input_with(index, self._as(value, wanted, node))
+        if wanted == HALF:
+            for value in node.outputs:
+                if value.dtype == SINGLE:
+                    value.type = ir.TensorType(HALF)
+
+    def visible(self, value: ir.Value) -> ir.Value:
+        """The float32 form of an output, under the output's own name."""
+        name = value.name
+        value.name = f"{name}.float16"
+        last = next(reversed(list(self._graph)))
+        cast = ir.node("Cast", [value], {"to": SINGLE.value}, name=f"{name}.Cast")
+        cast.outputs[0].name, cast.outputs[0].shape = name, value.shape
+        cast.outputs[0].type = ir.TensorType(SINGLE)
+        self._graph.insert_after(last, cast)
+        return cast.outputs[0]
+
+    def _convert_cast(self, node: ir.Node, wanted: ir.DataType) -> None:
+        """A Cast to float32, of pixels for example, casts to the type of what follows."""
+        if node.outputs[0].dtype == SINGLE and wanted == HALF:
+            node.attributes["to"] = ir.AttrInt64("to", HALF.value)
+            node.outputs[0].type = ir.TensorType(HALF)
+
+    def _as(self, value: ir.Value, dtype: ir.DataType, reader: ir.Node) -> ir.Value:
+        key = (value, dtype)
+        if key not in self._casts:
+            held = constant(value)
+            self._casts[key] = (
+                self._cast(value, dtype, reader)
+                if held is None
+                else initializer(
+                    self._graph,
+                    f"{value.name}.float16",
+                    held.numpy,
+                    dtype,
+                    extents(held),
+                )
+            )
+        return self._casts[key]
+
+    def _cast(self, value: ir.Value, dtype: ir.DataType, reader: ir.Node) -> ir.Value:
+        suffix = "float16" if dtype == HALF else "float32"
+        cast = ir.node("Cast", [value], {"to": dtype.value}, name=f"{value.name}.{suffix}")
+        result = cast.outputs[0]
+        result.name, result.shape, result.type = cast.name, value.shape, ir.TensorType(dtype)
+        self._graph.insert_before(reader, cast)
+        return result

@@ -1,0 +1,88 @@
+"""The order of the passes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+
+import onnx_ir as ir
+
+from kexport.artifact import Artifact, Pass
+from kexport.passes.check import check
+from kexport.passes.fix_batch import fix_batch
+from kexport.passes.fold_before import fold_before
+from kexport.passes.fold_behind import fold_behind
+from kexport.passes.fold_constants import fold_constants
+from kexport.passes.fold_pad import fold_pad
+from kexport.passes.fold_transpose import fold_transpose
+from kexport.passes.fuse_gemm import fuse_gemm
+from kexport.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
+from kexport.passes.image_input import image_input
+from kexport.passes.infer_shapes import infer_shapes
+from kexport.passes.lower_opset import lower_opset
+from kexport.passes.merge_reshapes import merge_reshapes
+from kexport.passes.spell_batch_norm import spell_batch_norm
+from kexport.passes.tidy import tidy
+from kexport.passes.to_float16 import to_float16
+
+Progress = Callable[[str], None]
+
+SIMPLIFY: tuple[Pass, ...] = (
+    tidy,
+    fold_constants,
+    infer_shapes,
+    fold_transpose,
+    merge_reshapes,  # behind fold_transpose, whose leavings it joins
+    fold_pad,  # before the folds, which ask whether a convolution is padded
+    fuse_hard_sigmoid,  # before fold_behind, which would take the formula apart
+    fold_behind,
+    fold_before,  # behind fold_behind: what a convolution absorbed is not there to be folded again
+    fuse_gemm,  # behind fold_behind, which looks for MatMul
+    tidy,
+)
+"""What makes any graph smaller and faster without changing what it computes."""
+
+
+def with_image_input(mode: str, batch: int | None) -> tuple[Pass, ...]:
+    """For an image model: the picture as input, preprocessing inside, a fixed or open batch."""
+    return (fix_batch(batch), image_input(mode), *SIMPLIFY)
+
+
+def with_tensor_inputs(batch: int | None) -> tuple[Pass, ...]:
+    """The graph of any other model, with its inputs as Keras has them."""
+    return (fix_batch(batch), *SIMPLIFY)
+
+
+def for_float32(opset: int) -> tuple[Pass, ...]:
+    """From the simplified graph to the one that a float32 target reads."""
+    return (lower_opset(opset), infer_shapes, check)
+
+
+BEFORE_FLOAT16: tuple[Pass, ...] = (spell_batch_norm, infer_shapes)
+"""What float16 needs of the simplified graph before its values are observed."""
+
+
+def for_float16(opset: int, kept: frozenset[str]) -> tuple[Pass, ...]:
+    """The same for a float16 target; `kept` names the nodes that stay in float32."""
+    return (
+        to_float16(kept),
+        lower_opset(opset),
+        infer_shapes,
+        tidy,
+        check,
+    )
+
+
+def run(model: ir.Model, passes: Sequence[Pass], progress: Progress | None = None) -> Artifact:
+    """Run `passes` on `model`, first to last."""
+    return continue_with(Artifact(model), passes, progress)
+
+
+def continue_with(
+    artifact: Artifact, passes: Sequence[Pass], progress: Progress | None = None
+) -> Artifact:
+    """Run further passes on an artifact."""
+    for change in passes:
+        if progress is not None:
+            progress(change.__name__)
+        artifact = artifact.then(change)
+    return artifact
