@@ -1,0 +1,27 @@
+"""`kexport doctor`: what is installed, what really loads, and what to do about the rest."""
+
+import json
+from dataclasses import asdict
+
+import click
+
+from kexport.cli.options import as_json
+from kexport.errors import MissingDependency
+
+
+@click.command()
+@as_json
+def doctor(as_json: bool) -> int:
+    """Check this machine: packages, engines, known clashes."""
+    from kexport.cli.checks import all_checks
+
+    checks = list(all_checks())
+    healthy = all(check.state == "ok" for check in checks if check.required)
+    if as_json:
+        report = {"healthy": healthy, "checks": [asdict(check) for check in checks]}
+        click.echo(json.dumps(report, indent=2))
+    else:
+        from kexport.cli.tables import checks_table, show
+
+        show(checks_table(checks))
+    return 0 if healthy else MissingDependency.exit_code

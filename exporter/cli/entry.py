@@ -1,0 +1,77 @@
+"""`main`: run one command; what a user can meet as an error becomes two lines and a number."""
+
+import json
+import sys
+from collections.abc import Sequence
+from typing import TYPE_CHECKING
+
+import click
+
+from kexport.cli.group import program
+from kexport.cli.messages import tell
+from kexport.cli.silence import silence
+from kexport.errors import KexportError
+
+if TYPE_CHECKING:
+    from kexport.runtime.errors import RuntimeFault
+
+INTERRUPTED = 130
+
+
+def main(args: Sequence[str] | None = None) -> int:
+    """Run the command line on `args` (by default the process') and return its exit status."""
+    words = list(sys.argv[1:] if args is None else args)
+    as_json = "--json" in words
+    silence()
+    try:
+        status = program.main(words, prog_name="kexport", standalone_mode=False)
+    except (click.Abort, KeyboardInterrupt):
+        return _stopped(as_json=as_json)
+    except click.exceptions.NoArgsIsHelpError as error:
+        error.show()
+        return error.exit_code
+    except click.ClickException as error:
+        return _fail(_message_of(error), _hint_of(error), error.exit_code, as_json=as_json)
+    except _errors_of_users() as error:
+        if _began_with_an_interrupt(error):
+            return _stopped(as_json=as_json)
+        return _fail(str(error), error.hint, error.exit_code, as_json=as_json)
+    return status if isinstance(status, int) else 0
+
+
+def _stopped(*, as_json: bool) -> int:
+    return _fail("stopped; nothing was written", None, INTERRUPTED, as_json=as_json)
+
+
+def _began_with_an_interrupt(error: BaseException | None) -> bool:
+    """Tell whether Ctrl-C lies behind an error: a library that is loading gives it another name."""
+    while error is not None:
+        if isinstance(error, KeyboardInterrupt):
+            return True
+        error = error.__cause__ or error.__context__
+    return False
+
+
+def _fail(message: str, hint: str | None, status: int, *, as_json: bool) -> int:
+    tell(message, hint)
+    if as_json:
+        click.echo(json.dumps({"error": message, "hint": hint, "exit_status": status}, indent=2))
+    return status
+
+
+def _message_of(error: click.ClickException) -> str:
+    """Return click's message in the form of kexport's own: lower case, no full stop."""
+    message = error.format_message().removesuffix(".")
+    return message[:1].lower() + message[1:]
+
+
+def _hint_of(error: click.ClickException) -> str | None:
+    context = error.ctx if isinstance(error, click.UsageError) else None
+    return f"see: {context.command_path} --help" if context else None
+
+
+def _errors_of_users() -> tuple["type[KexportError] | type[RuntimeFault]", ...]:
+    """Return the bases of all errors with a hint; the runtime is loaded only once one is due."""
+    from kexport.runtime.errors import RuntimeFault
+
+    return (KexportError, RuntimeFault)

@@ -1,0 +1,164 @@
+"""`kexport export`: one model to one target."""
+
+import json
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+import click
+
+from kexport.cli import options
+from kexport.cli.progress import progress
+from kexport.errors import BadArgument, did_you_mean
+
+if TYPE_CHECKING:
+    from kexport.targets import Target
+    from kexport.zoo import Mode
+
+
+@click.command()
+@click.argument("model")
+@click.option("--target", "-t", metavar="DEVICE-PRECISION", help="Where it will run. Required.")
+@click.option(
+    "--output",
+    "-o",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="The bundle's folder.  [default: MODEL-TARGET]",
+)
+@click.option(
+    "--weights",
+    default="imagenet",
+    show_default=True,
+    metavar="imagenet|random|PATH",
+    help="An Application's weights.",
+)
+@click.option("--no-top", is_flag=True, help="Leave out the classifier; the output is features.")
+@click.option("--pooling", type=click.Choice(["avg", "max"]), help="Pool the features.")
+@click.option("--classes", type=click.IntRange(min=1), metavar="N", help="Number of classes.")
+@click.option(
+    "--input-shape", callback=options.shape, metavar="H,W[,C]", help="Another picture size."
+)
+@click.option(
+    "--activation",
+    default="softmax",
+    show_default=True,
+    metavar="NAME|none",
+    help="The classifier's activation; none gives logits.",
+)
+@click.option(
+    "--output-layer",
+    "output_layers",
+    multiple=True,
+    metavar="NAME",
+    help="Give this layer's output instead. Repeatable.",
+)
+@click.option(
+    "--preprocess",
+    type=click.Choice(["tf", "caffe", "torch", "none"]),
+    help="The preprocessing that a model from a file was trained with.",
+)
+@click.option(
+    "--batch",
+    callback=options.batch,
+    default="1",
+    show_default=True,
+    metavar="N|dynamic",
+    help="Pictures at once.",
+)
+@click.option(
+    "--labels",
+    type=click.Path(exists=True, dir_okay=False, path_type=Path),
+    metavar="FILE",
+    help="One label a line.",
+)
+@click.option("--opset", type=click.IntRange(min=1), metavar="N", help="Another ONNX opset.")
+@click.option(
+    "--seed",
+    type=click.IntRange(min=0),
+    default=0,
+    show_default=True,
+    metavar="N",
+    help="Of random weights and of the pictures.",
+)
+@click.option("--force", is_flag=True, help="Replace the bundle that is there.")
+@click.option("--trust", is_flag=True, help="Run code that the model's file carries (Lambda).")
+@click.option("--timestamps", is_flag=True, help="Record times; bundles then differ each time.")
+@click.option("--quiet", "-q", is_flag=True, help="No progress.")
+@options.as_json
+def export(
+    model: str,
+    target: str | None,
+    output: Path | None,
+    weights: str,
+    no_top: bool,
+    pooling: str | None,
+    classes: int | None,
+    input_shape: tuple[int, int, int] | None,
+    activation: str,
+    output_layers: tuple[str, ...],
+    preprocess: Mode | None,
+    batch: options.Batch,
+    labels: Path | None,
+    opset: int | None,
+    seed: int,
+    force: bool,
+    trust: bool,
+    timestamps: bool,
+    quiet: bool,
+    as_json: bool,
+) -> None:
+    """Export MODEL for a target, and prove that nothing was lost.
+
+    MODEL is a Keras Application in any spelling (see `kexport models`) or a .keras or .h5 file.
+    The result is a folder, the bundle: the model, its manifest, golden outputs and a runtime.
+    """
+    chosen = _target(target, model)
+    with progress(quiet=quiet) as report:
+        report("loading Keras")
+        from kexport import api
+        from kexport.recipe import Recipe
+
+        recipe = Recipe(
+            weights=weights,
+            include_top=not no_top,
+            pooling=pooling,
+            classes=classes,
+            input_shape=input_shape,
+            activation=None if activation == "none" else activation,
+            preprocess=preprocess,
+            seed=seed,
+            trust=trust,
+        )
+        bundle = api.export(
+            model,
+            chosen.name,
+            output=output,
+            recipe=recipe,
+            batch=batch,
+            opset=opset,
+            labels=labels,
+            output_layers=output_layers,
+            force=force,
+            timestamps=timestamps,
+            progress=report,
+        )
+    if as_json:
+        click.echo(json.dumps({**bundle.manifest, "path": str(bundle.path)}, indent=2))
+        return
+    from kexport.cli.tables import bundle_table, show
+
+    show(bundle_table(bundle.path, bundle.manifest))
+
+
+def _target(name: str | None, model: str) -> "Target":
+    """Return the target before anything heavy is loaded, so that a misprint costs no time."""
+    from kexport import targets
+
+    if name is not None:
+        return targets.find(name)
+    commands = ("doctor", "export", "models", "run", "targets", "verify")
+    raise BadArgument(
+        f"no target given for '{model}'",
+        hint=did_you_mean(model, commands)
+        or f"say where it will run, with --target and one of: {', '.join(targets.names())}",
+    )

@@ -1,0 +1,47 @@
+"""The command group: `kexport MODEL ...` is short for `kexport export MODEL ...`."""
+
+import click
+
+from kexport import __version__
+from kexport.cli.doctor import doctor
+from kexport.cli.export import export
+from kexport.cli.models import models
+from kexport.cli.run import run
+from kexport.cli.targets import targets
+from kexport.cli.verify import verify
+
+_OWN_OPTIONS = frozenset({"--help", "-h", "--version"})
+
+
+class DefaultGroup(click.Group):
+    """A group that takes whatever is none of its commands as arguments of `export`."""
+
+    def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
+        """Put the word `export` in front where it was left out."""
+        if args and args[0] not in self.commands and args[0] not in _OWN_OPTIONS:
+            args = ["export", *args]
+        return super().parse_args(ctx, args)
+
+    def format_usage(self, ctx: click.Context, formatter: click.HelpFormatter) -> None:
+        """Show the short form first."""
+        formatter.write_usage(ctx.command_path, "MODEL --target TARGET [OPTIONS]")
+        formatter.write_usage(ctx.command_path, "COMMAND [ARGS]...", prefix="       ")
+
+    def list_commands(self, ctx: click.Context) -> list[str]:
+        """List the commands in the order in which a user meets them."""
+        return list(self.commands)
+
+
+@click.group(cls=DefaultGroup, context_settings={"help_option_names": ["-h", "--help"]})
+@click.version_option(__version__, prog_name="kexport", message="%(prog)s %(version)s")
+def program() -> None:
+    """Take a Keras model to the device it must run on, and prove that it computes the same.
+
+    MODEL is a Keras Application in any spelling (see `kexport models`) or a .keras or .h5 file;
+    TARGET is a device and a precision (see `kexport targets`). All options of the short form are
+    those of `kexport export`.
+    """
+
+
+for _command in (export, models, targets, verify, run, doctor):
+    program.add_command(_command)

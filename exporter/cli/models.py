@@ -1,0 +1,32 @@
+"""`kexport models`: the Keras Applications that have a name here."""
+
+import json
+
+import click
+
+from kexport.cli.options import as_json
+
+
+@click.command()
+@as_json
+def models(as_json: bool) -> None:
+    """List the Keras Applications, their sizes and their preprocessing."""
+    from kexport.zoo import ZOO
+
+    applications = list(ZOO.values())
+    if as_json:
+        rows = [
+            {
+                "name": application.name,
+                "builder": application.builder,
+                "size": application.size,
+                "mode": application.mode,
+                "inside": application.inside,
+            }
+            for application in applications
+        ]
+        click.echo(json.dumps({"models": rows}, indent=2))
+        return
+    from kexport.cli.tables import applications_table, show
+
+    show(applications_table(applications))

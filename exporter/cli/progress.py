@@ -1,0 +1,44 @@
+"""Show on stderr which step is running, and keep libraries' chatter off stdout meanwhile."""
+
+import os
+import sys
+import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, redirect_stdout
+
+import click
+
+Report = Callable[[str], None]
+
+
+@contextmanager
+def progress(*, quiet: bool) -> Iterator[Report]:
+    """Yield a function to call with the name of each step as it begins.
+
+    On a terminal there is one line with the step and the seconds since the start; elsewhere each
+    step gets a line of its own. With `quiet` there is nothing. What libraries print to stdout in
+    the meantime, such as Keras' download bar, goes to stderr, or nowhere with `quiet`.
+    """
+    if quiet:
+        with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
+            yield lambda step: None
+    elif sys.stderr.isatty():
+        with _live() as report:
+            yield report
+    else:
+        start = time.monotonic()
+        with redirect_stdout(sys.stderr):
+            yield lambda step: click.echo(f"{time.monotonic() - start:7.1f} s  {step}", err=True)
+
+
+@contextmanager
+def _live() -> Iterator[Report]:
+    from rich.console import Console
+    from rich.progress import Progress, SpinnerColumn, TextColumn, TimeElapsedColumn
+
+    name = TextColumn("{task.description}", markup=False)
+    columns = (SpinnerColumn("line"), name, TimeElapsedColumn())
+    console = Console(stderr=True, markup=False, highlight=False)
+    with Progress(*columns, console=console, transient=True) as line:
+        task = line.add_task("starting", total=None)
+        yield lambda step: line.update(task, description=step)

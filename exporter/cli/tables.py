@@ -1,0 +1,181 @@
+"""What the commands print to stdout when it is not JSON."""
+
+import os
+import shlex
+import sys
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+import click
+from rich.box import SIMPLE_HEAD
+from rich.console import Console
+from rich.table import Table
+
+if TYPE_CHECKING:
+    from kexport.cli.checks import Check
+    from kexport.runtime import Verification
+    from kexport.targets import Device
+    from kexport.zoo import Application
+
+_WIDTH_OF_A_PIPE = 120
+"""Columns where stdout is no terminal and COLUMNS is not set."""
+
+_PREPROCESSING = {
+    "tf": "tf: -1..1",
+    "caffe": "caffe: BGR, minus the mean",
+    "torch": "torch: mean and deviation",
+    "none": "none",
+}
+
+
+def show(table: Table) -> None:
+    """Print to stdout, no blanks at the ends of lines; colours and width are the terminal's."""
+    piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
+    width = _WIDTH_OF_A_PIPE if piped else None
+    console = Console(width=width, markup=False, emoji=False, highlight=False)
+    with console.capture() as captured:
+        console.print(table)
+    for line in captured.get().splitlines():
+        click.echo(line.rstrip())
+
+
+def bundle_table(path: Path, manifest: Mapping[str, Any]) -> Table:
+    """What was made, how far it strays from Keras, where it is, and what to type next."""
+    model, target, parity = manifest["model"], manifest["target"], manifest["parity"]
+    size = sum(file["bytes"] for name, file in manifest["files"].items() if _holds_model(name))
+    rows = [
+        ("model", f"{model['name']}, weights: {model['weights']}"),
+        ("target", f"{target['name']}, opset {target['opset']}"),
+        *_named("input", (_tensor(row) for row in manifest["inputs"])),
+        *_named("output", (_tensor(row) for row in manifest["outputs"])),
+        ("size", megabytes(size)),
+        *_named("parity", _parity(parity["outputs"])),
+        ("", f"on {parity['images']} pictures, Keras against the bundle's runtime"),
+        ("bundle", str(path)),
+        ("next", _next_command(path, manifest)),
+    ]
+    return _pairs(rows)
+
+
+def applications_table(applications: Iterable["Application"]) -> Table:
+    """One row per Keras Application."""
+    table = _table("model", "keras.applications", "picture", "preprocessing", right=("picture",))
+    for row in applications:
+        mode = "inside the model" if row.inside else _PREPROCESSING[row.mode]
+        table.add_row(row.name, row.builder, f"{row.size} x {row.size}", mode)
+    return table
+
+
+def devices_table(devices: Iterable["Device"]) -> Table:
+    """One row per target."""
+    table = _table("target", "opset", "device", right=("opset",))
+    for device in devices:
+        for target in device.targets:
+            table.add_row(target.name, str(target.opset), target.description)
+    return table
+
+
+def device_table(device: "Device") -> Table:
+    """All that is known of one device, each fact with its source."""
+    facts = {
+        "opset": str(device.opset),
+        "toolchain": device.toolchain,
+        "precisions": ", ".join(device.precisions),
+        "providers": ", ".join(device.providers),
+    }
+    rows = [
+        ("device", device.name),
+        ("", device.description),
+        ("targets", ", ".join(target.name for target in device.targets)),
+        ("engine", device.engine),
+    ]
+    for fact, value in facts.items():
+        if value is not None:
+            rows += [(fact, value), ("", f"source: {device.source[fact]}")]
+    return _pairs(rows)
+
+
+def verification_table(path: Path, verification: "Verification") -> Table:
+    """Each golden output beside what the bundle computes now."""
+    measures = (_measure(row.name, row.error, row.tolerance) for row in verification.rows)
+    return _pairs(
+        [
+            ("bundle", str(path)),
+            ("model", f"{verification.model} for {verification.target}"),
+            ("engine", verification.engine),
+            ("files", f"{verification.files}, all as the manifest says"),
+            *_named("parity", measures),
+            ("", f"on {verification.images} golden pictures, Keras against the bundle"),
+            ("result", "passed" if verification.passed else "FAILED"),
+        ]
+    )
+
+
+def predictions_table(answers: Iterable[Mapping[str, Any]]) -> Table:
+    """The best classes of each picture that could be read, best first."""
+    table = _table("picture", "class", "label", "score", right=("class", "score"))
+    for answer in answers:
+        for rank, found in enumerate(answer.get("predictions", ())):
+            name = "" if rank else answer["picture"]
+            table.add_row(name, str(found["index"]), found["label"], f"{found['score']:.4f}")
+    return table
+
+
+def checks_table(checks: Iterable["Check"]) -> Table:
+    """The findings of the doctor."""
+    table = _table("what", "state", "found", "to do")
+    for check in checks:
+        table.add_row(check.subject, check.state, check.detail, check.advice or "")
+    return table
+
+
+def megabytes(count: int) -> str:
+    """`count` bytes in units of 10^6 bytes: `98.2 MB`, `0.04 MB`."""
+    return f"{count / 1e6:.{1 if count >= 1e6 else 2}f} MB"
+
+
+def _holds_model(name: str) -> bool:
+    return name in ("model.onnx", "model.onnx.data")
+
+
+def _tensor(row: Mapping[str, Any]) -> str:
+    shape = ", ".join("N" if size is None else str(size) for size in row["shape"])
+    return " ".join(filter(None, (row["name"], row["dtype"], f"[{shape}]", row.get("color"))))
+
+
+def _parity(outputs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
+    return (_measure(name, row["error"], row["tolerance"]) for name, row in outputs.items())
+
+
+def _measure(name: str, error: float, tolerance: float) -> str:
+    return f"{name}: error {error:.1e}, tolerance {tolerance:.0e}"
+
+
+def _next_command(path: Path, manifest: Mapping[str, Any]) -> str:
+    bundle = shlex.quote(str(path))
+    takes_pictures = any(row["color"] for row in manifest["inputs"])
+    ranks_classes = any(row["kind"] in ("probabilities", "logits") for row in manifest["outputs"])
+    if takes_pictures and ranks_classes:
+        return f"kexport run {bundle} picture.jpg"
+    return f"kexport verify {bundle}"
+
+
+def _named(name: str, values: Iterable[str]) -> Iterable[tuple[str, str]]:
+    return (("" if index else name, value) for index, value in enumerate(values))
+
+
+def _table(*names: str, right: Sequence[str] = ()) -> Table:
+    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    for name in names:
+        table.add_column(name, justify="right" if name in right else "left", overflow="fold")
+    return table
+
+
+def _pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    table = Table.grid(padding=(0, 2))
+    table.add_column(style="bold", no_wrap=True)
+    table.add_column(overflow="fold")
+    for name, value in rows:
+        table.add_row(name, value)
+    return table

@@ -1,0 +1,33 @@
+"""`kexport verify`: is a bundle whole, and does it still compute its golden outputs?"""
+
+import json
+from pathlib import Path
+
+import click
+
+from kexport.cli.messages import warnings_as_lines
+from kexport.cli.options import as_json
+from kexport.errors import ParityFailed
+
+
+@click.command()
+@click.argument("bundle", type=click.Path(path_type=Path))
+@as_json
+def verify(bundle: Path, as_json: bool) -> int:
+    """Check the hashes and golden outputs of BUNDLE, without Keras."""
+    from kexport import runtime
+
+    with warnings_as_lines():
+        verification = runtime.verify(bundle)
+    if as_json:
+        click.echo(json.dumps({**verification.as_dict(), "path": str(bundle)}, indent=2))
+        return 0 if verification.passed else ParityFailed.exit_code
+    from kexport.cli.tables import show, verification_table
+
+    show(verification_table(bundle, verification))
+    if verification.passed:
+        return 0
+    raise ParityFailed(
+        f"{bundle} does not compute its golden outputs on this machine",
+        hint="see which engine and provider run it with: kexport doctor",
+    )

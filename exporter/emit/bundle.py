@@ -1,0 +1,53 @@
+"""Writes the files of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport import serialize
+from kexport.emit.metadata import with_metadata
+
+Array = np.ndarray[Any, Any]
+
+LABELS, GOLDEN, MODEL = "labels.txt", "golden.npz", "model.onnx"
+
+
+def write_files(
+    folder: Path,
+    model: ir.Model,
+    entries: Mapping[str, Any],
+    golden: Mapping[str, Array],
+    labels: Sequence[str] | None,
+) -> None:
+    """Write model, labels, golden arrays and runtime into an empty folder.
+
+    Args:
+        folder: where; it exists.
+        model: the finished graph.
+        entries: the manifest so far, for the model's metadata.
+        golden: inputs by name, and each output by name as Keras gave it, float32.
+        labels: one a class, in the order of the classifier's outputs.
+    """
+    serialize.save(with_metadata(model, entries, labels), folder / MODEL)
+    np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
+    if labels is not None:
+        (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    runtime = resources.files("kexport.runtime")
+    _copy_sources(runtime, folder / "runtime")
+    program = runtime / "run.py"
+    (folder / "run.py").write_bytes(program.read_bytes())
+    (folder / "runtime" / "run.py").unlink()
+
+
+def _copy_sources(source: Traversable, destination: Path) -> None:
+    destination.mkdir()
+    for entry in source.iterdir():
+        if entry.name.endswith(".py"):
+            (destination / entry.name).write_bytes(entry.read_bytes())

@@ -1,0 +1,102 @@
+"""manifest.json: what a bundle says of itself (docs/manifest.schema.json)."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections.abc import Mapping, Sequence
+from importlib import metadata
+from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
+
+from kexport.artifact import Step
+from kexport.targets import Target
+
+MANIFEST = "manifest.json"
+PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnx-ir", "onnxruntime")
+"""Packages whose versions the manifest records."""
+
+
+def input_entry(value: ir.Value, *, image: bool) -> dict[str, Any]:
+    """One entry of `inputs`; `image` says that it is a picture [N, H, W, C], uint8."""
+    entry: dict[str, Any] = {"name": value.name, "dtype": _dtype(value), "shape": _shape(value)}
+    if not image:
+        return {**entry, "layout": None, "color": None, "range": None}
+    color = "GRAY" if entry["shape"][-1] == 1 else "RGB"
+    return {**entry, "layout": "NHWC", "color": color, "range": [0, 255]}
+
+
+def output_entry(value: ir.Value, kind: str, layer: str) -> dict[str, Any]:
+    """One entry of `outputs`."""
+    return {
+        "name": value.name,
+        "dtype": _dtype(value),
+        "shape": _shape(value),
+        "kind": kind,
+        "layer": layer,
+    }
+
+
+def target_entry(target: Target, opset: int) -> dict[str, Any]:
+    """The entry `target`."""
+    return {
+        "name": target.name,
+        "device": target.device,
+        "precision": target.precision,
+        "opset": opset,
+        "toolchain": target.toolchain,
+    }
+
+
+def step_entries(steps: Sequence[Step], *, times: bool) -> list[dict[str, Any]]:
+    """The entry `steps`; seconds only with `times`, since they differ from run to run."""
+    return [
+        {
+            "name": step.name,
+            "seconds": round(step.seconds, 4) if times else None,
+            "nodes_before": step.nodes_before,
+            "nodes_after": step.nodes_after,
+        }
+        for step in steps
+    ]
+
+
+def versions() -> dict[str, str]:
+    """Versions of the packages that took part and are installed."""
+    found = {}
+    for package in PACKAGES:
+        try:
+            found[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            continue
+    return found
+
+
+def write_manifest(folder: Path, entries: Mapping[str, Any]) -> dict[str, Any]:
+    """Write manifest.json for the files that lie in `folder`, and return what it says."""
+    paths = sorted(
+        path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST
+    )
+    files = {path.relative_to(folder).as_posix(): _file_entry(path) for path in paths}
+    manifest = {**entries, "files": files}
+    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
+    return manifest
+
+
+def _file_entry(path: Path) -> dict[str, Any]:
+    digest = hashlib.sha256()
+    with path.open("rb") as file:
+        while block := file.read(1 << 20):
+            digest.update(block)
+    return {"sha256": digest.hexdigest(), "bytes": path.stat().st_size}
+
+
+def _dtype(value: ir.Value) -> str:
+    return str((value.dtype or ir.DataType.FLOAT).numpy())
+
+
+def _shape(value: ir.Value) -> list[int | None]:
+    return [dim if isinstance(dim, int) else None for dim in value.shape or ()]

@@ -1,0 +1,131 @@
+"""What to export: a Keras Application by name, a file, or a model in hand."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+import keras
+import numpy as np
+
+from kexport import zoo
+from kexport.applications import build
+from kexport.errors import BadArgument, UnknownModel
+from kexport.files import FILE_KINDS, load_file
+from kexport.recipe import Recipe
+from kexport.zoo import Application, Mode
+
+Kind = Literal["probabilities", "logits", "features"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Keras model, and what is known of it beyond its layers.
+
+    `mode` is the preprocessing that its pictures need before it; `sha256` is over the paths,
+    dtypes, shapes and values of its weights; `kind` is what its output is, where an Application
+    tells.
+    """
+
+    model: keras.Model
+    name: str
+    source: str
+    mode: Mode
+    weights: str
+    sha256: str
+    labels: tuple[str, ...] | None
+    kind: Kind | None
+
+
+def open_model(model: str | Path | keras.Model, recipe: Recipe) -> Source:
+    """Build an Application, load a file, or take a model as it is.
+
+    Raises:
+        UnknownModel: neither an Application nor a file has that name.
+        UnreadableModel, UntrustedModel, UnsupportedModel, WeightsUnavailable, BadArgument: as
+            `applications.build` and `files.load_file` raise them.
+    """
+    if isinstance(model, keras.Model):
+        return _own(model, model.name, f"{type(model).__module__}.{type(model).__name__}", recipe)
+    path = Path(model)
+    if path.suffix in FILE_KINDS or path.exists() or "/" in str(model):
+        return _own(load_file(path, trust=recipe.trust), path.stem, path.name, recipe)
+    try:
+        application = zoo.find(str(model))
+    except UnknownModel as error:
+        raise UnknownModel(
+            str(error),
+            hint=error.hint or "`kexport models` lists the names; a file ends in .keras or .h5",
+        ) from None
+    return _of_application(application, recipe)
+
+
+def _of_application(application: Application, recipe: Recipe) -> Source:
+    if recipe.preprocess is not None:
+        raise BadArgument(
+            f"{application.name} has a preprocessing of its own, {application.mode!r}",
+            hint="leave out --preprocess; it is for models from files",
+        )
+    model = build(application, recipe)
+    weights = recipe.weights if recipe.weights in ("imagenet", "random") else None
+    classes = recipe.classes or 1000
+    return Source(
+        model=model,
+        name=application.name,
+        source=f"keras.applications.{application.builder}",
+        mode=application.mode,
+        weights=weights or Path(recipe.weights).name,
+        sha256=weights_digest(model),
+        labels=imagenet_labels() if recipe.include_top and classes == 1000 else None,
+        kind=_kind(recipe),
+    )
+
+
+def _kind(recipe: Recipe) -> Kind | None:
+    if not recipe.include_top:
+        return "features"
+    if recipe.activation is None:
+        return "logits"
+    return "probabilities" if recipe.activation == "softmax" else None
+
+
+def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
+    asked = recipe.application_only()
+    if asked:
+        raise BadArgument(
+            f"{asked} is an argument of Keras Applications, and {source} is a model of its own",
+            hint="change the model in Keras instead",
+        )
+    return Source(
+        model=model,
+        name=re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "model",
+        source=source,
+        mode=recipe.preprocess or "none",
+        weights=source,
+        sha256=weights_digest(model),
+        labels=None,
+        kind=None,
+    )
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 over every weight's path, dtype, shape and bytes, in the model's order."""
+    digest = hashlib.sha256()
+    for number, variable in enumerate(model.weights):
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        digest.update(f"{number} {variable.name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.data)
+    return digest.hexdigest()
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """ImageNet's 1000 class names, as Keras' `decode_predictions` gives them."""
+    text = (resources.files("kexport.data") / "imagenet_labels.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+__all__ = ["Recipe", "Source", "imagenet_labels", "open_model", "weights_digest"]
