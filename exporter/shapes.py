@@ -14,9 +14,13 @@ SMALL = 64
 def infer_outputs(node: ir.Node, opset: int) -> None:
     """Set dtype and shape of every output of `node`, whose inputs must have theirs.
 
+    A Loop, If or Scan keeps what it says of its outputs itself.
+
     Raises:
         ValueError: ONNX's inference finds the inputs inconsistent.
     """
+    if has_body(node) and all(value.type is not None for value in node.outputs):
+        return
     schema = onnx.defs.get_schema(node.op_type, opset, node.domain)
     inputs = [value for value in node.inputs if value is not None]
     types = {_name(value): _type_proto(value) for value in inputs}
@@ -42,6 +46,12 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
             proto = found[value.name]
             value.type = ir.serde.deserialize_type_proto_for_type(proto)
             value.shape = ir.serde.deserialize_type_proto_for_shape(proto)
+
+
+def has_body(node: ir.Node) -> bool:
+    """Whether a node holds a graph of its own, as Loop, If and Scan do."""
+    kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
+    return any(attribute.type in kinds for attribute in node.attributes.values())
 
 
 def extents(tensor: ir.TensorProtocol) -> tuple[int, ...]:

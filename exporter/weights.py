@@ -15,8 +15,8 @@ import numpy.typing as npt
 
 from kexport.needs import need
 
-LOGITS_DEVIATION = 2.0
-"""Standard deviation of each logit over the images that `randomise` is given."""
+LOGITS_DEVIATION = 3.0
+"""Deviation of each logit over the images that `randomise` is given; over others, 1 to 2."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_VARIANCE = (0.229**2, 0.224**2, 0.225**2)
@@ -29,6 +29,7 @@ _WITH_KERNEL = frozenset(
     | {"Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv1D"}
     | {"SeparableConv2D"}
 )
+_DENSE = frozenset({"Dense", "Conv1D", "Conv2D", "Conv3D"})
 _NORMALISING = frozenset({"BatchNormalization", "LayerNormalization", "GroupNormalization"})
 _AFTER_A_HEAD = frozenset({"Activation", "Softmax", "Flatten", "Reshape", "Dropout", "Identity"})
 _OF_A_HEAD = frozenset({"linear", "softmax", "sigmoid"})
@@ -39,16 +40,16 @@ def randomise(model: Any, seed: int, images: npt.ArrayLike | Sequence[npt.ArrayL
 
     Kernels are drawn as K. He et al. do ("Delving deep into rectifiers", 2015). Then `images`
     (float, as the model wants them, preprocessed; a list in the order of `model.inputs` where there
-    are several) pass through once, layer by layer: each BatchNormalization takes the mean and
-    variance of what reaches it, each bias centres its layer's output up to a small random rest, and
-    the last layer is scaled so that each output deviates by `LOGITS_DEVIATION` over the images.
-    Without the centring a deep network of random weights answers nearly the same for any picture,
-    and what tells pictures apart drowns in rounding.
+    are several) pass through once, layer by layer. Each BatchNormalization takes the mean and
+    variance of what reaches it. Each bias centres its layer's output, up to a small random rest:
+    otherwise a deep network of random weights answers nearly the same for any picture. The last
+    layer mixes what tells the images apart, as one that gradient descent made from zeros would, and
+    is scaled to `LOGITS_DEVIATION`.
 
     A variable's values depend on `seed`, on its place in `model.weights` and on `images`, not on
     the names that Keras counts up: the same call gives the same bytes in another process on the
     same machine. Layers inside a subclassed model or layer are drawn without seeing the images.
-    Eight images are enough; four keep the memory low where they are larger than 400 pixels.
+    Sixteen images are enough; four keep the memory low where they are larger than 400 pixels.
     """
     _draw(model, seed)
     heads = {id(layer) for layer in _heads(model)}
@@ -60,7 +61,10 @@ def randomise(model: Any, seed: int, images: npt.ArrayLike | Sequence[npt.ArrayL
         if type(layer).__name__ == "BatchNormalization":
             _take_statistics(layer, args[0])
         elif _is_kernel_layer(layer):
-            return _centred_call(layer, args[0], generator, head=id(layer) in heads)
+            head = id(layer) in heads
+            if head:
+                _align(layer, args[0], generator)
+            return _centred_call(layer, args[0], generator, head=head)
         return layer(*args, **kwargs)
 
     if graph := _graph(model):
@@ -88,10 +92,18 @@ def _draw(model: Any, seed: int) -> None:
 
 
 def _values(rng: np.random.Generator, name: str, shape: tuple[int, ...], owner: Any) -> Floats:
-    """Draw one variable by the part it plays in its layer."""
+    """Draw one variable by the part it plays in its layer.
+
+    A BatchNormalization shifts by about one deviation, so that most units of a ReLU after it stay
+    open. With a shift of zero every layer amplifies all differences, rounding too (G. Yang et al.,
+    "A mean field theory of batch normalization", 2019).
+    """
+    kind = type(owner).__name__
     if name == "gamma":
-        low, high = (0.6, 1.4) if type(owner).__name__ in _NORMALISING else (0.3, 0.9)
+        low, high = (0.8, 1.2) if kind in _NORMALISING else (0.3, 0.9)
         return _uniform(rng, shape, low, high)
+    if name == "beta" and kind == "BatchNormalization":
+        return _normal(rng, shape, 0.2) + 1
     if name == "moving_variance":
         return _uniform(rng, shape, 0.5, 1.5)
     if name == "alpha":
@@ -139,8 +151,25 @@ def _take_statistics(layer: Any, inputs: Any) -> None:
     layer.moving_variance.assign(np.maximum(variance, 0.01 * variance.mean()))
 
 
+def _align(layer: Any, inputs: Any, rng: np.random.Generator) -> None:
+    """Give a head random mixtures of the images' own features as its kernel, and a tenth of noise.
+
+    Rounding and faults spread over all features, the images only over a few directions: a kernel
+    without preference would see mostly the former.
+    """
+    if type(layer).__name__ not in _DENSE or any(size != 1 for size in inputs.shape[1:-1]):
+        return
+    height, width = layer.kernel.shape[-2:]
+    features = need("keras").ops.convert_to_numpy(inputs).reshape(-1, height).astype(np.float32)
+    features -= features.mean(axis=0)
+    mixtures = features.T @ rng.standard_normal((len(features), width), dtype=np.float32)
+    mixtures /= max(float(np.sqrt(np.mean(mixtures**2))), 1e-12)
+    kernel = np.sqrt(0.9) * mixtures + np.sqrt(0.1) * rng.standard_normal(mixtures.shape)
+    layer.kernel.assign(np.broadcast_to(np.sqrt(2 / height) * kernel, layer.kernel.shape))
+
+
 def _centred_call(layer: Any, inputs: Any, rng: np.random.Generator, *, head: bool) -> Any:
-    """Call a Dense or convolution layer, but set its bias by the data first, and a head's scale."""
+    """Call a layer with a kernel, but set its bias by the data first, and a head's scale."""
     keras = need("keras")
     activation, layer.activation = layer.activation, keras.activations.linear
     try:

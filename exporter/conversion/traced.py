@@ -9,6 +9,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
+from dataclasses import dataclass
 from typing import Any
 
 import keras
@@ -25,6 +26,17 @@ TRACE_OPSET = 18
 """The newest opset tf2onnx 1.17 writes. The operators it uses read the same at `graph.OPSET`."""
 
 
+WITH_BODY = frozenset({"If", "Loop", "Scan"})
+"""Operators that hold a graph of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    proto: onnx.ModelProto
+    constants: list[np.ndarray[Any, Any]]
+    structure: Any
+
+
 def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
     """Convert one call of a layer, model or operation through tf2onnx.
 
@@ -35,8 +47,9 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
         UnsupportedModel: TensorFlow cannot trace it, or tf2onnx has no ONNX for what it does.
     """
     kwargs = {key: value for key, value in kwargs.items() if key != "training"}
-    if not isinstance(layer, keras.Layer):
-        return _splice(g, layer.name, layer, [], args, kwargs)
+    if not isinstance(layer, keras.Layer) or not layer.variables:
+        outputs = _splice(g, layer.name, layer, [], args, kwargs)
+        return _sharpened(layer, outputs, args, kwargs)
     trainable, fixed = layer.trainable_variables, layer.non_trainable_variables
 
     def stateless(weights: Sequence[Any], *call_args: Any, **call_kwargs: Any) -> Any:
@@ -46,7 +59,8 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
         )
         return outputs
 
-    return _splice(g, layer.name, stateless, [*trainable, *fixed], args, kwargs)
+    outputs = _splice(g, layer.name, stateless, [*trainable, *fixed], args, kwargs)
+    return _sharpened(layer, outputs, args, kwargs)
 
 
 def trace_function(g: Graph, function: Callable[[Any], Any], x: Tensor) -> Tensor:
@@ -65,9 +79,11 @@ def _splice(
 ) -> Any:
     tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
     sources = [g.in_keras_order(x) for x in tensors]
-    sources += [g.weight(variable, variable.name) for variable in variables]
     try:
-        proto, constants, structure = _convert(function, tensors, variables, args, kwargs)
+        traced = _convert(function, tensors, variables, args, kwargs, frozen=False)
+        frozen = any(node.op_type in WITH_BODY for node in traced.proto.graph.node)
+        if frozen:
+            traced = _convert(function, tensors, variables, args, kwargs, frozen=True)
     except UnsupportedModel:
         raise
     except Exception as error:
@@ -75,11 +91,13 @@ def _splice(
             f"layer {name!r} has no rule, and tracing it for tf2onnx failed: {_first_line(error)}",
             hint="write the layer with keras.ops or TensorFlow operations that tf2onnx knows",
         ) from error
-    _refuse_unknown(name, proto)
-    sources += [g.constant(array, "constant") for array in constants]
-    outputs = _insert(g, proto, sources)
+    _refuse_unknown(name, traced.proto)
+    if not frozen:
+        sources += [g.weight(variable, variable.name) for variable in variables]
+    sources += [g.constant(array, "constant") for array in traced.constants]
+    outputs = _insert(g, traced, sources)
     g.traced.append(name)
-    return keras.tree.pack_sequence_as(structure, outputs)
+    return keras.tree.pack_sequence_as(traced.structure, outputs)
 
 
 def _convert(
@@ -88,18 +106,26 @@ def _convert(
     variables: Sequence[Any],
     args: tuple[Any, ...],
     kwargs: dict[str, Any],
-) -> tuple[onnx.ModelProto, list[np.ndarray[Any, Any]], Any]:
-    """The traced call as ONNX: inputs are the tensors, the variables, then captured constants."""
+    *,
+    frozen: bool,
+) -> _Traced:
+    """The call as ONNX; its inputs are the tensors, the variables, then captured constants.
+
+    With `frozen` the variables are constants of the trace: tf2onnx recognises an LSTM or a GRU in a
+    loop only by constant weights.
+    """
     tf = need("tensorflow")
     tf2onnx = need("tf2onnx")
     structure: list[Any] = []
+    fixed = [np.asarray(variable.value) for variable in variables] if frozen else []
 
     def positional(*flat: Any) -> list[Any]:
         values = iter(flat[: len(tensors)])
         call_args, call_kwargs = keras.tree.map_structure(
             lambda x: next(values) if isinstance(x, Tensor) else x, (args, kwargs)
         )
-        first = [list(flat[len(tensors) :])] if variables else []
+        weights = [tf.constant(v) for v in fixed] if frozen else flat[len(tensors) :]
+        first = [list(weights)] if variables else []
         outputs = function(*first, *call_args, **call_kwargs)
         structure[:] = [keras.tree.map_structure(lambda _: None, outputs)]
         return [tf.identity(y) for y in keras.tree.flatten(outputs)]
@@ -110,7 +136,7 @@ def _convert(
         if x.value.dtype is not None
     ] + [
         tf.TensorSpec(tuple(v.shape), tf.as_dtype(v.dtype), name=f"w{i}")
-        for i, v in enumerate(variables)
+        for i, v in enumerate([] if frozen else variables)
     ]
     traced = tf.function(positional, autograph=False)
     with _inlined(tf):
@@ -129,10 +155,9 @@ def _convert(
             output_names=[y.name for y in concrete.outputs],
         )
     onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, catch_errors=True)
-    proto = onnx_graph.make_model("traced")
-    proto.graph.ClearField("value_info")
+    proto = onnx.shape_inference.infer_shapes(onnx_graph.make_model("traced"))
     _order(proto, names)
-    return proto, constants, structure[0]
+    return _Traced(proto, constants, structure[0])
 
 
 @contextmanager
@@ -185,9 +210,9 @@ def _refuse_unknown(name: str, proto: onnx.ModelProto) -> None:
         )
 
 
-def _insert(g: Graph, proto: onnx.ModelProto, sources: Sequence[ir.Value]) -> list[Tensor]:
-    """Move the nodes of `proto` into the graph, reading `sources` in place of its inputs."""
-    graph = ir.from_proto(proto).graph
+def _insert(g: Graph, traced: _Traced, sources: Sequence[ir.Value]) -> list[Tensor]:
+    """Move the traced nodes into the graph, reading `sources` in place of their inputs."""
+    graph = ir.from_proto(traced.proto).graph
     for value, source in zip(graph.inputs, sources, strict=True):
         value.replace_all_uses_with(source)
     for value in list(graph.initializers.values()):
@@ -201,6 +226,22 @@ def _insert(g: Graph, proto: onnx.ModelProto, sources: Sequence[ir.Value]) -> li
     for node in nodes:
         g.adopt(node)
     return [Tensor(value, as_keras(len(value.shape or ()))) for value in outputs]
+
+
+def _sharpened(layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The outputs with what Keras knows of their shapes added to what ONNX could infer."""
+    symbolic_args, symbolic_kwargs = keras.tree.map_structure(
+        lambda x: keras.KerasTensor(x.shape, "float32") if isinstance(x, Tensor) else x,
+        (args, kwargs),
+    )
+    specs = keras.tree.flatten(layer.compute_output_spec(*symbolic_args, **symbolic_kwargs))
+    for output, spec in zip(keras.tree.flatten(outputs), specs, strict=True):
+        found = list(output.value.shape or [None] * len(spec.shape))
+        output.value.shape = ir.Shape(
+            theirs if theirs is not None else ours
+            for ours, theirs in zip(found, spec.shape, strict=True)
+        )
+    return outputs
 
 
 def _first_line(error: Exception) -> str:

@@ -9,6 +9,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from kexport.passes.edit import constant, numbers, take_over
+from kexport.shapes import has_body
 
 Array = np.ndarray[Any, Any]
 
@@ -33,13 +34,9 @@ def fold_constants(model: ir.Model) -> ir.Model:
 
 
 def _constant_inputs(node: ir.Node) -> bool:
-    has_body = any(
-        attribute.type in (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
-        for attribute in node.attributes.values()
-    )
     given = [value for value in node.inputs if value is not None]
     known = all(constant(value) is not None for value in given)
-    return known and not has_body and node.domain in ("", "ai.onnx")
+    return known and not has_body(node) and node.domain in ("", "ai.onnx")
 
 
 def _evaluate(node: ir.Node, opset: int) -> list[Array]:
