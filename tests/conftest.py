@@ -1,10 +1,12 @@
 """What all tests share: quiet libraries, and one reason for skipping where there is no GPU."""
 
 import os
+import sys
 from functools import cache
 from pathlib import Path
 
 import pytest
+from hypothesis import settings
 
 os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
 os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -38,3 +40,10 @@ def _has_gpu() -> bool:
 def pytest_runtest_setup(item: pytest.Item) -> None:
     if item.get_closest_marker("gpu") and not _has_gpu():
         pytest.skip("needs an NVIDIA GPU with ONNX Runtime's CUDA provider")
+
+
+sys.path.append(str(ROOT / "tests"))  # for `support`, the helpers that several folders share
+
+settings.register_profile("default", max_examples=20, deadline=None, derandomize=True)
+settings.register_profile("zoo", parent=settings.get_profile("default"), max_examples=200)
+settings.load_profile("default")

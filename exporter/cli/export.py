@@ -9,10 +9,10 @@ import click
 from kexport.cli import options
 from kexport.cli.progress import progress
 from kexport.errors import BadArgument, did_you_mean
+from kexport.zoo import Mode
 
 if TYPE_CHECKING:
     from kexport.targets import Target
-    from kexport.zoo import Mode
 
 
 @click.command()

@@ -98,7 +98,8 @@ def device_table(device: "Device") -> Table:
 
 def verification_table(path: Path, verification: "Verification") -> Table:
     """Each golden output beside what the bundle computes now."""
-    measures = (_measure(row.name, row.error, row.tolerance) for row in verification.rows)
+    rows = verification.rows
+    measures = _measures((row.name, row.max_abs, row.error, row.tolerance) for row in rows)
     return _pairs(
         [
             ("bundle", str(path)),
@@ -145,11 +146,21 @@ def _tensor(row: Mapping[str, Any]) -> str:
 
 
 def _parity(outputs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    return (_measure(name, row["error"], row["tolerance"]) for name, row in outputs.items())
+    return _measures(
+        (name, row["max_abs"], row["error"], row["tolerance"]) for name, row in outputs.items()
+    )
 
 
-def _measure(name: str, error: float, tolerance: float) -> str:
-    return f"{name}: error {error:.1e}, tolerance {tolerance:.0e}"
+def _measures(rows: Iterable[tuple[str, float, float, float]]) -> Iterable[str]:
+    """The strictest rows in units of their spread; the others, of a softmax, as they are."""
+    rows = list(rows)
+    strictest = min((tolerance for _, _, _, tolerance in rows), default=0.0)
+    for name, largest, error, tolerance in rows:
+        if tolerance == strictest or not error:
+            yield f"{name}: error {error:.1e}, tolerance {tolerance:.0e}"
+        else:
+            allowed = largest / error * tolerance
+            yield f"{name}: largest difference {largest:.1e}, allowed {allowed:.1e}"
 
 
 def _next_command(path: Path, manifest: Mapping[str, Any]) -> str:

@@ -1,0 +1,377 @@
+"""The command line's own work: parsing, routing, messages, exit statuses. The API is a stand-in."""
+
+import json
+import os
+import subprocess
+import sys
+import warnings
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import click
+import pytest
+
+import kexport
+from kexport import errors, runtime
+from kexport.cli import main
+from kexport.cli.group import program
+from kexport.runtime import errors as faults
+from kexport.runtime.verify import Row
+from kexport.source import Recipe
+
+MANIFEST: dict[str, Any] = {
+    "schema": 1,
+    "model": {"name": "vgg16", "source": "keras.applications.VGG16", "weights": "random"},
+    "target": {"name": "cpu-fp32", "opset": 20},
+    "inputs": [{"name": "image", "dtype": "uint8", "shape": [None, 224, 224, 3], "color": "RGB"}],
+    "outputs": [
+        {"name": "probabilities", "dtype": "float32", "shape": [None, 9], "kind": "probabilities"}
+    ],
+    "parity": {
+        "images": 8,
+        "passed": True,
+        "outputs": {
+            "probabilities": {"max_abs": 1e-7, "error": 2.14e-6, "tolerance": 1e-4},
+            "logits": {"max_abs": 1e-5, "error": 1e-6, "tolerance": 1e-4},
+        },
+    },
+    "files": {
+        "model.onnx": {"sha256": "0", "bytes": 1_500_000},
+        "model.onnx.data": {"sha256": "0", "bytes": 500_000},
+        "golden.npz": {"sha256": "0", "bytes": 9_000_000},
+    },
+}
+
+Calls = list[dict[str, Any]]
+Fake = Callable[[Callable[..., Any]], Calls]
+
+
+@pytest.fixture
+def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Put a function in the place of kexport.api.export; return the list of its calls."""
+
+    def install(behave: Callable[..., Any]) -> Calls:
+        calls: Calls = []
+
+        def export(model: str, target: str, **options: Any) -> Any:
+            calls.append({"model": model, "target": target, **options})
+            return behave(model, target, **options)
+
+        api = SimpleNamespace(export=export)
+        monkeypatch.setitem(sys.modules, "kexport.api", api)
+        monkeypatch.setattr(kexport, "api", api, raising=False)
+        return calls
+
+    return install
+
+
+def succeed(model: str, target: str, *, progress: Callable[[str], None], **options: Any) -> Any:
+    progress("converting")
+    print("Downloading data")  # noqa: T201  what Keras does
+    return SimpleNamespace(path=Path(f"{model}-{target}"), manifest=MANIFEST)
+
+
+def test_defaults_reach_the_api(fake_export: Fake) -> None:
+    (calls,) = [fake_export(succeed)]
+    assert main(["vgg16", "--target", "cpu-fp32", "--quiet"]) == 0
+    (call,) = calls
+    assert callable(call.pop("progress"))
+    assert call == {
+        "model": "vgg16",
+        "target": "cpu-fp32",
+        "output": None,
+        "recipe": Recipe(),
+        "batch": 1,
+        "opset": None,
+        "labels": None,
+        "output_layers": (),
+        "force": False,
+        "timestamps": False,
+    }
+
+
+def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None:
+    calls = fake_export(succeed)
+    labels = tmp_path / "labels.txt"
+    labels.write_text("cat\n", encoding="utf-8")
+    words = (
+        "export m.keras -t TRT_FP16 -o out --weights random --no-top --pooling max --classes 5"
+        " --input-shape 96,64 --activation none --output-layer a --output-layer b "
+        f"--preprocess caffe --batch dynamic --labels {labels} --opset 18 --seed 3"
+        " --force --trust --timestamps -q"
+    )
+    assert main(words.split()) == 0
+    (call,) = calls
+    del call["progress"]
+    assert call == {
+        "model": "m.keras",
+        "target": "trt-fp16",
+        "output": Path("out"),
+        "recipe": Recipe(
+            weights="random",
+            include_top=False,
+            pooling="max",
+            classes=5,
+            input_shape=(96, 64, 3),
+            activation=None,
+            preprocess="caffe",
+            seed=3,
+            trust=True,
+        ),
+        "batch": "dynamic",
+        "opset": 18,
+        "labels": labels,
+        "output_layers": ("a", "b"),
+        "force": True,
+        "timestamps": True,
+    }
+
+
+def test_channels_can_be_given(fake_export: Fake) -> None:
+    calls = fake_export(succeed)
+    assert (
+        main(["m.keras", "-t", "cpu-fp32", "-q", "--input-shape", "28,28,1", "--batch", "16"]) == 0
+    )
+    assert calls[0]["recipe"].input_shape == (28, 28, 1)
+    assert calls[0]["batch"] == 16
+
+
+def test_options_may_come_before_the_model(fake_export: Fake) -> None:
+    calls = fake_export(succeed)
+    assert main(["--target", "cpu-fp32", "vgg16", "-q"]) == 0
+    assert calls[0]["model"] == "vgg16"
+
+
+def test_the_result_is_a_table_on_stdout(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(succeed)
+    main(["vgg16", "-t", "cpu-fp32"])
+    out, err = capsys.readouterr()
+    rows = [line.split(None, 1) for line in out.splitlines()]
+    assert dict(row for row in rows if row[0] in ("model", "size", "bundle", "next")) == {
+        "model": "vgg16, weights: random",
+        "size": "2.0 MB",
+        "bundle": "vgg16-cpu-fp32",
+        "next": "kexport run vgg16-cpu-fp32 picture.jpg",
+    }
+    assert "image uint8 [N, 224, 224, 3] RGB" in out
+    assert "probabilities: error 2.1e-06, tolerance 1e-04" in out
+    assert "logits: error 1.0e-06, tolerance 1e-04" in out
+    assert "converting" in err
+    assert "Downloading" in err
+    assert "Downloading" not in out
+
+
+def test_a_path_with_brackets_and_blanks_survives(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = SimpleNamespace(path=Path("my [bold] models"), manifest=MANIFEST)
+    fake_export(lambda *args, **options: bundle)
+    main(["vgg16", "-t", "cpu-fp32", "-q"])
+    assert "kexport run 'my [bold] models' picture.jpg" in capsys.readouterr().out
+
+
+def test_a_model_without_classes_is_to_be_verified_next(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = [
+        {"name": "features", "dtype": "float32", "shape": [1, 7, 7, 512], "kind": "features"}
+    ]
+    bundle = SimpleNamespace(path=Path("b"), manifest={**MANIFEST, "outputs": outputs})
+    fake_export(lambda *args, **options: bundle)
+    main(["vgg16", "-t", "cpu-fp32", "-q"])
+    assert "kexport verify b\n" in capsys.readouterr().out
+
+
+def test_json_is_the_manifest_and_the_path(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(succeed)
+    assert main(["vgg16", "-t", "cpu-fp32", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {**MANIFEST, "path": "vgg16-cpu-fp32"}
+
+
+def test_quiet_leaves_stderr_empty(fake_export: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_export(succeed)
+    main(["vgg16", "-t", "cpu-fp32", "--quiet"])
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal() -> None:
+    pty = pytest.importorskip("pty")
+    code = (
+        "from kexport.cli.progress import progress\n"
+        "with progress(quiet=False) as report: report('a [bold] step'); print('chatter')"
+    )
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(controller, 10_000).decode()
+    os.close(controller)
+    assert done.stdout == b""
+    assert "a [bold] step" in shown
+    assert "0:00:00" in shown
+    assert "chatter" in shown
+
+
+ERRORS = [
+    *errors.KexportError.__subclasses__(),
+    *faults.RuntimeFault.__subclasses__(),
+    errors.KexportError,
+]
+
+
+@pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
+def test_each_error_is_two_lines_and_its_number(
+    error: type[errors.KexportError], fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise error("it broke", hint="mend it")
+
+    fake_export(fail)
+    assert main(["vgg16", "-t", "cpu-fp32", "-q"]) == error.exit_code
+    assert capsys.readouterr() == ("", "error: it broke\nhint: mend it\n")
+    assert main(["vgg16", "-t", "cpu-fp32", "-q", "--json"]) == error.exit_code
+    report = json.loads(capsys.readouterr().out)
+    assert report == {"error": "it broke", "hint": "mend it", "exit_status": error.exit_code}
+
+
+def test_no_hint_is_no_line(fake_export: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise errors.OutputFailed("disk full")
+
+    fake_export(fail)
+    assert main(["vgg16", "-t", "cpu-fp32", "-q"]) == 10
+    assert capsys.readouterr().err == "error: disk full\n"
+
+
+@pytest.mark.parametrize("stop", [KeyboardInterrupt, click.Abort])
+def test_an_interrupt_ends_with_130(
+    stop: type[BaseException], fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def interrupt(*args: Any, **options: Any) -> None:
+        raise stop
+
+    fake_export(interrupt)
+    assert main(["vgg16", "-t", "cpu-fp32", "-q"]) == 130
+    assert capsys.readouterr().err.strip() == "error: stopped; nothing was written"
+
+
+def test_an_interrupt_under_another_name(fake_export: Fake) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        try:
+            raise ImportError("initialization failed") from KeyboardInterrupt()
+        except ImportError as error:
+            raise errors.MissingDependency("onnxruntime does not load") from error
+
+    fake_export(fail)
+    assert main(["vgg16", "-t", "cpu-fp32", "-q"]) == 130
+
+
+def test_a_mistake_of_ours_is_not_hidden(fake_export: Fake) -> None:
+    def fail(*args: Any, **options: Any) -> None:
+        raise ZeroDivisionError("a bug")
+
+    fake_export(fail)
+    with pytest.raises(ZeroDivisionError):
+        main(["vgg16", "-t", "cpu-fp32", "-q"])
+
+
+@pytest.mark.parametrize(
+    ("words", "status", "message", "hint"),
+    [
+        ("vgg16", 2, "no target given for 'vgg16'", "--target and one of: cpu-fp32, "),
+        ("modles", 2, "no target given for 'modles'", "did you mean 'models'?"),
+        ("vgg16 -t cpu-fp33", 4, "has no precision 'fp33'", "say cpu-fp32"),
+        ("-t cpu-fp32", 2, "missing argument 'MODEL'", "see: kexport export --help"),
+        ("vgg16 --colour", 2, "no such option", "see: kexport export --help"),
+        ("vgg16 -t cpu-fp32 --batch 0", 2, "neither a number from 1 nor 'dynamic'", "--help"),
+        ("vgg16 -t cpu-fp32 --batch many", 2, "neither a number from 1 nor 'dynamic'", "--help"),
+        ("vgg16 -t cpu-fp32 --input-shape 8", 2, "not of the form H,W or H,W,C", "--help"),
+        ("vgg16 -t cpu-fp32 --input-shape a,b", 2, "not of the form H,W or H,W,C", "--help"),
+        ("vgg16 -t cpu-fp32 --classes 0", 2, "invalid value for '--classes'", "--help"),
+        ("vgg16 -t cpu-fp32 --pooling min", 2, "invalid value for '--pooling'", "--help"),
+        ("vgg16 -t cpu-fp32 --labels nowhere.txt", 2, "'nowhere.txt' does not exist", "--help"),
+        ("vgg16 vgg19 -t cpu-fp32", 2, "unexpected extra argument", "--help"),
+        ("targets gpu-fp32", 4, "no target is called 'gpu-fp32'", "did you mean 'cpu-fp32'?"),
+        ("run", 2, "missing argument 'BUNDLE'", "see: kexport run --help"),
+        ("run nowhere picture.jpg", 14, "nowhere", ""),
+        ("verify nowhere", 14, "nowhere", ""),
+    ],
+)
+def test_a_users_mistake_is_told_and_counted(
+    words: str, status: int, message: str, hint: str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    assert main(words.split()) == status
+    out, err = capsys.readouterr()
+    assert out == ""
+    first, *rest = err.splitlines()
+    assert first.startswith("error: ")
+    assert message in first
+    assert not first.endswith(".")
+    if hint:
+        assert rest[0].startswith("hint: ")
+        assert hint in rest[0]
+
+
+def test_a_bundle_that_has_drifted(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    row = Row("logits", max_abs=0.5, error=0.25, tolerance=1e-4, top1_agreement=1.0)
+    drifted = runtime.Verification("vgg16", "cpu-fp32", "onnxruntime 1", 5, 4, (row,))
+    monkeypatch.setattr(runtime, "verify", lambda bundle: drifted)
+    assert main(["verify", "b"]) == 12
+    out, err = capsys.readouterr()
+    assert "logits: error 2.5e-01, tolerance 1e-04" in out
+    assert out.splitlines()[-1].split() == ["result", "FAILED"]
+    assert err.startswith("error: b does not compute its golden outputs on this machine\nhint: ")
+    assert main(["verify", "b", "--json"]) == 12
+    assert json.loads(capsys.readouterr().out)["passed"] is False
+
+
+def test_the_runtimes_warnings_are_lines(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    def load(bundle: Path) -> Any:
+        warnings.warn("CUDA did not load", RuntimeWarning, stacklevel=2)
+        raise faults.BundleRefused("and then it broke")
+
+    monkeypatch.setattr(runtime, "load", load)
+    assert main(["run", "b", "picture.jpg"]) == 14
+    assert capsys.readouterr().err == "warning: CUDA did not load\nerror: and then it broke\n"
+
+
+def test_usage_errors_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["vgg16", "--json", "--batch", "x"]) == 2
+    assert json.loads(capsys.readouterr().out)["exit_status"] == 2
+
+
+def test_nothing_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main([]) == 2
+    assert "Usage: kexport MODEL --target TARGET" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    "words", [["--help"], ["-h"], *([name, "-h"] for name in program.commands)]
+)
+def test_help_is_there_for_all(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(words) == 0
+    out = capsys.readouterr().out
+    assert out.startswith("Usage: kexport ")
+    assert "..." not in "".join(line for line in out.splitlines() if line.startswith("  run"))
+
+
+def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["--version"]) == 0
+    assert capsys.readouterr().out == f"kexport {kexport.__version__}\n"
+
+
+def test_python_m_kexport_is_the_same() -> None:
+    command = [sys.executable, "-m", "kexport", "vgg16"]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    assert done.returncode == 2
+    assert done.stderr.startswith("error: no target given for 'vgg16'\nhint: ")

@@ -1,0 +1,44 @@
+"""What `import kexport` promises."""
+
+import subprocess
+import sys
+
+import pytest
+
+import kexport
+from kexport import runtime, targets
+
+
+def test_all_names_are_there_and_sorted() -> None:
+    assert sorted(kexport.__all__) == sorted(
+        ["Recipe", "__version__", "convert", "export", "load", "verify"]
+    )
+    assert set(kexport.__all__) <= set(dir(kexport))
+
+
+@pytest.mark.parametrize("module", [runtime, targets], ids=lambda module: module.__name__)
+def test_the_names_of_packages_are_there_and_sorted(module: object) -> None:
+    names = module.__all__  # type: ignore[attr-defined]
+    assert list(names) == sorted(names)
+    assert all(hasattr(module, name) for name in names)
+
+
+@pytest.mark.parametrize(
+    "first", ["pass", "import kexport.api", "kexport.export", "import kexport.conversion"]
+)
+def test_each_name_can_be_called_whatever_was_used_before(first: str) -> None:
+    names = [name for name in kexport.__all__ if name != "__version__"]
+    code = f"import kexport\n{first}\nprint(*(callable(getattr(kexport, n)) for n in {names}))"
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, check=True, timeout=120, capture_output=True, text=True)
+    assert done.stdout.split() == ["True"] * len(names)
+
+
+def test_load_and_verify_are_those_of_the_runtime() -> None:
+    assert kexport.load is runtime.load
+    assert kexport.verify is runtime.verify
+
+
+def test_other_names_are_refused() -> None:
+    with pytest.raises(AttributeError, match="module 'kexport' has no attribute 'quantise'"):
+        kexport.quantise  # type: ignore[attr-defined]  # noqa: B018
