@@ -32,16 +32,17 @@ def observe(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Extent]:
         feeds: an array for each input, as for `InferenceSession.run`.
 
     Returns:
-        An extent for each value, by name; NaN where a value was not finite.
+        An extent for each value, by name; infinite where a value was not a number.
     """
     probed = model.clone()
     graph = probed.graph
     names: list[str] = []
+    infinity = _infinity(graph)
     for node in list(graph):
         for value in node.outputs:
             if value.dtype == ir.DataType.FLOAT and value.name:
                 names.append(value.name)
-                _add_probe(graph, node, value)
+                _add_probe(graph, node, value, infinity)
     ort = need("onnxruntime", extra="cpu")
     session = ort.InferenceSession(
         ir.to_proto(probed).SerializeToString(),
@@ -52,19 +53,36 @@ def observe(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Extent]:
     return {name: Extent(float(largest)) for name, largest in zip(names, results, strict=True)}
 
 
-def _add_probe(graph: ir.Graph, node: ir.Node, value: ir.Value) -> None:
+def _add_probe(graph: ir.Graph, node: ir.Node, value: ir.Value, infinity: ir.Value) -> None:
+    """Reduce |value| to an output; a maximum alone may pass over what is not a number."""
     magnitude = ir.node("Abs", [value], name=f"{value.name}.abs")
-    largest = ir.node(
-        "ReduceMax", [magnitude.outputs[0]], {"keepdims": 0}, name=f"{value.name}.max"
+    missing = ir.node("IsNaN", [value], name=f"{value.name}.is_nan")
+    finite = ir.node(
+        "Where",
+        [missing.outputs[0], infinity, magnitude.outputs[0]],
+        name=f"{value.name}.nan_is_infinite",
     )
+    largest = ir.node("ReduceMax", [finite.outputs[0]], {"keepdims": 0}, name=f"{value.name}.max")
     result = largest.outputs[0]
     result.name, result.type, result.shape = (
         f"{value.name}.largest",
         ir.TensorType(ir.DataType.FLOAT),
         ir.Shape([]),
     )
-    graph.insert_after(node, [magnitude, largest])
+    graph.insert_after(node, [magnitude, missing, finite, largest])
     graph.outputs.append(result)
+
+
+def _infinity(graph: ir.Graph) -> ir.Value:
+    tensor = ir.Tensor(np.asarray(np.inf, np.float32), name="observe.infinity")
+    value = ir.Value(
+        name=tensor.name,
+        type=ir.TensorType(tensor.dtype),
+        shape=ir.Shape([]),
+        const_value=tensor,
+    )
+    graph.register_initializer(value)
+    return value
 
 
 def _quiet(ort: Any) -> Any:

@@ -7,7 +7,7 @@ import re
 from dataclasses import dataclass
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Literal, get_args
 
 import keras
 import numpy as np
@@ -52,16 +52,13 @@ def open_model(model: str | Path | keras.Model, recipe: Recipe) -> Source:
     if isinstance(model, keras.Model):
         return _own(model, model.name, f"{type(model).__module__}.{type(model).__name__}", recipe)
     path = Path(model)
-    if path.suffix in FILE_KINDS or path.exists() or "/" in str(model):
-        return _own(load_file(path, trust=recipe.trust), path.stem, path.name, recipe)
-    try:
-        application = zoo.find(str(model))
-    except UnknownModel as error:
-        raise UnknownModel(
-            str(error),
-            hint=error.hint or "`kexport models` lists the names; a file ends in .keras or .h5",
-        ) from None
-    return _of_application(application, recipe)
+    if isinstance(model, str) and path.suffix not in FILE_KINDS and path.name == model:
+        try:
+            return _of_application(zoo.find(path.name), recipe)
+        except UnknownModel:
+            if not path.name or not path.exists():
+                raise
+    return _own(load_file(path, trust=recipe.trust), path.stem, path.name, recipe)
 
 
 def _of_application(application: Application, recipe: Recipe) -> Source:
@@ -100,6 +97,11 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
             f"{asked} is an argument of Keras Applications, and {source} is a model of its own",
             hint="change the model in Keras instead",
         )
+    if recipe.preprocess not in (None, *get_args(Mode)):
+        raise BadArgument(
+            f"no preprocessing is named '{recipe.preprocess}'",
+            hint=f"give one of {', '.join(get_args(Mode))}",
+        )
     return Source(
         model=model,
         name=re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "model",
@@ -118,7 +120,7 @@ def weights_digest(model: keras.Model) -> str:
     for number, variable in enumerate(model.weights):
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
         digest.update(f"{number} {variable.name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.data)
+        digest.update(array.reshape(-1).view(np.uint8))
     return digest.hexdigest()
 
 

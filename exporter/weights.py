@@ -13,24 +13,21 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
+from kexport import conditioning
+from kexport.drawing import BRANCH, OPENING, WITH_KERNEL, draw_value, normal
 from kexport.needs import need
 
-LOGITS_DEVIATION = 3.0
-"""Deviation of each logit over the images that `randomise` is given; over others, 1 to 2."""
+LOGITS_DEVIATION = 2.0
+"""Standard deviation of each logit over the images that `randomise` is given."""
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_VARIANCE = (0.229**2, 0.224**2, 0.225**2)
+GATE = 0.5
+"""Deviation of what reaches a sigmoid inside the network, such as squeeze-and-excitation's."""
 
 Floats = npt.NDArray[np.float32]
 Step = Callable[..., Any]
 
-_WITH_KERNEL = frozenset(
-    {"Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"}
-    | {"Conv1DTranspose", "Conv2DTranspose", "Conv3DTranspose", "SeparableConv1D"}
-    | {"SeparableConv2D"}
-)
 _DENSE = frozenset({"Dense", "Conv1D", "Conv2D", "Conv3D"})
-_NORMALISING = frozenset({"BatchNormalization", "LayerNormalization", "GroupNormalization"})
+_SEPARABLE = frozenset({"SeparableConv1D", "SeparableConv2D"})
 _AFTER_A_HEAD = frozenset({"Activation", "Softmax", "Flatten", "Reshape", "Dropout", "Identity"})
 _OF_A_HEAD = frozenset({"linear", "softmax", "sigmoid"})
 
@@ -38,18 +35,20 @@ _OF_A_HEAD = frozenset({"linear", "softmax", "sigmoid"})
 def randomise(model: Any, seed: int, images: npt.ArrayLike | Sequence[npt.ArrayLike]) -> None:
     """Give every weight of a Keras model a new random value, in place.
 
-    Kernels are drawn as K. He et al. do ("Delving deep into rectifiers", 2015). Then `images`
-    (float, as the model wants them, preprocessed; a list in the order of `model.inputs` where there
-    are several) pass through once, layer by layer. Each BatchNormalization takes the mean and
-    variance of what reaches it. Each bias centres its layer's output, up to a small random rest:
-    otherwise a deep network of random weights answers nearly the same for any picture. The last
-    layer mixes what tells the images apart, as one that gradient descent made from zeros would, and
-    is scaled to `LOGITS_DEVIATION`.
+    Kernels are drawn as K. He et al. do ("Delving deep into rectifiers", 2015), smooth over their
+    window. Then `images` (float, as the model wants them, preprocessed; a list in the order of
+    `model.inputs` where there are several) pass through once, layer by layer, as in D. Mishkin's
+    and J. Matas' "All you need is a good init" (2015): each BatchNormalization takes the mean and
+    variance of what reaches it; each kernel turns towards what varies at its input, and is scaled
+    where no normalisation follows; each bias centres its layer's output, or opens the activation
+    behind it. The last layer is scaled to `LOGITS_DEVIATION`. kexport.conditioning says why:
+    rounding must not grow from layer to layer, and the answers must differ from picture to picture.
 
     A variable's values depend on `seed`, on its place in `model.weights` and on `images`, not on
     the names that Keras counts up: the same call gives the same bytes in another process on the
     same machine. Layers inside a subclassed model or layer are drawn without seeing the images.
-    Sixteen images are enough; four keep the memory low where they are larger than 400 pixels.
+    Give the very images on which the model is to be compared: others excite a deep network
+    differently. Four to eight are enough.
     """
     _draw(model, seed)
     heads = {id(layer) for layer in _heads(model)}
@@ -61,10 +60,8 @@ def randomise(model: Any, seed: int, images: npt.ArrayLike | Sequence[npt.ArrayL
         if type(layer).__name__ == "BatchNormalization":
             _take_statistics(layer, args[0])
         elif _is_kernel_layer(layer):
-            head = id(layer) in heads
-            if head:
-                _align(layer, args[0], generator)
-            return _centred_call(layer, args[0], generator, head=head)
+            _filter(layer, args[0], generator)
+            return _centred_call(layer, args[0], generator, head=id(layer) in heads)
         return layer(*args, **kwargs)
 
     if graph := _graph(model):
@@ -85,59 +82,12 @@ def _draw(model: Any, seed: int) -> None:
     for index, weight in enumerate(model.weights):
         if "float" in str(weight.dtype):
             generator = np.random.default_rng([seed, index])
-            weight.assign(_values(generator, weight.name, tuple(weight.shape), owners[id(weight)]))
+            weight.assign(
+                draw_value(generator, weight.name, tuple(weight.shape), owners[id(weight)])
+            )
     for layer in _layers(model):
         if hasattr(layer, "finalize_state"):
             layer.finalize_state()
-
-
-def _values(rng: np.random.Generator, name: str, shape: tuple[int, ...], owner: Any) -> Floats:
-    """Draw one variable by the part it plays in its layer.
-
-    A BatchNormalization shifts by about one deviation, so that most units of a ReLU after it stay
-    open. With a shift of zero every layer amplifies all differences, rounding too (G. Yang et al.,
-    "A mean field theory of batch normalization", 2019).
-    """
-    kind = type(owner).__name__
-    if name == "gamma":
-        low, high = (0.8, 1.2) if kind in _NORMALISING else (0.3, 0.9)
-        return _uniform(rng, shape, low, high)
-    if name == "beta" and kind == "BatchNormalization":
-        return _normal(rng, shape, 0.2) + 1
-    if name == "moving_variance":
-        return _uniform(rng, shape, 0.5, 1.5)
-    if name == "alpha":
-        return _uniform(rng, shape, 0.1, 0.4)
-    if name == "mean":
-        return _imagenet(IMAGENET_MEAN, shape, otherwise=0)
-    if name == "variance":
-        return _imagenet(IMAGENET_VARIANCE, shape, otherwise=1)
-    known = {"bias": 0.1, "beta": 0.2, "moving_mean": 0.1, "embeddings": 1.0}
-    return _normal(rng, shape, known.get(name) or np.sqrt(2 / _fan_in(name, shape, owner)))
-
-
-def _fan_in(name: str, shape: tuple[int, ...], owner: Any) -> float:
-    """Count the inputs that a kernel sums into one output."""
-    kind = type(owner).__name__
-    if name == "depthwise_kernel" or kind.startswith("DepthwiseConv"):
-        return float(np.prod(shape[:-2]))
-    if kind.endswith("Transpose"):
-        overlap = float(np.prod(shape[:-2])) / float(np.prod(owner.strides))
-        return max(1.0, overlap) * shape[-1]
-    return max(1.0, float(np.prod(shape[:-1])))
-
-
-def _normal(rng: np.random.Generator, shape: tuple[int, ...], deviation: float) -> Floats:
-    return rng.standard_normal(shape, dtype=np.float32) * np.float32(deviation)
-
-
-def _uniform(rng: np.random.Generator, shape: tuple[int, ...], low: float, high: float) -> Floats:
-    return rng.uniform(low, high, shape).astype(np.float32)
-
-
-def _imagenet(values: tuple[float, ...], shape: tuple[int, ...], *, otherwise: float) -> Floats:
-    """The statistics that EfficientNet's Normalization layer holds of pixels 0..1."""
-    return np.array(values if shape == (3,) else np.full(shape, otherwise), np.float32)
 
 
 def _take_statistics(layer: Any, inputs: Any) -> None:
@@ -151,25 +101,31 @@ def _take_statistics(layer: Any, inputs: Any) -> None:
     layer.moving_variance.assign(np.maximum(variance, 0.01 * variance.mean()))
 
 
-def _align(layer: Any, inputs: Any, rng: np.random.Generator) -> None:
-    """Give a head random mixtures of the images' own features as its kernel, and a tenth of noise.
-
-    Rounding and faults spread over all features, the images only over a few directions: a kernel
-    without preference would see mostly the former.
-    """
-    if type(layer).__name__ not in _DENSE or any(size != 1 for size in inputs.shape[1:-1]):
+def _filter(layer: Any, inputs: Any, rng: np.random.Generator) -> None:
+    """Turn a kernel that mixes channels towards what varies at its input."""
+    keras = need("keras")
+    kind = type(layer).__name__
+    axis = 1 if getattr(layer, "data_format", "") == "channels_first" else -1
+    if kind in _SEPARABLE:
+        kernel = layer.pointwise_kernel
+        inputs = keras.ops.depthwise_conv(
+            inputs,
+            layer.depthwise_kernel,
+            layer.strides,
+            layer.padding,
+            layer.data_format,
+            layer.dilation_rate,
+        )
+    elif kind in _DENSE and getattr(layer, "groups", 1) == 1:
+        kernel = layer.kernel
+    else:
         return
-    height, width = layer.kernel.shape[-2:]
-    features = need("keras").ops.convert_to_numpy(inputs).reshape(-1, height).astype(np.float32)
-    features -= features.mean(axis=0)
-    mixtures = features.T @ rng.standard_normal((len(features), width), dtype=np.float32)
-    mixtures /= max(float(np.sqrt(np.mean(mixtures**2))), 1e-12)
-    kernel = np.sqrt(0.9) * mixtures + np.sqrt(0.1) * rng.standard_normal(mixtures.shape)
-    layer.kernel.assign(np.broadcast_to(np.sqrt(2 / height) * kernel, layer.kernel.shape))
+    given = np.moveaxis(keras.ops.convert_to_numpy(inputs), axis, -1)
+    kernel.assign(conditioning.filtered(keras.ops.convert_to_numpy(kernel), given, rng))
 
 
 def _centred_call(layer: Any, inputs: Any, rng: np.random.Generator, *, head: bool) -> Any:
-    """Call a layer with a kernel, but set its bias by the data first, and a head's scale."""
+    """Call a layer with a kernel, but set its scale and its bias by the data first."""
     keras = need("keras")
     activation, layer.activation = layer.activation, keras.activations.linear
     try:
@@ -178,19 +134,32 @@ def _centred_call(layer: Any, inputs: Any, rng: np.random.Generator, *, head: bo
         layer.activation = activation
     axis = 1 if getattr(layer, "data_format", "") == "channels_first" else len(outputs.shape) - 1
     mean, variance = _moments(outputs, axis)
+    deviation = np.sqrt(variance.mean())
     scale = np.float32(1)
-    if head and variance.mean() > 0:
-        scale = LOGITS_DEVIATION / np.sqrt(variance.mean())
+    if deviation > 0 and not conditioning.normalised(layer):
+        scale = np.float32(_deviation(layer, head=head) / deviation)
         kernel = layer.pointwise_kernel if hasattr(layer, "pointwise_kernel") else layer.kernel
         kernel.assign(kernel * scale)
         outputs = outputs * keras.ops.cast(scale, outputs.dtype)
     if layer.bias is None:
         return activation(outputs)
     before = keras.ops.convert_to_numpy(layer.bias)
-    after = (before - mean) * scale + _normal(rng, mean.shape, 0.3 if head else 0.1)
+    rest = normal(rng, mean.shape, 0.3 if head else 0.2 * scale * deviation)
+    if not head and (activation is not keras.activations.linear or conditioning.bends(layer)):
+        rest += OPENING * scale * deviation
+    after = (before - mean) * scale + rest
     layer.bias.assign(after)
     shift = (after - before * scale).reshape([-1 if i == axis else 1 for i in range(outputs.ndim)])
     return activation(outputs + keras.ops.cast(shift, outputs.dtype))
+
+
+def _deviation(layer: Any, *, head: bool) -> float:
+    """How far the output of a layer without a normalisation behind it is to deviate."""
+    if head:
+        return LOGITS_DEVIATION
+    if layer.activation.__name__ in ("sigmoid", "hard_sigmoid"):
+        return GATE
+    return BRANCH if conditioning.ends_branch(layer) else 1.0
 
 
 def _moments(tensor: Any, axis: int) -> tuple[Floats, Floats]:
@@ -268,4 +237,4 @@ def _layers(model: Any) -> Iterator[Any]:
 
 def _is_kernel_layer(layer: Any) -> bool:
     kind = type(layer)
-    return kind.__name__ in _WITH_KERNEL and kind is getattr(need("keras").layers, kind.__name__)
+    return kind.__name__ in WITH_KERNEL and kind is getattr(need("keras").layers, kind.__name__)

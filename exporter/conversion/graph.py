@@ -98,7 +98,7 @@ class Graph:
 
     def constant(self, array: np.ndarray[Any, Any], leaf: str) -> ir.Value:
         """An initializer holding `array`."""
-        array = np.ascontiguousarray(array)
+        array = np.asarray(array, order="C")
         return self._initializer(ir.Tensor(array, name=self.name(leaf)))
 
     def floats(self, value: Number | Sequence[Number], leaf: str, like: ir.Value) -> ir.Value:
@@ -174,7 +174,7 @@ def _reader(
 ) -> Callable[[], ir.TensorProtocol]:
     def read() -> ir.TensorProtocol:
         array = np.asarray(variable.value)
-        return ir.Tensor(np.ascontiguousarray(array if change is None else change(array)))
+        return ir.Tensor(np.asarray(array if change is None else change(array), order="C"))
 
     return read
 

@@ -13,7 +13,7 @@ import onnx_ir as ir
 from kexport.conversion.graph import IR_VERSION, Graph
 from kexport.conversion.outputs import Kind, Output, name_outputs
 from kexport.conversion.tensor import Tensor, channels_second
-from kexport.conversion.walk import call, is_functional, run_functional
+from kexport.conversion.walk import call, is_graph, run_graph
 from kexport.errors import UnsupportedModel
 
 
@@ -44,9 +44,9 @@ def convert_model(model: keras.Model, *, kind: Kind | None = None) -> Converted:
     g = Graph(model.name)
     tensors = [_declare(g, model, spec) for spec in specs]
     inputs = keras.tree.pack_sequence_as(_input_structure(model), tensors)
-    run = run_functional if is_functional(model) else call
+    run = run_graph if is_graph(model) else call
     results = run(g, model, inputs)
-    outputs = name_outputs(model, results, kind)
+    outputs = name_outputs(model, results, kind, taken=[spec.name for spec in specs])
     for output, result in zip(outputs, keras.tree.flatten(results), strict=True):
         g.ir.outputs.append(_visible(g, output.name, result))
     onnx_model = ir.Model(g.ir, ir_version=IR_VERSION, producer_name="kexport")
@@ -56,7 +56,7 @@ def convert_model(model: keras.Model, *, kind: Kind | None = None) -> Converted:
 def _declare(g: Graph, model: keras.Model, spec: InputSpec) -> Tensor:
     """An input; one that convolutions read is transposed here, once and before anything else."""
     x = g.input(spec.name, spec.dtype, spec.shape)
-    if x.rank < 3 or not is_functional(model) or not _wants_channels_first(model, x.rank):
+    if x.rank < 3 or not is_graph(model) or not _wants_channels_first(model, x.rank):
         return x
     order = channels_second(x.rank, -1)
     return Tensor(g.stored(x, order), order)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any, Literal
 
@@ -23,13 +24,19 @@ class Output:
     layer: str
 
 
-def name_outputs(model: keras.Model, results: Any, kind: Kind | None = None) -> tuple[Output, ...]:
+def name_outputs(
+    model: keras.Model,
+    results: Any,
+    kind: Kind | None = None,
+    *,
+    taken: Sequence[str] = (),
+) -> tuple[Output, ...]:
     """Stable, colon-free names in the order of `keras.tree.flatten(results)`.
 
     A single output is named after its kind: `probabilities` for a softmax, `logits` for a dense
     layer without activation that ends a classifier, `features` for anything else that an
     Application's body ends in. Outputs of a model that has several keep the key or the Keras name
-    they have.
+    they have. An output never has the name of an input: not one in `taken`, and not `image`.
     """
     layers = [_layer_of(x) for x in keras.tree.flatten(getattr(model, "outputs", []) or [])]
     count = len(keras.tree.flatten(results))
@@ -39,12 +46,14 @@ def name_outputs(model: keras.Model, results: Any, kind: Kind | None = None) -> 
         kinds = [kind]
     names = [layer.name if layer is not None else f"output_{i}" for i, layer in enumerate(layers)]
     if isinstance(results, dict):
-        names = [str(key) for key in sorted(results)]
+        paths = [path for path, _ in keras.tree.flatten_with_path(results)]
+        names = ["_".join(map(str, path)) for path in paths]
     elif count == 1:
         names = [kinds[0] if kinds[0] != "tensor" else names[0]]
+    free = [f"{name}_output" if name in (*taken, "image") else name for name in _clean(names)]
     return tuple(
         Output(name, kind, layer.name if layer is not None else "")
-        for name, kind, layer in zip(_distinct(names), kinds, layers, strict=True)
+        for name, kind, layer in zip(_distinct(free), kinds, layers, strict=True)
     )
 
 
@@ -68,9 +77,12 @@ def _kind(layer: Any) -> Kind:
     return "tensor"
 
 
+def _clean(names: list[str]) -> list[str]:
+    return [re.sub(r"[^A-Za-z0-9_./-]", "_", name) for name in names]
+
+
 def _distinct(names: list[str]) -> list[str]:
-    clean = [re.sub(r"[^A-Za-z0-9_./-]", "_", name) for name in names]
     return [
-        name if clean.count(name) == 1 else f"{name}_{clean[:i].count(name)}"
-        for i, name in enumerate(clean)
+        name if names.count(name) == 1 else f"{name}_{names[:i].count(name)}"
+        for i, name in enumerate(names)
     ]

@@ -47,8 +47,11 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
         UnsupportedModel: TensorFlow cannot trace it, or tf2onnx has no ONNX for what it does.
     """
     kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+    given = kwargs
+    if getattr(layer, "_call_has_training_arg", False):
+        given = {**kwargs, "training": False}  # RandomFlip and the like take True for granted
     if not isinstance(layer, keras.Layer) or not layer.variables:
-        outputs = _splice(g, layer.name, layer, [], args, kwargs)
+        outputs = _splice(g, layer.name, layer, [], args, given)
         return _sharpened(layer, outputs, args, kwargs)
     trainable, fixed = layer.trainable_variables, layer.non_trainable_variables
 
@@ -59,7 +62,7 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
         )
         return outputs
 
-    outputs = _splice(g, layer.name, stateless, [*trainable, *fixed], args, kwargs)
+    outputs = _splice(g, layer.name, stateless, [*trainable, *fixed], args, given)
     return _sharpened(layer, outputs, args, kwargs)
 
 

@@ -18,3 +18,10 @@ def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:
         f"which has no ONNX form here",
         hint=f"use {wanted}, or take this layer out of the exported model",
     )
+
+
+class NoRule(Exception):
+    """Raised by a rule, before it emits anything, for a call that it has no exact form for.
+
+    The call is then traced as if its class had no rule.
+    """

@@ -86,4 +86,6 @@ def _per_channel(operand: Array, channels: int, axis: int, rank: int) -> Array |
     shape = (1,) * (rank - operand.ndim) + operand.shape
     if any(extent != 1 for i, extent in enumerate(shape) if i != axis):
         return None
+    if shape[axis] not in (1, channels):
+        return None
     return np.broadcast_to(operand.astype(np.float64).reshape(-1), (channels,)).copy()

@@ -54,7 +54,7 @@ def initializer(
     """A new initializer whose numbers are computed when the model is written, not before."""
     name = free_name(graph, name)
     tensor = ir.LazyTensor(
-        lambda: ir.Tensor(np.ascontiguousarray(compute().astype(dtype.numpy(), copy=False))),
+        lambda: ir.Tensor(np.asarray(compute(), dtype=dtype.numpy(), order="C")),
         dtype,
         ir.Shape(shape),
         name=name,

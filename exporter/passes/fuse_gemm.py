@@ -20,6 +20,8 @@ def fuse_gemm(model: ir.Model) -> ir.Model:
         x, weights = matmul.inputs
         if x is None or x.shape is None or len(x.shape) != 2 or len(bias.shape) != 1:
             continue
+        if node.outputs[0].shape != matmul.outputs[0].shape:
+            continue
         gemm = ir.node("Gemm", [x, weights, node.inputs[1]], name=f"{matmul.name}.Gemm")
         like(gemm.outputs[0], node.outputs[0])
         gemm.outputs[0].name = f"{node.outputs[0].name}.Gemm"

@@ -86,11 +86,11 @@ def _relu(g: Graph, x: ir.Value, slope: float, top: float | None) -> ir.Value:
 def _thresholded(
     g: Graph, x: ir.Value, slope: float, top: float | None, threshold: float
 ) -> ir.Value:
-    """Where x >= threshold: x, at most `top`; else slope * (x - threshold)."""
+    """Where x > threshold: x, at most `top`; else slope * (x - threshold)."""
     limit = g.floats(threshold, "threshold", x)
     kept = x if top is None else g.op("Clip", x, None, g.floats(top, "max", x))
     below = g.op("Mul", g.op("Sub", x, limit), g.floats(slope, "negative_slope", x))
-    return g.op("Where", g.op("GreaterOrEqual", x, limit), kept, below)
+    return g.op("Where", g.op("Greater", x, limit), kept, below)
 
 
 def _clip(g: Graph, x: ir.Value, low: float, high: float) -> ir.Value:

@@ -1,0 +1,210 @@
+"""Time and memory of conversion: kexport.convert against Keras' own model.export(format="onnx").
+
+    python bench/convert.py [--models InceptionV3,ResNet50] [--runs 3] [--big] [--out docs/bench.md]
+
+Every run is a process of its own. The clock covers conversion and saving; the model is built, and
+every library imported, before. Memory is the peak of the whole process, TensorFlow included.
+"""
+
+from __future__ import annotations
+
+import argparse
+import importlib
+import statistics
+import sys
+import tempfile
+import time
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from machine import PACKAGES, machine, peak_memory, versions
+from page import number, put_section, table
+from process import answer, measure
+
+MODELS = ("InceptionV3", "ResNet50", "MobileNetV2", "DenseNet121", "NASNetMobile")
+BIG = ("VGG16", "ConvNeXtXLarge")
+FASTER = {"InceptionV3": 20.0}
+FASTER_OTHERWISE = 5.0
+LESS_MEMORY = {"InceptionV3": 3.0}
+BIG_LIMIT = 5e9
+
+
+@dataclass(frozen=True, slots=True)
+class Cost:
+    """Median seconds and peak bytes of one road for one model."""
+
+    seconds: float
+    peak: float
+    error: str = ""
+
+
+def with_kexport(model: Any, path: Path) -> None:
+    import onnx
+
+    import kexport
+
+    onnx.save(kexport.convert(model), path)
+
+
+def streamed(model: Any, path: Path) -> None:
+    """As a bundle is written: weight by weight, never as one protobuf message."""
+    from kexport import pipeline, serialize
+    from kexport.conversion import convert_model
+    from kexport.passes.lower_opset import HIGHEST
+
+    passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(HIGHEST))
+    serialize.save(pipeline.run(convert_model(model).model, passes).model, path)
+
+
+def with_keras(model: Any, path: Path) -> None:
+    model.export(path, format="onnx", verbose=False)
+
+
+ROADS: dict[str, Callable[[Any, Path], None]] = {
+    "kexport": with_kexport,
+    "streamed": streamed,
+    "keras": with_keras,
+}
+
+
+def once(road: str, builder: str) -> dict[str, float]:
+    """Build, convert and save one model in this process."""
+    import keras
+    import numpy as np
+
+    for library in ("kexport.api", "onnx", "tf2onnx"):  # importing is not converting
+        importlib.import_module(library)
+    model = getattr(keras.applications, builder)(weights=None)
+    if road == "keras":  # it refuses a model that was never called
+        model(np.zeros((1, *model.input_shape[1:]), np.float32))
+    with tempfile.TemporaryDirectory() as folder:
+        path = Path(folder, "model.onnx")
+        begun = time.perf_counter()
+        ROADS[road](model, path)
+        seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "peak": peak_memory()}
+
+
+def cost(road: str, builder: str, runs: int) -> Cost:
+    found = []
+    for _ in range(runs):
+        one = measure(__file__, ["--once", road, builder])
+        if "error" in one:
+            return Cost(float("nan"), float("nan"), one["error"])
+        found.append(one)
+    return Cost(
+        statistics.median(one["seconds"] for one in found),
+        statistics.median(one["peak"] for one in found),
+    )
+
+
+def row(builder: str, ours: Cost, theirs: Cost) -> list[str]:
+    if ours.error or theirs.error:
+        why = f"kexport: {ours.error}" if ours.error else f"Keras: {theirs.error}"
+        return [
+            builder,
+            number(ours.seconds, 2),
+            "-",
+            "-",
+            number(ours.peak / 1e9, 1),
+            "-",
+            "-",
+            why,
+        ]
+    faster, less = theirs.seconds / ours.seconds, theirs.peak / ours.peak
+    return [
+        builder,
+        number(ours.seconds, 2),
+        number(theirs.seconds, 1),
+        f"{faster:.0f} x",
+        number(ours.peak / 1e9, 1),
+        number(theirs.peak / 1e9, 1),
+        f"{less:.1f} x",
+        verdict(builder, faster, less),
+    ]
+
+
+def verdict(builder: str, faster: float, less: float) -> str:
+    """Whether the goals are met: times faster, and for some models times less memory."""
+    goal = FASTER.get(builder, FASTER_OTHERWISE)
+    memory = LESS_MEMORY.get(builder, 0.0)
+    said = [f"{'met' if faster >= goal else 'missed'}: {goal:.0f} x faster"]
+    if memory:
+        said.append(f"{'met' if less >= memory else 'missed'}: 1/{memory:.0f} of the memory")
+    return "; ".join(said)
+
+
+def big_row(builder: str, road: str, found: Cost) -> list[str]:
+    if found.error:
+        return [builder, road, "-", "-", found.error]
+    met = "met" if found.peak <= BIG_LIMIT else "missed"
+    limit = f"{met}: {BIG_LIMIT / 1e9:.0f} GB"
+    return [builder, road, number(found.seconds, 1), number(found.peak / 1e9, 1), limit]
+
+
+def page(rows: Sequence[Sequence[str]], big: Sequence[Sequence[str]], runs: int) -> str:
+    headings = [
+        "Application",
+        "kexport s",
+        "Keras s",
+        "faster",
+        "kexport GB",
+        "Keras GB",
+        "less",
+        "",
+    ]
+    parts = [
+        "## Conversion",
+        f"`onnx.save(kexport.convert(model), path)` against Keras' `model.export(path, "
+        f'format="onnx")`, median of {runs} runs, each in a fresh process. Seconds are for '
+        "conversion and saving; memory is the peak of the whole process, TensorFlow and the model "
+        "included.",
+        f"{machine()}. {versions(PACKAGES)}.",
+        table(headings, rows),
+    ]
+    if big:
+        parts.append(
+            "Keras' export of these was killed at 24 GB. *kexport* is as above; *streamed* writes "
+            "weight by weight, as a bundle is written."
+        )
+        parts.append(table(["Application", "road", "s", "peak GB", ""], big))
+    return "\n\n".join(parts)
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--models", default=",".join(MODELS), help="builders, with commas")
+    parser.add_argument("--runs", type=int, default=3)
+    parser.add_argument(
+        "--big", action="store_true", help="also VGG16 and ConvNeXtXLarge, kexport only"
+    )
+    parser.add_argument("--out", type=Path, help="the page to write the tables to")
+    parser.add_argument("--once", nargs=2, metavar=("ROAD", "MODEL"), help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> int:
+    asked = parser().parse_args()
+    if asked.once:
+        answer(once(*asked.once))
+        return 0
+    rows, big = [], []
+    for builder in filter(None, asked.models.split(",")):
+        rows.append(
+            row(builder, *(cost(road, builder, asked.runs) for road in ("kexport", "keras")))
+        )
+        print(*rows[-1], sep="\t", flush=True)
+    for builder in BIG if asked.big else ():
+        for road in ("kexport", "streamed"):
+            big.append(big_row(builder, road, cost(road, builder, 1)))
+            print(*big[-1], sep="\t", flush=True)
+    if asked.out:
+        put_section(asked.out, "conversion", page(rows, big, asked.runs), "Benchmarks")
+    return int(any("missed" in cells[-1] for cells in (*rows, *big)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())

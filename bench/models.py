@@ -1,0 +1,63 @@
+"""The models that are timed, and kexport's graph of them."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+
+from kexport.zoo import Application
+
+
+def build(application: Application, *, as_called: bool = False) -> Any:
+    """An Application at its default size, with weights all different, the same in every process.
+
+    `as_called` leaves the size to the builder, as a user would: MobileNetV3 leaves it open then.
+
+    Fresh weights would not do: BatchNorms of zero shift and unit scale let folds vanish that a
+    trained model keeps. What the model computes does not matter here.
+    """
+    import keras
+
+    keras.utils.set_random_seed(0)
+    shape = None if as_called else (application.size, application.size, 3)
+    model = getattr(keras.applications, application.builder)(weights=None, input_shape=shape)
+    rng = np.random.default_rng(0)
+    spreads = {"gamma": (0.6, 1.4), "moving_variance": (0.5, 1.5), "variance": (0.04, 0.06)}
+    for weight in model.weights:
+        if weight.name in spreads:
+            weight.assign(rng.uniform(*spreads[weight.name], weight.shape))
+        elif weight.name in ("beta", "bias", "moving_mean", "mean"):
+            weight.assign(rng.normal(0, 0.1, weight.shape))
+    for layer in model.layers:
+        if hasattr(layer, "finalize_state"):
+            layer.finalize_state()
+    return model
+
+
+def cpu_graph(model: Any, mode: str, passes: Any = None) -> Any:
+    """The onnx_ir model of a cpu-fp32 bundle, batch 1; `passes` in the place of the pipeline's."""
+    from kexport import pipeline, targets
+    from kexport.conversion import convert_model
+
+    chosen = pipeline.with_image_input(mode, 1) if passes is None else passes
+    opset = targets.find("cpu-fp32").opset
+    return pipeline.run(convert_model(model).model, (*chosen, *pipeline.for_float32(opset))).model
+
+
+def onnx_session(path: Path, threads: int) -> Any:
+    """An ONNX Runtime session on the CPU; 0 threads are as many as there are cores."""
+    import onnxruntime
+
+    options = onnxruntime.SessionOptions()
+    options.intra_op_num_threads = threads
+    options.log_severity_level = 3
+    return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
+
+
+def picture(size: int) -> Any:
+    """One picture [1, size, size, 3], uint8."""
+    from kexport.pictures import pictures
+
+    return pictures(1, size, size)

@@ -1,0 +1,34 @@
+"""Markdown for the pages under docs/ that benchmarks write."""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+
+def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
+    """A Markdown table: the first column to the left, numbers to the right."""
+    lines = [headings, ["---", *["---:"] * (len(headings) - 1)], *rows]
+    return "\n".join(f"| {' | '.join(cells)} |" for cells in lines)
+
+
+def number(value: float | None, digits: int) -> str:
+    """A number with fixed digits; a dash where nothing was measured."""
+    return "-" if value is None else f"{value:.{digits}f}"
+
+
+def error(value: float | None) -> str:
+    """An error with two digits, such as 2.1e-06."""
+    return "-" if value is None else f"{value:.1e}"
+
+
+def put_section(page: Path, name: str, text: str, title: str) -> None:
+    """Replace one section of a page, or append it; other benchmarks own the other sections."""
+    begin, end = f"<!-- {name} -->", f"<!-- end of {name} -->"
+    section = f"{begin}\n{text.strip()}\n{end}"
+    old = page.read_text(encoding="utf-8") if page.exists() else f"# {title}\n"
+    found = re.compile(f"{re.escape(begin)}.*?{re.escape(end)}", re.DOTALL)
+    whole = found.sub(lambda _: section, old) if begin in old else f"{old.rstrip()}\n\n{section}\n"
+    page.parent.mkdir(parents=True, exist_ok=True)
+    page.write_text(whole, encoding="utf-8")

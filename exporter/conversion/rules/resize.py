@@ -1,0 +1,228 @@
+"""Pictures resized and cropped as TensorFlow does it.
+
+Nearest is a Gather along each axis with TensorFlow's own indices. Plain bilinear is a Resize,
+which computes the same. Everything else (cubic, Lanczos, area, antialiasing) has no operator of
+exactly that arithmetic, but is linear and separable: a matrix along each axis, which Keras itself
+gives when it resizes the identity.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any, NoReturn
+
+import keras
+import numpy as np
+import onnx_ir as ir
+
+from kexport.conversion.graph import Graph
+from kexport.conversion.rules.conv import channel_axis
+from kexport.conversion.tensor import Tensor, channels_second, shape_of
+from kexport.conversion.unsupported import NoRule, refuse
+
+Array = np.ndarray[Any, Any]
+
+
+def resizing(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """Resizing, with or without its aspect ratio kept.
+
+    Whole numbers are rounded to even as Keras does; where a pixel falls half way between two to
+    within the precision of float32, it may be rounded to the other one.
+    """
+    dtype = x.value.dtype
+    if dtype is None or dtype.is_floating_point() or layer.interpolation == "nearest":
+        return _resizing(g, layer, x, (layer.height, layer.width))
+    floats = g.op("Cast", x.value, to=int(ir.DataType.FLOAT))
+    y = _resizing(g, layer, Tensor(floats, x.order), (layer.height, layer.width))
+    limits = np.iinfo(dtype.numpy())
+    low, high = (g.floats(float(limit), "limit", y.value) for limit in (limits.min, limits.max))
+    rounded = g.op("Clip", g.op("Round", y.value), low, high)
+    return Tensor(g.op("Cast", rounded, to=int(dtype)), y.order)
+
+
+def resize(g: Graph, operation: Any, x: Tensor) -> Tensor:
+    """keras.ops.image.resize."""
+    if x.value.dtype is None or not x.value.dtype.is_floating_point():
+        raise NoRule("pixels in whole numbers")
+    return _resizing(g, operation, x, operation.size)
+
+
+def center_crop(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """CenterCrop; a picture that is too small is cropped to the aspect ratio and enlarged."""
+    if x.value.dtype is None or not x.value.dtype.is_floating_point():
+        raise NoRule("pixels in whole numbers")
+    x = _channels_second(g, layer, x)
+    extents, targets = _extents(x), (layer.height, layer.width)
+    if extents is None:
+        raise NoRule("extents that only run time knows")
+    spare = [extent - target for extent, target in zip(extents, targets, strict=True)]
+    if min(spare) >= 0:
+        return _cut(g, x, extents, [extra // 2 for extra in spare], targets)
+    return resized(g, layer, _cropped(g, x, extents, targets), targets, "bilinear")
+
+
+def resized(
+    g: Graph,
+    layer: Any,
+    x: Tensor,
+    targets: Sequence[int],
+    interpolation: str,
+    *,
+    antialias: bool = False,
+) -> Tensor:
+    """A picture stored NCHW, resized as `tf.image.resize` does it.
+
+    Raises:
+        UnsupportedModel: only run time knows the extents, and the interpolation needs them.
+    """
+    extents, value = _extents(x), x.value
+    if interpolation == "nearest":
+        for i in (0, 1):
+            extent = extents[i] if extents else None
+            if extent != targets[i]:
+                indices = _nearest(g, value, 2 + i, extent, targets[i])
+                value = g.op("Gather", value, indices, axis=2 + i)
+    elif extents == list(targets):
+        return x
+    elif interpolation == "bilinear" and not antialias:
+        value = _interpolate(g, value, extents, targets)
+    elif extents is None:
+        _refuse_open(layer, "antialias" if antialias else "interpolation")
+    else:
+        rows, columns = (
+            _matrix(extent, target, interpolation, antialias)
+            for extent, target in zip(extents, targets, strict=True)
+        )
+        value = g.op("MatMul", g.constant(rows, "rows"), value)
+        value = g.op("MatMul", value, g.constant(columns.T, "columns"))
+    return Tensor(value, x.order)
+
+
+def _resizing(g: Graph, layer: Any, x: Tensor, targets: Sequence[int]) -> Tensor:
+    x = _channels_second(g, layer, x)
+    extents = _extents(x)
+    for argument in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
+        if getattr(layer, argument) and extents is None:
+            _refuse_open(layer, argument)
+    if extents is not None and layer.crop_to_aspect_ratio:
+        x = _cropped(g, x, extents, targets)
+    elif extents is not None and layer.pad_to_aspect_ratio:
+        x = _padded(g, x, extents, targets, float(layer.fill_value))
+    return resized(g, layer, x, targets, layer.interpolation, antialias=layer.antialias)
+
+
+def _refuse_open(layer: Any, argument: str) -> NoReturn:
+    value = getattr(layer, argument)
+    refuse(layer, argument, value, "an Input whose height and width are given")
+
+
+def _channels_second(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """`x` stored NCHW; a single picture, without a batch, has no rule."""
+    if x.rank != 4:
+        raise NoRule("a picture without a batch")
+    order = channels_second(x.rank, channel_axis(layer))
+    return Tensor(g.stored(x, order), order)
+
+
+def _extents(x: Tensor) -> list[int] | None:
+    """Height and width; None where only run time knows one of them."""
+    extents = [extent for extent in shape_of(x.value)[2:] if extent is not None]
+    return extents if len(extents) == 2 else None
+
+
+def _cropped(g: Graph, x: Tensor, extents: Sequence[int], targets: Sequence[int]) -> Tensor:
+    """The largest window in the middle of `x` that has the aspect ratio of `targets`."""
+    window = [
+        max(min(extents[i], _scaled(extents[1 - i], targets[i], targets[1 - i])), 1) for i in (0, 1)
+    ]
+    return _cut(g, x, extents, [(extents[i] - window[i]) // 2 for i in (0, 1)], window)
+
+
+def _padded(
+    g: Graph, x: Tensor, extents: Sequence[int], targets: Sequence[int], fill: float
+) -> Tensor:
+    """`x` with as much of `fill` on either side as gives it the aspect ratio of `targets`."""
+    wanted = [max(extents[i], _scaled(extents[1 - i], targets[i], targets[1 - i])) for i in (0, 1)]
+    margins = [0, 0, *((wanted[i] - extents[i]) // 2 for i in (0, 1))]
+    if not any(margins):
+        return x
+    pads = g.integers(margins * 2, "pads")
+    return Tensor(g.op("Pad", x.value, pads, g.floats(fill, "fill_value", x.value)), x.order)
+
+
+def _scaled(extent: int, target: int, other: int) -> int:
+    """extent * target / other, cut to a whole number in Keras' float32."""
+    return int(np.float32(extent * target) / np.float32(other))
+
+
+def _cut(
+    g: Graph, x: Tensor, extents: Sequence[int], starts: Sequence[int], sizes: Sequence[int]
+) -> Tensor:
+    axes = [i for i in (0, 1) if extents[i] != sizes[i]]
+    if not axes:
+        return x
+    y = g.op(
+        "Slice",
+        x.value,
+        g.integers([starts[i] for i in axes], "starts"),
+        g.integers([starts[i] + sizes[i] for i in axes], "ends"),
+        g.integers([2 + i for i in axes], "axes"),
+    )
+    return Tensor(y, x.order)
+
+
+def _interpolate(
+    g: Graph, x: ir.Value, extents: Sequence[int] | None, targets: Sequence[int]
+) -> ir.Value:
+    """Bilinear between half-pixel centres.
+
+    Where the extents are known by scales, because sizes would have to name the batch too; each is
+    the least float32 with which floor(extent * scale) is the target.
+    """
+    how: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
+    if extents is None:
+        kept = _part_of_shape(g, x, 0, 2)
+        sizes = g.op("Concat", kept, g.integers(targets, "targets"), axis=0)
+        y = g.op("Resize", x, None, None, sizes, **how)
+        y.shape = ir.Shape([*(x.shape or [])[:2], *targets])
+        return y
+    scales = []
+    for extent, target in zip(extents, targets, strict=True):
+        scale = np.float32(target / extent)
+        while np.floor(np.float32(extent) * scale) < target:
+            scale = np.nextafter(scale, np.float32(np.inf))
+        scales.append(scale)
+    return g.op(
+        "Resize", x, None, g.constant(np.array([1, 1, *scales], np.float32), "scales"), **how
+    )
+
+
+def _nearest(g: Graph, x: ir.Value, axis: int, extent: int | None, target: int) -> ir.Value:
+    """The elements that TensorFlow takes: floor((i + 1/2) * extent / target), in float32."""
+    centres = np.arange(target, dtype=np.float32) + np.float32(0.5)
+    if extent is not None:
+        places = np.floor(centres * (np.float32(extent) / np.float32(target)))
+        return g.integers(np.minimum(places, extent - 1).astype(np.int64).tolist(), "indices")
+    found = g.op("Cast", _part_of_shape(g, x, axis, axis + 1), to=int(ir.DataType.FLOAT))
+    scale = g.op("Div", found, g.floats(float(target), "target", found))
+    places = g.op("Floor", g.op("Mul", g.constant(centres, "centres"), scale))
+    last = g.op("Sub", found, g.floats(1.0, "one", found))
+    return g.op("Cast", g.op("Min", places, last), to=int(ir.DataType.INT64))
+
+
+def _part_of_shape(g: Graph, x: ir.Value, start: int, end: int) -> ir.Value:
+    bounds = (g.integers([at], leaf) for at, leaf in ((start, "start"), (end, "end")))
+    return g.op("Slice", g.op("Shape", x), *bounds)
+
+
+def _matrix(extent: int, target: int, interpolation: str, antialias: bool) -> Array:
+    """What resizing one axis multiplies by, (target, extent): the identity, resized by Keras."""
+    channels = np.eye(extent, dtype=np.float32).reshape(1, extent, 1, extent)
+    made = keras.ops.image.resize(
+        channels,
+        (target, 1),
+        interpolation=interpolation,
+        antialias=antialias,
+        data_format="channels_last",
+    )
+    return np.asarray(made).reshape(target, extent)

@@ -1,0 +1,103 @@
+"""docs/layers.md is what the registry says, and what it says of each class is so."""
+
+from __future__ import annotations
+
+import importlib.util
+from pathlib import Path
+from types import ModuleType
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from layer_examples import EXAMPLES
+from support import assert_converts
+
+from kexport.conversion import convert_model
+from kexport.errors import UnsupportedModel
+
+
+def _load() -> ModuleType:
+    path = Path(__file__).resolve().parents[2] / "docs" / "make_layers.py"
+    spec = importlib.util.spec_from_file_location("make_layers", path)
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module
+
+
+LIST = _load()
+NAMES = list(LIST.classes())
+ELSEWHERE = {"FlaxLayer", "JaxLayer", "TorchModuleWrapper"}
+"""Layers that cannot even be made where Keras runs on TensorFlow alone."""
+
+
+def test_the_page_is_up_to_date() -> None:
+    written = LIST.PAGE.read_text(encoding="utf-8")
+    version = ".".join(keras.__version__.split(".")[:2])
+    if f"Keras {version} " not in written:
+        pytest.skip("the page is of another Keras")
+    assert written == LIST.page(), "run python docs/make_layers.py"
+
+
+def test_every_class_has_an_example_or_a_reason() -> None:
+    if set(NAMES) - set(EXAMPLES) - set(LIST.REFUSED):
+        pytest.skip("this Keras has classes that the page does not know")
+    assert not set(EXAMPLES) & set(LIST.REFUSED)
+
+
+def test_nine_of_ten_classes_convert() -> None:
+    assert sum(LIST.road(name) != "refused" for name in NAMES) >= 0.9 * len(NAMES)
+
+
+@pytest.mark.parametrize("name", [name for name in NAMES if LIST.road(name) != "refused"])
+def test_a_class_takes_the_road_that_the_page_names(name: str) -> None:
+    example = EXAMPLES[name]
+    converted = assert_converts(example.model(), *example.inputs(), tolerance=1e-4)
+    assert bool(converted.traced) == (LIST.road(name) == "tf2onnx")
+
+
+def of(layer: Any, *shapes: tuple[int, ...], dtype: str) -> keras.Model:
+    inputs = [keras.Input(shape, dtype=dtype) for shape in shapes]
+    return keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]))
+
+
+def saved(folder: Path) -> keras.Model:
+    x = keras.Input((3,))
+    keras.Model(x, layers.Dense(2)(x)).export(folder, verbose=False)
+    return of(layers.TFSMLayer(folder, call_endpoint="serve"), (3,), dtype="float32")
+
+
+REFUSALS = {
+    "Discretization": lambda _: of(layers.Discretization([0.0, 1.0]), (3,), dtype="float32"),
+    "HashedCrossing": lambda _: of(layers.HashedCrossing(5), (1,), (1,), dtype="int64"),
+    "Hashing": lambda _: of(layers.Hashing(5), (3,), dtype="int64"),
+    "IntegerLookup": lambda _: of(layers.IntegerLookup(vocabulary=[1, 2]), (3,), dtype="int64"),
+    "MelSpectrogram": lambda _: of(layers.MelSpectrogram(), (4000,), dtype="float32"),
+    "StringLookup": lambda _: of(layers.StringLookup(vocabulary=["a"]), (3,), dtype="string"),
+    "TFSMLayer": saved,
+    "TextVectorization": lambda _: of(
+        layers.TextVectorization(vocabulary=["a"]), (1,), dtype="string"
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSALS)
+def test_what_is_refused_is_refused_by_name(name: str, tmp_path: Path) -> None:
+    with pytest.raises(UnsupportedModel) as caught:
+        convert_model(REFUSALS[name](tmp_path))
+    assert caught.value.hint
+
+
+def test_equalization_cannot_stand_in_a_functional_model() -> None:
+    x = keras.Input((6, 5, 3))
+    with pytest.raises(ValueError, match="cycle"):
+        keras.Model(x, layers.Equalization()(x))
+    picture = np.full((1, 6, 5, 3), 7, np.float32)
+    assert (np.asarray(layers.Equalization()(picture, training=False)) == picture).all()
+
+
+def test_every_refusal_is_held_to_its_reason() -> None:
+    assert set(REFUSALS) | ELSEWHERE | {"Equalization"} == set(LIST.REFUSED)

@@ -1,0 +1,33 @@
+"""fold_constants: what does not depend on the input is computed now."""
+
+import numpy as np
+from support import Sketch, assert_pure_and_equal, normal, operators
+
+from kexport.passes.fold_constants import fold_constants
+from kexport.passes.tidy import tidy
+
+
+def test_folds_a_chain() -> None:
+    s = Sketch()
+    x, a = s.input("x", [2, 3]), s.constant("a", [4.0, 9.0, 16.0])
+    model = s.model(s.op("Add", x, s.op("Sqrt", s.op("Mul", a, a))))
+    changed = assert_pure_and_equal(fold_constants, model, {"x": normal(2, 3)})
+    assert operators(changed) == {"Add": 1}
+    (folded,) = tidy(changed).graph.initializers.values()
+    np.testing.assert_array_equal(folded.const_value.numpy(), [4, 9, 16])
+
+
+def test_a_random_node_is_not_a_constant() -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3])
+    noise = s.op("RandomNormal", shape=[2, 3])
+    model = s.model(s.op("Add", x, noise))
+    assert operators(fold_constants(model)) == {"RandomNormal": 1, "Add": 1}
+
+
+def test_a_constant_that_is_an_output_stays_a_node() -> None:
+    s = Sketch()
+    x, a = s.input("x", [3]), s.constant("a", [4.0, 9.0, 16.0])
+    model = s.model(s.op("Relu", x), s.op("Sqrt", a))
+    changed = assert_pure_and_equal(fold_constants, model, {"x": normal(3)})
+    assert operators(changed)["Sqrt"] == 1

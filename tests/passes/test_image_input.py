@@ -1,0 +1,115 @@
+"""image_input: the picture in, preprocessing inside, equal to Keras' own on every pixel value."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+import pytest
+from keras import layers
+from support import assert_near, keras_answers, onnx_answers, operators, randomise, snapshot
+
+from kexport import pipeline
+from kexport.conversion import convert_model
+from kexport.passes.image_input import RECIPES, image_input
+from kexport.preprocessing import prepare
+
+MODES = sorted(RECIPES)
+
+VALUES = np.arange(256, dtype=np.uint8)
+RAMPS = np.zeros((1, 3, 256, 3), np.uint8)
+"""Every value 0..255 in each channel, the two others at a level of their own."""
+for channel in range(3):
+    RAMPS[0, channel] = (17, 130, 244)
+    RAMPS[0, channel, :, channel] = VALUES
+
+
+def model_with(first: Any, channels: int = 3) -> keras.Model:
+    x = keras.Input((3, 256, channels))
+    return randomise(keras.Model(x, first(x)))
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_every_pixel_value_as_keras_prepares_it(mode: str) -> None:
+    """The steps by themselves: the first layer passes everything through."""
+    model = model_with(layers.ReLU(negative_slope=1.0))
+    changed = image_input(mode)(convert_model(model).model)
+    assert_near(onnx_answers(changed, [RAMPS]), [prepare(RAMPS, mode)], 1e-6)
+
+
+FIRST: dict[str, Any] = {
+    "valid": lambda: layers.Conv2D(4, 3),
+    "without bias": lambda: layers.Conv2D(4, 3, use_bias=False),
+    "same": lambda: layers.Conv2D(4, 3, padding="same"),
+    "same, strides": lambda: layers.Conv2D(4, 3, strides=2, padding="same"),
+    "depthwise": lambda: layers.DepthwiseConv2D(3),
+    "window of one": lambda: layers.Conv2D(4, 1),
+}
+
+
+@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("first", FIRST)
+def test_in_front_of_a_convolution(mode: str, first: str) -> None:
+    model = model_with(FIRST[first]())
+    wanted = keras_answers(model, [prepare(RAMPS, mode)])
+    converted = convert_model(model).model
+    before = snapshot(converted)
+    plain = image_input(mode)(converted)
+    assert snapshot(converted) == before
+    assert_near(onnx_answers(plain, [RAMPS]), wanted)
+    folded = pipeline.run(converted, pipeline.with_image_input(mode, 1)).model
+    assert_near(onnx_answers(folded, [RAMPS], optimise=True), wanted, 2e-5)
+    left = operators(folded)
+    assert left["Mul"] == 0
+    assert left["Gather"] == (1 if mode == "caffe" and first == "depthwise" else 0)
+    if "same" not in first:
+        assert left["Add"] == 0 or first == "depthwise"
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_behind_explicit_zero_padding(mode: str) -> None:
+    """ResNet's first layers: the margin is zero after preprocessing, not before."""
+    x = keras.Input((3, 256, 3))
+    model = randomise(keras.Model(x, layers.Conv2D(4, 3)(layers.ZeroPadding2D(2)(x))))
+    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input(mode, 1)).model
+    wanted = keras_answers(model, [prepare(RAMPS, mode)])
+    assert_near(onnx_answers(folded, [RAMPS], optimise=True), wanted, 2e-5)
+    assert operators(folded)["Pad"] == 0
+
+
+def test_the_input_is_a_picture() -> None:
+    model = model_with(layers.Conv2D(4, 3))
+    (image,) = pipeline.run(
+        convert_model(model).model, pipeline.with_image_input("tf", 1)
+    ).model.graph.inputs
+    assert (image.name, image.dtype) == ("image", ir.DataType.UINT8)
+    assert list(image.shape or ()) == [1, 3, 256, 3]
+
+
+def test_a_grey_picture() -> None:
+    model = model_with(layers.Conv2D(4, 3), channels=1)
+    grey = RAMPS[..., :1]
+    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("tf", 1)).model
+    assert_near(onnx_answers(folded, [grey]), keras_answers(model, [prepare(grey, "tf")]), 2e-5)
+
+
+def test_preprocessing_layers_inside_fold_too() -> None:
+    x = keras.Input((3, 256, 3))
+    y = layers.Rescaling(1 / 127.5, offset=-1)(x)
+    y = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 1.0, 2.0])(y)
+    model = randomise(keras.Model(x, layers.Conv2D(4, 3)(y)))
+    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("none", 1)).model
+    assert_near(onnx_answers(folded, [RAMPS]), keras_answers(model, [prepare(RAMPS, "none")]), 2e-5)
+    assert operators(folded) == {"Transpose": 2, "Cast": 1, "Conv": 1}
+
+
+def test_several_layers_read_the_picture() -> None:
+    x = keras.Input((3, 256, 3))
+    y = layers.Concatenate()([layers.Conv2D(2, 1)(x), layers.Conv2D(2, 3, padding="same")(x), x])
+    model = randomise(keras.Model(x, y))
+    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("caffe", 1)).model
+    assert_near(
+        onnx_answers(folded, [RAMPS]), keras_answers(model, [prepare(RAMPS, "caffe")]), 2e-5
+    )

@@ -1,0 +1,200 @@
+"""What the tests of conversion, passes and export share: small models, and both sides' answers."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnx_ir as ir
+import onnxruntime
+
+from kexport import pipeline, weights
+from kexport.conversion import Converted, convert_model
+from kexport.pictures import pictures
+from kexport.preprocessing import prepare
+from kexport.shapes import infer_outputs
+
+Array = np.ndarray[Any, Any]
+FLOAT = ir.DataType.FLOAT
+
+
+def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
+    return np.random.default_rng(seed).normal(size=shape, scale=scale).astype(np.float32)
+
+
+def randomise(model: keras.Model, seed: int = 1) -> keras.Model:
+    """Weights of working size, with no bias zero and no scale one; variances stay positive."""
+    rng = np.random.default_rng(seed)
+    for variable in model.weights:
+        if not np.issubdtype(np.dtype(variable.dtype), np.floating):
+            continue
+        shape = tuple(variable.shape)
+        if "variance" in variable.name or variable.name == "gamma":
+            variable.assign(rng.uniform(0.5, 1.5, shape))
+        else:
+            variable.assign(rng.normal(0, 1 / np.sqrt(max(1, np.prod(shape[:-1]))), shape))
+    return model
+
+
+def model_of(layer: Any, *shapes: tuple[int | None, ...], dtype: str = "float32") -> keras.Model:
+    """A functional model that is `layer` alone; several inputs go in as a list."""
+    inputs = [keras.Input(shape, dtype=dtype) for shape in shapes]
+    single = len(inputs) == 1
+    return randomise(
+        keras.Model(inputs[0] if single else inputs, layer(*inputs if single else [inputs]))
+    )
+
+
+def keras_answers(model: keras.Model, inputs: Sequence[Array]) -> list[Array]:
+    given = inputs[0] if len(inputs) == 1 else list(inputs)
+    return [np.asarray(y) for y in keras.tree.flatten(model(given, training=False))]
+
+
+def onnx_answers(
+    model: ir.Model | onnx.ModelProto, inputs: Sequence[Array], *, optimise: bool = False
+) -> list[Array]:
+    """Outputs in the graph's order, from ONNX Runtime; as written unless it may `optimise`."""
+    proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
+    options = onnxruntime.SessionOptions()
+    options.log_severity_level = 3
+    options.intra_op_num_threads = 1
+    if not optimise:
+        options.graph_optimization_level = onnxruntime.GraphOptimizationLevel.ORT_DISABLE_ALL
+    session = onnxruntime.InferenceSession(
+        proto.SerializeToString(), options, providers=["CPUExecutionProvider"]
+    )
+    names = [entry.name for entry in session.get_inputs()]
+    return session.run(None, dict(zip(names, inputs, strict=True)))
+
+
+def far(candidate: Array, reference: Array) -> float:
+    """The largest difference, in units of the largest reference value where that is over 1."""
+    assert candidate.shape == reference.shape
+    assert candidate.dtype == reference.dtype
+    if not reference.size:
+        return 0.0
+    finite = np.isfinite(reference)
+    assert (candidate[~finite] == reference[~finite]).all()
+    wanted = reference[finite].astype(np.float64)
+    gap = np.abs(candidate[finite] - wanted).max(initial=0.0)
+    return float(gap / np.abs(wanted).max(initial=1.0))
+
+
+def assert_near(given: Sequence[Array], wanted: Sequence[Array], tolerance: float = 1e-5) -> None:
+    assert len(given) == len(wanted)
+    for candidate, reference in zip(given, wanted, strict=True):
+        assert far(candidate, reference) <= tolerance
+
+
+def assert_converts(
+    model: keras.Model,
+    *inputs: Array,
+    expected: Sequence[Array] | None = None,
+    tolerance: float = 1e-5,
+) -> Converted:
+    """Convert, and hold the graph to Keras' answers: as it comes, and simplified.
+
+    The graph is also held to ONNX's checker and to the shapes that it declares.
+    """
+    wanted = keras_answers(model, inputs) if expected is None else expected
+    converted = convert_model(model)
+    onnx.checker.check_model(ir.to_proto(converted.model), full_check=True)
+    given = onnx_answers(converted.model, inputs)
+    assert_near(given, wanted, tolerance)
+    for value, answer in zip(converted.model.graph.outputs, given, strict=True):
+        assert value.shape is not None
+        declared = [dim if isinstance(dim, int) else None for dim in value.shape]
+        assert len(declared) == answer.ndim
+        assert all(dim in (None, size) for dim, size in zip(declared, answer.shape, strict=True))
+    simple = pipeline.run(converted.model, pipeline.with_tensor_inputs(None)).model
+    assert_near(onnx_answers(simple, inputs, optimise=True), wanted, tolerance)
+    return converted
+
+
+def simplified(model: keras.Model) -> ir.Model:
+    return pipeline.run(convert_model(model).model, pipeline.with_tensor_inputs(None)).model
+
+
+def operators(model: ir.Model) -> Counter[str]:
+    return Counter(node.op_type for node in model.graph)
+
+
+def snapshot(model: ir.Model) -> bytes:
+    return ir.to_proto(model).SerializeToString(deterministic=True)
+
+
+class Sketch:
+    """Builds a small ONNX graph by hand, for passes that need one that conversion does not give."""
+
+    def __init__(self, opset: int = 20) -> None:
+        self.graph = ir.Graph([], [], nodes=[], opset_imports={"": opset}, name="sketch")
+
+    def input(self, name: str, shape: Sequence[int | str], dtype: ir.DataType = FLOAT) -> ir.Value:
+        value = ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape(shape))
+        self.graph.inputs.append(value)
+        return value
+
+    def constant(self, name: str, array: Any, dtype: Any = np.float32) -> ir.Value:
+        tensor = ir.Tensor(np.asarray(array, dtype), name=name)
+        value = ir.Value(
+            name=name,
+            type=ir.TensorType(tensor.dtype),
+            shape=ir.Shape(tensor.shape),
+            const_value=tensor,
+        )
+        self.graph.register_initializer(value)
+        return value
+
+    def op(self, op_type: str, *inputs: ir.Value | None, **attributes: Any) -> ir.Value:
+        count = sum(node.op_type == op_type for node in self.graph)
+        name = f"{op_type}_{count}"
+        node = ir.node(op_type, inputs, attributes, name=name)
+        node.outputs[0].name = name
+        infer_outputs(node, self.graph.opset_imports[""])
+        self.graph.append(node)
+        return node.outputs[0]
+
+    def model(self, *outputs: ir.Value) -> ir.Model:
+        self.graph.outputs.extend(outputs)
+        return ir.Model(self.graph, ir_version=9)
+
+
+def assert_pure_and_equal(
+    change: Any, model: ir.Model, feeds: Mapping[str, Array], tolerance: float = 1e-5
+) -> ir.Model:
+    """Run a pass: its input stays as it was, and ONNX Runtime gives the same before and after."""
+    before = snapshot(model)
+    answers = onnx_answers(model, list(feeds.values()))
+    changed = change(model)
+    assert snapshot(model) == before
+    assert [value.name for value in changed.graph.inputs] == list(feeds)
+    names = [value.name for value in model.graph.outputs]
+    assert [value.name for value in changed.graph.outputs] == names
+    onnx.checker.check_model(ir.to_proto(changed), full_check=True)
+    assert_near(onnx_answers(changed, list(feeds.values())), answers, tolerance)
+    return changed
+
+
+def small_classifier(size: int = 24, classes: int = 10) -> keras.Model:
+    """A picture classifier with what parity must guard: even padding, batch norms, a softmax."""
+    x = keras.Input((size, size, 3), name="pixels")
+    y = keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
+    y = keras.layers.ReLU()(keras.layers.BatchNormalization(name="stem_bn")(y))
+    y = keras.layers.DepthwiseConv2D(3, padding="same", name="depthwise")(y)
+    y = keras.layers.ReLU(6.0)(keras.layers.BatchNormalization(name="depthwise_bn")(y))
+    y = keras.layers.Conv2D(16, 2, strides=2, padding="valid", name="reduce")(y)
+    y = keras.layers.GlobalAveragePooling2D(name="pool")(y)
+    y = keras.layers.Dense(classes, activation="softmax", name="top")(y)
+    return keras.Model(x, y, name="small")
+
+
+def healthy(model: keras.Model, mode: str = "tf") -> keras.Model:
+    """Random weights with which the answers differ from picture to picture."""
+    _, height, width, channels = model.input_shape
+    drawn = pictures(8, height, width, channels)
+    weights.randomise(model, 0, prepare(drawn, mode))
+    return model

@@ -1,0 +1,322 @@
+"""kexport.export and kexport.convert, from a model in hand to a bundle on disk."""
+
+from __future__ import annotations
+
+import dataclasses
+import json
+import os
+import resource
+import subprocess
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import pytest
+from keras import layers
+from support import (
+    assert_near,
+    healthy,
+    keras_answers,
+    normal,
+    onnx_answers,
+    randomise,
+    small_classifier,
+)
+
+from kexport import runtime
+from kexport.api import convert, export
+from kexport.errors import BadArgument, OutputExists, OutputFailed, ParityFailed, UnknownTarget
+from kexport.passes import image_input as pixels
+from kexport.pictures import pictures
+from kexport.preprocessing import prepare
+from kexport.recipe import Recipe
+
+TF = Recipe(preprocess="tf")
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return healthy(small_classifier(), "tf")
+
+
+def contents(folder: Path) -> dict[str, bytes]:
+    files = (file for file in folder.rglob("*") if file.is_file())
+    return {file.relative_to(folder).as_posix(): file.read_bytes() for file in files}
+
+
+def break_preprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
+    swapped = dataclasses.replace(pixels.RECIPES["tf"], order=(2, 1, 0))
+    monkeypatch.setitem(pixels.RECIPES, "tf", swapped)
+
+
+def test_convert_is_keras_with_open_batch(model: keras.Model) -> None:
+    proto = convert(model)
+    onnx.checker.check_model(proto, full_check=True)
+    (entry,) = proto.graph.input
+    dims = [dim.dim_param or dim.dim_value for dim in entry.type.tensor_type.shape.dim]
+    assert (entry.name, dims) == ("pixels", ["batch", 24, 24, 3])
+    x = normal(3, 24, 24, 3)
+    assert_near(onnx_answers(proto, [x], optimise=True), keras_answers(model, [x]))
+
+
+@pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp32", "trt-fp16"])
+def test_the_bundle_answers_as_keras_does(model: keras.Model, target: str, tmp_path: Path) -> None:
+    bundle = export(model, target, output=tmp_path / "b", recipe=TF)
+    manifest = json.loads((bundle.path / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest == bundle.manifest
+    assert manifest["parity"]["passed"] is True
+    proto = onnx.load(bundle.path / "model.onnx")
+    onnx.checker.check_model(proto, full_check=True)
+    assert proto.opset_import[0].version == manifest["target"]["opset"]
+    if target == "cpu-fp32":
+        unseen = pictures(1, 24, 24, seed=77)
+        given = runtime.load(bundle.path).run(unseen)["probabilities"]
+        assert_near([given], keras_answers(model, [prepare(unseen, "tf")]))
+        assert runtime.verify(bundle.path).passed
+
+
+def test_preprocessing_costs_nothing_where_it_folds(tmp_path: Path) -> None:
+    x = keras.Input((24, 24, 3))
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(x))
+    model = healthy(keras.Model(x, layers.Dense(4)(y), name="valid"), "caffe")
+    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="caffe"))
+    assert bundle.manifest["preprocessing"] == {"mode": "caffe", "folded": True}
+    nodes = [node.op_type for node in onnx.load(bundle.path / "model.onnx").graph.node]
+    assert nodes[:3] == ["Transpose", "Cast", "Conv"]
+
+
+@pytest.mark.parametrize("batch", [1, 3, "dynamic"])
+def test_batch(model: keras.Model, batch: Any, tmp_path: Path) -> None:
+    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, batch=batch)
+    expected = None if batch == "dynamic" else batch
+    assert bundle.manifest["inputs"][0]["shape"] == [expected, 24, 24, 3]
+    assert bundle.manifest["outputs"][0]["shape"] == [expected, 10]
+    unseen = pictures(3 if batch == "dynamic" else batch, 24, 24, seed=5)
+    given = runtime.load(bundle.path).run(unseen)["probabilities"]
+    assert_near([given], keras_answers(model, [prepare(unseen, "tf")]))
+
+
+def test_opset(model: keras.Model, tmp_path: Path) -> None:
+    bundle = export(model, "trt-fp16", output=tmp_path / "b", recipe=TF, opset=13)
+    assert bundle.manifest["target"]["opset"] == 13
+    assert onnx.load(bundle.path / "model.onnx").opset_import[0].version == 13
+
+
+def test_outputs_of_layers_of_ones_choice(model: keras.Model, tmp_path: Path) -> None:
+    chosen = ["stem", "pool"]
+    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, output_layers=chosen)
+    assert [output["name"] for output in bundle.manifest["outputs"]] == chosen
+    unseen = pictures(1, 24, 24, seed=5)
+    given = runtime.load(bundle.path).run(unseen)
+    inner = keras.Model(model.inputs, [model.get_layer(name).output for name in chosen])
+    wanted = keras_answers(inner, [prepare(unseen, "tf")])
+    assert_near([given[name] for name in chosen], wanted)
+
+
+def test_a_layer_that_is_not_there(model: keras.Model, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="no layer 'stem_bm'") as caught:
+        export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, output_layers=["stem_bm"])
+    assert caught.value.hint == "did you mean 'stem_bn'?"
+    assert not list(tmp_path.iterdir())
+
+
+LABELS = "".join(f"class {i}\n" for i in range(10))
+
+
+def test_labels(model: keras.Model, tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    file.write_text(f"\ufeff{LABELS}\n\n", encoding="utf-8")
+    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=file)
+    assert (bundle.path / "labels.txt").read_text(encoding="utf-8") == LABELS
+    best = runtime.load(bundle.path).classify(pictures(1, 24, 24, seed=5)[0], top_k=1)[0]
+    assert best.label == f"class {best.index}"
+
+
+@pytest.mark.parametrize(
+    ("content", "told"),
+    [
+        (LABELS.encode() + b"one more\n", "11 labels, and the model has 10 classes"),
+        (b"one\n", "1 labels, and the model has 10 classes"),
+        (b"", "no labels"),
+        (b"\n\n", "no labels"),
+        (LABELS.replace("class 3", "").encode(), "an empty line"),
+        (b"\xff\xfe\x00", "cannot be read"),
+        (None, "cannot be read"),
+    ],
+)
+def test_wrong_labels(model: keras.Model, content: bytes | None, told: str, tmp_path: Path) -> None:
+    file = tmp_path / "labels.txt"
+    if content is not None:
+        file.write_bytes(content)
+    with pytest.raises(BadArgument, match=told):
+        export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=file)
+    assert not (tmp_path / "b").exists()
+
+
+def test_a_wrong_target(model: keras.Model, tmp_path: Path) -> None:
+    with pytest.raises(UnknownTarget):
+        export(model, "cpu-fp33", output=tmp_path / "b", recipe=TF)
+
+
+def test_a_model_without_pictures(tmp_path: Path) -> None:
+    a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
+    y = layers.Dense(5, activation="tanh", name="y")(layers.Concatenate()([a, b]))
+    model = randomise(keras.Model([a, b], y, name="two"))
+    bundle = export(model, "cpu-fp32", output=tmp_path / "b")
+    assert [entry["name"] for entry in bundle.manifest["inputs"]] == ["a", "b"]
+    x, z = normal(1, 4), normal(1, 3)
+    given = runtime.load(bundle.path).run({"a": x, "b": z})
+    assert_near([given["y"]], keras_answers(model, [x, z]))
+
+
+def test_a_traced_layer_is_named_in_the_manifest(tmp_path: Path) -> None:
+    class Mine(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return keras.ops.sin(x)
+
+    x = keras.Input((24, 24, 3))
+    y = layers.GlobalAveragePooling2D()(Mine(name="mine")(layers.Conv2D(8, 3)(x)))
+    model = healthy(keras.Model(x, layers.Dense(4)(y), name="own"), "tf")
+    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
+    assert bundle.manifest["model"]["traced"] == ["mine"]
+
+
+def test_timestamps_only_when_asked(model: keras.Model, tmp_path: Path) -> None:
+    plain = export(model, "cpu-fp32", output=tmp_path / "a", recipe=TF).manifest
+    stamped = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, timestamps=True).manifest
+    assert plain["created"] is None
+    assert {step["seconds"] for step in plain["steps"]} == {None}
+    assert stamped["created"].endswith("+00:00")
+    assert all(step["seconds"] >= 0 for step in stamped["steps"])
+
+
+def test_progress_tells_every_step(model: keras.Model, tmp_path: Path) -> None:
+    told: list[str] = []
+    export(model, "trt-fp16", output=tmp_path / "b", recipe=TF, progress=told.append)
+    for step in (
+        "building the model",
+        "converting",
+        "image_input",
+        "to_float16",
+        "writing the bundle",
+    ):
+        assert step in told
+
+
+def test_an_existing_folder_is_in_the_way(model: keras.Model, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    export(model, "cpu-fp32", output=folder, recipe=TF)
+    before = contents(folder)
+    with pytest.raises(OutputExists, match="is there already"):
+        export(model, "cpu-fp32", output=folder, recipe=TF)
+    assert contents(folder) == before
+    export(model, "trt-fp16", output=folder, recipe=TF, force=True)
+    assert runtime.verify(folder).passed
+    assert json.loads((folder / "manifest.json").read_text())["target"]["name"] == "trt-fp16"
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_failed_parity_leaves_the_old_bundle(
+    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    folder = tmp_path / "b"
+    export(model, "cpu-fp32", output=folder, recipe=TF)
+    before = contents(folder)
+    break_preprocessing(monkeypatch)
+    for _ in range(2):  # the second rejected bundle takes the place of the first
+        with pytest.raises(ParityFailed):
+            export(model, "cpu-fp32", output=folder, recipe=TF, force=True)
+    assert contents(folder) == before
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["b", "b.rejected"]
+    rejected = json.loads((tmp_path / "b.rejected" / "manifest.json").read_text())
+    assert rejected["parity"]["passed"] is False
+    assert "model.onnx" in rejected["files"]
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes: a write fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+@pytest.mark.parametrize("size", [0, 3_000, 12_000])
+def test_a_full_disk_leaves_nothing(model: keras.Model, size: int, tmp_path: Path) -> None:
+    with room_for(size), pytest.raises(OutputFailed, match="cannot be written"):
+        export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
+    assert not list(tmp_path.iterdir())
+
+
+def test_a_full_disk_leaves_the_old_bundle(model: keras.Model, tmp_path: Path) -> None:
+    folder = tmp_path / "b"
+    export(model, "cpu-fp32", output=folder, recipe=TF)
+    before = contents(folder)
+    with room_for(3_000), pytest.raises(OutputFailed):
+        export(model, "cpu-fp32", output=folder, recipe=TF, force=True)
+    assert contents(folder) == before
+    assert list(tmp_path.iterdir()) == [folder]
+
+
+def test_a_parent_that_is_a_file(model: keras.Model, tmp_path: Path) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputFailed, match="cannot be written"):
+        export(model, "cpu-fp32", output=tmp_path / "file" / "b", recipe=TF)
+    assert (tmp_path / "file").read_text() == "mine"
+
+
+@pytest.mark.skipif(os.geteuid() == 0, reason="root writes everywhere")
+def test_a_parent_that_may_not_be_written(model: keras.Model, tmp_path: Path) -> None:
+    parent = tmp_path / "locked"
+    parent.mkdir(mode=0o500)
+    with pytest.raises(OutputFailed, match="permission denied"):
+        export(model, "cpu-fp32", output=parent / "b", recipe=TF)
+
+
+def test_parents_are_made(model: keras.Model, tmp_path: Path) -> None:
+    folder = tmp_path / "some" / "where" / "b"
+    assert export(model, "cpu-fp32", output=folder, recipe=TF).path == folder
+    assert runtime.verify(folder).passed
+
+
+PROGRAM = """
+import sys
+from pathlib import Path
+from kexport.api import export
+from kexport.recipe import Recipe
+for target in ("cpu-fp32", "trt-fp16"):
+    export(sys.argv[1], target, output=Path(sys.argv[2]) / target, recipe=Recipe(preprocess="tf"))
+"""
+
+
+@pytest.mark.slow
+def test_two_processes_give_the_same_bytes(model: keras.Model, tmp_path: Path) -> None:
+    file = tmp_path / "small.keras"
+    model.save(file)
+    found = []
+    for seed in ("1", "2"):
+        words = [sys.executable, "-c", PROGRAM, str(file), str(tmp_path / seed)]
+        environment = {**os.environ, "PYTHONHASHSEED": seed}
+        subprocess.run(words, check=True, env=environment, capture_output=True)
+        found.append(contents(tmp_path / seed))
+    assert found[0] == found[1]
+    for target in ("cpu-fp32", "trt-fp16"):
+        assert {f"{target}/model.onnx", f"{target}/manifest.json"} <= set(found[0])
+
+
+def test_the_golden_arrays_are_what_keras_gave(model: keras.Model, tmp_path: Path) -> None:
+    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
+    golden = np.load(bundle.path / "golden.npz")
+    assert golden["image"].dtype == np.uint8
+    assert len(golden["image"]) >= 4
+    assert_near(
+        [golden["probabilities"]], keras_answers(model, [prepare(golden["image"], "tf")]), 1e-6
+    )

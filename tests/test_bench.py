@@ -1,0 +1,183 @@
+"""The benchmarks' own arithmetic and pages; nothing here is timed."""
+
+import importlib
+import sys
+from collections.abc import Iterator
+from pathlib import Path
+from types import ModuleType
+
+import pytest
+
+from kexport import zoo
+
+MODULES = ("convert", "latency", "machine", "page", "passes", "process", "rounds", "zoo_page")
+
+
+@pytest.fixture
+def bench(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
+    """The scripts of bench/ as modules; "zoo" is bench/zoo.py."""
+    monkeypatch.syspath_prepend(root / "bench")
+    names = (*MODULES, "zoo")
+    yield {name: importlib.import_module(name) for name in names}
+    for name in names:
+        sys.modules.pop(name, None)
+
+
+def result(model: str, target: str, **other: object) -> dict[str, object]:
+    return {
+        "model": model,
+        "target": target,
+        "ok": True,
+        "message": "",
+        "peak": 1.25e9,
+        "seconds": 9.0,
+        "convert_seconds": 0.5,
+        "nodes": 104,
+        "transposes": 1,
+        "float32_nodes": 2,
+        "bytes": 14_000_000,
+        "error": 1.2e-5,
+        "tolerance": 1e-4,
+        "traced": [],
+        **other,
+    }
+
+
+def test_table_puts_numbers_to_the_right(bench: dict[str, ModuleType]) -> None:
+    text = bench["page"].table(["a", "b"], [["x", "1"]])
+    assert text == "| a | b |\n| --- | ---: |\n| x | 1 |"
+
+
+def test_what_was_not_measured_is_a_dash(bench: dict[str, ModuleType]) -> None:
+    page = bench["page"]
+    assert page.number(None, 1) == "-"
+    assert page.number(1.26, 1) == "1.3"
+    assert page.error(2.14e-6) == "2.1e-06"
+
+
+def test_section_replaces_itself_only(bench: dict[str, ModuleType], tmp_path: Path) -> None:
+    page, path = bench["page"], tmp_path / "docs" / "bench.md"
+    page.put_section(path, "a", "first", "Benchmarks")
+    page.put_section(path, "b", "other", "Benchmarks")
+    page.put_section(path, "a", r"second \1", "Benchmarks")
+    assert path.read_text(encoding="utf-8") == (
+        "# Benchmarks\n\n<!-- a -->\nsecond \\1\n<!-- end of a -->\n\n"
+        "<!-- b -->\nother\n<!-- end of b -->\n"
+    )
+
+
+def test_ratio_is_the_median_of_the_rounds(bench: dict[str, ModuleType]) -> None:
+    times = bench["rounds"].Times
+    theirs, ours = times((2.0, 4.0, 9.0)), times((1.0, 4.0, 3.0))
+    assert theirs.over(ours) == 2.0
+    assert (theirs.least, theirs.median) == (2.0, 4.0)
+
+
+def test_contestants_take_turns(bench: dict[str, ModuleType]) -> None:
+    turns: list[str] = []
+    runs = {name: lambda name=name: turns.append(name) for name in "ab"}
+    times = bench["rounds"].interleave(runs, rounds=3, seconds=0)
+    assert turns == [*"ab", *"aabb", *"bbaa", *"aabb"]
+    assert [len(found.rounds) for found in times.values()] == [3, 3]
+
+
+def test_conversion_goals(bench: dict[str, ModuleType]) -> None:
+    verdict = bench["convert"].verdict
+    assert verdict("InceptionV3", 21, 2.9) == "met: 20 x faster; missed: 1/3 of the memory"
+    assert verdict("ResNet50", 4.9, 1) == "missed: 5 x faster"
+
+
+def test_latency_goals(bench: dict[str, ModuleType]) -> None:
+    latency, times = bench["latency"], bench["rounds"].Times
+    ours = times((1.0, 1.0))
+    assert (
+        latency.verdict("mobilenet", {"kexport": ours, "keras": times((0.98, 0.96))}) == "met: 0.97"
+    )
+    assert (
+        latency.verdict("mobilenet", {"kexport": ours, "keras": times((0.95,) * 2)})
+        == "missed: 0.97"
+    )
+    small = {"kexport": ours, "keras": times((1.7, 1.7))}
+    assert latency.verdict("mobilenet_v3_small", small) == "missed: 1.80"
+    assert latency.verdict("convnext_tiny", {"kexport": ours}) == ""
+
+
+def test_models_of_the_latency_benchmark_exist(bench: dict[str, ModuleType]) -> None:
+    assert set(bench["latency"].MODELS) <= set(zoo.ZOO)
+    assert set(bench["zoo"].HEAVY) <= set(zoo.ZOO)
+
+
+def test_every_pass_but_the_needed_is_left_out_once(bench: dict[str, ModuleType]) -> None:
+    passes = bench["passes"]
+    found = passes.variants("tf")
+    whole = [step.__name__ for step in found[""]]
+    assert list(found)[1:] == passes.names()
+    for left_out, steps in found.items():
+        kept = [step.__name__ for step in steps]
+        assert kept == [name for name in whole if name != left_out]
+
+
+def test_converting_leaves_out_the_observation(bench: dict[str, ModuleType]) -> None:
+    script = bench["zoo"]
+    marks = [
+        ("building the model", 0.0),
+        ("converting", 5.0),
+        ("tidy", 6.0),
+        ("observing the values of every tensor", 6.5),
+        ("to_float16", 26.5),
+        ("running Keras for comparison", 27.0),
+        ("end", 40.0),
+    ]
+    assert script.convert_seconds(marks) == pytest.approx(2.0)
+
+
+def test_zoo_page_says_what_failed(bench: dict[str, ModuleType]) -> None:
+    names, targets = ["mobilenet_v2", "convnext_tiny"], ["cpu-fp32"]
+    results = {
+        ("mobilenet_v2", "cpu-fp32"): result("mobilenet_v2", "cpu-fp32"),
+        ("convnext_tiny", "cpu-fp32"): {"ok": False, "message": "killed by SIGKILL"},
+    }
+    text = bench["zoo_page"].page(results, names, targets)
+    assert "1 of 2 Applications export to cpu-fp32" in text
+    assert "| mobilenet_v2 | 224 | 104 | 1 | 2 | 14.0 | 0.5 | 1.2 | 1.2e-05 | ok |" in text
+    assert "- convnext_tiny: killed by SIGKILL" in text
+
+
+def test_zoo_page_counts_transposes(bench: dict[str, ModuleType]) -> None:
+    page = bench["zoo_page"]
+    assert page.expected("convnext_tiny") == 2 * 18 + page.ELSEWHERE
+    results = {("vgg16", "cpu-fp32"): result("vgg16", "cpu-fp32", transposes=3)}
+    assert "Other counts: vgg16 for cpu-fp32 (3)" in page.transposes(
+        results, ["vgg16"], ["cpu-fp32"]
+    )
+
+
+def test_results_are_resumed_from_the_last_line(
+    bench: dict[str, ModuleType], tmp_path: Path
+) -> None:
+    path = tmp_path / "zoo.jsonl"
+    path.write_text(
+        '{"model": "a", "target": "t", "ok": false}\n\n{"model": "a", "target": "t", "ok": true}\n'
+    )
+    assert bench["zoo"].read_results(path)["a", "t"]["ok"] is True
+    assert bench["zoo"].read_results(tmp_path / "none") == {}
+
+
+def test_heavy_models_come_last(bench: dict[str, ModuleType]) -> None:
+    order = bench["zoo"].lightest_first(["convnext_xlarge", "vgg16", "xception", "mobilenet"])
+    assert order == ["xception", "mobilenet", "vgg16", "convnext_xlarge"]
+
+
+@pytest.mark.parametrize("script", ["convert", "latency", "passes", "zoo"])
+def test_arguments_have_defaults(bench: dict[str, ModuleType], script: str) -> None:
+    assert bench[script].parser().parse_args([]).out is None
+
+
+def test_failed_process_says_why(bench: dict[str, ModuleType], tmp_path: Path) -> None:
+    script = tmp_path / "fails.py"
+    script.write_text("raise ValueError('no such road')")
+    assert bench["process"].measure(str(script), []) == {"error": "ValueError: no such road"}
+    script.write_text("import os, signal\nos.kill(os.getpid(), signal.SIGKILL)")
+    assert "SIGKILL" in bench["process"].measure(str(script), [])["error"]
+    script.write_text("print('noise')\nprint('{\"seconds\": 2}')")
+    assert bench["process"].measure(str(script), []) == {"seconds": 2}
