@@ -66,10 +66,10 @@ def filtered(kernel: Floats, inputs: npt.NDArray[Any], rng: np.random.Generator)
     flat = inputs.reshape(-1, channels)
     if len(flat) > VECTORS:
         flat = flat[rng.integers(len(flat), size=VECTORS)]
-    rows = flat.astype(np.float64)
-    rows -= rows.mean(axis=0)
+    given = flat.astype(np.float64)
+    rows = given - given.mean(axis=0)
     power = float(np.mean(rows**2))
-    if not power:
+    if power <= 1e-8 * np.mean(given**2):
         return kernel
     inner = rows @ rows.T + NOISE * power * len(rows) * np.eye(len(rows))
     columns = np.moveaxis(kernel, -2, 0).reshape(channels, -1)

@@ -120,7 +120,7 @@ def weights_digest(model: keras.Model) -> str:
     for number, variable in enumerate(model.weights):
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
         digest.update(f"{number} {variable.name} {array.dtype} {array.shape}\n".encode())
-        digest.update(array.reshape(-1).view(np.uint8))
+        digest.update(array.reshape(-1).view(np.uint8).data)
     return digest.hexdigest()
 
 

@@ -136,7 +136,8 @@ def _centred_call(layer: Any, inputs: Any, rng: np.random.Generator, *, head: bo
     mean, variance = _moments(outputs, axis)
     deviation = np.sqrt(variance.mean())
     scale = np.float32(1)
-    if deviation > 0 and not conditioning.normalised(layer):
+    varies = deviation > 1e-4 * np.sqrt(np.mean(mean**2))  # what varies less is rounding
+    if varies and not conditioning.normalised(layer):
         scale = np.float32(_deviation(layer, head=head) / deviation)
         kernel = layer.pointwise_kernel if hasattr(layer, "pointwise_kernel") else layer.kernel
         kernel.assign(kernel * scale)

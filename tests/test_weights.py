@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import pytest
 
+from kexport.drawing import OPENING
 from kexport.pictures import pictures
 from kexport.preprocessing import prepare
 from kexport.weights import LOGITS_DEVIATION, randomise
@@ -91,7 +92,7 @@ def test_no_weight_is_idle(family: tuple[str, keras.Model]) -> None:
             if weight.name in ("bias", "beta", "kernel"):
                 assert np.abs(values).max() > 0, weight.path
             if weight.name == "gamma":
-                assert 0.3 <= values.min() < values.max() <= 1.2, weight.path
+                assert 0.25 < values.min() < values.max() < 1.35, weight.path
             if weight.name == "moving_variance":
                 assert values.min() > 0, weight.path
                 assert np.abs(values - 1).max() > 0.05, weight.path
@@ -133,14 +134,14 @@ def test_batch_norm_holds_the_statistics_of_its_input() -> None:
     np.testing.assert_allclose(norm.moving_variance, reaching.var((0, 1, 2)), rtol=1e-4)
 
 
-def test_biases_centre_and_the_last_layer_spreads() -> None:
+def test_biases_open_what_follows_and_the_last_layer_spreads() -> None:
     model, images = small()
     randomise(model, 0, images)
     top, hidden = model.get_layer("top"), model.get_layer("hidden")
     for layer in (top, hidden):
         layer.activation = keras.activations.linear
     before = np.asarray(keras.Model(model.input, hidden.output)(images))
-    assert np.abs(before.mean(axis=0)).max() < 0.5
+    assert before.mean() / before.std(axis=0).mean() == pytest.approx(OPENING, rel=0.3)
     hidden.activation = keras.activations.relu
     logits = np.asarray(model(images))
     assert np.sqrt(logits.var(axis=0).mean()) == pytest.approx(LOGITS_DEVIATION, rel=1e-3)
@@ -215,7 +216,7 @@ def test_kernels_keep_the_deviation_of_what_they_sum() -> None:
         model = keras.Model(image, keras.layers.ReLU()(layer(image)))
         randomise(model, 0, np.zeros((1, 8, 8, 32)))
         kernel = np.asarray(getattr(layer, what.split()[0]))
-        assert kernel.std() == pytest.approx(np.sqrt(2 / fan_in), rel=0.12), what
+        assert kernel.std() == pytest.approx(np.sqrt(2 / fan_in), rel=0.25), what
 
 
 def test_efficientnet_normalises_as_imagenet_is() -> None:
