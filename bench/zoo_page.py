@@ -21,9 +21,10 @@ CONVNEXT_BLOCKS = {
 }
 """Blocks of each ConvNeXt (Liu et al., 2022, section 3)."""
 
-ELSEWHERE = 9
-"""Transposes of a ConvNeXt outside its blocks: 1 at the input, and 2 around each of the 4 norms of
-the stem and the downsampling steps."""
+ELSEWHERE = 7
+"""Transposes of a ConvNeXt outside its blocks: 1 at the input, 1 into the stem's norm, 1 out of the
+first downsampling norm (the first stage between them stays channels-last), 2 for each of the other
+two downsampling norms."""
 
 INTRODUCTION = """\
 # The Keras Applications
@@ -109,9 +110,10 @@ def transposes(results: Results, names: Sequence[str], targets: Sequence[str]) -
     ]
     said = (
         "One Transpose is the picture's own, from NHWC to NCHW. ConvNeXt normalises and multiplies "
-        "along the channels last: two Transposes a block, around its LayerNormalization and two "
-        "Dense layers, and two around each of the four norms of the stem and the downsampling "
-        f"steps, so 2 x blocks + {ELSEWHERE}."
+        "along the last axis, and convolves along the second: two Transposes a block, around its "
+        "depthwise convolution or its LayerNormalization and Dense layers, and six around the "
+        "norms of the stem and the three downsampling steps, where those of the first stage, which "
+        f"stays channels-last between its blocks, cancel. That is 2 x blocks + {ELSEWHERE}."
     )
     return f"{said} Other counts: {', '.join(unexpected)}." if unexpected else said
 

@@ -25,7 +25,7 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
     inputs = [value for value in node.inputs if value is not None]
     types = {_name(value): _type_proto(value) for value in inputs}
     data = {
-        _name(value): ir.to_proto(value.const_value)
+        _name(value): ir.serde.serialize_tensor(value.const_value)
         for value in inputs
         if value.const_value is not None
         and value.dtype == ir.DataType.INT64
@@ -34,7 +34,7 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
     try:
         found = onnx.shape_inference.infer_node_outputs(
             schema,
-            ir.to_proto(node),
+            ir.serde.serialize_node(node),
             types,
             data,
             opset_imports=[onnx.helper.make_opsetid("", opset)],
@@ -66,5 +66,4 @@ def _name(value: ir.Value) -> str:
 
 
 def _type_proto(value: ir.Value) -> onnx.TypeProto:
-    info = ir.to_proto(value)
-    return info.type
+    return ir.serde.serialize_value(value).type

@@ -7,7 +7,16 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from kexport.passes.edit import attribute, like, numbers, producer, remove, small, take_over
+from kexport.passes.edit import (
+    attribute,
+    lacks,
+    like,
+    numbers,
+    producer,
+    remove,
+    small,
+    take_over,
+)
 
 Array = np.ndarray[Any, Any]
 
@@ -24,6 +33,8 @@ def fold_pad(model: ir.Model) -> ir.Model:
        Max with zero at those places follows. ONNX Runtime 1.31 would merge the Pad without
        it, and give other values at the border.
     """
+    if lacks(model, "Pad"):
+        return model
     model = model.clone()
     for node in list(model.graph):
         if node.op_type not in ("Conv", "MaxPool") or _pads_by_rule(node):

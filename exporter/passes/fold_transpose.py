@@ -12,6 +12,7 @@ from kexport.passes.edit import (
     attribute,
     constant,
     initializer,
+    lacks,
     producer,
     remove,
     take_over,
@@ -40,6 +41,8 @@ def fold_transpose(model: ir.Model) -> ir.Model:
     3. Elementwise operators between Transposes that undo each other: the operators change to the
        layout outside, as a traced layer between two convolutions does.
     """
+    if lacks(model, "Transpose"):
+        return model
     model = model.clone()
     for node in list(model.graph):
         if node.op_type == "Transpose":

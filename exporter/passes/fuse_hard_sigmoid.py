@@ -6,7 +6,7 @@ import math
 
 import onnx_ir as ir
 
-from kexport.passes.edit import attribute, like, producer, remove, small, take_over
+from kexport.passes.edit import attribute, lacks, like, producer, remove, small, take_over
 
 
 def fuse_hard_sigmoid(model: ir.Model) -> ir.Model:
@@ -15,6 +15,8 @@ def fuse_hard_sigmoid(model: ir.Model) -> ir.Model:
     1. clip(x + 3, 0, 6) / 6 is HardSigmoid(x) with alpha 1/6 and beta 1/2.
     2. x * HardSigmoid(x) with those numbers is HardSwish(x).
     """
+    if lacks(model, "Clip", "HardSigmoid"):
+        return model
     model = model.clone()
     for node in list(model.graph):
         if node.op_type in ("Mul", "Div"):

@@ -8,7 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.passes.affine import Affine, affine_of
-from kexport.passes.edit import initializer, like, remove, take_over
+from kexport.passes.edit import initializer, lacks, like, remove, take_over
 from kexport.passes.emitter import Emitter
 
 Array = np.ndarray[Any, Any]
@@ -20,6 +20,8 @@ def spell_batch_norm(model: ir.Model) -> ir.Model:
     In float16 the four statistics lose digits one by one, and a moving variance can leave the
     range; the two products of them do not.
     """
+    if lacks(model, "BatchNormalization"):
+        return model
     model = model.clone()
     for node in list(model.graph):
         step = affine_of(node, 1) if node.op_type == "BatchNormalization" else None
