@@ -46,7 +46,7 @@ test: ## the whole suite, on the wheel in a clean environment
 	@$(CLEAN)/bin/pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
 test-zoo: $(INSTALLED) ## export all 40 Applications; long, and heavy on memory
-	@$(VENV)/bin/python bench/zoo.py $(ZOO)
+	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
 
 format: $(INSTALLED) ## put the code in order
 	@$(VENV)/bin/ruff check --fix .

@@ -143,17 +143,18 @@ def big_row(builder: str, road: str, found: Cost) -> list[str]:
 def page(rows: Sequence[Sequence[str]], big: Sequence[Sequence[str]], runs: int) -> str:
     parts = [
         "## Conversion",
-        f"`onnx.save(kexport.convert(model), path)` against Keras' `model.export(path, "
-        f'format="onnx")`, median of {runs} runs, each in a fresh process. Seconds are for '
-        "conversion and saving (*by processor time* leaves out what other processes took); memory "
-        "is the peak of the whole process, TensorFlow and the model included.",
+        "`onnx.save(kexport.convert(model), path)` against Keras' "
+        f'`model.export(path, format="onnx")`, median of {runs} runs, each in a fresh process. '
+        "Seconds are for conversion and saving (*by processor time* leaves out what other "
+        "processes took); memory is the peak of the whole process, TensorFlow and the model "
+        "included.",
         f"{machine()}. {versions(PACKAGES)}.",
         table(HEADINGS, rows),
     ]
     if big:
         parts.append(
-            "With 24 GB of memory Keras' export of these is killed. *kexport* is as above; *streamed* writes "
-            "weight by weight, as a bundle is written."
+            "With 24 GB of memory Keras' export of these is killed. *kexport* is as above; "
+            "*streamed* writes weight by weight, as a bundle is written."
         )
         parts.append(table(["Application", "road", "s", "peak GB", ""], big))
     return "\n\n".join(parts)

@@ -57,7 +57,7 @@ def test_targets_as_json(capsys: Capture) -> None:
     assert [name for device in devices for name in device["targets"]] == list(targets.names())
     assert main(["targets", "cpu-fp32", "--json"]) == 0
     (cpu,) = json.loads(capsys.readouterr().out)["devices"]
-    assert (cpu["name"], cpu["opset"], cpu["toolchain"]) == ("cpu", 20, None)
+    assert (cpu["name"], cpu["opset"], cpu["toolchain"]) == ("cpu", 18, None)
 
 
 def test_a_narrow_terminal_loses_nothing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:

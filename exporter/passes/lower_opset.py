@@ -80,7 +80,8 @@ def _gelu(e: Emitter, node: ir.Node) -> ir.Value:
         inner = e("Add", x, e("Mul", cube, e.number(0.044715, x)))
         bell = e("Tanh", e("Mul", inner, e.number(math.sqrt(2 / math.pi), x)))
     else:
-        bell = e("Erf", e("Mul", x, e.number(math.sqrt(0.5), x)))
+        # ONNX Runtime 1.31 joins the formula to one Gelu only in this form, with a Div
+        bell = e("Erf", e("Div", x, e.number(math.sqrt(2), x)))
     half = e("Mul", x, e.number(0.5, x))
     return e("Mul", half, e("Add", bell, e.number(1.0, x)))
 
