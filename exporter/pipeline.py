@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -20,6 +21,7 @@ from kexport.passes.image_input import image_input
 from kexport.passes.infer_shapes import infer_shapes
 from kexport.passes.lower_opset import lower_opset
 from kexport.passes.merge_reshapes import merge_reshapes
+from kexport.passes.share_constants import share_constants
 from kexport.passes.spell_batch_norm import spell_batch_norm
 from kexport.passes.tidy import tidy
 from kexport.passes.to_float16 import to_float16
@@ -38,6 +40,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fold_before,  # behind fold_behind: what a convolution absorbed is not there to be folded again
     fuse_gemm,  # behind fold_behind, which looks for MatMul
     tidy,
+    share_constants,
 )
 """What makes any graph smaller and faster without changing what it computes."""
 
@@ -68,19 +71,21 @@ def for_float16(opset: int, kept: frozenset[str]) -> tuple[Pass, ...]:
         lower_opset(opset),
         infer_shapes,
         tidy,
+        share_constants,
         check,
     )
 
 
 def run(model: ir.Model, passes: Sequence[Pass], progress: Progress | None = None) -> Artifact:
-    """Run `passes` on `model`, first to last."""
+    """Run `passes` on a copy of `model`, first to last."""
     return continue_with(Artifact(model), passes, progress)
 
 
 def continue_with(
     artifact: Artifact, passes: Sequence[Pass], progress: Progress | None = None
 ) -> Artifact:
-    """Run further passes on an artifact."""
+    """Run further passes on a copy of an artifact."""
+    artifact = replace(artifact, model=artifact.model.clone())
     for change in passes:
         if progress is not None:
             progress(change.__name__)

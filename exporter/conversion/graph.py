@@ -81,7 +81,8 @@ class Graph:
     ) -> ir.Node:
         """Emit one node, with its outputs' dtypes and shapes as ONNX infers them."""
         name = self.name(op_type)
-        node = ir.node(op_type, inputs, attributes, domain=domain, num_outputs=outputs, name=name)
+        typed = {leaf: _typed(leaf, value) for leaf, value in attributes.items()}
+        node = ir.node(op_type, inputs, typed, domain=domain, num_outputs=outputs, name=name)
         for index, value in enumerate(node.outputs):
             value.name = name if index == 0 else self.name(f"{op_type}.{index}")
         infer_outputs(node, OPSET)
@@ -169,12 +170,18 @@ class Graph:
         return value
 
 
+def _typed(name: str, value: Any) -> Any:
+    """Lists of integers as attributes: onnx_ir is slow to find out what a list holds."""
+    integers = isinstance(value, (list, tuple)) and value and all(type(v) is int for v in value)
+    return ir.AttrInt64s(name, value) if integers else value
+
+
 def _reader(
     variable: Any, change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None
 ) -> Callable[[], ir.TensorProtocol]:
     def read() -> ir.TensorProtocol:
         array = np.asarray(variable.value)
-        return ir.Tensor(np.asarray(array if change is None else change(array), order="C"))
+        return ir.Tensor(np.asarray(array if change is None else change(array)))
 
     return read
 

@@ -5,10 +5,12 @@ from __future__ import annotations
 import onnx
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.errors import PassFailed
 
 
-def check(model: ir.Model) -> ir.Model:
+@Pass
+def check(model: ir.Model) -> None:
     """Return `model` as it is.
 
     Raises:
@@ -30,4 +32,3 @@ def check(model: ir.Model) -> ir.Model:
             f"the graph is not valid ONNX: {str(error).splitlines()[0]}",
             hint="report this with the model; it is a fault of kexport",
         ) from error
-    return model

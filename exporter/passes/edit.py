@@ -22,11 +22,6 @@ def small(value: ir.Value | None) -> Array | None:
     return None if tensor is None else tensor.numpy()
 
 
-def lacks(model: ir.Model, *op_types: str) -> bool:
-    """Whether a graph has no node of these types, so that a pass may hand it back as it is."""
-    return not any(node.op_type in op_types for node in model.graph)
-
-
 def attribute(node: ir.Node, name: str, default: Any) -> Any:
     """The value of a node's attribute, as Python's own type."""
     found = node.attributes.get(name)
@@ -59,7 +54,7 @@ def initializer(
     """A new initializer whose numbers are computed when the model is written, not before."""
     name = free_name(graph, name)
     tensor = ir.LazyTensor(
-        lambda: ir.Tensor(np.asarray(compute(), dtype=dtype.numpy(), order="C")),
+        lambda: ir.Tensor(np.asarray(compute(), dtype=dtype.numpy())),
         dtype,
         ir.Shape(shape),
         name=name,

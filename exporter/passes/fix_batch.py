@@ -2,23 +2,40 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 
-def fix_batch(batch: int | None) -> Callable[[ir.Model], ir.Model]:
+
+def fix_batch(batch: int | None) -> Pass:
     """A pass that sets the first axis of every input to `batch`, or leaves it open for None.
 
-    Inputs that have a fixed batch of their own keep it.
+    Inputs that have a fixed batch of their own keep it. A value that carries the batch on any axis
+    under its name gets the same; `infer_shapes` finds the others.
     """
+    first = "batch" if batch is None else batch
 
-    def fix_batch(model: ir.Model) -> ir.Model:
-        model = model.clone()
-        for value in model.graph.inputs:
+    @Pass
+    def fix_batch(model: ir.Model) -> None:
+        graph = model.graph
+        open_names = set()
+        for value in graph.inputs:
             if value.shape is not None and not isinstance(value.shape[0], int):
-                first = "batch" if batch is None else batch
+                open_names.add(value.shape[0].value)
                 value.shape = ir.Shape([first, *list(value.shape)[1:]])
-        return model
+        open_names -= {None, first}
+        for node in graph:
+            for value in node.outputs:
+                _rename(value, open_names, first)
 
     return fix_batch
+
+
+def _rename(value: ir.Value, names: set[str | None], batch: int | str) -> None:
+    shape = value.shape
+    if shape is not None and any(_named(dim, names) for dim in shape):
+        value.shape = ir.Shape([batch if _named(dim, names) else dim for dim in shape])
+
+
+def _named(dim: int | ir.SymbolicDim, names: set[str | None]) -> bool:
+    return not isinstance(dim, int) and dim.value in names

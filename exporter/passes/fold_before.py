@@ -8,6 +8,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.affine import Affine, affine_of
 from kexport.passes.edit import (
     attribute,
@@ -40,20 +41,19 @@ class _Chain:
     nodes: tuple[ir.Node, ...]
 
 
-def fold_before(model: ir.Model) -> ir.Model:
+@Pass
+def fold_before(model: ir.Model) -> None:
     """Let each Conv read what stands before its scales, shifts and channel reordering.
 
     Scale and order go into the weights. The shift goes into the bias where the Conv has no padding;
     with padding it would differ at the border, where Keras pads with zeros after the shift, so one
     Add of shift / scale stays, which leaves the padding at zero.
     """
-    model = model.clone()
     for node in list(model.graph):
         if node.op_type == "Conv" and constant(node.inputs[1]) is not None:
             chain = _chain_before(node)
             if chain is not None:
                 _fold(model.graph, node, chain)
-    return model
 
 
 def _chain_before(conv: ir.Node) -> _Chain | None:

@@ -4,12 +4,14 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.affine import Affine, affine_of
 from kexport.passes.edit import constant, initializer, like, producer, remove, take_over
 from kexport.passes.weighted import add_to_bias, scale_outputs
 
 
-def fold_behind(model: ir.Model) -> ir.Model:
+@Pass
+def fold_behind(model: ir.Model) -> None:
     """Scale the weights of the outputs, move the bias (Jacob et al., 2018, section 3.2).
 
     Always exact:
@@ -17,11 +19,9 @@ def fold_behind(model: ir.Model) -> ir.Model:
     1. Conv, then y * scale + shift: one Conv.
     2. MatMul, perhaps with its bias Add, then y * scale + shift: MatMul and one Add at most.
     """
-    model = model.clone()
     for node in list(model.graph):
         _fold_into_conv(model.graph, node)
         _fold_into_matmul(model.graph, node)
-    return model
 
 
 def _fold_into_conv(graph: ir.Graph, node: ir.Node) -> None:

@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
+from kexport.artifact import Pass
 from kexport.passes.edit import constant, numbers, take_over
 from kexport.shapes import has_body
 
@@ -16,9 +17,9 @@ Array = np.ndarray[Any, Any]
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial")
 
 
-def fold_constants(model: ir.Model) -> ir.Model:
+@Pass
+def fold_constants(model: ir.Model) -> None:
     """Replace nodes with constant inputs by what ONNX's reference evaluator makes of them."""
-    model = model.clone()
     opset = model.graph.opset_imports.get("", 0)
     for node in list(model.graph):
         if not _constant_inputs(node) or node.op_type in RANDOM:
@@ -30,7 +31,6 @@ def fold_constants(model: ir.Model) -> ir.Model:
             take_over(value, numbers(model.graph, f"{value.name}.folded", result))
         else:
             model.graph.remove(node, safe=True)
-    return model
 
 
 def _constant_inputs(node: ir.Node) -> bool:

@@ -7,9 +7,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.edit import (
     attribute,
-    lacks,
     like,
     numbers,
     producer,
@@ -23,7 +23,8 @@ Array = np.ndarray[Any, Any]
 NON_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Exp", "Softplus")
 
 
-def fold_pad(model: ir.Model) -> ir.Model:
+@Pass
+def fold_pad(model: ir.Model) -> None:
     """Add the margins of a zero Pad to the pads of the only node that reads it.
 
     1. Conv: always equal, since a Conv pads with zeros.
@@ -33,9 +34,6 @@ def fold_pad(model: ir.Model) -> ir.Model:
        Max with zero at those places follows. ONNX Runtime 1.31 would merge the Pad without
        it, and give other values at the border.
     """
-    if lacks(model, "Pad"):
-        return model
-    model = model.clone()
     for node in list(model.graph):
         if node.op_type not in ("Conv", "MaxPool") or _pads_by_rule(node):
             continue
@@ -58,7 +56,6 @@ def fold_pad(model: ir.Model) -> ir.Model:
         remove(model.graph, pad)
         if border is not None:
             _max_with(model.graph, node, border)
-    return model
 
 
 def _pads_by_rule(node: ir.Node) -> bool:

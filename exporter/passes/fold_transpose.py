@@ -8,11 +8,11 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.edit import (
     attribute,
     constant,
     initializer,
-    lacks,
     producer,
     remove,
     take_over,
@@ -32,7 +32,8 @@ ELEMENTWISE = frozenset(
 """Operators that compute the same in any layout."""
 
 
-def fold_transpose(model: ir.Model) -> ir.Model:
+@Pass
+def fold_transpose(model: ir.Model) -> None:
     """Remove Transposes that the graph can do without.
 
     1. Transpose of a Transpose: one, or none when they cancel.
@@ -41,9 +42,6 @@ def fold_transpose(model: ir.Model) -> ir.Model:
     3. Elementwise operators between Transposes that undo each other: the operators change to the
        layout outside, as a traced layer between two convolutions does.
     """
-    if lacks(model, "Transpose"):
-        return model
-    model = model.clone()
     for node in list(model.graph):
         if node.op_type == "Transpose":
             _compose(model.graph, node)
@@ -52,7 +50,6 @@ def fold_transpose(model: ir.Model) -> ir.Model:
     for node in list(model.graph):
         if node.op_type == "Transpose" and node.graph is not None:
             _lift(model.graph, node)
-    return model
 
 
 def _compose(graph: ir.Graph, node: ir.Node) -> None:

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.edit import constant, like, producer, remove, take_over
 
 
-def fuse_gemm(model: ir.Model) -> ir.Model:
+@Pass
+def fuse_gemm(model: ir.Model) -> None:
     """MatMul of [N, K] with constant [K, M], then Add of a constant [M]: Gemm."""
-    model = model.clone()
     for node in list(model.graph):
         if node.op_type != "Add":
             continue
@@ -28,4 +29,3 @@ def fuse_gemm(model: ir.Model) -> ir.Model:
         model.graph.insert_before(node, gemm)
         take_over(node.outputs[0], gemm.outputs[0])
         remove(model.graph, node, matmul)
-    return model

@@ -6,25 +6,23 @@ import math
 
 import onnx_ir as ir
 
-from kexport.passes.edit import attribute, lacks, like, producer, remove, small, take_over
+from kexport.artifact import Pass
+from kexport.passes.edit import attribute, like, producer, remove, small, take_over
 
 
-def fuse_hard_sigmoid(model: ir.Model) -> ir.Model:
+@Pass
+def fuse_hard_sigmoid(model: ir.Model) -> None:
     """Let one node stand for a written-out formula (Howard et al., 2019, section 5.2).
 
     1. clip(x + 3, 0, 6) / 6 is HardSigmoid(x) with alpha 1/6 and beta 1/2.
     2. x * HardSigmoid(x) with those numbers is HardSwish(x).
     """
-    if lacks(model, "Clip", "HardSigmoid"):
-        return model
-    model = model.clone()
     for node in list(model.graph):
         if node.op_type in ("Mul", "Div"):
             _hard_sigmoid(model.graph, node)
     for node in list(model.graph):
         if node.op_type == "Mul":
             _hard_swish(model.graph, node)
-    return model
 
 
 def _hard_sigmoid(graph: ir.Graph, node: ir.Node) -> None:

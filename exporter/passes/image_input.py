@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
 from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.edit import attribute, numbers, sole_user
 
 Array = np.ndarray[Any, Any]
@@ -43,7 +43,7 @@ RECIPES = {
 """`keras.applications.imagenet_utils.preprocess_input`, mode by mode, on RGB in 0..255."""
 
 
-def image_input(mode: str) -> Callable[[ir.Model], ir.Model]:
+def image_input(mode: str) -> Pass:
     """A pass that replaces the float input [N, H, W, C] by `image`, uint8 in 0..255, RGB.
 
     The steps of `mode` stand behind it as explicit nodes; `fold_before` puts them into the first
@@ -51,8 +51,8 @@ def image_input(mode: str) -> Callable[[ir.Model], ir.Model]:
     """
     recipe = RECIPES[mode]
 
-    def image_input(model: ir.Model) -> ir.Model:
-        model = model.clone()
+    @Pass
+    def image_input(model: ir.Model) -> None:
         graph = model.graph
         (old,) = graph.inputs
         image = ir.Value(name="image", type=ir.TensorType(ir.DataType.UINT8), shape=old.shape)
@@ -77,7 +77,6 @@ def image_input(mode: str) -> Callable[[ir.Model], ir.Model]:
             graph.insert_after(end, nodes)
         for node, index in readers:
             node.replace_input_with(index, nodes[-1].outputs[0])
-        return model
 
     return image_input
 

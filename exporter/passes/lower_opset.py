@@ -8,6 +8,7 @@ from collections.abc import Callable
 import onnx
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.errors import PassFailed
 from kexport.passes.edit import attribute, like, remove, small, take_over
 from kexport.passes.emitter import Emitter
@@ -21,15 +22,15 @@ IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
 Lowering = Callable[[Emitter, ir.Node], ir.Value]
 
 
-def lower_opset(opset: int) -> Callable[[ir.Model], ir.Model]:
+def lower_opset(opset: int) -> Pass:
     """A pass that rewrites a model of opset 20 for `opset`.
 
     Raises:
         PassFailed: an operator of the graph can be said in no way at that opset.
     """
 
-    def lower_opset(model: ir.Model) -> ir.Model:
-        model = model.clone()
+    @Pass
+    def lower_opset(model: ir.Model) -> None:
         graph = model.graph
         for node in list(graph):
             if opset < 18 and node.op_type in REDUCTIONS:
@@ -44,7 +45,6 @@ def lower_opset(opset: int) -> Callable[[ir.Model], ir.Model]:
         graph.opset_imports[""] = opset
         model.ir_version = IR_VERSIONS[opset]
         _refuse_newer(graph, opset)
-        return model
 
     return lower_opset
 

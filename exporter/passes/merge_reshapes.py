@@ -5,24 +5,22 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from kexport.passes.edit import lacks, like, numbers, take_over
+from kexport.artifact import Pass
+from kexport.passes.edit import like, numbers, take_over
 
 SHAPE_ONLY = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 
-def merge_reshapes(model: ir.Model) -> ir.Model:
+@Pass
+def merge_reshapes(model: ir.Model) -> None:
     """Skip what a later reshape undoes.
 
     1. A chain whose end has the shape of a value before it gives way to that value.
     2. A longer chain whose end keeps the batch and has fixed extents elsewhere becomes one Reshape.
     """
-    if lacks(model, *SHAPE_ONLY):
-        return model
-    model = model.clone()
     for node in reversed(list(model.graph)):
         if node.op_type in SHAPE_ONLY and node.graph is not None:
             _shorten(model.graph, node)
-    return model
 
 
 def _shorten(graph: ir.Graph, node: ir.Node) -> None:

@@ -7,22 +7,21 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.affine import Affine, affine_of
-from kexport.passes.edit import initializer, lacks, like, remove, take_over
+from kexport.passes.edit import initializer, like, remove, take_over
 from kexport.passes.emitter import Emitter
 
 Array = np.ndarray[Any, Any]
 
 
-def spell_batch_norm(model: ir.Model) -> ir.Model:
+@Pass
+def spell_batch_norm(model: ir.Model) -> None:
     """BatchNormalization to x * scale + shift, with both numbers computed in float64.
 
     In float16 the four statistics lose digits one by one, and a moving variance can leave the
     range; the two products of them do not.
     """
-    if lacks(model, "BatchNormalization"):
-        return model
-    model = model.clone()
     for node in list(model.graph):
         step = affine_of(node, 1) if node.op_type == "BatchNormalization" else None
         if step is None:
@@ -34,7 +33,6 @@ def spell_batch_norm(model: ir.Model) -> ir.Model:
             like(value, node.outputs[0])
         take_over(node.outputs[0], shifted)
         remove(model.graph, node)
-    return model
 
 
 def _per_channel(

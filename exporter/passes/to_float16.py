@@ -2,32 +2,30 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
-
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.passes.edit import constant, initializer
 from kexport.shapes import extents
 
 HALF, SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 
 
-def to_float16(kept: frozenset[str]) -> Callable[[ir.Model], ir.Model]:
+def to_float16(kept: frozenset[str]) -> Pass:
     """A pass that turns every float32 node but those named in `kept` to float16.
 
     The result is strongly typed: each node has inputs of one float type, and a Cast stands on every
     edge between the two. Inputs and outputs of the model keep their types.
     """
 
-    def to_float16(model: ir.Model) -> ir.Model:
-        model = model.clone()
+    @Pass
+    def to_float16(model: ir.Model) -> None:
         converter = _Converter(model.graph, kept)
         for node in list(model.graph):
             converter.convert(node)
         for index, value in enumerate(model.graph.outputs):
             if value.dtype == HALF:
                 model.graph.outputs[index] = converter.visible(value)
-        return model
 
     return to_float16
 

@@ -19,7 +19,7 @@ def scale_outputs(graph: ir.Graph, node: ir.Node, scale: Array) -> None:
     conv = node.op_type == "Conv"
 
     def scaled(weights: Array) -> Array:
-        return weights * (scale.reshape(-1, *[1] * (weights.ndim - 1)) if conv else scale)
+        return _product(weights, scale.reshape(-1, *[1] * (weights.ndim - 1)) if conv else scale)
 
     change_weights(graph, node, scaled)
 
@@ -29,7 +29,7 @@ def scale_inputs(graph: ir.Graph, node: ir.Node, scale: Array) -> None:
     per_output = _inputs_of_outputs(node, scale)
 
     def scaled(weights: Array) -> Array:
-        return weights * per_output.reshape(*per_output.shape, *[1] * (weights.ndim - 2))
+        return _product(weights, per_output.reshape(*per_output.shape, *[1] * (weights.ndim - 2)))
 
     change_weights(graph, node, scaled)
 
@@ -80,11 +80,18 @@ def change_weights(graph: ir.Graph, node: ir.Node, change: Callable[[Array], Arr
     changed = initializer(
         graph,
         f"{node.name}.weight",
-        lambda: change(held.numpy().astype(np.float64)),
+        lambda: change(held.numpy()),
         held.dtype,
         extents(held),
     )
     node.replace_input_with(1, changed)
+
+
+def _product(weights: Array, factor: Array) -> Array:
+    """Multiply in float64, rounded once to the dtype of `weights` and stored in their order."""
+    product = np.empty_like(weights)
+    np.multiply(weights, factor, out=product, dtype=np.float64, casting="same_kind")
+    return product
 
 
 def _inputs_of_outputs(node: ir.Node, per_input: Array) -> Array:

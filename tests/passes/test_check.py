@@ -12,7 +12,7 @@ def test_a_valid_graph_passes_untouched() -> None:
     s = Sketch()
     model = s.model(s.op("MatMul", s.input("x", [2, 30]), s.constant("w", normal(30, 40))))
     before = snapshot(model)
-    assert check(model) is model
+    check.edit(model)
     assert snapshot(model) == before
 
 
