@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
+from kexport import serialize
 from kexport.needs import need
 
 Array = np.ndarray[Any, Any]
@@ -44,11 +47,10 @@ def observe(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Extent]:
                 names.append(value.name)
                 _add_probe(graph, node, value, infinity)
     ort = need("onnxruntime", extra="cpu")
-    session = ort.InferenceSession(
-        ir.to_proto(probed).SerializeToString(),
-        _quiet(ort),
-        providers=["CPUExecutionProvider"],
-    )
+    with tempfile.TemporaryDirectory() as folder:  # in memory, protobuf ends at 2 GiB
+        path = Path(folder, "observed.onnx")
+        serialize.save(probed, path)
+        session = ort.InferenceSession(path, _quiet(ort), providers=["CPUExecutionProvider"])
     results = session.run([f"{name}.largest" for name in names], dict(feeds))
     return {name: Extent(float(largest)) for name, largest in zip(names, results, strict=True)}
 

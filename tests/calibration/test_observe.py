@@ -4,6 +4,7 @@ import numpy as np
 import pytest
 from support import Sketch, normal, snapshot
 
+from kexport import serialize
 from kexport.calibration.observe import observe
 
 
@@ -34,3 +35,12 @@ def test_whole_numbers_are_left_alone() -> None:
     x = s.input("x", [2, 3])
     model = s.model(s.op("ArgMax", x), s.op("Relu", x))
     assert set(observe(model, {"x": normal(2, 3)})) == {"Relu_0"}
+
+
+def test_a_model_with_weights_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(serialize, "EXTERNAL_FROM", 1_000)
+    s = Sketch()
+    weights, given = normal(30, 40), normal(2, 30)
+    y = s.op("MatMul", s.input("x", [2, 30]), s.constant("w", weights))
+    found = observe(s.model(y), {"x": given})
+    assert found[y.name].largest == pytest.approx(np.abs(given @ weights).max(), rel=1e-5)
