@@ -8,7 +8,10 @@ import onnx.shape_inference
 import onnx_ir as ir
 
 SMALL = 64
-"""Integer constants of at most this many elements (shapes, axes, pads) guide the inference."""
+"""Constants of at most this many elements (shapes, axes, pads, scales) guide the inference."""
+
+GUIDING = frozenset({ir.DataType.INT64, ir.DataType.FLOAT})
+"""Their types: those of sizes, and of the scales of a Resize."""
 
 
 def infer_outputs(node: ir.Node, opset: int) -> None:
@@ -28,7 +31,7 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
         _name(value): ir.serde.serialize_tensor(value.const_value)
         for value in inputs
         if value.const_value is not None
-        and value.dtype == ir.DataType.INT64
+        and value.dtype in GUIDING
         and value.const_value.size <= SMALL
     }
     try:
@@ -52,6 +55,17 @@ def has_body(node: ir.Node) -> bool:
     """Whether a node holds a graph of its own, as Loop, If and Scan do."""
     kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
     return any(attribute.type in kinds for attribute in node.attributes.values())
+
+
+def dims(value: ir.Value) -> list[int | ir.SymbolicDim]:
+    """The axes of a value whose rank must be known: numbers, and symbols for open ones.
+
+    Raises:
+        ValueError: the rank is not known.
+    """
+    if value.shape is None:
+        raise ValueError(f"the rank of {value.name} is not known")
+    return list(value.shape)
 
 
 def extents(tensor: ir.TensorProtocol) -> tuple[int, ...]:
