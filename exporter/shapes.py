@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx.defs
 import onnx.shape_inference
 import onnx_ir as ir
 
 SMALL = 64
-"""Constants of at most this many elements (shapes, axes, pads, scales) guide the inference."""
+"""Integer constants of at most this many elements (shapes, axes, pads) guide the inference.
 
-GUIDING = frozenset({ir.DataType.INT64, ir.DataType.FLOAT})
-"""Their types: those of sizes, and of the scales of a Resize."""
+The scales of a Resize do not: in float64, 3 * float32(5 / 3) is just below 5, and gives 4 pixels.
+"""
 
 
 def infer_outputs(node: ir.Node, opset: int) -> None:
@@ -31,7 +32,7 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
         _name(value): ir.serde.serialize_tensor(value.const_value)
         for value in inputs
         if value.const_value is not None
-        and value.dtype in GUIDING
+        and value.dtype == ir.DataType.INT64
         and value.const_value.size <= SMALL
     }
     try:
@@ -49,6 +50,30 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
             proto = found[value.name]
             value.type = ir.serde.deserialize_type_proto_for_type(proto)
             value.shape = ir.serde.deserialize_type_proto_for_shape(proto)
+    if node.op_type == "Resize" and len(node.inputs) == 3:
+        node.outputs[0].shape = _scaled(node) or node.outputs[0].shape
+
+
+def _scaled(node: ir.Node) -> ir.Shape | None:
+    """What a Resize makes of known extents: floor(extent * scale).
+
+    An extent is left open where float32, in which engines compute it, and float64, in which ONNX's
+    checker does, disagree.
+    """
+    x, scales = node.inputs[0], node.inputs[2]
+    if x is None or x.shape is None or scales is None or scales.const_value is None:
+        return None
+    factors = scales.const_value.numpy().astype(np.float32)
+    return ir.Shape([_times(dim, factor) for dim, factor in zip(x.shape, factors, strict=True)])
+
+
+def _times(dim: int | ir.SymbolicDim, factor: np.float32) -> int | ir.SymbolicDim:
+    if factor == 1:
+        return dim
+    if not isinstance(dim, int):
+        return ir.SymbolicDim(None)
+    single, double = int(np.float32(dim) * factor), int(dim * float(factor))
+    return single if single == double else ir.SymbolicDim(None)
 
 
 def has_body(node: ir.Node) -> bool:
