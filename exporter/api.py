@@ -21,10 +21,13 @@ from kexport.artifact import Artifact
 from kexport.calibration.float16 import Kept, keep_float32
 from kexport.calibration.observe import observe
 from kexport.conversion import Converted, convert_model
+from kexport.emit import build as programs
+from kexport.emit import builder
 from kexport.emit import bundle as files
 from kexport.emit import manifest as entries
 from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
+from kexport.needs import need
 from kexport.passes.image_input import is_folded
 from kexport.passes.lower_opset import HIGHEST, LOWEST
 from kexport.passes.sampling import POSITIONS
@@ -78,6 +81,7 @@ def export(
     batch: int | Literal["dynamic"] = 1,
     jetpack: str | None = None,
     tensorrt: str | None = None,
+    compute_capabilities: Sequence[str] = (),
     opset: int | None = None,
     labels: label_files.Said | None = None,
     output_layers: Sequence[str] = (),
@@ -98,6 +102,8 @@ def export(
         jetpack: the JetPack on the device, or the beginning of its version: "5.1" means the newest
             5.1.x that the device can run; the newest of all by default.
         tensorrt: the same for TensorRT.
+        compute_capabilities: CUDA's, such as "8.6", for which a target with TensorRT for RTX builds
+            its engine; by default all that it is known to run on.
         opset: another ONNX opset than the target's.
         labels: the class names: a file with one a line, a training folder with one subfolder a
             class, "imagenet", or the names themselves.
@@ -118,6 +124,9 @@ def export(
     recipe = recipe or Recipe()
     chosen = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
     chosen_opset = chosen.opset if opset is None else _check_opset(opset, chosen)
+    programs.check_capabilities(chosen, compute_capabilities)
+    if chosen.engine == "tensorrt_rtx":
+        need("tensorrt_rtx", extra="rtx")
     if output is not None:
         refuse_existing(Path(output), force=force)
     given = None if labels is None else label_files.read(labels)
@@ -153,8 +162,17 @@ def export(
         said["steps"] = entries.step_entries(artifact.steps, times=timestamps)
         tolerance = parity.TOLERANCES[chosen.precision]
         said["parity"] = parity.pending(list(answers), inputs.count, tolerance)
+        said["build"] = programs.build_entry(chosen, artifact.model, compute_capabilities)
         files.write_files(work, artifact.model, said, golden, names)
+        if said["build"] is not None:
+            programs.write_programs(work, chosen, said["build"], said["inputs"])
         entries.write_manifest(work, said)
+        if said["build"] is not None and builder.available():
+            say("building with TensorRT-RTX")
+            ahead = work if chosen.engine == "tensorrt_rtx" else None
+            report = builder.build(work, artifact.model, output=ahead)
+            said["engine_check"] = report.entry()
+            builder.require(report, source.name, chosen)
         say("proving it equal to Keras")
         measured = parity.measure(work, golden, tolerance)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
@@ -263,6 +281,8 @@ def _entries(
         ),
         "parity": None,
         "quantization": None,
+        "build": None,
+        "engine_check": None,
         "float32_nodes": [asdict(node) for node in kept],
         "steps": [],
         "versions": entries.versions(),

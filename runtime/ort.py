@@ -70,7 +70,7 @@ class OrtEngine:
                 f"{wanted[0]} did not load, so {manifest.model} runs on {loaded[0]}; install "
                 f"{_PACKAGES[manifest.device]} and the CUDA and cuDNN that it asks for",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:

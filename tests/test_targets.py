@@ -105,7 +105,7 @@ def file_id(file: Path) -> str:
 
 def test_the_names_that_others_rely_on() -> None:
     devices = "cpu arm64 cuda trt jetson-nano jetson-tx2 jetson-xavier jetson-orin-nano"
-    assert set(f"{devices} jetson-orin jetson-thor".split()) == {
+    assert set(f"{devices} jetson-orin jetson-thor rtx".split()) == {
         device.name for device in targets.devices()
     }
     assert {"cpu-fp32", "cuda-fp32", "cuda-fp16", "trt-fp32", "trt-fp16"} <= set(targets.names())
@@ -151,7 +151,8 @@ def test_each_device_makes_sense(device: targets.Device) -> None:
         assert list(precisions) == sorted(precisions, key=PRECISIONS.index)
     assert set(device.providers) <= ENGINE_PROVIDERS
     assert device.providers[-1] == "CPUExecutionProvider"
-    assert (device.engine == "tensorrt") == bool(targets.toolchains(device))
+    assert (device.engine != "onnxruntime") == bool(targets.toolchains(device))
+    assert (device.engine == "tensorrt_rtx") == bool(device.compute_capabilities)
 
 
 @pytest.mark.parametrize("device", targets.devices(), ids=lambda device: device.name)
@@ -343,7 +344,7 @@ def test_anything_else_is_refused(old: str, new: str, message: str) -> None:
 
 def test_a_device_says_one_thing_about_its_opset() -> None:
     both = CPU.replace("opset = 20", 'jetpacks = ["6.2"]\nopset = 20', 1)
-    with pytest.raises(ValueError, match="one of jetpacks, tensorrts and opset"):
+    with pytest.raises(ValueError, match="one of jetpacks, tensorrts, rtx_releases, opset"):
         read_device(f'{both}jetpacks = "a page"\n', "cpu")
 
 

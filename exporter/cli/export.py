@@ -89,6 +89,7 @@ if TYPE_CHECKING:
 )
 @options.jetpack
 @options.tensorrt
+@options.compute_capabilities
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="Another ONNX opset.")
 @click.option(
     "--seed",
@@ -125,6 +126,7 @@ def export(
     labels: str | None,
     jetpack: str | None,
     tensorrt: str | None,
+    compute_capabilities: tuple[str, ...],
     opset: int | None,
     seed: int,
     force: bool,
@@ -167,6 +169,7 @@ def export(
             batch=batch,
             jetpack=jetpack,
             tensorrt=tensorrt,
+            compute_capabilities=compute_capabilities,
             opset=opset,
             labels=labels,
             output_layers=output_layers,
