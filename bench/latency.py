@@ -20,6 +20,7 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
+import pixels
 from machine import PACKAGES, PEERS, machine, versions
 from page import number, put_section, table
 from process import answer, measure
@@ -286,10 +287,12 @@ def main() -> int:
             notes += [f"{name}, {peer}: {why}" for peer, why in found["far"].items()]
     for note in dict.fromkeys(notes):
         print(note, file=sys.stderr)
+    arriving = pixels.section(asked.rounds)
     if asked.out:
         text = page(rows, peers, missing, list(dict.fromkeys(notes)))
         put_section(asked.out, "latency", text, "Benchmarks")
-    return int(any("missed" in cells[-1] for cells in rows))
+        put_section(asked.out, "pixels", pixels.page(arriving), "Benchmarks")
+    return int(any("missed" in cells[-1] for cells in (*rows, *arriving)))
 
 
 if __name__ == "__main__":

@@ -6,14 +6,15 @@ import contextlib
 import socket
 import sys
 import textwrap
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
 import keras
 import numpy as np
 
-from kexport.errors import BadArgument, UnsupportedModel, WeightsUnavailable
+from kexport.errors import UnsupportedModel, WeightsUnavailable
+from kexport.limits import IMAGENET_CLASSES, check, further, mode_of
 from kexport.pictures import count_for, pictures
 from kexport.preprocessing import prepare
 from kexport.recipe import Recipe
@@ -35,16 +36,18 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
         UnsupportedModel: a picture size that the architecture cannot take.
         WeightsUnavailable: ImageNet weights that cannot be downloaded, or a file that does not fit.
     """
-    _check(application, recipe)
+    data_format = keras.config.image_data_format()
+    check(application, recipe, data_format)
     file = _weights_file(recipe)
     builder = getattr(keras.applications, application.builder)
     imagenet = recipe.weights == "imagenet"
     arguments: dict[str, Any] = {
         "include_top": recipe.include_top,
-        "input_shape": _input_shape(application, recipe),
+        "input_shape": _keras_shape(application, recipe, data_format),
         "pooling": recipe.pooling,
-        "classes": recipe.classes or 1000,
+        "classes": recipe.classes or IMAGENET_CLASSES,
         "classifier_activation": recipe.activation,
+        **further(recipe),
     }
     try:
         with contextlib.redirect_stdout(sys.stderr), _patience(SECONDS):
@@ -67,11 +70,8 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
             f"the ImageNet weights of {application.name} cannot be downloaded: {reason}",
             hint="go online, give a file with --weights PATH, or try with --weights random",
         ) from error
-    if recipe.weights == "random":
-        height, width, channels = _input_shape(application, recipe)
-        count = count_for(height, width)
-        drawn = pictures(count, height, width, channels, recipe.seed)
-        randomise(model, recipe.seed, prepare(drawn, application.mode))
+    if recipe.random:
+        _draw_weights(model, application, recipe, builder, arguments)
     elif file is not None:
         _load_weights(model, file)
         if application.module == "efficientnet":
@@ -79,69 +79,57 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
     return model
 
 
-def _check(application: Application, recipe: Recipe) -> None:
-    if keras.config.image_data_format() != "channels_last":
-        raise UnsupportedModel(
-            "Keras is set to put channels first, and kexport builds Applications with them last",
-            hint="call keras.config.set_image_data_format('channels_last') first",
-        )
-    if recipe.input_shape is not None:
-        if len(recipe.input_shape) != 3:
-            raise BadArgument(
-                f"an input shape is height, width and channels, not {recipe.input_shape}",
-                hint="give three numbers, such as (224, 224, 3)",
-            )
-        height, width, channels = recipe.input_shape
-        if min(height, width) < application.min_size:
-            raise UnsupportedModel(
-                f"{application.name} takes pictures of at least "
-                f"{application.min_size}x{application.min_size}, not {height}x{width}",
-                hint="give a larger --input-shape",
-            )
-        grey = recipe.weights != "imagenet" and application.mode == "tf"
-        if channels != 3 and not (channels == 1 and grey):
-            raise UnsupportedModel(
-                f"{application.name} takes pictures of 3 channels, not {channels}",
-                hint="give --input-shape H,W",
-            )
-    if recipe.include_top and recipe.pooling is not None:
-        raise BadArgument(
-            "pooling applies to a model without its classifier",
-            hint="add --no-top, or leave out --pooling",
-        )
-    if recipe.pooling not in (None, "avg", "max"):
-        raise BadArgument(f"no pooling is named '{recipe.pooling}'", hint="give avg or max")
-    if not recipe.include_top and recipe.activation != "softmax":
-        raise BadArgument(
-            "a model without its classifier has no activation to choose",
-            hint="leave out --activation, or --no-top",
-        )
-    if recipe.weights != "random" and recipe.activation not in ("softmax", "linear", None):
-        raise BadArgument(
-            f"trained weights go with the activation softmax or none, not '{recipe.activation}'",
-            hint="leave out --activation, or try with --weights random",
-        )
-    if recipe.classes is not None and recipe.classes < 1:
-        raise BadArgument(f"{recipe.classes} classes are too few", hint="give --classes 1 or more")
-    if not recipe.include_top and recipe.classes is not None:
-        raise BadArgument(
-            "a model without its classifier has no classes",
-            hint="leave out --classes, or --no-top",
-        )
-    if recipe.weights == "imagenet" and recipe.classes not in (None, 1000):
-        raise BadArgument(
-            f"the ImageNet weights have 1000 classes, not {recipe.classes}",
-            hint="give your own with --weights PATH, or leave out --classes",
-        )
-
-
 def _input_shape(application: Application, recipe: Recipe) -> tuple[int, int, int]:
     return recipe.input_shape or (application.size, application.size, 3)
 
 
+def _keras_shape(
+    application: Application, recipe: Recipe, data_format: str
+) -> tuple[int, int, int]:
+    """The input shape in Keras' data format."""
+    height, width, channels = _input_shape(application, recipe)
+    return (
+        (channels, height, width) if data_format == "channels_first" else (height, width, channels)
+    )
+
+
+def _draw_weights(
+    model: keras.Model,
+    application: Application,
+    recipe: Recipe,
+    builder: Callable[..., keras.Model],
+    arguments: dict[str, Any],
+) -> None:
+    """Random weights, drawn while pictures pass through.
+
+    TensorFlow computes no channels-first convolution on a CPU. A twin with channels last, which has
+    the same weights in the same order, is drawn in place of such a model.
+    """
+    height, width, channels = _input_shape(application, recipe)
+    drawn = pictures(count_for(height, width), height, width, channels, recipe.seed)
+    prepared = prepare(drawn, mode_of(application, recipe))
+    if keras.config.image_data_format() == "channels_last":
+        randomise(model, recipe.seed, prepared)
+        return
+    with _channels_last():
+        twin = builder(weights=None, **{**arguments, "input_shape": (height, width, channels)})
+    randomise(twin, recipe.seed, prepared)
+    model.set_weights(twin.get_weights())
+
+
+@contextlib.contextmanager
+def _channels_last() -> Iterator[None]:
+    before = keras.config.image_data_format()
+    keras.config.set_image_data_format("channels_last")
+    try:
+        yield
+    finally:
+        keras.config.set_image_data_format(before)
+
+
 def _weights_file(recipe: Recipe) -> Path | None:
     """The file that `recipe` takes the weights from, looked for before anything is built."""
-    if recipe.weights in ("imagenet", "random"):
+    if recipe.random or recipe.weights in (None, "imagenet"):
         return None
     path = Path(recipe.weights)
     if not path.is_file():

@@ -12,7 +12,8 @@ KexportError              1   something failed that has no number of its own
 ├── OutputFailed         10   the output cannot be written
 ├── PassFailed           11   a pass over the graph broke it
 ├── ParityFailed         12   the exported model does not compute what Keras computes
-└── MissingDependency    13   a package that this step needs is not installed
+├── MissingDependency    13   a package that this step needs is not installed
+└── GraphRefused         18   a graph that breaks a rule of the device's toolchain
 
 RuntimeFault              1   raised by kexport.runtime, which stands alone on a device
 ├── BundleRefused        14   a bundle that is incomplete, altered or of another schema
@@ -111,6 +112,12 @@ class MissingDependency(KexportError):
     """A package that this step needs is not installed, or does not load."""
 
     exit_code = 13
+
+
+class GraphRefused(KexportError):
+    """A graph that the device's toolchain would refuse, or read as something else."""
+
+    exit_code = 18
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:

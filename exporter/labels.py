@@ -1,42 +1,55 @@
-"""Class names: the model's own, or a file's."""
+"""Class names: the model's own, a file's, or those of the folders that it was trained on."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
 
 from kexport.conversion import Converted
 from kexport.errors import BadArgument
+from kexport.source import imagenet_labels
+
+IMAGENET = "imagenet"
 
 
-def choose(own: tuple[str, ...] | None, file: Path | None) -> tuple[str, ...] | None:
-    """The labels of `file` (UTF-8, one a line), or the model's own where none is given.
+Said = str | Path | Sequence[str]
+"""How a user names labels: see `read`."""
+
+
+def read(said: Said) -> tuple[str, ...]:
+    """The labels that a user names.
+
+    Args:
+        said: a file (UTF-8, one label a line); a folder with one subfolder for each class, whose
+            names are taken in the order of `keras.utils.image_dataset_from_directory`;
+            "imagenet", for the 1000 classes of ImageNet; or the labels themselves.
 
     Raises:
-        BadArgument: the file cannot be read, or holds no label.
+        BadArgument: the file or folder cannot be read, or holds no label; a label is empty or has
+            a line break.
     """
-    if file is None:
-        return own
-    try:
-        lines = file.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
+    if isinstance(said, (str, Path)):
+        path = Path(said)
+        return (
+            imagenet_labels() if said == IMAGENET else (_folder if path.is_dir() else _file)(path)
+        )
+    labels = tuple(said)
+    if not labels or not all(label and len(label.splitlines()) == 1 for label in labels):
         raise BadArgument(
-            f"labels file {file} cannot be read: {error}", hint="give a UTF-8 text file"
-        ) from error
-    labels = tuple(line.strip() for line in lines)
-    while labels and not labels[-1]:
-        labels = labels[:-1]
-    if not labels or not all(labels):
-        raise BadArgument(
-            f"labels file {file} has {'no labels' if not labels else 'an empty line'}",
-            hint="write one label a line, in the order of the classes",
+            "labels have to be one line of text each, and at least one",
+            hint="give them in the order of the classes",
         )
     return labels
 
 
 def fit(
-    labels: tuple[str, ...] | None, converted: Converted, file: Path | None
+    labels: tuple[str, ...] | None,
+    converted: Converted,
+    said: Said | None,
 ) -> tuple[str, ...] | None:
     """The labels if they suit a classifier among the outputs; none where nothing is classified.
+
+    `said` is how the user named them, or None where they are the model's own.
 
     Raises:
         BadArgument: labels that the user gave do not match the number of classes.
@@ -48,10 +61,59 @@ def fit(
     ]
     if labels is not None and len(labels) in widths:
         return labels
-    if file is None:
+    if said is None:
         return None
     classes = " or ".join(str(width) for width in widths) or "no"
     raise BadArgument(
-        f"labels file {file} has {len(labels or ())} labels, and the model has {classes} classes",
-        hint="write one label a line, in the order of the classes",
+        f"{_name(said)} {len(labels or ())} labels, and the model has {classes} classes",
+        hint="give one label for each class, in the order of the classes",
     )
+
+
+def _file(path: Path) -> tuple[str, ...]:
+    try:
+        lines = path.read_text(encoding="utf-8-sig").splitlines()
+    except (OSError, UnicodeDecodeError) as error:
+        raise BadArgument(
+            f"labels file {path} cannot be read: {error}",
+            hint="give a UTF-8 text file, a training folder, or the word imagenet",
+        ) from error
+    labels = tuple(line.strip() for line in lines)
+    while labels and not labels[-1]:
+        labels = labels[:-1]
+    if not labels or not all(labels):
+        raise BadArgument(
+            f"labels file {path} has {'no labels' if not labels else 'an empty line'}",
+            hint="write one label a line, in the order of the classes",
+        )
+    return labels
+
+
+def _folder(path: Path) -> tuple[str, ...]:
+    """The subfolders' names as `image_dataset_from_directory(labels="inferred")` has them.
+
+    Keras sorts them by code point and leaves out what begins with a dot or is no folder
+    (keras.src.utils.dataset_utils.index_directory).
+    """
+    try:
+        names = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
+    except OSError as error:
+        raise BadArgument(
+            f"training folder {path} cannot be read: {error.strerror or error}",
+            hint="see that you may list it, or give a file with one label a line",
+        ) from error
+    labels = tuple(name for name in names if not name.startswith("."))
+    if not labels:
+        raise BadArgument(
+            f"training folder {path} has no subfolders",
+            hint="give the folder that holds one subfolder for each class",
+        )
+    return labels
+
+
+def _name(said: Said) -> str:
+    if not isinstance(said, (str, Path)):
+        return "there are"
+    if said == IMAGENET:
+        return "ImageNet has"
+    return f"{'training folder' if Path(said).is_dir() else 'labels file'} {said} has"

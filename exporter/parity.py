@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
@@ -12,7 +12,10 @@ import numpy as np
 
 from kexport import runtime
 from kexport.errors import ParityFailed
+from kexport.inputs import structured
 from kexport.runtime.compare import differences, logits_of
+from kexport.runtime.ranking import unranked
+from kexport.runtime.verify import Row
 
 Array = np.ndarray[Any, Any]
 
@@ -27,43 +30,27 @@ AT_ONCE = 2
 
 
 @dataclass(frozen=True, slots=True)
-class Measure:
-    """How far one output of the runtime lies from Keras'."""
-
-    name: str
-    max_abs: float
-    error: float
-    tolerance: float
-    top1_agreement: float | None
-
-    @property
-    def passed(self) -> bool:
-        """Whether the error is within the tolerance; an error that is not a number is not."""
-        return self.error <= self.tolerance
-
-
-@dataclass(frozen=True, slots=True)
 class Parity:
     """How far a bundle lies from Keras, output by output, over `images` samples."""
 
     images: int
-    measures: tuple[Measure, ...]
+    rows: tuple[Row, ...]
 
     @property
     def passed(self) -> bool:
         """Whether every output is within its tolerance."""
-        return all(measure.passed for measure in self.measures)
+        return all(row.passed for row in self.rows)
 
     def entry(self) -> dict[str, Any]:
         """The manifest's entry `parity`."""
         outputs = {
-            measure.name: {
-                "max_abs": _json_number(measure.max_abs),
-                "error": _json_number(measure.error),
-                "tolerance": measure.tolerance,
-                "top1_agreement": measure.top1_agreement,
+            row.name: {
+                "max_abs": _json_number(row.max_abs),
+                "error": _json_number(row.error),
+                "tolerance": row.tolerance,
+                "top1_agreement": row.top1_agreement,
             }
-            for measure in self.measures
+            for row in self.rows
         }
         return {"images": self.images, "passed": self.passed, "outputs": outputs}
 
@@ -81,7 +68,7 @@ def reference(
     parts = []
     for start in range(0, len(inputs[0]), AT_ONCE):
         batch = [array[start : start + AT_ONCE] for array in inputs]
-        outputs = keras.tree.flatten(model(_structured(model, batch), training=False))
+        outputs = keras.tree.flatten(model(structured(model, batch), training=False))
         parts.append([keras.ops.convert_to_numpy(output) for output in outputs])
     joined = (np.concatenate(arrays).astype(np.float32) for arrays in zip(*parts, strict=True))
     return dict(zip(names, joined, strict=True))
@@ -90,41 +77,45 @@ def reference(
 def measure(
     bundle: Path,
     golden: Mapping[str, Array],
-    kinds: Mapping[str, str],
     tolerance: float,
 ) -> Parity:
     """Run the bundle in `bundle` through its runtime on the golden inputs, and compare.
 
     Args:
         bundle: a folder with a manifest; its hashes are not looked at.
-        golden: inputs and Keras' outputs by name.
-        kinds: outputs by name, each with its kind.
+        golden: inputs and Keras' outputs by name; under the name of the best scores, those of all
+            classes.
         tolerance: the largest error allowed.
     """
     session = runtime.load(bundle, check=False)
     inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
+    outputs = session.manifest.outputs
     given = session.run(inputs, fill=True)
-    measures = tuple(
-        Measure(
-            row.name,
-            row.max_abs,
-            row.error,
-            _tolerance(kinds.get(row.name), golden.get(row.name), tolerance),
-            row.top1_agreement,
+    kinds, candidate, expected = unranked(outputs, given, golden)
+    of = next((spec.of for spec in outputs if spec.kind == "scores"), None)
+    rows = tuple(
+        Row(
+            **asdict(found),
+            tolerance=_tolerance(kinds.get(found.name), of, expected.get(found.name), tolerance),
         )
-        for row in differences(kinds, given, golden)
+        for found in differences(kinds, candidate, expected)
     )
-    return Parity(len(next(iter(inputs.values()))), measures)
+    return Parity(len(next(iter(inputs.values()))), rows)
 
 
-def _tolerance(kind: str | None, expected: Array | None, tolerance: float) -> float:
+def _tolerance(kind: str | None, of: str | None, expected: Array | None, tolerance: float) -> float:
     """The tolerance of one row, in units of its own spread.
 
     The logits of a softmax are held to `tolerance` itself. A softmax moves by at most half of what
     its input moves (Gao and Pavel, 2017, proposition 4: its Lipschitz constant is 1/2), so its own
     row is held to half of the logits' allowance, in units of the much smaller spread of
     probabilities.
+
+    Two classes may change places in a ranking of kind `of` where each may be off by as much as
+    their scores lie apart: twice the tolerance of a score.
     """
+    if kind == "indices":
+        return 2 * _tolerance(of, None, expected, tolerance)
     if kind != "probabilities" or expected is None or expected.shape[-1] < 2:
         return tolerance
     spread = float(expected.astype(np.float64).std())
@@ -153,21 +144,14 @@ def require(parity: Parity, rejected: Path) -> None:
     if parity.passed:
         return
     worst = max(
-        (measure for measure in parity.measures if not measure.passed),
-        key=lambda measure: measure.error,
+        (row for row in parity.rows if not row.passed),
+        key=lambda row: row.error,
     )
     raise ParityFailed(
         f"output {worst.name!r} is {worst.error:.2g} of its spread away from Keras' "
         f"on {parity.images} samples; {worst.tolerance:g} is allowed",
         hint=f"nothing was published; the rejected files are in {rejected}",
     )
-
-
-def _structured(model: keras.Model, arrays: Sequence[Array]) -> Any:
-    structure = getattr(model, "_inputs_struct", None)
-    if structure is None:
-        return arrays[0] if len(arrays) == 1 else list(arrays)
-    return keras.tree.pack_sequence_as(structure, list(arrays))
 
 
 def _json_number(value: float) -> float:

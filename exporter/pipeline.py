@@ -8,12 +8,14 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from kexport.artifact import Artifact, Pass
+from kexport.passes.cast_first import cast_first
 from kexport.passes.check import check
 from kexport.passes.fix_batch import fix_batch
 from kexport.passes.fold_before import fold_before
 from kexport.passes.fold_behind import fold_behind
 from kexport.passes.fold_constants import fold_constants
 from kexport.passes.fold_pad import fold_pad
+from kexport.passes.fold_repeat import fold_repeat
 from kexport.passes.fold_transpose import fold_transpose
 from kexport.passes.fuse_gemm import fuse_gemm
 from kexport.passes.fuse_hard_sigmoid import fuse_hard_sigmoid
@@ -25,6 +27,9 @@ from kexport.passes.share_constants import share_constants
 from kexport.passes.spell_batch_norm import spell_batch_norm
 from kexport.passes.tidy import tidy
 from kexport.passes.to_float16 import to_float16
+from kexport.passes.widen_gates import widen_gates
+from kexport.pixels import Pixels
+from kexport.targets import TensorRT
 
 Progress = Callable[[str], None]
 
@@ -38,6 +43,7 @@ SIMPLIFY: tuple[Pass, ...] = (
     fuse_hard_sigmoid,  # before fold_behind, which would take the formula apart
     fold_behind,
     fold_before,  # behind fold_behind: what a convolution absorbed is not there to be folded again
+    fold_repeat,  # behind fold_before, which brings the repeated channel next to its Conv
     fuse_gemm,  # behind fold_behind, which looks for MatMul
     tidy,
     share_constants,
@@ -45,9 +51,11 @@ SIMPLIFY: tuple[Pass, ...] = (
 """What makes any graph smaller and faster without changing what it computes."""
 
 
-def with_image_input(mode: str, batch: int | None) -> tuple[Pass, ...]:
+def with_image_input(
+    mode: str, batch: int | None, pixels: Pixels | None = None
+) -> tuple[Pass, ...]:
     """For an image model: the picture as input, preprocessing inside, a fixed or open batch."""
-    return (fix_batch(batch), image_input(mode), *SIMPLIFY)
+    return (fix_batch(batch), image_input(mode, pixels), *SIMPLIFY)
 
 
 def with_tensor_inputs(batch: int | None) -> tuple[Pass, ...]:
@@ -55,20 +63,34 @@ def with_tensor_inputs(batch: int | None) -> tuple[Pass, ...]:
     return (fix_batch(batch), *SIMPLIFY)
 
 
-def for_float32(opset: int) -> tuple[Pass, ...]:
-    """From the simplified graph to the one that a float32 target reads."""
-    return (lower_opset(opset), infer_shapes, check)
+def for_float32(
+    opset: int, rules: TensorRT | None = None, *, blocked: bool = False
+) -> tuple[Pass, ...]:
+    """From the simplified graph to the one that a float32 target reads.
+
+    `rules` are those of the TensorRT that reads it; `blocked` is `Target.blocked_layout`.
+    """
+    widened = (widen_gates,) if blocked else ()
+    return (*widened, *_lowered(opset, rules), infer_shapes, check)
+
+
+def _lowered(opset: int, rules: TensorRT | None) -> tuple[Pass, ...]:
+    if rules is None:
+        return (lower_opset(opset),)
+    return (lower_opset(opset, frozenset(rules.operators)), cast_first)
 
 
 BEFORE_FLOAT16: tuple[Pass, ...] = (spell_batch_norm, infer_shapes)
 """What float16 needs of the simplified graph before its values are observed."""
 
 
-def for_float16(opset: int, kept: frozenset[str]) -> tuple[Pass, ...]:
+def for_float16(
+    opset: int, kept: frozenset[str], rules: TensorRT | None = None
+) -> tuple[Pass, ...]:
     """The same for a float16 target; `kept` names the nodes that stay in float32."""
     return (
         to_float16(kept),
-        lower_opset(opset),
+        *_lowered(opset, rules),
         infer_shapes,
         tidy,
         share_constants,

@@ -2,39 +2,62 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
 
 from kexport.zoo import Mode
+
+OPTIONS = {
+    "weights": "--weights",
+    "include_top": "--no-top",
+    "pooling": "--pooling",
+    "classes": "--classes",
+    "input_shape": "--input-shape",
+    "activation": "--activation",
+    "alpha": "--alpha",
+    "minimalistic": "--minimalistic",
+    "depth_multiplier": "--depth-multiplier",
+    "include_preprocessing": "--no-preprocessing-layers",
+}
+"""The arguments of Applications, by the field here, as the command line has them."""
 
 
 @dataclass(frozen=True, slots=True)
 class Recipe:
     """How to build an Application, or how to read a model of one's own.
 
-    `weights`, `include_top`, `pooling`, `classes`, `input_shape` (H, W, C) and `activation` are the
-    Application's own arguments; `weights` is "imagenet", "random" or a file. `preprocess` is the
-    mode of `preprocess_input` that a model from a file was trained with. `seed` is that of random
-    weights and of the pictures used for comparison. `trust` lets a file run code that it carries.
+    The Application's own arguments are `weights` ("imagenet", "random" or None, or a file),
+    `include_top`, `pooling`, `classes`, `input_shape` (H, W, C, whatever Keras' data format is),
+    `activation` (Keras' `classifier_activation`: a name, a function, or None for logits), `alpha`,
+    `minimalistic`, `depth_multiplier` and `include_preprocessing`; None means Keras' own default.
+
+    `preprocess` is the mode of `preprocess_input` that a model of one's own was trained with, or
+    an Application built without its preprocessing layers. `seed` is that of random weights and of
+    the pictures used for comparison. `trust` lets a file run code that it carries.
     """
 
-    weights: str = "imagenet"
+    weights: str | Path | None = "imagenet"
     include_top: bool = True
     pooling: str | None = None
     classes: int | None = None
     input_shape: tuple[int, int, int] | None = None
-    activation: str | None = "softmax"
+    activation: str | Callable[..., Any] | None = "softmax"
+    alpha: float | None = None
+    minimalistic: bool = False
+    depth_multiplier: int | None = None
+    include_preprocessing: bool = True
     preprocess: Mode | None = None
     seed: int = 0
     trust: bool = False
 
+    @property
+    def random(self) -> bool:
+        """Whether the weights are drawn, not read."""
+        return self.weights in (None, "random")
+
     def application_only(self) -> str | None:
         """The first argument that only an Application has a use for, as the command line has it."""
-        said = {
-            "--weights": self.weights not in ("imagenet",),
-            "--no-top": not self.include_top,
-            "--pooling": self.pooling is not None,
-            "--classes": self.classes is not None,
-            "--input-shape": self.input_shape is not None,
-            "--activation": self.activation != "softmax",
-        }
-        return next((option for option, given in said.items() if given), None)
+        said = (field for field in fields(self) if getattr(self, field.name) != field.default)
+        return next((OPTIONS[field.name] for field in said if field.name in OPTIONS), None)

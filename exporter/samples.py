@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -12,32 +12,49 @@ import numpy as np
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument
 from kexport.pictures import count_for, pictures
-from kexport.preprocessing import prepare
+from kexport.pixels import Pixels
+from kexport.preprocessing import decode, prepare
+from kexport.runtime.encoding import encode
 
 Array = np.ndarray[Any, Any]
 
 FEWEST = 4
 """How many samples of other inputs than pictures are compared."""
 
+OPEN_SIZE = (192, 256)
+"""Height and width that stand for those that a model leaves open: what halves five times and more
+can take them, and neither stands for the other."""
+
+OPEN_EXTENT = 32
+"""What stands for an open axis of another input."""
+
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Inputs for both sides of the comparison.
 
-    `raw` is what the bundle takes, by name: uint8 pictures where `image` says so. `prepared` is
-    what Keras takes: the same after the Application's `preprocess_input`, in the order of the
-    model's inputs.
+    `raw` is what the bundle takes, by name: where there are `pixels`, pictures that arrive so.
+    `prepared` is what Keras takes: the same after decoding, resize and the Application's
+    `preprocess_input`, in the order of the model's inputs.
     """
 
     raw: Mapping[str, Array]
     prepared: tuple[Array, ...]
     mode: str
-    image: bool
+    pixels: Pixels | None
 
     @property
     def count(self) -> int:
         """Number of samples."""
         return len(self.prepared[0])
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width that the graph resizes to; None where it does not."""
+        if self.pixels is None or self.pixels.resize is None:
+            return None
+        height, width = self.prepared[0].shape[1:3]
+        return height, width
 
     def of_batch(self, batch: int | None) -> dict[str, Array]:
         """The raw inputs cut or repeated to a fixed batch; as they are when it is open."""
@@ -59,39 +76,99 @@ def is_image_model(model: keras.Model) -> bool:
     )
 
 
-def make(model: keras.Model, mode: str, seed: int) -> Samples:
+def make(model: keras.Model, mode: str, seed: int, pixels: Pixels | None = None) -> Samples:
     """Pictures, or random numbers for other inputs; the same seed gives the same.
 
+    Where the graph resizes, pictures arrive larger than the model's and in another aspect ratio.
+
+    Args:
+        model: a built Keras model.
+        mode: what `preprocess_input` does to its pictures.
+        seed: of the pictures.
+        pixels: how pictures arrive; RGB or grey of the model's size by default.
+
     Raises:
-        BadArgument: an axis of an input other than the batch is open, or a mode is asked of a model
-            that takes no picture.
+        BadArgument: a mode or pixels that this model has no use for, a format that has no pictures
+            of its size, or open axes that cannot have the extent that stands for them.
     """
-    specs = input_specs(model)
-    for spec in specs:
-        if any(not isinstance(dim, int) for dim in spec.shape[1:]):
-            raise BadArgument(
-                f"input {spec.name!r} of {model.name!r} has open axes: {tuple(spec.shape)}",
-                hint="fix height and width with --input-shape H,W",
-            )
-    shapes = [tuple(int(dim) for dim in spec.shape[1:]) for spec in specs]
     if is_image_model(model):
-        height, width, channels = shapes[0]
-        count = count_for(height, width)
-        raw = pictures(count, height, width, channels, seed)
-        prepared = prepare(raw, mode)
-        return Samples({"image": raw}, (prepared,), mode, image=True)
-    if mode != "none":
+        return _of_pictures(model, mode, seed, pixels or Pixels())
+    if mode != "none" or pixels not in (None, Pixels()):
         raise BadArgument(
-            f"model {model.name!r} takes no picture to preprocess in mode {mode!r}",
-            hint="leave out --preprocess",
+            f"model {model.name!r} takes no picture to "
+            + (f"preprocess in mode {mode!r}" if mode != "none" else "decode or resize"),
+            hint="leave out --preprocess and the options of pixels",
         )
     rng = np.random.default_rng(seed)
+    specs = input_specs(model)
+    shapes = [_closed(spec.shape) for spec in specs]
     arrays = [
         _random(rng, (FEWEST, *shape), spec.dtype.numpy())
         for spec, shape in zip(specs, shapes, strict=True)
     ]
+    if any(not isinstance(dim, int) for spec in specs for dim in spec.shape[1:]):
+        _try(model, shapes, [array[:1] for array in arrays])
     named = {spec.name: array for spec, array in zip(specs, arrays, strict=True)}
-    return Samples(named, tuple(arrays), mode, image=False)
+    return Samples(named, tuple(arrays), mode, None)
+
+
+def _of_pictures(model: keras.Model, mode: str, seed: int, pixels: Pixels) -> Samples:
+    _, height, width, channels = input_specs(model)[0].shape
+    is_open = not (isinstance(height, int) and isinstance(width, int))
+    if is_open and pixels.resize is not None:
+        raise BadArgument(
+            f"model {model.name!r} takes pictures of any size, so that nothing says what to "
+            "resize to",
+            hint="leave out --resize, or give an Application its --input-shape",
+        )
+    if channels == 1 and mode in ("caffe", "torch"):
+        raise BadArgument(
+            f"model {model.name!r} takes grey pictures, and mode {mode!r} is for three channels",
+            hint="give another --preprocess, or preprocess in layers of the model",
+        )
+    pixels = pixels.of_channels(int(channels))
+    own = (
+        height if isinstance(height, int) else OPEN_SIZE[0],
+        width if isinstance(width, int) else OPEN_SIZE[1],
+    )
+    arriving = own if pixels.resize is None else _other_size(own)
+    pixels.shape(*arriving)
+    shades = 1 if pixels.form == "gray" else 3
+    drawn = pictures(count_for(*arriving), *arriving, channels=shades, seed=seed)
+    color, layout = pixels.color, pixels.layout.upper()
+    raw = np.stack([encode(picture, color, layout, pixels.dtype) for picture in drawn])
+    prepared = prepare(decode(raw, pixels, own, int(channels)), mode)
+    if is_open:
+        _try(model, [arriving], [prepared[:1]])
+    return Samples({"image": raw}, (prepared,), mode, pixels)
+
+
+def _other_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Even, larger than `size`, and of another aspect ratio."""
+    height, width = size
+    return height * 6 // 5 // 2 * 2 + 6, width * 8 // 5 // 2 * 2 + 10
+
+
+def _closed(shape: Sequence[int | str]) -> tuple[int, ...]:
+    """The shape without its batch, and `OPEN_EXTENT` for each open axis."""
+    return tuple(dim if isinstance(dim, int) else OPEN_EXTENT for dim in shape[1:])
+
+
+def _try(model: keras.Model, shapes: Sequence[tuple[int, ...]], inputs: Sequence[Array]) -> None:
+    """See whether a model with open axes can compute what stands for them."""
+    structure = getattr(model, "_inputs_struct", None)
+    given = inputs[0] if structure is None and len(inputs) == 1 else list(inputs)
+    if structure is not None:
+        given = keras.tree.pack_sequence_as(structure, list(inputs))
+    try:
+        model(given, training=False)
+    except Exception as error:  # Keras' layers raise what they like
+        sizes = ", ".join(" x ".join(map(str, shape)) for shape in shapes)
+        raise BadArgument(
+            f"model {model.name!r} leaves axes open and does not compute {sizes}, "
+            f"the size that kexport would compare it at: {str(error).splitlines()[0]}",
+            hint="give its Input all sizes, in Keras or with --input-shape H,W",
+        ) from error
 
 
 def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:

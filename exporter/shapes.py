@@ -2,13 +2,17 @@
 
 from __future__ import annotations
 
+import numpy as np
 import onnx
 import onnx.defs
 import onnx.shape_inference
 import onnx_ir as ir
 
 SMALL = 64
-"""Integer constants of at most this many elements (shapes, axes, pads) guide the inference."""
+"""Integer constants of at most this many elements (shapes, axes, pads) guide the inference.
+
+The scales of a Resize do not: in float64, 3 * float32(5 / 3) is just below 5, and gives 4 pixels.
+"""
 
 
 def infer_outputs(node: ir.Node, opset: int) -> None:
@@ -46,12 +50,47 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
             proto = found[value.name]
             value.type = ir.serde.deserialize_type_proto_for_type(proto)
             value.shape = ir.serde.deserialize_type_proto_for_shape(proto)
+    if node.op_type == "Resize" and len(node.inputs) == 3:
+        node.outputs[0].shape = _scaled(node) or node.outputs[0].shape
+
+
+def _scaled(node: ir.Node) -> ir.Shape | None:
+    """What a Resize makes of known extents: floor(extent * scale).
+
+    An extent is left open where float32, in which engines compute it, and float64, in which ONNX's
+    checker does, disagree.
+    """
+    x, scales = node.inputs[0], node.inputs[2]
+    if x is None or x.shape is None or scales is None or scales.const_value is None:
+        return None
+    factors = scales.const_value.numpy().astype(np.float32)
+    return ir.Shape([_times(dim, factor) for dim, factor in zip(x.shape, factors, strict=True)])
+
+
+def _times(dim: int | ir.SymbolicDim, factor: np.float32) -> int | ir.SymbolicDim:
+    if factor == 1:
+        return dim
+    if not isinstance(dim, int):
+        return ir.SymbolicDim(None)
+    single, double = int(np.float32(dim) * factor), int(dim * float(factor))
+    return single if single == double else ir.SymbolicDim(None)
 
 
 def has_body(node: ir.Node) -> bool:
     """Whether a node holds a graph of its own, as Loop, If and Scan do."""
     kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
     return any(attribute.type in kinds for attribute in node.attributes.values())
+
+
+def dims(value: ir.Value) -> list[int | ir.SymbolicDim]:
+    """The axes of a value whose rank must be known: numbers, and symbols for open ones.
+
+    Raises:
+        ValueError: the rank is not known.
+    """
+    if value.shape is None:
+        raise ValueError(f"the rank of {value.name} is not known")
+    return list(value.shape)
 
 
 def extents(tensor: ir.TensorProtocol) -> tuple[int, ...]:

@@ -16,7 +16,9 @@ from kexport import zoo
 from kexport.applications import build
 from kexport.errors import BadArgument, UnknownModel
 from kexport.files import FILE_KINDS, load_file
+from kexport.limits import IMAGENET_CLASSES, mode_of
 from kexport.recipe import Recipe
+from kexport.twins import in_float32, with_picture_input
 from kexport.zoo import Application, Mode
 
 Kind = Literal["probabilities", "logits", "features"]
@@ -62,22 +64,16 @@ def open_model(model: str | Path | keras.Model, recipe: Recipe) -> Source:
 
 
 def _of_application(application: Application, recipe: Recipe) -> Source:
-    if recipe.preprocess is not None:
-        raise BadArgument(
-            f"{application.name} has a preprocessing of its own, {application.mode!r}",
-            hint="leave out --preprocess; it is for models from files",
-        )
-    model = build(application, recipe)
-    weights = recipe.weights if recipe.weights in ("imagenet", "random") else None
-    classes = recipe.classes or 1000
+    built = build(application, recipe)
+    classes = recipe.classes or IMAGENET_CLASSES
     return Source(
-        model=model,
+        model=_exportable(built),
         name=application.name,
         source=f"keras.applications.{application.builder}",
-        mode=application.mode,
-        weights=weights or Path(recipe.weights).name,
-        sha256=weights_digest(model),
-        labels=imagenet_labels() if recipe.include_top and classes == 1000 else None,
+        mode=mode_of(application, recipe),
+        weights="random" if recipe.weights is None else Path(recipe.weights).name,
+        sha256=weights_digest(built),
+        labels=imagenet_labels() if recipe.include_top and classes == IMAGENET_CLASSES else None,
         kind=_kind(recipe),
     )
 
@@ -85,9 +81,10 @@ def _of_application(application: Application, recipe: Recipe) -> Source:
 def _kind(recipe: Recipe) -> Kind | None:
     if not recipe.include_top:
         return "features"
-    if recipe.activation is None:
+    activation = keras.activations.get(recipe.activation)
+    if activation is keras.activations.linear:
         return "logits"
-    return "probabilities" if recipe.activation == "softmax" else None
+    return "probabilities" if activation is keras.activations.softmax else None
 
 
 def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
@@ -103,7 +100,7 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
             hint=f"give one of {', '.join(get_args(Mode))}",
         )
     return Source(
-        model=model,
+        model=_exportable(model),
         name=re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "model",
         source=source,
         mode=recipe.preprocess or "none",
@@ -112,6 +109,11 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
         labels=None,
         kind=None,
     )
+
+
+def _exportable(model: keras.Model) -> keras.Model:
+    """The model in float32, and with its picture, if it takes one, as [N, H, W, C]."""
+    return with_picture_input(in_float32(model))
 
 
 def weights_digest(model: keras.Model) -> str:

@@ -23,6 +23,12 @@ class Application:
     -1..1, "caffe" turns to BGR and subtracts the ImageNet mean, "torch" scales to 0..1, subtracts
     the mean and divides by the standard deviation, "none" does nothing. `inside` says that the
     model itself begins with its preprocessing, as layers.
+
+    `arguments` are those of the builder that not all have. `bare` is what the preprocessing layers
+    compute that `include_preprocessing=False` leaves out; EfficientNetV2 S, M and L divide by 128
+    where "tf" divides by 127.5, and Keras documents -1..1 for both. ImageNet weights exist for the
+    widths `alphas`; with the classifier they fit square pictures of `sizes` only, or any where that
+    is empty.
     """
 
     name: str
@@ -32,53 +38,131 @@ class Application:
     mode: Mode
     inside: bool = False
     min_size: int = 32
+    arguments: tuple[str, ...] = ()
+    bare: Mode | None = None
+    alphas: tuple[float, ...] = (1.0,)
+    sizes: tuple[int, ...] = ()
 
 
 _INSIDE = True
 
+
+def _own_size(
+    name: str,
+    builder: str,
+    module: str,
+    size: int,
+    mode: Mode,
+    min_size: int = 32,
+) -> Application:
+    """One that has its preprocessing outside, and ImageNet weights for one size."""
+    return Application(name, builder, module, size, mode, min_size=min_size, sizes=(size,))
+
+
+def _mobilenet_v3(name: str, builder: str) -> Application:
+    return Application(
+        name,
+        builder,
+        "mobilenet_v3",
+        224,
+        "none",
+        _INSIDE,
+        arguments=("alpha", "minimalistic", "include_preprocessing"),
+        bare="tf",
+        alphas=(0.75, 1.0),
+    )
+
+
+def _efficientnet(number: int, size: int) -> Application:
+    return Application(
+        f"efficientnet_b{number}",
+        f"EfficientNetB{number}",
+        "efficientnet",
+        size,
+        "none",
+        _INSIDE,
+        sizes=(size,),
+    )
+
+
+def _efficientnet_v2(kind: str, size: int, bare: Mode) -> Application:
+    return Application(
+        f"efficientnet_v2_{kind.lower()}",
+        f"EfficientNetV2{kind}",
+        "efficientnet_v2",
+        size,
+        "none",
+        _INSIDE,
+        arguments=("include_preprocessing",),
+        bare=bare,
+        sizes=(size,),
+    )
+
+
+def _convnext(kind: str) -> Application:
+    return Application(
+        f"convnext_{kind.lower()}",
+        f"ConvNeXt{kind}",
+        "convnext",
+        224,
+        "none",
+        _INSIDE,
+        arguments=("include_preprocessing",),
+        bare="torch",
+        sizes=(224,),
+    )
+
+
 _ROWS = (
-    Application("xception", "Xception", "xception", 299, "tf", min_size=71),
-    Application("vgg16", "VGG16", "vgg16", 224, "caffe"),
-    Application("vgg19", "VGG19", "vgg19", 224, "caffe"),
-    Application("resnet50", "ResNet50", "resnet", 224, "caffe"),
-    Application("resnet101", "ResNet101", "resnet", 224, "caffe"),
-    Application("resnet152", "ResNet152", "resnet", 224, "caffe"),
-    Application("resnet50_v2", "ResNet50V2", "resnet_v2", 224, "tf"),
-    Application("resnet101_v2", "ResNet101V2", "resnet_v2", 224, "tf"),
-    Application("resnet152_v2", "ResNet152V2", "resnet_v2", 224, "tf"),
-    Application("inception_v3", "InceptionV3", "inception_v3", 299, "tf", min_size=75),
-    Application(
+    _own_size("xception", "Xception", "xception", 299, "tf", min_size=71),
+    _own_size("vgg16", "VGG16", "vgg16", 224, "caffe"),
+    _own_size("vgg19", "VGG19", "vgg19", 224, "caffe"),
+    _own_size("resnet50", "ResNet50", "resnet", 224, "caffe"),
+    _own_size("resnet101", "ResNet101", "resnet", 224, "caffe"),
+    _own_size("resnet152", "ResNet152", "resnet", 224, "caffe"),
+    _own_size("resnet50_v2", "ResNet50V2", "resnet_v2", 224, "tf"),
+    _own_size("resnet101_v2", "ResNet101V2", "resnet_v2", 224, "tf"),
+    _own_size("resnet152_v2", "ResNet152V2", "resnet_v2", 224, "tf"),
+    _own_size("inception_v3", "InceptionV3", "inception_v3", 299, "tf", min_size=75),
+    _own_size(
         "inception_resnet_v2", "InceptionResNetV2", "inception_resnet_v2", 299, "tf", min_size=75
     ),
-    Application("mobilenet", "MobileNet", "mobilenet", 224, "tf"),
-    Application("mobilenet_v2", "MobileNetV2", "mobilenet_v2", 224, "tf"),
-    Application("mobilenet_v3_small", "MobileNetV3Small", "mobilenet_v3", 224, "none", _INSIDE),
-    Application("mobilenet_v3_large", "MobileNetV3Large", "mobilenet_v3", 224, "none", _INSIDE),
-    Application("densenet121", "DenseNet121", "densenet", 224, "torch"),
-    Application("densenet169", "DenseNet169", "densenet", 224, "torch"),
-    Application("densenet201", "DenseNet201", "densenet", 224, "torch"),
-    Application("nasnet_mobile", "NASNetMobile", "nasnet", 224, "tf"),
-    Application("nasnet_large", "NASNetLarge", "nasnet", 331, "tf"),
-    Application("efficientnet_b0", "EfficientNetB0", "efficientnet", 224, "none", _INSIDE),
-    Application("efficientnet_b1", "EfficientNetB1", "efficientnet", 240, "none", _INSIDE),
-    Application("efficientnet_b2", "EfficientNetB2", "efficientnet", 260, "none", _INSIDE),
-    Application("efficientnet_b3", "EfficientNetB3", "efficientnet", 300, "none", _INSIDE),
-    Application("efficientnet_b4", "EfficientNetB4", "efficientnet", 380, "none", _INSIDE),
-    Application("efficientnet_b5", "EfficientNetB5", "efficientnet", 456, "none", _INSIDE),
-    Application("efficientnet_b6", "EfficientNetB6", "efficientnet", 528, "none", _INSIDE),
-    Application("efficientnet_b7", "EfficientNetB7", "efficientnet", 600, "none", _INSIDE),
-    Application("efficientnet_v2_b0", "EfficientNetV2B0", "efficientnet_v2", 224, "none", _INSIDE),
-    Application("efficientnet_v2_b1", "EfficientNetV2B1", "efficientnet_v2", 240, "none", _INSIDE),
-    Application("efficientnet_v2_b2", "EfficientNetV2B2", "efficientnet_v2", 260, "none", _INSIDE),
-    Application("efficientnet_v2_b3", "EfficientNetV2B3", "efficientnet_v2", 300, "none", _INSIDE),
-    Application("efficientnet_v2_s", "EfficientNetV2S", "efficientnet_v2", 384, "none", _INSIDE),
-    Application("efficientnet_v2_m", "EfficientNetV2M", "efficientnet_v2", 480, "none", _INSIDE),
-    Application("efficientnet_v2_l", "EfficientNetV2L", "efficientnet_v2", 480, "none", _INSIDE),
-    Application("convnext_tiny", "ConvNeXtTiny", "convnext", 224, "none", _INSIDE),
-    Application("convnext_small", "ConvNeXtSmall", "convnext", 224, "none", _INSIDE),
-    Application("convnext_base", "ConvNeXtBase", "convnext", 224, "none", _INSIDE),
-    Application("convnext_large", "ConvNeXtLarge", "convnext", 224, "none", _INSIDE),
-    Application("convnext_xlarge", "ConvNeXtXLarge", "convnext", 224, "none", _INSIDE),
+    Application(
+        "mobilenet",
+        "MobileNet",
+        "mobilenet",
+        224,
+        "tf",
+        arguments=("alpha", "depth_multiplier"),
+        alphas=(0.25, 0.5, 0.75, 1.0),
+        sizes=(128, 160, 192, 224),
+    ),
+    Application(
+        "mobilenet_v2",
+        "MobileNetV2",
+        "mobilenet_v2",
+        224,
+        "tf",
+        arguments=("alpha",),
+        alphas=(0.35, 0.5, 0.75, 1.0, 1.3, 1.4),
+        sizes=(96, 128, 160, 192, 224),
+    ),
+    _mobilenet_v3("mobilenet_v3_small", "MobileNetV3Small"),
+    _mobilenet_v3("mobilenet_v3_large", "MobileNetV3Large"),
+    _own_size("densenet121", "DenseNet121", "densenet", 224, "torch"),
+    _own_size("densenet169", "DenseNet169", "densenet", 224, "torch"),
+    _own_size("densenet201", "DenseNet201", "densenet", 224, "torch"),
+    _own_size("nasnet_mobile", "NASNetMobile", "nasnet", 224, "tf"),
+    _own_size("nasnet_large", "NASNetLarge", "nasnet", 331, "tf"),
+    *(_efficientnet(*row) for row in enumerate((224, 240, 260, 300, 380, 456, 528, 600))),
+    _efficientnet_v2("B0", 224, "torch"),
+    _efficientnet_v2("B1", 240, "torch"),
+    _efficientnet_v2("B2", 260, "torch"),
+    _efficientnet_v2("B3", 300, "torch"),
+    _efficientnet_v2("S", 384, "tf"),
+    _efficientnet_v2("M", 480, "tf"),
+    _efficientnet_v2("L", 480, "tf"),
+    *map(_convnext, ("Tiny", "Small", "Base", "Large", "XLarge")),
 )
 
 ZOO: dict[str, Application] = {row.name: row for row in _ROWS}

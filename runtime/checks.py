@@ -161,6 +161,16 @@ def record(**fields: Check) -> Check:
     return check
 
 
+def given(key: str, inner: Check) -> Check:
+    """Anything, but what an object has under `key` must be as `inner` wants it."""
+
+    def check(value: Any, where: str) -> Iterator[str]:
+        if isinstance(value, dict) and key in value:
+            yield from inner(value[key], f"{where}.{key}" if where else key)
+
+    return check
+
+
 def all_of(*checks: Check) -> Check:
     """What every one of the checks allows."""
 

@@ -58,7 +58,7 @@ def _parser() -> argparse.ArgumentParser:
     )
     parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="a picture file")
     parser.add_argument(
-        "-k", "--top-k", type=_count, default=5, metavar="K", help="classes to name (default 5)"
+        "-k", "--top-k", type=_count, metavar="K", help="classes to name (default 5)"
     )
     parser.add_argument("--threads", type=_count, metavar="N", help="threads within an operation")
     parser.add_argument(

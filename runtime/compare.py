@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .ranking import misplacement
+
 if TYPE_CHECKING:
     from collections.abc import Mapping
 
@@ -85,11 +87,15 @@ def differences(
     An output of kind `probabilities` is measured twice: as it is, and through `logits_of` under the
     name `logits`, because a softmax flattens what it is given and hides errors. The second measure
     is left out where the last axis has one element, and named `<output>.logits` where `logits` is
-    already taken.
+    already taken. One of kind `indices` is measured by `misplacement`; its reference are the
+    scores of all classes.
     """
     rows: dict[str, Difference] = {}
     for name, kind in kinds.items():
         ours, theirs = candidate[name], reference[name]
+        if kind == "indices":
+            rows[name] = _ranking(name, ours, theirs)
+            continue
         ranked = kind in ("probabilities", "logits") and theirs.ndim > 0 and theirs.shape[-1] > 1
         rows[name] = _difference(name, ours, theirs, ranked)
         if kind == "probabilities" and ranked:
@@ -97,6 +103,14 @@ def differences(
             inner = "logits" if free else f"{name}.logits"
             rows[inner] = _difference(inner, logits_of(ours), logits_of(theirs), ranked)
     return tuple(rows.values())
+
+
+def _ranking(name: str, indices: NDArray[Any], scores: NDArray[Any]) -> Difference:
+    gap = misplacement(indices, scores)
+    spread = float(scores.astype(np.float64).std())
+    error = gap / spread if gap and spread else gap
+    same = indices[:, 0] == scores.argmax(axis=-1) if np.isfinite(gap) else np.zeros(1)
+    return Difference(name, gap, error, float(np.mean(same)))
 
 
 def _difference(

@@ -15,6 +15,7 @@ from .checks import (
     exactly,
     fixed,
     flag,
+    given,
     list_of,
     matching,
     number,
@@ -40,8 +41,14 @@ DTYPES = (
 )
 """Element types of inputs and outputs, by their NumPy names."""
 
-KINDS = ("probabilities", "logits", "features", "tensor")
-"""What an output means: softmax scores, scores before softmax, pooled features, anything else."""
+SCORES = ("probabilities", "logits")
+RANKED = ("indices", "scores")
+KINDS = (*SCORES, "features", "tensor", *RANKED)
+"""What an output means: softmax scores, scores before softmax, pooled features, anything else, the
+numbers of the best classes, and what these scored."""
+
+COLORS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
+"""What a picture's numbers are, and how many stand along its channel axis."""
 
 _PART = r"(?!\.{1,2}(?:/|(?![\s\S])))[^/\\:\x00-\x1f]+"
 FILE_NAME = rf"^{_PART}(?:/{_PART})*(?![\s\S])"
@@ -57,11 +64,16 @@ def faults(manifest: object) -> Iterator[str]:
 
 
 def _picture(channels: int) -> Check:
-    return record(
-        dtype=exactly("uint8"),
-        shape=fixed(_SIZE, _SIZE, _SIZE, exactly(channels)),
-        layout=exactly("NHWC"),
-        range=fixed(exactly(0), exactly(255)),
+    last = record(shape=fixed(_SIZE, _SIZE, _SIZE, exactly(channels)))
+    second = record(shape=fixed(_SIZE, exactly(channels), _SIZE, _SIZE))
+    return all_of(
+        record(
+            dtype=exactly("uint8", "float32"),
+            layout=exactly("NHWC", "NCHW"),
+            range=fixed(exactly(0), exactly(255)),
+        ),
+        when("layout", "NHWC", last),
+        when("layout", "NCHW", second),
     )
 
 
@@ -74,14 +86,17 @@ _INPUT = all_of(
         name=text,
         dtype=_DTYPE,
         shape=list_of(_SIZE, 1),
-        layout=exactly("NHWC", None),
-        color=exactly("RGB", "GRAY", None),
+        layout=exactly("NHWC", "NCHW", None),
+        color=exactly(*COLORS, None),
         range=or_null(fixed(number(float("-inf")), number(float("-inf")))),
     ),
-    when("color", "RGB", _picture(3)),
-    when("color", "GRAY", _picture(1)),
+    *(when("color", color, _picture(channels)) for color, channels in COLORS.items()),
 )
-_OUTPUT = record(name=text, dtype=_DTYPE, shape=list_of(_SIZE), kind=exactly(*KINDS), layer=text)
+_OF = record(of=record(kind=exactly(*SCORES), classes=whole(1)))
+_OUTPUT = all_of(
+    record(name=text, dtype=_DTYPE, shape=list_of(_SIZE), kind=exactly(*KINDS), layer=text),
+    *(when("kind", kind, _OF) for kind in RANKED),
+)
 _MEASURE = record(
     max_abs=number(0),
     error=number(0),
@@ -97,7 +112,12 @@ _MANIFEST = record(
     target=record(name=text, device=text, precision=text, opset=whole(1), toolchain=or_null(text)),
     inputs=list_of(_INPUT, 1),
     outputs=list_of(_OUTPUT, 1),
-    preprocessing=record(mode=exactly("tf", "caffe", "torch", "none"), folded=flag),
+    preprocessing=all_of(
+        record(mode=exactly("tf", "caffe", "torch", "none"), folded=flag),
+        given("resize", exactly("nearest", "bilinear", "bicubic", None)),
+        given("crop", exactly("center", None)),
+        given("size", or_null(fixed(whole(1), whole(1)))),
+    ),
     parity=record(images=whole(1), passed=flag, outputs=table_of(_MEASURE)),
     quantization=or_null(table_of(anything)),
     steps=list_of(_STEP),

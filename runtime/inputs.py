@@ -95,16 +95,23 @@ def _misfit(array: NDArray[Any], spec: InputSpec, hint: str | None) -> BadInput:
 
 def _dtype_hint(array: NDArray[Any], spec: InputSpec) -> str:
     if spec.color is not None:
-        return f"pass {spec.dtype} 0..255: preprocessing is inside the model"
+        return f"pass {spec.color} as {spec.dtype} 0..255: preprocessing is inside the model"
     return f"convert it with .astype({spec.dtype!r})"
 
 
 def _size_hint(array: NDArray[Any], spec: InputSpec) -> str | None:
     if spec.color is None:
         return None
-    height, width, channels = ("any" if size is None else size for size in spec.shape[1:])
-    if array.shape[1] == channels and array.shape[3] != channels:
-        return "put channels last: array.transpose(0, 2, 3, 1)"
-    if array.shape[3] == channels:
+    last, other = (1, 3) if spec.layout == "NCHW" else (3, 1)
+    channels = spec.shape[last]
+    if array.shape[other] == channels and array.shape[last] != channels:
+        moved = (
+            "first: array.transpose(0, 3, 1, 2)"
+            if last == 1
+            else "last: array.transpose(0, 2, 3, 1)"
+        )
+        return f"put channels {moved}"
+    if array.shape[last] == channels:
+        height, width = ("any" if size is None else size for size in spec.size)
         return f"resize to {height} x {width} first, or use classify(), which does"
     return f"give {channels} channels, in {spec.color} order"

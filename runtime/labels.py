@@ -7,6 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .contract import RANKED, SCORES
 from .errors import BundleRefused
 
 if TYPE_CHECKING:
@@ -45,7 +46,9 @@ def read_labels(bundle: Path, manifest: Manifest) -> tuple[str, ...] | None:
     labels = tuple(line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines))
     for output in manifest.outputs:
         classes = output.shape[-1] if output.shape else None
-        scores = output.kind in ("probabilities", "logits")
+        if output.kind in RANKED:
+            classes = output.classes
+        scores = output.kind in (*SCORES, *RANKED)
         if scores and classes is not None and classes != len(labels):
             raise BundleRefused(
                 f"{NAME} has {len(labels)} labels, and the model has {classes} classes",
@@ -57,10 +60,21 @@ def read_labels(bundle: Path, manifest: Manifest) -> tuple[str, ...] | None:
 def ranked(scores: NDArray[Any], labels: Sequence[str] | None, count: int) -> list[Prediction]:
     """Return the `count` best of a vector of scores (or all, if fewer), best first.
 
-    Equal scores keep the order of their indices. Without labels a class is called by its number.
+    Equal scores keep the order of their indices.
     """
     best = np.argsort(-scores, kind="stable")[:count]
+    return named(best, scores[best], labels)
+
+
+def named(
+    indices: NDArray[Any], scores: NDArray[Any], labels: Sequence[str] | None
+) -> list[Prediction]:
+    """Return a prediction for each class in `indices`, in that order, with its score.
+
+    Without labels a class is called by its number.
+    """
+    pairs = zip(indices.tolist(), scores.tolist())
     return [
-        Prediction(int(i), labels[i] if labels is not None else f"class {i}", float(scores[i]))
-        for i in best
+        Prediction(i, labels[i] if labels is not None else f"class {i}", score)
+        for i, score in pairs
     ]

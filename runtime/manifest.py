@@ -21,8 +21,8 @@ EXPORT_AGAIN = "export the model again, or copy the bundle again whole"
 class InputSpec:
     """One input: NumPy dtype name, and shape, batch first, with None for a free dimension.
 
-    A picture has `color` "RGB" or "GRAY", `layout` "NHWC" and `range` (0, 255); a plain tensor has
-    None for all three.
+    A picture has a `color` (a key of `contract.COLORS`), the `layout` "NHWC" or "NCHW" and the
+    `range` (0, 255); a plain tensor has None for all three.
     """
 
     name: str
@@ -32,16 +32,31 @@ class InputSpec:
     color: str | None
     range: tuple[float, float] | None
 
+    @property
+    def size(self) -> tuple[int | None, int | None]:
+        """Height and width of the pictures that it takes, None where free."""
+        _, *sizes = self.shape
+        height, width = sizes[1:] if self.layout == "NCHW" else sizes[:2]
+        if self.color == "NV12" and height is not None:
+            height = height * 2 // 3
+        return height, width
+
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output: what it means (`contract.KINDS`), and the Keras layer that it comes from."""
+    """One output: what it means (`contract.KINDS`), and the Keras layer that it comes from.
+
+    `of` and `classes` are those of `indices` and `scores`: whether they rank "probabilities" or
+    "logits", and of how many classes; None for any other output.
+    """
 
     name: str
     dtype: str
     shape: tuple[int | None, ...]
     kind: str
     layer: str
+    of: str | None = None
+    classes: int | None = None
 
 
 @dataclass(frozen=True)
@@ -68,6 +83,11 @@ class Manifest:
     tolerances: dict[str, float]
     files: dict[str, FileEntry]
     data: dict[str, Any]
+
+    @property
+    def resizes(self) -> bool:
+        """Whether the graph takes pictures of any size and resizes them itself."""
+        return self.data["preprocessing"].get("resize") is not None
 
 
 def read_manifest(bundle: Path) -> Manifest:
@@ -147,8 +167,16 @@ def _input(item: dict[str, Any]) -> InputSpec:
 
 
 def _output(item: dict[str, Any]) -> OutputSpec:
-    shape = _shape(item["shape"])
-    return OutputSpec(item["name"], item["dtype"], shape, item["kind"], item["layer"])
+    of = item["of"] if item["kind"] in contract.RANKED else {}
+    return OutputSpec(
+        name=item["name"],
+        dtype=item["dtype"],
+        shape=_shape(item["shape"]),
+        kind=item["kind"],
+        layer=item["layer"],
+        of=of.get("kind"),
+        classes=int(of["classes"]) if of else None,
+    )
 
 
 def _shape(sizes: list[float | None]) -> tuple[int | None, ...]:

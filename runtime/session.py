@@ -8,10 +8,12 @@ from typing import TYPE_CHECKING, Any, Protocol
 import numpy as np
 
 from .compare import softmax
+from .contract import RANKED
+from .encoding import EVEN, encode
 from .errors import BadInput
 from .inputs import fitted
 from .integrity import check_files
-from .labels import Prediction, ranked, read_labels
+from .labels import Prediction, named, ranked, read_labels
 from .manifest import Manifest, read_manifest
 from .ort import OrtEngine
 from .picture import pixels
@@ -27,6 +29,9 @@ if TYPE_CHECKING:
 
 
 _USE_RUN = "use run(), which takes and returns arrays"
+
+TOP_K = 5
+"""How many classes `classify` names, where the model does not give fewer."""
 
 
 class Engine(Protocol):
@@ -88,9 +93,9 @@ class Session:
     ) -> dict[str, NDArray[Any]]:
         """Run the model on an array, or on arrays by input name; return its outputs by name.
 
-        The arrays have exactly the dtype and sizes that the manifest states; a picture is uint8 [N,
-        H, W, 3], RGB, 0..255. A single sample without the batch dimension is taken where the
-        model's batch is 1 or free, and comes back with a batch of 1.
+        The arrays have exactly the dtype and sizes that the manifest states; a picture is as its
+        entry says, uint8 [N, H, W, 3], RGB, 0..255 by default. A single sample without the batch
+        dimension is taken where the model's batch is 1 or free, and comes back with a batch of 1.
 
         Where the batch is fixed at N, a multiple of N samples is run N at a time and the outputs
         are joined. Any other number is refused, unless `fill` is set: then the last batch is filled
@@ -118,27 +123,54 @@ class Session:
         return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
     def classify(
-        self, picture: Picture, top_k: int = 5, interpolation: str = "nearest"
+        self, picture: Picture, top_k: int | None = None, interpolation: str = "nearest"
     ) -> list[Prediction]:
         """Name what a picture shows: the `top_k` best classes (or all, if fewer), best first.
 
-        `picture` is a path, a PIL image or a uint8 array [h, w, 3] of any size. It is resized as
-        `keras.utils.load_img(path, target_size=..., interpolation=...)` does. The score is the
-        model's probability, or the softmax of its logits.
+        `picture` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. It is resized
+        as `keras.utils.load_img(path, target_size=..., interpolation=...)` does, unless the model
+        resizes or takes any size, and then turned into the format, layout and dtype that the model
+        takes. Where one of these wants even sizes, an odd last row or column is cut off.
+
+        The score is the model's probability, or the softmax of its logits. A model that gives its
+        own best classes gives what they scored, be it probabilities or logits; `top_k` is then at
+        most their number. By default it is 5, or that number where it is less.
 
         Raises BadPicture for a picture that is missing or damaged, BadInput where the model takes
         no picture or gives no scores, or where an argument does not fit, EngineMissing without
         Pillow.
         """
-        if top_k < 1:
+        if top_k is not None and top_k < 1:
             raise BadInput(f"top_k must be 1 or more, not {top_k}")
-        source, answer = _picture_input(self.manifest), _scores_output(self.manifest)
-        _, height, width, _ = source.shape
-        image = pixels(picture, (height, width), source.color or "RGB", interpolation)
-        scores = self.run(image[np.newaxis], fill=True)[answer.name][0]
+        source = _picture_input(self.manifest)
+        best = {spec.kind: spec for spec in self.manifest.outputs if spec.kind in RANKED}
+        answer = best["scores"] if best else _scores_output(self.manifest)
+        given = answer.shape[-1] if best else None
+        if top_k is not None and given is not None and top_k > given:
+            raise BadInput(
+                f"the model gives its {given} best classes, and {top_k} are asked for",
+                hint=f"ask for {given} or fewer, or export with a larger --top-k",
+            )
+        drawn = "GRAY" if source.color == "GRAY" else "RGB"
+        image = pixels(picture, source.size, drawn, interpolation)
+        outputs = self.run(_arriving(image, source)[np.newaxis], fill=True)
+        scores = outputs[answer.name][0]
+        if best:
+            indices = outputs[best["indices"].name][0]
+            return named(indices, scores, self.labels)[: top_k or TOP_K]
         if answer.kind == "logits":
             scores = softmax(scores)
-        return ranked(scores, self.labels, top_k)
+        return ranked(scores, self.labels, top_k or TOP_K)
+
+
+def _arriving(image: NDArray[np.uint8], source: InputSpec) -> NDArray[Any]:
+    """A decoded picture as the model takes it."""
+    color = source.color or "RGB"
+    rows, columns = EVEN.get(color, (1, 1))
+    height, width = (size // step * step for size, step in zip(image.shape[:2], (rows, columns)))
+    if not height or not width:
+        raise BadInput(f"a picture of {image.shape[0]} x {image.shape[1]} is none in {color}")
+    return encode(image[:height, :width], color, source.layout or "NHWC", source.dtype)
 
 
 def _picture_input(manifest: Manifest) -> InputSpec:

@@ -11,6 +11,7 @@ import numpy as np
 
 from .compare import differences
 from .errors import BadInput, BundleRefused
+from .ranking import unranked
 from .session import load
 
 if TYPE_CHECKING:
@@ -107,10 +108,9 @@ def verify(bundle: str | os.PathLike[str], *, threads: int | None = None) -> Ver
         outputs = session.run(inputs, fill=True)
     except BadInput as fault:
         raise BundleRefused(f"{GOLDEN} does not fit the model: {fault}") from fault
-    kinds = {spec.name: spec.kind for spec in manifest.outputs}
     rows = tuple(
         Row(**asdict(found), tolerance=_tolerance(manifest, found.name))
-        for found in differences(kinds, outputs, golden)
+        for found in differences(*unranked(manifest.outputs, outputs, golden))
     )
     return Verification(
         model=manifest.model,

@@ -1,14 +1,11 @@
 """What a device can run, read from the TOML file of that device."""
 
-import sys
 from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
+from kexport.targets.fields import read_table
+from kexport.targets.toolchain import Toolchain
 
 Engine = Literal["onnxruntime", "tensorrt"]
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
@@ -20,14 +17,18 @@ _TYPES: Mapping[str, type] = {
     "name": str,
     "description": str,
     "engine": str,
-    "opset": int,
-    "toolchain": str,
     "precisions": list,
     "providers": list,
-    "source": dict,
+    "hardware": list,
+    "sm": str,
+    "modules": list,
+    "jetpacks": list,
+    "tensorrts": list,
+    "opset": int,
+    "blocked_layout": bool,
 }
-_OPTIONAL = frozenset({"toolchain"})
-_SELF_EVIDENT = frozenset({"name", "description", "engine", "source"})
+_OPTIONAL = ("hardware", "sm", "modules", "jetpacks", "tensorrts", "opset", "blocked_layout")
+_SELF_EVIDENT = ("name", "description", "engine")
 
 
 @dataclass(frozen=True, slots=True)
@@ -42,11 +43,39 @@ class Target:
     """The engine that the device runs the model with."""
     opset: int
     """The ONNX operator set that the engine reads completely and correctly."""
-    toolchain: str | None
-    """The release that the graph must suit, or None where any current one does."""
+    chosen: Toolchain | None
+    """The toolchain that the graph must suit, or None where any current one does."""
     providers: tuple[str, ...]
     """ONNX Runtime's execution providers, first choice first."""
+    blocked_layout: bool
+    """Whether its engine runs convolutions in blocks of channels (NCHWc)."""
     description: str
+
+    @property
+    def toolchain(self) -> str | None:
+        """The toolchain as the manifest names it."""
+        return None if self.chosen is None else str(self.chosen)
+
+    @property
+    def uint8_input(self) -> bool:
+        """Whether the graph may take uint8; where not, a picture comes as float32 in 0..255."""
+        return self.chosen is None or self.chosen.rules.uint8_input
+
+    @property
+    def operators(self) -> tuple[str, ...] | None:
+        """The ONNX operators that the toolchain imports, or None where it is not asked."""
+        return None if self.chosen is None else self.chosen.rules.operators
+
+
+@dataclass(frozen=True, slots=True)
+class Module:
+    """One board or module that goes by the device's name."""
+
+    name: str
+    memory_gb: int
+    """Shared by CPU and GPU."""
+    dla_cores: int
+    """Deep-learning accelerators."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,29 +85,24 @@ class Device:
     name: str
     description: str
     engine: Engine
-    opset: int
-    toolchain: str | None
     precisions: tuple[Precision, ...]
+    """Those that kexport writes."""
     providers: tuple[str, ...]
+    hardware: tuple[Precision, ...] | None
+    """Those that the device computes in; None where that differs from one to the next."""
+    sm: str | None
+    """CUDA's compute capability."""
+    modules: tuple[Module, ...] | None
+    jetpacks: tuple[str, ...] | None
+    """The releases of JetPack that it can run, oldest first."""
+    tensorrts: tuple[str, ...] | None
+    """The rows of TensorRT that a device without a JetPack can run, oldest first."""
+    opset: int | None
+    """What its engine reads; None where that follows from the toolchain."""
+    blocked_layout: bool
+    """Whether its engine runs convolutions in blocks of channels (NCHWc)."""
     source: Mapping[str, str]
     """Where each fact comes from; the keys are the names of the facts."""
-
-    @property
-    def targets(self) -> tuple[Target, ...]:
-        """The device in each of its precisions, in the file's order."""
-        return tuple(
-            Target(
-                name=f"{self.name}-{precision}",
-                device=self.name,
-                precision=precision,
-                engine=self.engine,
-                opset=self.opset,
-                toolchain=self.toolchain,
-                providers=self.providers,
-                description=self.description,
-            )
-            for precision in self.precisions
-        )
 
 
 def read_device(text: str, name: str) -> Device:
@@ -87,40 +111,45 @@ def read_device(text: str, name: str) -> Device:
     Raises ValueError if a key is missing, unknown, of the wrong type or without a source. The
     files are shipped with kexport, so that is an error of whoever edits them.
     """
-    table = tomllib.loads(text)
     where = f"targets/{name}.toml"
-    if unknown := sorted(table.keys() - _TYPES.keys()):
-        raise ValueError(f"{where}: unknown key {unknown[0]!r}")
-    if missing := sorted(_TYPES.keys() - _OPTIONAL - table.keys()):
-        raise ValueError(f"{where}: key {missing[0]!r} is missing")
-    for key, value in table.items():
-        if type(value) is not _TYPES[key]:
-            raise ValueError(f"{where}: {key!r} is not of type {_TYPES[key].__name__}")
+    table = read_table(text, where, _TYPES, optional=_OPTIONAL, self_evident=_SELF_EVIDENT)
     if table["name"] != name:
         raise ValueError(f"{where}: the name {table['name']!r} is not the file's")
     _check_values(table, where)
+    modules = table.get("modules")
     return Device(
         name=name,
         description=table["description"],
         engine=cast("Engine", table["engine"]),
-        opset=table["opset"],
-        toolchain=table.get("toolchain"),
         precisions=tuple(table["precisions"]),
         providers=tuple(table["providers"]),
+        hardware=_tuple(table.get("hardware")),
+        sm=table.get("sm"),
+        modules=None if modules is None else tuple(Module(**module) for module in modules),
+        jetpacks=_tuple(table.get("jetpacks")),
+        tensorrts=_tuple(table.get("tensorrts")),
+        opset=table.get("opset"),
+        blocked_layout=table.get("blocked_layout", False),
         source=dict(table["source"]),
     )
+
+
+def _tuple(values: list[Any] | None) -> tuple[Any, ...] | None:
+    return None if values is None else tuple(values)
 
 
 def _check_values(table: Mapping[str, Any], where: str) -> None:
     if table["engine"] not in ENGINES:
         raise ValueError(f"{where}: unknown engine {table['engine']!r}")
-    if not table["precisions"] or not set(table["precisions"]) <= set(PRECISIONS):
-        raise ValueError(f"{where}: precisions must be some of {', '.join(PRECISIONS)}")
-    if len(set(table["precisions"])) < len(table["precisions"]):
-        raise ValueError(f"{where}: a precision stands twice")
+    for key in ("precisions", "hardware"):
+        values = table.get(key, table["precisions"])
+        if not values or not set(values) <= set(PRECISIONS):
+            raise ValueError(f"{where}: {key} must be some of {', '.join(PRECISIONS)}")
+        if len(set(values)) < len(values):
+            raise ValueError(f"{where}: a precision stands twice")
+    if not set(table["precisions"]) <= set(table.get("hardware", table["precisions"])):
+        raise ValueError(f"{where}: a precision is none of the hardware's")
     if not table["providers"] or not all(isinstance(name, str) for name in table["providers"]):
         raise ValueError(f"{where}: providers must be names")
-    facts = table.keys() - _SELF_EVIDENT
-    if facts != table["source"].keys():
-        fact = sorted(facts ^ table["source"].keys())[0]
-        raise ValueError(f"{where}: the fact {fact!r} and its source do not both stand there")
+    if sum(key in table for key in ("jetpacks", "tensorrts", "opset")) != 1:
+        raise ValueError(f"{where}: one of jetpacks, tensorrts and opset must stand there")

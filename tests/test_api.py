@@ -85,7 +85,13 @@ def test_preprocessing_costs_nothing_where_it_folds(tmp_path: Path) -> None:
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(x))
     model = healthy(keras.Model(x, layers.Dense(4)(y), name="valid"), "caffe")
     bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="caffe"))
-    assert bundle.manifest["preprocessing"] == {"mode": "caffe", "folded": True}
+    assert bundle.manifest["preprocessing"] == {
+        "mode": "caffe",
+        "folded": True,
+        "resize": None,
+        "crop": None,
+        "size": None,
+    }
     nodes = [node.op_type for node in onnx.load(bundle.path / "model.onnx").graph.node]
     assert nodes[:3] == ["Transpose", "Cast", "Conv"]
 

@@ -55,6 +55,13 @@ def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
         (BadArgument, {"activation": "relu"}, "not 'relu'"),
         (WeightsUnavailable, {"weights": "nowhere.h5"}, "no weights file nowhere.h5"),
         (WeightsUnavailable, {"weights": "."}, "no weights file ."),
+        (BadArgument, {"minimalistic": True}, "mobilenet_v2 has no argument minimalistic"),
+        (BadArgument, {"depth_multiplier": 2}, "has no argument depth_multiplier"),
+        (BadArgument, {"include_preprocessing": False}, "no argument include_preprocessing"),
+        (BadArgument, {"alpha": 0.6}, "no ImageNet weights for mobilenet_v2 of alpha 0.6"),
+        (BadArgument, {"alpha": 0.0, "weights": None}, "alpha 0 is no width"),
+        (BadArgument, {"input_shape": (224, 192, 3)}, "or 224x224, not 224x192"),
+        (BadArgument, {"preprocess": "caffe"}, "preprocessing of its own, 'tf'"),
     ],
 )
 @pytest.mark.usefixtures("nothing_is_built")
@@ -62,6 +69,37 @@ def test_what_cannot_work_is_refused_before_building(
     error: type[KexportError], said: dict[str, Any], told: str
 ) -> None:
     assert told in str(refused(error, **said))
+
+
+@pytest.mark.parametrize(
+    ("name", "said", "told", "hint"),
+    [
+        ("mobilenet", {"depth_multiplier": 2}, "for depth multiplier 2", "--weights random"),
+        (
+            "mobilenet_v3_large",
+            {"minimalistic": True, "alpha": 0.75},
+            "for a minimalistic mobilenet_v3_large of alpha 0.75",
+            "choose from 1",
+        ),
+        ("vgg16", {"alpha": 0.5}, "vgg16 has no argument alpha", "leave out --alpha"),
+        ("mobilenet", {"minimalistic": True}, "no argument", "it takes --alpha, --depth-mul"),
+        ("inception_v3", {"input_shape": (74, 299, 3)}, "at least 75x75, not 74x299", "larger"),
+        ("inception_v3", {"input_shape": (224, 224, 3)}, "of 299x299, not 224x224", "--no-top"),
+        ("convnext_tiny", {"preprocess": "tf"}, "as layers", "--no-preprocessing-layers"),
+    ],
+)
+def test_what_one_architecture_does_not_take(
+    name: str,
+    said: dict[str, Any],
+    told: str,
+    hint: str,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.delattr(keras.applications, ZOO[name].builder)
+    with pytest.raises(KexportError) as raised:
+        build(ZOO[name], Recipe(**said))
+    assert told in str(raised.value)
+    assert hint in (raised.value.hint or "")
 
 
 def test_grey_pictures_suit_where_preprocessing_has_no_colours() -> None:
@@ -73,12 +111,60 @@ def test_grey_pictures_suit_where_preprocessing_has_no_colours() -> None:
     )
 
 
-def test_channels_first_is_refused() -> None:
+@pytest.fixture
+def channels_first() -> Iterator[None]:
     keras.config.set_image_data_format("channels_first")
-    try:
-        assert "channels first" in str(refused(UnsupportedModel, weights="random"))
-    finally:
-        keras.config.set_image_data_format("channels_last")
+    yield
+    keras.config.set_image_data_format("channels_last")
+
+
+@pytest.mark.usefixtures("channels_first")
+def test_keras_data_format_decides_the_layout() -> None:
+    recipe = Recipe(weights="random", input_shape=(48, 32, 3), classes=3)
+    model = build(SMALL, recipe)
+    assert model.input_shape == (None, 3, 48, 32)
+    assert model.get_layer("Conv1").data_format == "channels_first"
+    assert keras.config.image_data_format() == "channels_first"
+    keras.config.set_image_data_format("channels_last")
+    twin = build(SMALL, recipe)
+    assert all(map(np.array_equal, model.get_weights(), twin.get_weights()))
+
+
+@pytest.mark.usefixtures("channels_first")
+def test_convnext_takes_channels_last_alone() -> None:
+    error = refused(UnsupportedModel, "convnext_tiny", weights="random")
+    assert "takes channels last" in str(error)
+
+
+FURTHER = [
+    ("mobilenet", {"alpha": 0.25, "depth_multiplier": 2}),
+    ("mobilenet_v2", {"alpha": 0.35}),
+    ("mobilenet_v3_small", {"alpha": 0.75, "minimalistic": True}),
+    ("mobilenet_v3_small", {"include_preprocessing": False}),
+    ("efficientnet_v2_b0", {"include_preprocessing": False}),
+]
+
+
+@pytest.mark.parametrize(("name", "said"), FURTHER)
+def test_arguments_that_not_all_have_reach_keras(
+    name: str, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("kexport.applications.randomise", lambda *_: None)
+    wanted = getattr(keras.applications, ZOO[name].builder)(
+        weights=None, input_shape=SHAPE, classes=4, **said
+    )
+    model = build(ZOO[name], Recipe(weights=None, input_shape=SHAPE, classes=4, **said))
+    assert [type(layer) for layer in model.layers] == [type(layer) for layer in wanted.layers]
+    assert [w.shape for w in model.weights] == [w.shape for w in wanted.weights]
+    plain = getattr(keras.applications, ZOO[name].builder)(
+        weights=None, input_shape=SHAPE, classes=4
+    )
+    assert (len(plain.layers), plain.count_params()) != (len(model.layers), model.count_params())
+
+
+def test_an_activation_may_be_a_function() -> None:
+    recipe = Recipe(weights=None, input_shape=SHAPE, classes=3, activation=keras.ops.sigmoid)
+    assert build(SMALL, recipe).layers[-1].activation is keras.ops.sigmoid
 
 
 def test_what_keras_refuses_is_said_in_one_line() -> None:

@@ -10,7 +10,10 @@ import pytest
 
 from kexport import zoo
 
-MODULES = ("convert", "latency", "machine", "page", "passes", "process", "rounds", "zoo_page")
+MODULES = (
+    *("convert", "latency", "machine", "page", "passes", "pixels", "process", "rounds"),
+    "zoo_page",
+)
 
 
 @pytest.fixture
@@ -100,6 +103,19 @@ def test_latency_goals(bench: dict[str, ModuleType]) -> None:
     small = {"kexport": ours, "keras": times((1.7, 1.7))}
     assert latency.verdict("mobilenet_v3_small", small) == "missed: 1.80"
     assert latency.verdict("convnext_tiny", {"kexport": ours}) == ""
+
+
+def test_goals_of_pixels(bench: dict[str, ModuleType]) -> None:
+    times, pixels = bench["rounds"].Times, bench["pixels"]
+    slower = {"kexport": [2e-3, 2e-3], "OpenCV": [1e-3, 1e-3]}
+    found = {"variant": ["rgb", "nhwc", "uint8", "bilinear"], "times": slower}
+    assert pixels.row(found, (1080, 1920), 224) == [
+        *("rgb nhwc uint8", "1080 x 1920", "bilinear", "2.00 (2.00)", "1.00 (1.00)", "0.50"),
+        *("-", "-", "missed"),
+    ]
+    even = {name: times((1e-3,)) for name in slower}
+    assert pixels.verdict(None, even) == "met"
+    assert pixels.verdict("bicubic", even) == "reported"
 
 
 def test_models_of_the_latency_benchmark_exist(bench: dict[str, ModuleType]) -> None:

@@ -17,6 +17,7 @@ import kexport
 from kexport import errors, runtime
 from kexport.cli import main
 from kexport.cli.group import program
+from kexport.pixels import Pixels
 from kexport.runtime import errors as faults
 from kexport.runtime.verify import Row
 from kexport.source import Recipe
@@ -24,7 +25,8 @@ from kexport.source import Recipe
 MANIFEST: dict[str, Any] = {
     "schema": 1,
     "model": {"name": "vgg16", "source": "keras.applications.VGG16", "weights": "random"},
-    "target": {"name": "cpu-fp32", "opset": 20},
+    "target": {"name": "cpu-fp32", "opset": 20, "toolchain": None},
+    "findings": [],
     "inputs": [{"name": "image", "dtype": "uint8", "shape": [None, 224, 224, 3], "color": "RGB"}],
     "outputs": [
         {"name": "probabilities", "dtype": "float32", "shape": [None, 9], "kind": "probabilities"}
@@ -84,9 +86,13 @@ def test_defaults_reach_the_api(fake_export: Fake) -> None:
         "output": None,
         "recipe": Recipe(),
         "batch": 1,
+        "jetpack": None,
+        "tensorrt": None,
         "opset": None,
         "labels": None,
         "output_layers": (),
+        "pixels": Pixels(),
+        "top_k": None,
         "force": False,
         "timestamps": False,
     }
@@ -98,8 +104,11 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
     labels.write_text("cat\n", encoding="utf-8")
     words = (
         "export m.keras -t TRT_FP16 -o out --weights random --no-top --pooling max --classes 5"
-        " --input-shape 96,64 --activation none --output-layer a --output-layer b "
-        f"--preprocess caffe --batch dynamic --labels {labels} --opset 18 --seed 3"
+        " --input-shape 96,64 --activation none --alpha 0.5 --minimalistic"
+        " --depth-multiplier 2 --no-preprocessing-layers --output-layer a --output-layer b "
+        "--input-format bgra --layout nchw --input-dtype float32 --resize bilinear"
+        " --crop center --top-k 3 "
+        f"--preprocess caffe --batch dynamic --labels {labels} --opset 18 --seed 3 --tensorrt 10.3"
         " --force --trust --timestamps -q"
     )
     assert main(words.split()) == 0
@@ -116,14 +125,22 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
             classes=5,
             input_shape=(96, 64, 3),
             activation=None,
+            alpha=0.5,
+            minimalistic=True,
+            depth_multiplier=2,
+            include_preprocessing=False,
             preprocess="caffe",
             seed=3,
             trust=True,
         ),
         "batch": "dynamic",
+        "jetpack": None,
+        "tensorrt": "10.3",
         "opset": 18,
-        "labels": labels,
+        "labels": str(labels),
         "output_layers": ("a", "b"),
+        "pixels": Pixels("bgra", "nchw", "float32", "bilinear", "center"),
+        "top_k": 3,
         "force": True,
         "timestamps": True,
     }
@@ -284,7 +301,7 @@ def test_a_mistake_of_ours_is_not_hidden(fake_export: Fake) -> None:
 @pytest.mark.parametrize(
     ("words", "status", "message", "hint"),
     [
-        ("vgg16", 2, "no target given for 'vgg16'", "--target and one of: cpu-fp32, "),
+        ("vgg16", 2, "no target given for 'vgg16'", "--target and one of: arm64-fp32, "),
         ("modles", 2, "no target given for 'modles'", "did you mean 'models'?"),
         ("vgg16 -t cpu-fp33", 4, "has no precision 'fp33'", "say cpu-fp32"),
         ("-t cpu-fp32", 2, "missing argument 'MODEL'", "see: kexport export --help"),

@@ -6,7 +6,6 @@ import shutil
 import signal
 import subprocess
 import sys
-import time
 from pathlib import Path
 
 import pytest
@@ -149,7 +148,6 @@ def test_an_interrupt_leaves_nothing_behind(words: list[str], tmp_path: Path) ->
         for line in process.stderr:
             if "convert" in line:
                 break
-        time.sleep(0.1)
         process.send_signal(signal.SIGINT)
         _, err = process.communicate(timeout=60)
     assert process.returncode == 130

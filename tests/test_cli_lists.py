@@ -46,9 +46,40 @@ def test_one_device_with_the_sources_of_its_facts(name: str, capsys: Capture) ->
     assert main(["targets", name]) == 0
     out = capsys.readouterr().out
     assert "trt-fp32, trt-fp16" in out
-    assert "opset       17" in out
     assert out.count("source: ") == 3
-    assert "toolchain" not in out
+    (trt,) = [device for device in targets.devices() if device.name == "trt"]
+    chains = targets.toolchains(trt)
+    assert [line.split()[0] for line in out.splitlines()[-len(chains) :]] == [
+        chain.tensorrt for chain in chains
+    ]
+
+
+def test_the_toolchains_of_a_device(capsys: Capture) -> None:
+    assert main(["targets", "jetson-xavier"]) == 0
+    out = capsys.readouterr().out
+    assert "Jetson AGX Xavier 64GB: 64 GB, 2 DLA cores" in out
+    assert "hardware    fp32, fp16, int8" in out
+    rows = [line.split() for line in out.splitlines()]
+    assert ["5.0.2", "8.4.1", "11.4", "8.4.1", "3.8", "20.04", "13", "of", "13", "float32"] in rows
+    assert ["5.1.5", "8.5.2", "11.4", "8.6.0", "3.8", "20.04", "17", "of", "17", "uint8"] in rows
+
+
+def test_one_toolchain_with_the_sources_of_its_facts(capsys: Capture) -> None:
+    assert main(["targets", "jetson-orin", "--jetpack", "6.2"]) == 0
+    out = capsys.readouterr().out
+    assert "TensorRT 10.3.0, JetPack 6.2.1" in out
+    assert "opset_cap            20" in out
+    assert "not found for 10.3 to 10.14" in out
+    assert main(["targets", "jetson-orin", "--jetpack", "6.2", "--json"]) == 0
+    (device,) = json.loads(capsys.readouterr().out)["devices"]
+    (chain,) = device["toolchains"]
+    assert (chain["jetpack"], chain["bundle"]["cuda"]) == ("6.2.1", "12.6")
+    assert "Gelu" in chain["rules"]["operators"]
+
+
+def test_a_toolchain_of_no_device(capsys: Capture) -> None:
+    assert main(["targets", "--jetpack", "6.2"]) == 2
+    assert "of which device?" in capsys.readouterr().err
 
 
 def test_targets_as_json(capsys: Capture) -> None:
@@ -57,7 +88,7 @@ def test_targets_as_json(capsys: Capture) -> None:
     assert [name for device in devices for name in device["targets"]] == list(targets.names())
     assert main(["targets", "cpu-fp32", "--json"]) == 0
     (cpu,) = json.loads(capsys.readouterr().out)["devices"]
-    assert (cpu["name"], cpu["opset"], cpu["toolchain"]) == ("cpu", 18, None)
+    assert (cpu["name"], cpu["opset"], cpu["toolchains"]) == ("cpu", 18, [])
 
 
 def test_a_narrow_terminal_loses_nothing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -65,8 +96,9 @@ def test_a_narrow_terminal_loses_nothing(capsys: Capture, monkeypatch: pytest.Mo
     assert main(["targets", "cpu"]) == 0
     out = capsys.readouterr().out
     assert max(map(len, out.splitlines())) <= 40
-    url = targets.devices()[0].source["providers"]
-    assert url in "".join(line[12:] for line in out.splitlines())
+    (cpu,) = [device for device in targets.devices() if device.name == "cpu"]
+    url = cpu.source["providers"]
+    assert url in "".join(line[16:] for line in out.splitlines())
 
 
 def test_no_escape_codes_in_a_pipe(capsys: Capture) -> None:

@@ -15,6 +15,7 @@ from support import healthy, keras_answers, normal, small_classifier
 
 from kexport import parity, pipeline
 from kexport.api import export
+from kexport.artifact import Pass
 from kexport.conversion.rules import conv
 from kexport.errors import ParityFailed
 from kexport.passes import affine, edit
@@ -22,6 +23,7 @@ from kexport.passes import image_input as pixels
 from kexport.pictures import pictures
 from kexport.preprocessing import prepare
 from kexport.recipe import Recipe
+from kexport.runtime.verify import Row
 
 MODES = ("tf", "caffe", "torch")
 
@@ -133,16 +135,17 @@ def test_one_weight_off(
 ) -> None:
     """A single number of a kernel, off by the spread of that kernel."""
 
-    def spoil(model: ir.Model) -> ir.Model:
-        model = model.clone()
+    @Pass
+    def spoil(model: ir.Model) -> None:
         node = next(node for node in model.graph if node.op_type == operator)
         weights = edit.constant(node.inputs[1]).numpy().copy()
         weights.flat[weights.size // 2] += weights.std()
         node.replace_input_with(1, edit.numbers(model.graph, "spoilt", weights))
-        return model
 
     right = pipeline.for_float32
-    monkeypatch.setattr(pipeline, "for_float32", lambda opset: (spoil, *right(opset)))
+    monkeypatch.setattr(
+        pipeline, "for_float32", lambda *given, **named: (spoil, *right(*given, **named))
+    )
     refused(models["tf"], "tf", tmp_path)
 
 
@@ -172,8 +175,8 @@ def test_reference_of_several_inputs_and_outputs() -> None:
     np.testing.assert_allclose(found["less"], x - y, atol=1e-6)
 
 
-def row(error: float, tolerance: float = 1e-4) -> parity.Measure:
-    return parity.Measure("logits", error, error, tolerance, 1.0)
+def row(error: float, tolerance: float = 1e-4) -> Row:
+    return Row("logits", error, error, tolerance, 1.0)
 
 
 @pytest.mark.parametrize(

@@ -12,7 +12,8 @@ from support import model_of
 
 from kexport import samples
 from kexport.errors import BadArgument
-from kexport.preprocessing import prepare
+from kexport.pixels import Pixels
+from kexport.preprocessing import decode, prepare
 
 
 def identity(*shapes: Any, dtype: str = "float32") -> keras.Model:
@@ -59,7 +60,7 @@ def test_numbers_for_what_is_no_picture() -> None:
         "in_0": (4, 5),
         "in_1": (4, 2, 3),
     }
-    assert not made.image
+    assert made.pixels is None
     for raw, prepared in zip(made.raw.values(), made.prepared, strict=True):
         np.testing.assert_array_equal(raw, prepared)
 
@@ -79,10 +80,34 @@ def test_a_batch_is_cut_or_repeated() -> None:
     np.testing.assert_array_equal(made.of_batch(None)["image"], raw)
 
 
-def test_an_open_size_is_refused() -> None:
-    with pytest.raises(BadArgument, match="has open axes") as caught:
-        samples.make(identity((None, None, 3)), "tf", seed=0)
-    assert "--input-shape" in (caught.value.hint or "")
+@pytest.mark.parametrize(
+    ("shape", "size"),
+    [((None, None, 3), (192, 256)), ((40, None, 3), (40, 256)), ((None, 40, 1), (192, 40))],
+)
+def test_an_open_size_has_a_stand_in(shape: Any, size: Any) -> None:
+    made = samples.make(identity(shape), "tf", seed=0)
+    assert made.raw["image"].shape[1:3] == size
+    assert made.size is None
+
+
+def test_other_open_axes_have_a_stand_in() -> None:
+    (array,) = samples.make(identity((None, 3)), "none", seed=0).raw.values()
+    assert array.shape == (4, 32, 3)
+
+
+def test_pictures_that_are_resized_arrive_in_another_size() -> None:
+    pixels = Pixels(format="nv12", resize="bilinear")
+    made = samples.make(identity((15, 20, 3)), "caffe", seed=3, pixels=pixels)
+    assert made.raw["image"].shape[1:] == (36, 42, 1)  # 24 x 42
+    assert made.size == (15, 20)
+    wanted = prepare(decode(made.raw["image"], pixels, (15, 20), 3), "caffe")
+    np.testing.assert_array_equal(made.prepared[0], wanted)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "torch"])
+def test_modes_of_three_channels_before_one(mode: str) -> None:
+    with pytest.raises(BadArgument, match="takes grey pictures"):
+        samples.make(identity((16, 16, 1)), mode, seed=0)
 
 
 def test_preprocessing_of_what_is_no_picture_is_refused() -> None:

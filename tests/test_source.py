@@ -50,6 +50,7 @@ def test_an_application_by_name() -> None:
     ("said", "kind", "labels"),
     [
         ({"activation": None}, "logits", True),
+        ({"activation": keras.activations.softmax}, "probabilities", True),
         ({"activation": "sigmoid"}, None, True),
         ({"classes": 3}, "probabilities", False),
         ({"include_top": False, "pooling": "avg"}, "features", False),
@@ -68,10 +69,24 @@ def test_labels_are_those_of_keras() -> None:
 
 
 @pytest.mark.usefixtures("quickly")
-def test_the_model_decides_the_preprocessing() -> None:
-    assert open_model("mobilenet_v3_small", RANDOM).mode == "none"
-    with pytest.raises(BadArgument, match="preprocessing of its own, 'tf'"):
-        open_model("mobilenet_v2", with_(preprocess="caffe"))
+@pytest.mark.parametrize(
+    ("name", "said", "mode"),
+    [
+        ("mobilenet_v3_small", {}, "none"),
+        ("mobilenet_v3_small", {"include_preprocessing": False}, "tf"),
+        ("convnext_tiny", {"include_preprocessing": False}, "torch"),
+        ("convnext_tiny", {"include_preprocessing": False, "preprocess": "none"}, "none"),
+        ("vgg16", {}, "caffe"),
+    ],
+)
+def test_the_model_decides_the_preprocessing(name: str, said: dict[str, Any], mode: str) -> None:
+    assert open_model(name, with_(**said)).mode == mode
+
+
+@pytest.mark.usefixtures("quickly")
+@pytest.mark.parametrize(("said", "told"), [(None, "random"), ("a/b/own.h5", "own.h5")])
+def test_the_weights_are_told_by_a_word_or_a_files_name(said: str | None, told: str) -> None:
+    assert open_model("mobilenet_v2", Recipe(weights=said)).weights == told
 
 
 @pytest.mark.parametrize("kind", [".keras", ".h5"])
@@ -103,6 +118,10 @@ def test_a_model_in_hand() -> None:
         ({"classes": 3}, "--classes"),
         ({"input_shape": (8, 8, 3)}, "--input-shape"),
         ({"activation": None}, "--activation"),
+        ({"alpha": 0.5}, "--alpha"),
+        ({"minimalistic": True}, "--minimalistic"),
+        ({"depth_multiplier": 2}, "--depth-multiplier"),
+        ({"include_preprocessing": False}, "--no-preprocessing-layers"),
     ],
 )
 def test_arguments_of_applications_do_not_suit_a_model_of_ones_own(

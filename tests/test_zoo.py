@@ -3,6 +3,8 @@
 import importlib
 import inspect
 import types
+import warnings
+from typing import Any
 
 import keras
 import numpy as np
@@ -10,6 +12,7 @@ import pytest
 
 from kexport import zoo
 from kexport.errors import UnknownModel
+from kexport.preprocessing import prepare
 from kexport.zoo import ZOO, Application
 
 ROWS = [pytest.param(row, id=row.name) for row in ZOO.values()]
@@ -99,6 +102,89 @@ def test_inside_says_whether_the_model_begins_with_its_preprocessing(module: str
     begins = isinstance(first, (keras.layers.Rescaling, keras.layers.Normalization))
     assert begins == row.inside
     assert not row.inside or row.mode == "none"
+
+
+FURTHER = {"alpha", "minimalistic", "depth_multiplier", "include_preprocessing"}
+
+
+@pytest.mark.parametrize("row", ROWS)
+def test_arguments_are_those_that_the_builder_has_and_not_all_have(row: Application) -> None:
+    """Dropout is left out: it does nothing at inference."""
+    parameters = inspect.signature(getattr(keras.applications, row.builder)).parameters
+    assert set(row.arguments) == FURTHER & parameters.keys()
+    unknown = parameters.keys() - FURTHER - {"dropout", "dropout_rate", "name"}
+    assert unknown == inspect.signature(keras.applications.VGG16).parameters.keys() - {"name"}
+
+
+@pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_v2_b0", "convnext_tiny"])
+def test_bare_is_what_the_preprocessing_layers_compute(name: str) -> None:
+    row = ZOO[name]
+    model = getattr(keras.applications, row.builder)(weights=None, input_shape=(64, 64, 3))
+    last = max(
+        number
+        for number, layer in enumerate(model.layers)
+        if isinstance(layer, (keras.layers.Rescaling, keras.layers.Normalization)) and number < 3
+    )
+    pixels = np.random.default_rng(0).uniform(0, 255, (1, 64, 64, 3)).astype(np.float32)
+    inside = keras.Model(model.input, model.layers[last].output)(pixels)
+    np.testing.assert_allclose(np.asarray(inside), prepare(pixels, row.bare or ""), atol=1e-5)
+
+
+def test_bare_efficientnet_v2_of_the_larger_kinds_takes_what_keras_documents() -> None:
+    kinds = [row for row in ZOO.values() if row.name.startswith("efficientnet_v2_")][-3:]
+    assert {row.bare for row in kinds} == {"tf"}
+    assert "`[-1, 1]`" in keras.applications.EfficientNetV2S.__doc__
+
+
+class Downloading(Exception):
+    """A builder has found nothing wrong, and wants its weights."""
+
+
+@pytest.mark.parametrize(
+    ("said", "taken"),
+    [
+        *[({"alpha": a, "input_shape": (224, 224, 3)}, {a}) for a in (0.2, 0.25, 0.35, 0.5, 0.6)],
+        *[({"alpha": a, "input_shape": (224, 224, 3)}, {a}) for a in (0.75, 1.0, 1.3, 1.4)],
+        *[({"input_shape": (s, s, 3)}, {s}) for s in (64, 96, 128, 160, 192, 224, 256)],
+    ],
+)
+@pytest.mark.parametrize("name", ["mobilenet", "mobilenet_v2", "mobilenet_v3_small"])
+def test_imagenet_weights_of_mobilenets_exist_for_these_widths_and_sizes(
+    name: str, said: dict[str, Any], taken: set[float], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ZOO[name]
+    ours = taken <= {*row.alphas} if "alpha" in said else not row.sizes or taken <= {*row.sizes}
+    assert keras_takes(row, said, monkeypatch) == ours
+
+
+@pytest.mark.parametrize("top", [True, False])
+@pytest.mark.parametrize("name", ["inception_v3", "vgg16", "nasnet_mobile", "convnext_tiny"])
+def test_imagenet_weights_of_others_fit_one_size_with_the_classifier_and_any_without(
+    name: str, top: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    row = ZOO[name]
+    other = {"input_shape": (256, 256, 3), "include_top": top}
+    assert row.sizes == (row.size,)
+    assert keras_takes(row, other, monkeypatch) == (not top)
+
+
+def keras_takes(row: Application, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch) -> bool:
+    """Whether Keras would build it with ImageNet weights; it is stopped at its first layer."""
+
+    def stop(*_: object, **__: object) -> None:
+        raise Downloading
+
+    monkeypatch.setattr(keras.layers, "Input", stop)
+    monkeypatch.setattr("keras.src.layers.Input", stop)
+    try:
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            getattr(keras.applications, row.builder)(weights="imagenet", **said)
+    except Downloading:
+        return True
+    except ValueError:
+        return False
+    raise AssertionError("it was built")
 
 
 @pytest.mark.parametrize(

@@ -12,6 +12,7 @@ from kexport.errors import BadArgument, did_you_mean
 from kexport.zoo import Mode
 
 if TYPE_CHECKING:
+    from kexport.pixels import Pixels
     from kexport.targets import Target
 
 
@@ -45,6 +46,19 @@ if TYPE_CHECKING:
     metavar="NAME|none",
     help="The classifier's activation; none gives logits.",
 )
+@click.option("--alpha", type=float, metavar="A", help="A MobileNet's width, such as 0.5.")
+@click.option("--minimalistic", is_flag=True, help="MobileNetV3 without its costly parts.")
+@click.option(
+    "--depth-multiplier",
+    type=click.IntRange(min=1),
+    metavar="N",
+    help="MobileNet's outputs of each depthwise channel.",
+)
+@click.option(
+    "--no-preprocessing-layers",
+    is_flag=True,
+    help="Build without them; the graph preprocesses all the same.",
+)
 @click.option(
     "--output-layer",
     "output_layers",
@@ -55,8 +69,10 @@ if TYPE_CHECKING:
 @click.option(
     "--preprocess",
     type=click.Choice(["tf", "caffe", "torch", "none"]),
-    help="The preprocessing that a model from a file was trained with.",
+    help="The preprocessing that a model of one's own was trained with.",
 )
+@options.pixels
+@options.top_k
 @click.option(
     "--batch",
     callback=options.batch,
@@ -67,10 +83,12 @@ if TYPE_CHECKING:
 )
 @click.option(
     "--labels",
-    type=click.Path(exists=True, dir_okay=False, path_type=Path),
-    metavar="FILE",
-    help="One label a line.",
+    callback=options.labels,
+    metavar="FILE|DIR|imagenet",
+    help="One label a line; or a training folder, with one subfolder for each class.",
 )
+@options.jetpack
+@options.tensorrt
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="Another ONNX opset.")
 @click.option(
     "--seed",
@@ -95,10 +113,18 @@ def export(
     classes: int | None,
     input_shape: tuple[int, int, int] | None,
     activation: str,
+    alpha: float | None,
+    minimalistic: bool,
+    depth_multiplier: int | None,
+    no_preprocessing_layers: bool,
     output_layers: tuple[str, ...],
     preprocess: Mode | None,
+    pixels: "Pixels",
+    top_k: int | None,
     batch: options.Batch,
-    labels: Path | None,
+    labels: str | None,
+    jetpack: str | None,
+    tensorrt: str | None,
     opset: int | None,
     seed: int,
     force: bool,
@@ -112,7 +138,7 @@ def export(
     MODEL is a Keras Application in any spelling (see `kexport models`) or a .keras or .h5 file.
     The result is a folder, the bundle: the model, its manifest, golden outputs and a runtime.
     """
-    chosen = _target(target, model)
+    chosen = _target(target, model, jetpack, tensorrt)
     with progress(quiet=quiet) as report:
         report("loading Keras")
         from kexport import api
@@ -125,6 +151,10 @@ def export(
             classes=classes,
             input_shape=input_shape,
             activation=None if activation == "none" else activation,
+            alpha=alpha,
+            minimalistic=minimalistic,
+            depth_multiplier=depth_multiplier,
+            include_preprocessing=not no_preprocessing_layers,
             preprocess=preprocess,
             seed=seed,
             trust=trust,
@@ -135,9 +165,13 @@ def export(
             output=output,
             recipe=recipe,
             batch=batch,
+            jetpack=jetpack,
+            tensorrt=tensorrt,
             opset=opset,
             labels=labels,
             output_layers=output_layers,
+            pixels=pixels,
+            top_k=top_k,
             force=force,
             timestamps=timestamps,
             progress=report,
@@ -150,13 +184,13 @@ def export(
     show(bundle_table(bundle.path, bundle.manifest))
 
 
-def _target(name: str | None, model: str) -> "Target":
+def _target(name: str | None, model: str, jetpack: str | None, tensorrt: str | None) -> "Target":
     """Return the target before anything heavy is loaded, so that a misprint costs no time."""
     from kexport import targets
 
     if name is not None:
-        return targets.find(name)
-    commands = ("doctor", "export", "models", "run", "targets", "verify")
+        return targets.find(name, jetpack=jetpack, tensorrt=tensorrt)
+    commands = ("check", "doctor", "export", "models", "run", "targets", "verify")
     raise BadArgument(
         f"no target given for '{model}'",
         hint=did_you_mean(model, commands)

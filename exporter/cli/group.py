@@ -3,6 +3,7 @@
 import click
 
 from kexport import __version__
+from kexport.cli.check import check
 from kexport.cli.doctor import doctor
 from kexport.cli.export import export
 from kexport.cli.models import models
@@ -43,5 +44,5 @@ def program() -> None:
     """
 
 
-for _command in (export, models, targets, verify, run, doctor):
+for _command in (export, models, targets, verify, run, check, doctor):
     program.add_command(_command)

@@ -1,12 +1,86 @@
 """What several commands share, and the checks of options that click has no type for."""
 
-from typing import Literal
+import functools
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, Literal
 
 import click
+
+from kexport.pixels import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, Pixels
 
 Batch = int | Literal["dynamic"]
 
 as_json = click.option("--json", "as_json", is_flag=True, help="Print one JSON object.")
+jetpack = click.option(
+    "--jetpack",
+    metavar="V",
+    help="The JetPack on the device; 5.1 is the newest 5.1.x.  [default: the newest]",
+)
+tensorrt = click.option(
+    "--tensorrt",
+    metavar="V",
+    help="The TensorRT on the device.  [default: that of the JetPack, or the newest]",
+)
+
+
+top_k = click.option(
+    "--top-k",
+    type=click.IntRange(min=1),
+    metavar="K",
+    help="Give the K best classes as indices and scores.",
+)
+
+_PIXELS = (
+    click.option(
+        "--input-format",
+        type=click.Choice(FORMATS),
+        help="What a picture's numbers are.  [default: rgb, or gray for a grey model]",
+    ),
+    click.option(
+        "--layout",
+        type=click.Choice(LAYOUTS),
+        default="nhwc",
+        show_default=True,
+        help="Where a picture's channels stand.",
+    ),
+    click.option(
+        "--input-dtype",
+        type=click.Choice(DTYPES),
+        default="uint8",
+        show_default=True,
+        help="A picture's dtype; 0..255 in both.",
+    ),
+    click.option(
+        "--resize",
+        type=click.Choice(RESIZES),
+        help="Take pictures of any size, and resize them in the graph.",
+    ),
+    click.option(
+        "--crop",
+        type=click.Choice(CROPS),
+        help="Before --resize, cut out the middle in the model's aspect ratio.",
+    ),
+)
+
+
+def pixels(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of how pictures arrive, as one argument `pixels`."""
+
+    @functools.wraps(command)
+    def collecting(
+        *arguments: Any,
+        input_format: Any,
+        layout: Any,
+        input_dtype: Any,
+        resize: Any,
+        crop: Any,
+        **others: Any,
+    ) -> Any:
+        chosen = Pixels(input_format, layout, input_dtype, resize, crop)
+        return command(*arguments, pixels=chosen, **others)
+
+    return functools.reduce(lambda made, option: option(made), reversed(_PIXELS), collecting)
 
 
 def batch(context: click.Context, parameter: click.Parameter, value: str) -> Batch:
@@ -16,6 +90,13 @@ def batch(context: click.Context, parameter: click.Parameter, value: str) -> Bat
     if not value.isdecimal() or int(value) < 1:
         raise click.BadParameter(f"'{value}' is neither a number from 1 nor 'dynamic'")
     return int(value)
+
+
+def labels(context: click.Context, parameter: click.Parameter, value: str | None) -> str | None:
+    """Let through the word `imagenet`, and a file or folder that is there."""
+    if value in (None, "imagenet") or Path(str(value)).exists():
+        return value
+    raise click.BadParameter(f"'{value}' does not exist")
 
 
 def shape(

@@ -20,13 +20,11 @@ from kexport.cli.options import as_json
     "--top-k",
     "-k",
     type=click.IntRange(min=1),
-    default=5,
-    show_default=True,
     metavar="K",
-    help="How many classes to name.",
+    help="How many classes to name.  [default: 5, or all that the bundle gives]",
 )
 @as_json
-def run(bundle: Path, images: tuple[Path, ...], top_k: int, as_json: bool) -> int:
+def run(bundle: Path, images: tuple[Path, ...], top_k: int | None, as_json: bool) -> int:
     """Classify each IMAGE with the runtime of BUNDLE.
 
     An IMAGE that cannot be read does not keep the others from being classified; the exit status

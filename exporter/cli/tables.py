@@ -1,5 +1,6 @@
 """What the commands print to stdout when it is not JSON."""
 
+import itertools
 import os
 import shlex
 import sys
@@ -15,7 +16,6 @@ from rich.table import Table
 if TYPE_CHECKING:
     from kexport.cli.checks import Check
     from kexport.runtime import Verification
-    from kexport.targets import Device
     from kexport.zoo import Application
 
 _WIDTH_OF_A_PIPE = 120
@@ -47,6 +47,8 @@ def bundle_table(path: Path, manifest: Mapping[str, Any]) -> Table:
     rows = [
         ("model", f"{model['name']}, weights: {model['weights']}"),
         ("target", f"{target['name']}, opset {target['opset']}"),
+        *_named("toolchain", filter(None, [target["toolchain"]])),
+        *_named("warning", _warnings(manifest["findings"])),
         *_named("input", (_tensor(row) for row in manifest["inputs"])),
         *_named("output", (_tensor(row) for row in manifest["outputs"])),
         ("size", megabytes(size)),
@@ -55,52 +57,23 @@ def bundle_table(path: Path, manifest: Mapping[str, Any]) -> Table:
         ("bundle", str(path)),
         ("next", _next_command(path, manifest)),
     ]
-    return _pairs(rows)
+    return pairs(rows)
 
 
 def applications_table(applications: Iterable["Application"]) -> Table:
     """One row per Keras Application."""
-    table = _table("model", "keras.applications", "picture", "preprocessing", right=("picture",))
+    table = headed("model", "keras.applications", "picture", "preprocessing", right=("picture",))
     for row in applications:
         mode = "inside the model" if row.inside else _PREPROCESSING[row.mode]
         table.add_row(row.name, row.builder, f"{row.size} x {row.size}", mode)
     return table
 
 
-def devices_table(devices: Iterable["Device"]) -> Table:
-    """One row per target."""
-    table = _table("target", "opset", "device", right=("opset",))
-    for device in devices:
-        for target in device.targets:
-            table.add_row(target.name, str(target.opset), target.description)
-    return table
-
-
-def device_table(device: "Device") -> Table:
-    """All that is known of one device, each fact with its source."""
-    facts = {
-        "opset": str(device.opset),
-        "toolchain": device.toolchain,
-        "precisions": ", ".join(device.precisions),
-        "providers": ", ".join(device.providers),
-    }
-    rows = [
-        ("device", device.name),
-        ("", device.description),
-        ("targets", ", ".join(target.name for target in device.targets)),
-        ("engine", device.engine),
-    ]
-    for fact, value in facts.items():
-        if value is not None:
-            rows += [(fact, value), ("", f"source: {device.source[fact]}")]
-    return _pairs(rows)
-
-
 def verification_table(path: Path, verification: "Verification") -> Table:
     """Each golden output beside what the bundle computes now."""
     rows = verification.rows
     measures = _measures((row.name, row.max_abs, row.error, row.tolerance) for row in rows)
-    return _pairs(
+    return pairs(
         [
             ("bundle", str(path)),
             ("model", f"{verification.model} for {verification.target}"),
@@ -115,7 +88,7 @@ def verification_table(path: Path, verification: "Verification") -> Table:
 
 def predictions_table(answers: Iterable[Mapping[str, Any]]) -> Table:
     """The best classes of each picture that could be read, best first."""
-    table = _table("picture", "class", "label", "score", right=("class", "score"))
+    table = headed("picture", "class", "label", "score", right=("class", "score"))
     for answer in answers:
         for rank, found in enumerate(answer.get("predictions", ())):
             name = "" if rank else answer["picture"]
@@ -125,7 +98,7 @@ def predictions_table(answers: Iterable[Mapping[str, Any]]) -> Table:
 
 def checks_table(checks: Iterable["Check"]) -> Table:
     """The findings of the doctor."""
-    table = _table("what", "state", "found", "to do")
+    table = headed("what", "state", "found", "to do")
     for check in checks:
         table.add_row(check.subject, check.state, check.detail, check.advice or "")
     return table
@@ -141,8 +114,25 @@ def _holds_model(name: str) -> bool:
 
 
 def _tensor(row: Mapping[str, Any]) -> str:
-    shape = ", ".join("N" if size is None else str(size) for size in row["shape"])
+    sizes = [
+        _free(row, axis) if size is None else str(size) for axis, size in enumerate(row["shape"])
+    ]
+    shape = ", ".join(sizes)
     return " ".join(filter(None, (row["name"], row["dtype"], f"[{shape}]", row.get("color"))))
+
+
+def _warnings(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
+    """One line for each rule: the first place, and how many more there are."""
+    for _, group in itertools.groupby(findings, key=lambda row: row["rule"]):
+        first, *others = group
+        more = f" (and {len(others)} more)" if others else ""
+        yield f"{first['node'] or 'the graph'}: {first['what']}; {first['effect']}{more}"
+
+
+def _free(row: Mapping[str, Any], axis: int) -> str:
+    """What to write for a size that is free."""
+    layout = row.get("layout") or "N"
+    return layout[axis] if axis < len(layout) else "?"
 
 
 def _parity(outputs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
@@ -166,7 +156,9 @@ def _measures(rows: Iterable[tuple[str, float, float, float]]) -> Iterable[str]:
 def _next_command(path: Path, manifest: Mapping[str, Any]) -> str:
     bundle = shlex.quote(str(path))
     takes_pictures = any(row["color"] for row in manifest["inputs"])
-    ranks_classes = any(row["kind"] in ("probabilities", "logits") for row in manifest["outputs"])
+    ranks_classes = any(
+        row["kind"] in ("probabilities", "logits", "scores") for row in manifest["outputs"]
+    )
     if takes_pictures and ranks_classes:
         return f"kexport run {bundle} picture.jpg"
     return f"kexport verify {bundle}"
@@ -176,14 +168,16 @@ def _named(name: str, values: Iterable[str]) -> Iterable[tuple[str, str]]:
     return (("" if index else name, value) for index, value in enumerate(values))
 
 
-def _table(*names: str, right: Sequence[str] = ()) -> Table:
+def headed(*names: str, right: Sequence[str] = ()) -> Table:
+    """A table without rows; the columns in `right` are flush right."""
     table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in names:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return table
 
 
-def _pairs(rows: Iterable[tuple[str, str]]) -> Table:
+def pairs(rows: Iterable[tuple[str, str]]) -> Table:
+    """A name and a value a line."""
     table = Table.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -2,30 +2,72 @@
 
 import json
 from dataclasses import asdict
+from typing import TYPE_CHECKING, Any
 
 import click
 
-from kexport.cli.options import as_json
+from kexport.cli import options
+from kexport.errors import BadArgument
+
+if TYPE_CHECKING:
+    from kexport.targets import Device, Toolchain
 
 
 @click.command()
 @click.argument("name", required=False)
-@as_json
-def targets(name: str | None, as_json: bool) -> None:
-    """List the targets, or tell all about the one called NAME."""
+@options.jetpack
+@options.tensorrt
+@options.as_json
+def targets(name: str | None, jetpack: str | None, tensorrt: str | None, as_json: bool) -> None:
+    """List the targets, or tell all about the one called NAME.
+
+    With --jetpack or --tensorrt, tell all about that toolchain on it.
+    """
     from kexport import targets as known
 
-    chosen = list(known.devices())
-    if name is not None:
-        by_name = {device.name: device for device in chosen}
-        chosen = [by_name.get(name.casefold()) or by_name[known.find(name).device]]
+    asked = jetpack is not None or tensorrt is not None
+    if name is None:
+        if asked:
+            raise BadArgument(
+                "a toolchain of which device?", hint="name one, such as: kexport targets trt"
+            )
+        chosen, toolchain = list(known.devices()), None
+    else:
+        platform = known.place(name, jetpack=jetpack, tensorrt=tensorrt)
+        chosen, toolchain = [platform.device], platform.toolchain if asked else None
     if as_json:
-        rows = [
-            {**asdict(device), "targets": [target.name for target in device.targets]}
-            for device in chosen
-        ]
+        rows = [_entry(device, toolchain) for device in chosen]
         click.echo(json.dumps({"devices": rows}, indent=2))
         return
-    from kexport.cli.tables import device_table, devices_table, show
+    from kexport.cli import device_tables as tables
+    from kexport.cli.tables import show
 
-    show(devices_table(chosen) if name is None else device_table(chosen[0]))
+    if name is None:
+        show(tables.devices_table(chosen))
+    elif toolchain is not None:
+        show(tables.toolchain_table(toolchain))
+    else:
+        show(tables.device_table(chosen[0]))
+        if found := known.toolchains(chosen[0]):
+            click.echo()
+            show(tables.toolchains_table(found))
+
+
+def _entry(device: "Device", toolchain: "Toolchain | None") -> dict[str, Any]:
+    from kexport.targets import of_device, toolchains
+
+    chains = [asdict(toolchain)] if toolchain else [_summary(each) for each in toolchains(device)]
+    targets = [target.name for target in of_device(device)]
+    return {**asdict(device), "targets": targets, "toolchains": chains}
+
+
+def _summary(toolchain: "Toolchain") -> dict[str, Any]:
+    """What tells one toolchain from another; all facts come with --jetpack or --tensorrt."""
+    rules = toolchain.rules
+    return {
+        "jetpack": toolchain.jetpack,
+        "tensorrt": toolchain.tensorrt,
+        "opset": rules.opset,
+        "opset_cap": rules.opset_cap,
+        "uint8_input": rules.uint8_input,
+    }

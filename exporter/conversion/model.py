@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import re
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import onnx_ir as ir
@@ -13,8 +11,9 @@ import onnx_ir as ir
 from kexport.conversion.graph import IR_VERSION, Graph
 from kexport.conversion.outputs import Kind, Output, name_outputs
 from kexport.conversion.tensor import Tensor, channels_second
-from kexport.conversion.walk import call, is_graph, run_graph
-from kexport.errors import UnsupportedModel
+from kexport.conversion.walk import call, run_graph
+from kexport.graphs import is_graph
+from kexport.inputs import InputSpec, input_specs, structured
 
 
 @dataclass(frozen=True, slots=True)
@@ -43,7 +42,7 @@ def convert_model(model: keras.Model, *, kind: Kind | None = None) -> Converted:
     specs = input_specs(model)
     g = Graph(model.name)
     tensors = [_declare(g, model, spec) for spec in specs]
-    inputs = keras.tree.pack_sequence_as(_input_structure(model), tensors)
+    inputs = structured(model, tensors)
     run = run_graph if is_graph(model) else call
     results = run(g, model, inputs)
     outputs = name_outputs(model, results, kind, taken=[spec.name for spec in specs])
@@ -77,63 +76,6 @@ def _flat(model: keras.Model) -> Iterator[keras.Layer]:
         yield layer
         if isinstance(layer, keras.Model):
             yield from _flat(layer)
-
-
-@dataclass(frozen=True, slots=True)
-class InputSpec:
-    """An input as Keras declares it; open axes have a name in place of a number."""
-
-    name: str
-    dtype: ir.DataType
-    shape: tuple[int | str, ...]
-
-
-def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
-    """Each input of a model, in Keras' order.
-
-    Raises:
-        UnsupportedModel: the model has never been called, so its inputs are not known.
-    """
-    inputs = getattr(model, "inputs", None)
-    if inputs:
-        return tuple(_spec(x.name, x.dtype, x.shape) for x in inputs)
-    shape = (model.get_build_config() or {}).get("input_shape") if model.built else None
-    if not shape:
-        raise UnsupportedModel(
-            f"model {model.name!r} has no known inputs: it has not been built",
-            hint="call it once on an array, or give it an Input layer, before exporting",
-        )
-    shapes = [shape] if not isinstance(shape[0], (list, tuple)) else shape
-    names = ["input"] if len(shapes) == 1 else [f"input_{i}" for i in range(len(shapes))]
-    return tuple(
-        _spec(name, model.input_dtype, (None, *shape[1:]))
-        for name, shape in zip(names, shapes, strict=True)
-    )
-
-
-def _spec(name: str, dtype: str, shape: Sequence[int | None]) -> InputSpec:
-    dims = tuple(_dim_name(axis) if dim is None else dim for axis, dim in enumerate(shape))
-    return InputSpec(_clean(name), ir.DataType[_ONNX_NAMES.get(dtype, dtype.upper())], dims)
-
-
-_ONNX_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
-"""Keras dtypes that ONNX calls by another name."""
-
-
-def _input_structure(model: keras.Model) -> Any:
-    structure = getattr(model, "_inputs_struct", None)
-    if structure is not None:
-        return structure
-    count = len(input_specs(model))
-    return None if count == 1 else [None] * count
-
-
-def _dim_name(axis: int) -> str:
-    return "batch" if axis == 0 else f"dim_{axis}"
-
-
-def _clean(name: str) -> str:
-    return re.sub(r"[^A-Za-z0-9_./-]", "_", name)
 
 
 def _visible(g: Graph, name: str, result: Tensor) -> ir.Value:

@@ -9,6 +9,8 @@ from typing import Any, Literal
 
 import keras
 
+from kexport.conversion.tensor import Tensor
+
 Kind = Literal["probabilities", "logits", "features", "tensor"]
 
 
@@ -16,7 +18,8 @@ Kind = Literal["probabilities", "logits", "features", "tensor"]
 class Output:
     """One output of a model.
 
-    `layer` is the Keras layer that makes it; `kind` says how to read the numbers.
+    `layer` is the Keras layer that makes it, or the model where that is subclassed; `kind` says how
+    to read the numbers.
     """
 
     name: str
@@ -41,7 +44,10 @@ def name_outputs(
     layers = [_layer_of(x) for x in keras.tree.flatten(getattr(model, "outputs", []) or [])]
     count = len(keras.tree.flatten(results))
     layers += [None] * (count - len(layers))
-    kinds = [_kind(layer) for layer in layers]
+    kinds = [
+        _kind(layer) if layer is not None else _kind_of_value(result)
+        for layer, result in zip(layers, keras.tree.flatten(results), strict=True)
+    ]
     if kind is not None and count == 1:
         kinds = [kind]
     names = [layer.name if layer is not None else f"output_{i}" for i, layer in enumerate(layers)]
@@ -52,7 +58,7 @@ def name_outputs(
         names = [kinds[0] if kinds[0] != "tensor" else names[0]]
     free = [f"{name}_output" if name in (*taken, "image") else name for name in _clean(names)]
     return tuple(
-        Output(name, kind, layer.name if layer is not None else "")
+        Output(name, kind, layer.name if layer is not None else model.name)
         for name, kind, layer in zip(_distinct(free), kinds, layers, strict=True)
     )
 
@@ -75,6 +81,12 @@ def _kind(layer: Any) -> Kind:
     if isinstance(layer, keras.layers.Dense) and function == "linear":
         return "logits"
     return "tensor"
+
+
+def _kind_of_value(result: Tensor) -> Kind:
+    """The kind of an output that no layer is known to make, by the node that makes it."""
+    node = result.value.producer()
+    return "probabilities" if node is not None and node.op_type == "Softmax" else "tensor"
 
 
 def _clean(names: list[str]) -> list[str]:

@@ -5,12 +5,12 @@ from __future__ import annotations
 from typing import Any
 
 import keras
-from keras.src.models.functional import Functional
 
 from kexport.conversion.graph import Graph
 from kexport.conversion.rules import rule_for
 from kexport.conversion.traced import trace_layer
 from kexport.conversion.unsupported import NoRule
+from kexport.graphs import is_functional, is_graph, rerun
 
 
 def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
@@ -29,19 +29,9 @@ def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
         return _apply(rule, g, operation, args, kwargs)
 
 
-def is_graph(operation: Any) -> bool:
-    """Whether calling `operation` means no more than running its graph of layers."""
-    return type(operation) is keras.Sequential or _is_functional(operation)
-
-
 def run_graph(g: Graph, model: Any, inputs: Any) -> Any:
-    """Convert every call in the graph of a functional or Sequential model, in Keras' own order.
-
-    `Function._run_through_graph` is what `keras.models.clone_model(call_function=...)` runs; called
-    directly it makes no second set of layers and leaves no trace on the model.
-    """
-
-    if not _is_functional(model):
+    """Convert every call in the graph of a functional or Sequential model, in Keras' own order."""
+    if not is_functional(model):
         for layer in model.layers:
             inputs = call(g, layer, inputs)
         return inputs
@@ -49,11 +39,7 @@ def run_graph(g: Graph, model: Any, inputs: Any) -> Any:
     def convert_call(operation: Any, *args: Any, **kwargs: Any) -> Any:
         return call(g, operation, *args, **kwargs)
 
-    return model._run_through_graph(inputs, call_fn=convert_call)
-
-
-def _is_functional(operation: Any) -> bool:
-    return isinstance(operation, Functional) and type(operation).call is Functional.call
+    return rerun(model, inputs, convert_call)
 
 
 def _apply(rule: Any, g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -12,6 +12,8 @@ from typing import Any
 import onnx_ir as ir
 
 from kexport.artifact import Step
+from kexport.pixels import Pixels
+from kexport.ranking import Shown
 from kexport.targets import Target
 
 MANIFEST = "manifest.json"
@@ -19,23 +21,43 @@ PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnx-ir
 """Packages whose versions the manifest records."""
 
 
-def input_entry(value: ir.Value, *, image: bool) -> dict[str, Any]:
-    """One entry of `inputs`; `image` says that it is a picture [N, H, W, C], uint8."""
+def input_entry(value: ir.Value, pixels: Pixels | None) -> dict[str, Any]:
+    """One entry of `inputs`; `pixels` are how a picture arrives, None for a plain tensor."""
     entry: dict[str, Any] = {"name": value.name, "dtype": _dtype(value), "shape": _shape(value)}
-    if not image:
+    if pixels is None:
         return {**entry, "layout": None, "color": None, "range": None}
-    color = "GRAY" if entry["shape"][-1] == 1 else "RGB"
-    return {**entry, "layout": "NHWC", "color": color, "range": [0, 255]}
-
-
-def output_entry(value: ir.Value, kind: str, layer: str) -> dict[str, Any]:
-    """One entry of `outputs`."""
     return {
+        **entry,
+        "layout": pixels.layout.upper(),
+        "color": pixels.color,
+        "range": [0, 255],
+    }
+
+
+def output_entry(value: ir.Value, output: Shown) -> dict[str, Any]:
+    """One entry of `outputs`; `of` says what the best classes are of, where an output is those."""
+    entry = {
         "name": value.name,
         "dtype": _dtype(value),
         "shape": _shape(value),
-        "kind": kind,
-        "layer": layer,
+        "kind": output.kind,
+        "layer": output.layer,
+    }
+    if output.of is None:
+        return entry
+    return {**entry, "of": {"kind": output.of, "classes": output.classes}}
+
+
+def preprocessing_entry(
+    mode: str, pixels: Pixels | None, size: tuple[int, int] | None, *, folded: bool
+) -> dict[str, Any]:
+    """The entry `preprocessing`."""
+    return {
+        "mode": mode,
+        "folded": folded,
+        "resize": None if pixels is None else pixels.resize,
+        "crop": None if pixels is None else pixels.crop,
+        "size": None if size is None else list(size),
     }
 
 

@@ -8,7 +8,14 @@ from typing import Any
 
 import onnx_ir as ir
 
-PIXEL_FORMATS = {"RGB": "Rgb8", "GRAY": "Gray8"}
+PIXEL_FORMATS = {
+    "RGB": "Rgb8",
+    "BGR": "Bgr8",
+    "RGBA": "Rgba8",
+    "BGRA": "Bgra8",
+    "GRAY": "Gray8",
+}
+"""Formats that ONNX has a word for, of one byte a channel."""
 
 
 def with_metadata(
@@ -28,15 +35,27 @@ def with_metadata(
     )
     (first, *_) = entries["inputs"]
     if first["color"] is not None:
-        batch, height, width, _ = first["shape"]
-        props["Image.BitmapPixelFormat"] = PIXEL_FORMATS[first["color"]]
+        if first["dtype"] == "uint8" and first["color"] in PIXEL_FORMATS:
+            props["Image.BitmapPixelFormat"] = PIXEL_FORMATS[first["color"]]
         props["Image.ColorSpaceGamma"] = "SRGB"
-        props["Image.NominalPixelRange"] = "NominalRange_0_255"
-        props["imgsz"] = json.dumps([height, width])
-        props["batch"] = json.dumps(batch)
+        limited = first["color"] in ("NV12", "YUYV")
+        props["Image.NominalPixelRange"] = f"NominalRange_{'16_235' if limited else '0_255'}"
+        size = entries["preprocessing"]["size"] or _size(first)
+        if None not in size:
+            props["imgsz"] = json.dumps(size)
+        props["batch"] = json.dumps(first["shape"][0])
     kinds = {output["kind"] for output in entries["outputs"]}
-    if kinds & {"probabilities", "logits"}:
+    if kinds & {"probabilities", "logits", "scores"}:
         props["task"] = "classify"
     if labels is not None:
         props["names"] = json.dumps(dict(enumerate(labels)), ensure_ascii=False)
     return model
+
+
+def _size(picture: Mapping[str, Any]) -> list[int | None]:
+    """Height and width of the pictures that an input takes."""
+    _, *sizes = picture["shape"]
+    height, width = sizes[1:] if picture["layout"] == "NCHW" else sizes[:2]
+    if picture["color"] == "NV12" and height is not None:
+        height = height * 2 // 3
+    return [height, width]

@@ -9,7 +9,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from kexport.artifact import Pass
-from kexport.passes.edit import constant, numbers, take_over
+from kexport.passes.edit import attribute, constant, numbers, take_over
 from kexport.shapes import has_body
 
 Array = np.ndarray[Any, Any]
@@ -19,18 +19,35 @@ RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 
 @Pass
 def fold_constants(model: ir.Model) -> None:
-    """Replace nodes with constant inputs by what ONNX's reference evaluator makes of them."""
+    """Replace nodes with constant inputs by what ONNX's reference evaluator makes of them.
+
+    A Shape of a value whose axes are all numbers is one of them.
+    """
     opset = model.graph.opset_imports.get("", 0)
     for node in list(model.graph):
-        if not _constant_inputs(node) or node.op_type in RANDOM:
+        if node.op_type in RANDOM:
             continue
-        results = _evaluate(node, opset)
+        if _constant_inputs(node):
+            results = _evaluate(node, opset)
+        elif node.op_type == "Shape" and (extents := _known_extents(node)) is not None:
+            results = [np.asarray(extents, np.int64)]
+        else:
+            continue
         for value, result in zip(node.outputs, results, strict=True):
             if value.is_graph_output():
                 break
             take_over(value, numbers(model.graph, f"{value.name}.folded", result))
         else:
             model.graph.remove(node, safe=True)
+
+
+def _known_extents(node: ir.Node) -> list[int] | None:
+    value = node.inputs[0]
+    if value is None or value.shape is None:
+        return None
+    read = list(value.shape)[attribute(node, "start", 0) : attribute(node, "end", None)]
+    extents = [dim for dim in read if isinstance(dim, int)]
+    return extents if len(extents) == len(read) else None
 
 
 def _constant_inputs(node: ir.Node) -> bool:

@@ -9,7 +9,10 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.artifact import Pass
-from kexport.passes.edit import attribute, numbers, sole_user
+from kexport.passes.arrival import arrive, declare
+from kexport.passes.edit import attribute, remove, sole_user
+from kexport.passes.steps import Steps
+from kexport.pixels import Pixels
 
 Array = np.ndarray[Any, Any]
 
@@ -42,12 +45,19 @@ RECIPES = {
 }
 """`keras.applications.imagenet_utils.preprocess_input`, mode by mode, on RGB in 0..255."""
 
+NHWC = "NHWC"
 
-def image_input(mode: str) -> Pass:
-    """A pass that replaces the float input [N, H, W, C] by `image`, uint8 in 0..255, RGB.
+ARRIVING = ("image/decode/", "image/grey/", "image/positions/", "image/resize/")
+"""How the names of nodes begin that bring a picture to the model's format and size."""
 
-    The steps of `mode` stand behind it as explicit nodes; `fold_before` puts them into the first
-    convolution where that is exact.
+
+def image_input(mode: str, pixels: Pixels | None = None) -> Pass:
+    """A pass that replaces the float input [N, H, W, C] by `image`, in 0..255, as `pixels` say.
+
+    What the format asks for stands behind it, then the steps of `mode`, as explicit nodes;
+    `fold_before` puts scale, shift and order of the channels into the first convolution where that
+    is exact, and `fold_repeat` the repeated channel of a grey picture. Bytes stay bytes as long as
+    they are only moved.
     """
     recipe = RECIPES[mode]
 
@@ -55,61 +65,81 @@ def image_input(mode: str) -> Pass:
     def image_input(model: ir.Model) -> None:
         graph = model.graph
         (old,) = graph.inputs
-        image = ir.Value(name="image", type=ir.TensorType(ir.DataType.UINT8), shape=old.shape)
+        dims = list(old.shape or ())
+        count = 1 if dims[3] == 1 else 3
+        chosen = (pixels or Pixels()).of_channels(count)
+        image = declare(dims, chosen)
         graph.inputs[0] = image
         transpose = sole_user(old)
         if transpose is not None and transpose.op_type == "Transpose":
-            transpose.replace_input_with(0, image)
-            transpose.name = "image/Transpose"
-            source, end = transpose.outputs[0], transpose
-            source.name = "image/Transpose"
-            source.type = ir.TensorType(ir.DataType.UINT8)
-            axis = list(attribute(transpose, "perm", [])).index(3)
-            readers = [(use.node, use.idx) for use in source.uses()]
+            replaced = transpose.outputs[0]
+            order = "".join(NHWC[axis] for axis in attribute(transpose, "perm", []))
         else:
-            source, end, axis = image, None, 3
-            readers = [(use.node, use.idx) for use in old.uses()]
-        nodes = _steps(graph, source, recipe, axis, old.dtype or ir.DataType.FLOAT)
-        if end is None:
-            first = next(iter(graph), None)
-            graph.insert_before(first, nodes) if first is not None else graph.extend(nodes)
-        else:
-            graph.insert_after(end, nodes)
-        for node, index in readers:
-            node.replace_input_with(index, nodes[-1].outputs[0])
+            transpose, replaced, order = None, old, NHWC
+        e = Steps(graph)
+        x = arrive(e, image, dims, chosen, order)
+        channels = _channels(chosen, recipe, count)
+        x = _preprocess(e, x, recipe, channels, order.index("C"), old.dtype or ir.DataType.FLOAT)
+        x.shape = ir.Shape([dims[NHWC.index(axis)] for axis in order])
+        e.insert()
+        replaced.replace_all_uses_with(x, replace_graph_outputs=True)
+        if transpose is not None:
+            remove(graph, transpose)
 
     return image_input
 
 
-def _steps(
-    graph: ir.Graph, source: ir.Value, recipe: PixelRecipe, axis: int, dtype: ir.DataType
-) -> list[ir.Node]:
-    rank = len(source.shape or ())
-    nodes = [ir.node("Cast", [source], {"to": dtype.value}, name="image/Cast")]
+def is_folded(pixels: ir.Value) -> bool:
+    """Whether the first weights read the picture itself, once it has their layout, size and type.
 
-    def then(op_type: str, name: str, operand: Array, **attributes: int) -> None:
-        value = numbers(graph, f"image/{name}", operand)
-        last = nodes[-1].outputs[0]
-        nodes.append(ir.node(op_type, [last, value], attributes, name=f"image/{op_type}"))
+    Scale and shift of the mode are then in these weights.
+    """
+    return all(_is_step(use.node) or _is_weighted(use.node) for use in pixels.uses()) and all(
+        is_folded(value)
+        for use in pixels.uses()
+        if _is_step(use.node)
+        for value in use.node.outputs
+    )
+
+
+def _is_weighted(node: ir.Node) -> bool:
+    return node.op_type in ("Conv", "Gemm", "MatMul")
+
+
+def _is_step(node: ir.Node) -> bool:
+    return node.op_type in ("Cast", "Transpose") or (node.name or "").startswith(ARRIVING)
+
+
+def _channels(pixels: Pixels, recipe: PixelRecipe, count: int) -> tuple[int, ...]:
+    """Which channel of the picture each one of the model is, once in the recipe's order."""
+    order = recipe.order or tuple(range(count))
+    if count == 1 or pixels.subsampled:
+        return order
+    stored = {"gray": (0, 0, 0), "bgr": (2, 1, 0), "bgra": (2, 1, 0)}
+    return tuple(stored.get(pixels.form, (0, 1, 2))[channel] for channel in order)
+
+
+def _preprocess(
+    e: Steps,
+    x: ir.Value,
+    recipe: PixelRecipe,
+    channels: tuple[int, ...],
+    axis: int,
+    dtype: ir.DataType,
+) -> ir.Value:
+    rank = len(x.shape or ())
 
     def per_channel(values: tuple[float, ...]) -> Array:
-        array = np.asarray(values, dtype.numpy())
+        array = np.asarray(values)
         if array.size == 1:
             return array.reshape(())
         return array.reshape([-1 if i == axis else 1 for i in range(axis, rank)])
 
-    if recipe.order is not None:
-        then("Gather", "channels", np.asarray(recipe.order, np.int64), axis=axis)
+    x = e.cast("Cast", x, dtype)
+    if channels != tuple(range(len(channels))):
+        x = e("Gather", "Gather", x, e.constant("channels", channels, np.int64), axis=axis)
     if any(scale != 1 for scale in recipe.scale):
-        then("Mul", "scale", per_channel(recipe.scale))
+        x = e("Mul", "Mul", x, e.constant("scale", per_channel(recipe.scale), dtype.numpy()))
     if any(shift != 0 for shift in recipe.shift):
-        then("Add", "shift", per_channel(recipe.shift))
-    for node in nodes:
-        node.outputs[0].name = node.name
-        node.outputs[0].type = ir.TensorType(dtype)
-        node.outputs[0].shape = _transposed_shape(source)
-    return nodes
-
-
-def _transposed_shape(source: ir.Value) -> ir.Shape | None:
-    return None if source.shape is None else ir.Shape(list(source.shape))
+        x = e("Add", "Add", x, e.constant("shift", per_channel(recipe.shift), dtype.numpy()))
+    return x

@@ -20,7 +20,7 @@ def infer_shapes(model: ir.Model) -> None:
         infer_outputs(node, opset)
         for value, (dtype, shape) in zip(node.outputs, before, strict=True):
             value.type = value.type or dtype
-            value.shape = value.shape if value.shape is not None else shape
+            value.shape = _merged(value.shape, shape)
             if (value.type, value.shape) != (dtype, shape):
                 changed.add(value)
 
@@ -30,3 +30,15 @@ def _is_known(value: ir.Value) -> bool:
     if value.type is None or value.shape is None:
         return False
     return all(isinstance(dim, int) or dim.value is not None for dim in value.shape)
+
+
+def _merged(found: ir.Shape | None, known: ir.Shape | None) -> ir.Shape | None:
+    """What was found, and what was known wherever nothing was."""
+    if found is None or known is None or len(found) != len(known):
+        return known if found is None else found
+    return ir.Shape(
+        [
+            dim if isinstance(dim, int) or dim.value is not None else before
+            for dim, before in zip(found, known, strict=True)
+        ]
+    )

@@ -1,4 +1,4 @@
-"""Write operators that a target's opset does not have in those it has."""
+"""Write operators that a target's opset or toolchain does not have in those it has."""
 
 from __future__ import annotations
 
@@ -22,8 +22,13 @@ IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
 Lowering = Callable[[Emitter, ir.Node], ir.Value]
 
 
-def lower_opset(opset: int) -> Pass:
+def lower_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
     """A pass that rewrites a model of opset 20 for `opset`.
+
+    Args:
+        opset: what to write.
+        operators: those that the reader imports, of any opset; None if it imports all. One that is
+            not among them is written in others where a formula is known, and else stays.
 
     Raises:
         PassFailed: an operator of the graph can be said in no way at that opset.
@@ -36,7 +41,8 @@ def lower_opset(opset: int) -> Pass:
             if opset < 18 and node.op_type in REDUCTIONS:
                 _axes_to_attribute(graph, node)
             since, lowering = LOWERINGS.get(node.op_type, (0, None))
-            if lowering is not None and opset < since:
+            missing = operators is not None and node.op_type not in operators
+            if lowering is not None and (missing or opset < since):
                 emitter = Emitter(graph, node)
                 result = lowering(emitter, node)
                 like(result, node.outputs[0])
@@ -110,6 +116,11 @@ def _mish(e: Emitter, node: ir.Node) -> ir.Value:
     return e("Mul", x, e("Tanh", e("Softplus", x)))
 
 
+def _reciprocal(e: Emitter, node: ir.Node) -> ir.Value:
+    x = e.input(node, 0)
+    return e("Div", e.number(1.0, x), x)
+
+
 REDUCTIONS = frozenset(
     {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"}
     | {"ReduceMin", "ReduceProd", "ReduceSumSquare"}
@@ -121,5 +132,6 @@ LOWERINGS: dict[str, tuple[int, Lowering]] = {
     "HardSwish": (14, _hard_swish),
     "LayerNormalization": (17, _layer_normalization),
     "Mish": (18, _mish),
+    "Reciprocal": (6, _reciprocal),
 }
 """Operator: the opset that brought it, and how to do without it."""

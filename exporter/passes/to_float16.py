@@ -10,6 +10,9 @@ from kexport.shapes import extents
 
 HALF, SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 
+ALWAYS_FLOAT32 = frozenset({("Resize", 2)})
+"""Inputs that ONNX has in float32 whatever the node computes in: the scales of a Resize."""
+
 
 def to_float16(kept: frozenset[str]) -> Pass:
     """A pass that turns every float32 node but those named in `kept` to float16.
@@ -44,7 +47,9 @@ class _Converter:
         if wanted == HALF and not any(value.dtype == SINGLE for value in node.outputs):
             wanted = SINGLE
         for index, value in enumerate(node.inputs):
-            if value is not None and value.dtype in (SINGLE, HALF) and value.dtype != wanted:
+            if value is None or (node.op_type, index) in ALWAYS_FLOAT32:
+                continue
+            if value.dtype in (SINGLE, HALF) and value.dtype != wanted:
                 node.replace_input_with(index, self._as(value, wanted, node))
         if wanted == HALF:
             for value in node.outputs:

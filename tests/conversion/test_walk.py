@@ -78,9 +78,8 @@ def test_inputs_and_outputs_in_a_dict() -> None:
     expected = model(feeds)
     converted = convert_model(model)
     names = [value.name for value in converted.model.graph.inputs]
-    given = onnx_answers(
-        converted.model, [feeds["first"] if n == "a" else feeds["second"] for n in names]
-    )
+    assert names == ["first", "second"]
+    given = onnx_answers(converted.model, [feeds[name] for name in names])
     assert [output.name for output in converted.outputs] == ["kept", "total"]
     assert_near(given, [np.asarray(expected[output.name]) for output in converted.outputs])
 
@@ -175,6 +174,15 @@ def test_a_functional_subclass_with_a_call_of_its_own_is_not_taken_for_its_graph
     model = Doubled(x, layers.Dense(3)(x))
     converted = assert_converts(randomise(model), normal(2, 4))
     assert converted.traced == (model.name,)
+
+
+def test_inputs_without_a_name_are_called_input() -> None:
+    """Keras would count them up through the whole process."""
+    x, y = keras.Input((4,)), keras.Input((4,))
+    (spec,) = input_specs(keras.Model(x, x * 2.0))
+    assert spec.name == "input"
+    specs = input_specs(keras.Model([x, y], x + y))
+    assert [spec.name for spec in specs] == ["input_0", "input_1"]
 
 
 def test_input_specs_name_open_axes() -> None:

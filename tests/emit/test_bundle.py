@@ -16,6 +16,7 @@ from support import healthy, small_classifier
 
 from kexport.api import Bundle, export
 from kexport.emit import manifest as entries
+from kexport.pixels import Pixels
 from kexport.recipe import Recipe
 
 
@@ -101,7 +102,7 @@ def value(shape: list[Any], dtype: ir.DataType = ir.DataType.UINT8) -> ir.Value:
 
 
 def test_input_entries() -> None:
-    grey = entries.input_entry(value(["batch", 8, 8, 1]), image=True)
+    grey = entries.input_entry(value(["batch", 8, 8, 1]), Pixels(format="gray"))
     assert (grey["color"], grey["shape"]) == ("GRAY", [None, 8, 8, 1])
-    other = entries.input_entry(value([1, 8], ir.DataType.FLOAT), image=False)
+    other = entries.input_entry(value([1, 8], ir.DataType.FLOAT), None)
     assert (other["dtype"], other["layout"], other["color"]) == ("float32", None, None)

@@ -31,3 +31,20 @@ def test_a_constant_that_is_an_output_stays_a_node() -> None:
     model = s.model(s.op("Relu", x), s.op("Sqrt", a))
     changed = assert_pure_and_equal(fold_constants, model, {"x": normal(3)})
     assert operators(changed)["Sqrt"] == 1
+
+
+def test_the_shape_of_what_is_known_is_a_constant() -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3, 4])
+    rows = s.op("Shape", x, start=1)
+    model = s.model(
+        s.op("Reshape", x, s.op("Concat", s.constant("a", [2], np.int64), rows, axis=0))
+    )
+    changed = assert_pure_and_equal(fold_constants, model, {"x": normal(2, 3, 4)})
+    assert operators(changed) == {"Reshape": 1}
+
+
+def test_the_shape_of_open_axes_stays() -> None:
+    s = Sketch()
+    model = s.model(s.op("Shape", s.input("x", ["batch", 3])))
+    assert operators(fold_constants(model)) == {"Shape": 1}

@@ -32,3 +32,15 @@ def test_what_cannot_be_inferred_keeps_what_was_known() -> None:
     graph = ir.Graph([x, to], node.outputs, nodes=[node], opset_imports={"": 20}, name="g")
     changed = infer_shapes(ir.Model(graph, ir_version=9))
     assert changed.graph.outputs[0].dtype == ir.DataType.FLOAT
+
+
+def test_an_axis_that_inference_does_not_find_keeps_its_number() -> None:
+    x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([2, 3]))
+    to = ir.Value(name="to", type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([2]))
+    node = ir.node("Reshape", [x, to], name="r")
+    node.outputs[0].name = "y"
+    node.outputs[0].shape = ir.Shape([2, None])
+    graph = ir.Graph([x, to], node.outputs, nodes=[node], opset_imports={"": 20}, name="g")
+    shape = infer_shapes(ir.Model(graph, ir_version=9)).graph.outputs[0].shape
+    assert shape is not None
+    assert shape[0] == 2

@@ -8,7 +8,16 @@ import onnx
 import onnx_ir as ir
 import pytest
 from keras import layers
-from support import Sketch, assert_near, keras_answers, normal, onnx_answers, randomise, snapshot
+from support import (
+    Sketch,
+    assert_near,
+    keras_answers,
+    normal,
+    onnx_answers,
+    operators,
+    randomise,
+    snapshot,
+)
 
 from kexport import pipeline
 from kexport.api import convert
@@ -83,3 +92,27 @@ def test_reductions_carry_their_axes_as_an_attribute() -> None:
     assert node.attributes["axes"].as_ints() == (1,)
     given = normal(2, 3, 4)
     assert_near(onnx_answers(lowered, [given]), [given.max(axis=1)])
+
+
+@pytest.mark.parametrize("op_type", ["Gelu", "HardSwish", "LayerNormalization", "Mish"])
+def test_an_operator_that_the_reader_does_not_import(op_type: str) -> None:
+    s = Sketch(17 if op_type == "LayerNormalization" else 20)
+    x = s.input("x", [2, 5])
+    more = [s.constant("scale", np.ones(5))] if op_type == "LayerNormalization" else []
+    model = s.model(s.op(op_type, x, *more))
+    opset = 17 if op_type == "LayerNormalization" else 20
+    imported = frozenset({"Add", "Mul"})
+    assert op_type not in operators(lower_opset(opset, imported)(model))
+    assert op_type in operators(lower_opset(opset, imported | {op_type})(model))
+    given = normal(2, 5)
+    lowered = lower_opset(opset, imported)(model)
+    assert_near(onnx_answers(lowered, [given]), onnx_answers(model, [given]))
+
+
+def test_reciprocal_for_a_reader_without_it() -> None:
+    s = Sketch()
+    model = s.model(s.op("Reciprocal", s.input("x", [2, 5])))
+    lowered = lower_opset(13, frozenset({"Div"}))(model)
+    assert operators(lowered) == {"Div": 1}
+    given = np.abs(normal(2, 5)) + 1
+    assert_near(onnx_answers(lowered, [given]), [1 / given])

@@ -115,3 +115,16 @@ def test_an_output_that_is_an_input_or_a_constant_of_the_graph() -> None:
     model = s.model(s.op("Relu", x), s.op("Identity", x))
     changed = to_float16(frozenset())(model)
     onnx.checker.check_model(ir.to_proto(changed), full_check=True)
+
+
+def test_the_scales_of_a_resize_stay_in_float32() -> None:
+    x = keras.Input((6, 6, 3))
+    y = layers.UpSampling2D(2, interpolation="bilinear")(layers.Conv2D(4, 3)(x))
+    model = convert_model(randomise(keras.Model(x, layers.Conv2D(2, 3)(y)))).model
+    model = pipeline.run(model, pipeline.with_tensor_inputs(1)).model
+    half = pipeline.run(model, pipeline.for_float16(17, frozenset())).model
+    (resize,) = [node for node in half.graph if node.op_type == "Resize"]
+    given = normal(1, 6, 6, 3)
+    assert resize.inputs[2].dtype == ir.DataType.FLOAT
+    assert resize.outputs[0].dtype == ir.DataType.FLOAT16
+    assert far(onnx_answers(half, [given])[0], onnx_answers(model, [given])[0]) < 5e-3

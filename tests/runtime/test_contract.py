@@ -15,9 +15,12 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 3, 255, 1.0, 0.5, 1.5, -0.5, 1e300),
-    *("", "x", "NHWC", "RGB", "GRAY", "uint8", "logits", "tf", "a" * 64, "A" * 64, "a" * 64 + "\n"),
-    *([], [1], [0, 255], [None, 8, 6, 1], [1, 8, 6, 3], [1, 8, 6, 3, 3], [1.5], [None], ["x"]),
-    *({}, {"x": 1}, {"x": "y"}, {"name": "x"}),
+    *("", "x", "NHWC", "NCHW", "RGB", "BGRA", "GRAY", "NV12", "YUYV", "uint8", "float32"),
+    *("logits", "scores", "indices", "tf", "nearest", "center"),
+    *("a" * 64, "A" * 64, "a" * 64 + "\n"),
+    *([], [1], [0, 255], [None, 8, 6, 1], [1, 8, 6, 3], [1, 3, 8, 6], [1, 4, 8, 6], [8, 6]),
+    *([1, 8, 6, 3, 3], [1.5], [None], ["x"]),
+    *({}, {"x": 1}, {"x": "y"}, {"name": "x"}, {"kind": "logits", "classes": 5}),
 )
 
 PATHS = (
@@ -60,6 +63,23 @@ def variants(manifest: Any) -> Iterator[Any]:
     plain["steps"] = []
     plain["later"] = {"key": "that this version does not know"}
     yield plain
+    planar = copy.deepcopy(manifest)
+    planar["inputs"][0].update(
+        color="BGRA", layout="NCHW", dtype="float32", shape=[1, 4, None, None]
+    )
+    planar["preprocessing"].update(resize="bilinear", crop="center", size=[8, 6])
+    best = {"kind": "probabilities", "classes": 5}
+    planar["outputs"] = [
+        {"name": "indices", "dtype": "int64", "shape": [1, 3], "kind": "indices", "of": best},
+        {"name": "scores", "dtype": "float32", "shape": [1, 3], "kind": "scores", "of": best},
+    ]
+    for output in planar["outputs"]:
+        output["layer"] = "top"
+    yield planar
+    for color, channels in (("NV12", 1), ("YUYV", 2)):
+        camera = copy.deepcopy(manifest)
+        camera["inputs"][0].update(color=color, shape=[1, None, None, channels])
+        yield camera
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
@@ -101,7 +121,8 @@ def test_both_agree_on_every_mutation(manifest: Any, schema: Draft202012Validato
     verdicts: dict[bool, int] = {True: 0, False: 0}
     first, *others = variants(manifest)
     cases = [(first, path) for path in places(first)]
-    cases += [(other, path) for other in others for path in places(other["inputs"], ("inputs",))]
+    for key in ("inputs", "outputs", "preprocessing"):
+        cases += [(other, path) for other in others for path in places(other[key], (key,))]
     for valid, path in cases:
         mutants = [changed(valid, path, value) for value in VALUES]
         if path:

@@ -94,7 +94,7 @@ def test_outputs_without_a_batch_cannot_be_joined(build, rewrite, sample_picture
 def test_another_dtype(bundle: Path, dtype: str):
     fault = refusal(load(bundle), GREEN[None].astype(dtype))
     assert str(fault) == f"input 'image' takes uint8 [1, 8, 6, 3], got {dtype} [1, 8, 6, 3]"
-    assert fault.hint == "pass uint8 0..255: preprocessing is inside the model"
+    assert fault.hint == "pass RGB as uint8 0..255: preprocessing is inside the model"
 
 
 @pytest.mark.parametrize(

@@ -1,0 +1,185 @@
+"""Writes docs/targets.md: devices, toolchains and the rules of `kexport check`.
+
+Run it after changing targets/ or exporter/check/: `python docs/make_targets.py`. A test holds the
+page to them.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Sequence
+from pathlib import Path
+
+from kexport import check, targets
+from kexport.targets import Device, JetPack, TensorRT
+
+PAGE = Path(__file__).with_name("targets.md")
+
+HEAD = """# Targets, toolchains, rules
+
+`python docs/make_targets.py` writes this page from [targets/](../targets) and
+[exporter/check/](../exporter/check), and a test holds it to them.
+
+A target is a device and a precision, such as `jetson-orin-fp16`. On a Jetson the JetPack says
+which TensorRT reads the graph, and that decides the ONNX opset, the operators and the type of
+the pictures. Name it, or the newest that the device can run is taken; the beginning of a
+version will do (`5.1` is the newest 5.1.x). The manifest's `toolchain` says which it was.
+
+```sh
+kexport targets jetson-orin
+kexport targets jetson-orin --jetpack 6.2
+kexport examples/digits/digits.keras --target jetson-orin-fp16 --jetpack 6.2 --preprocess tf
+```
+
+`kexport targets` gives the source of every fact, `--json` all of them as data. No Jetson was at
+hand when this was written: what stands here was read in NVIDIA's pages, in the source of the
+ONNX parser, or in users' reports. Facts with a \\* were not found on a page.
+
+## Devices
+
+"""
+
+JETPACKS = """
+## JetPacks
+
+"""
+
+TENSORRTS = """
+## TensorRT
+
+kexport writes the opset of the second column. The parser checks no opset, so kexport does: it
+refuses more than the third. Typing is *weak* where builder flags choose the precision, *strong*
+where the graph's types do, and *either* on TensorRT 10, where kexport's float16 graphs are
+meant for `--stronglyTyped`. Operators that a toolchain does not import are written in others
+where a formula is known: LayerNormalization before 8.6, HardSwish and Reciprocal before 8.5,
+Gelu before 10.1.
+
+"""
+
+RULES = """
+## Rules
+
+Every graph for `trt` or a Jetson is held to these rules before its bundle is written; warnings
+go into the manifest. They serve for anybody's ONNX too, int8 graphs included. Nothing is run,
+and no GPU is needed:
+
+```sh
+kexport check digits-jetson-orin-fp16/model.onnx --target jetson-orin --jetpack 5.1
+```
+
+`--dla` adds the rules of the deep-learning accelerator, and finds what would run on the GPU
+instead. *silent*: it builds and computes something else. *error*: it does not build. Exit
+status 18 says that one of both was found, 0 that none was; a *warning* may be meant. A clean
+graph can still fail on the device: the rules are those that are known, and what is not
+documented is not among them.
+
+"""
+
+
+def page() -> str:
+    """The page, as it should be."""
+    names = (
+        "device",
+        "SM",
+        "modules: memory, DLA cores",
+        "computes in",
+        "kexport writes",
+        "JetPacks",
+    )
+    devices = [_device(device) for device in targets.devices()]
+    packs = [_jetpack(row) for row in targets.jetpacks()]
+    versions = ("JetPack", "TensorRT", "CUDA", "cuDNN", "Python", "Ubuntu", "L4T")
+    rules = [_tensorrt(row) for row in targets.tensorrts()]
+    columns = (
+        "TensorRT",
+        "opset",
+        "at most",
+        "typing",
+        "uint8 input",
+        "DLA",
+        "operators that are new",
+    )
+    broken = [
+        (f"[{rule.name}]({rule.source})", rule.severity, rule.effect, rule.mend)
+        for rule in sorted(
+            (*check.RULES, *check.DLA_RULES), key=lambda rule: check.SEVERITIES.index(rule.severity)
+        )
+    ]
+    notes = [
+        f"\nJetPack {row.releases[0]}: {row.note} ([source]({_url(row.source['note'])})).\n"
+        for row in targets.jetpacks()
+        if row.note != "none known"
+    ]
+    return "".join(
+        [
+            HEAD,
+            *_table(names, devices),
+            JETPACKS,
+            *_table(versions, packs),
+            *notes,
+            TENSORRTS,
+            *_table(columns, rules),
+            RULES,
+            *_table(("rule", "severity", "on the device", "mend"), broken),
+        ]
+    )
+
+
+def _table(head: Sequence[str], rows: Iterable[Sequence[str]]) -> Iterable[str]:
+    yield f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n"
+    for row in rows:
+        yield f"| {' | '.join(row)} |\n"
+
+
+def _device(device: Device) -> tuple[str, ...]:
+    modules = [
+        f"{module.name}: {module.memory_gb} GB, {module.dla_cores}"
+        for module in device.modules or ()
+    ]
+    packs = device.jetpacks or ()
+    span = f"{packs[0]} to {packs[-1]}" if packs else None
+    return (
+        f"`{device.name}`",
+        _fact(device.sm, device.source.get("sm", "")),
+        _fact("<br>".join(modules), device.source.get("modules", "")),
+        ", ".join(device.hardware or ()),
+        ", ".join(device.precisions),
+        _fact(span, device.source.get("jetpacks", "")),
+    )
+
+
+def _jetpack(row: JetPack) -> tuple[str, ...]:
+    names = ("tensorrt", "cuda", "cudnn", "python", "ubuntu", "l4t")
+    facts = [_fact(getattr(row, name), row.source[name]) for name in names]
+    if row.sbsa_tensorrt:
+        devices = ", ".join(row.sbsa_devices or ())
+        facts[0] += f"; {row.sbsa_tensorrt} on top from {row.sbsa_release} on ({devices})"
+    return (_fact(", ".join(row.releases), row.source["releases"]), *facts)
+
+
+def _tensorrt(row: TensorRT) -> tuple[str, ...]:
+    span = row.releases[0] if len(row.releases) == 1 else f"{row.releases[0]} to {row.releases[-1]}"
+    rows = targets.tensorrts()
+    older = rows[rows.index(row) - 1].operators if row != rows[0] else None
+    new = [name for name in row.operators if older is not None and name not in older]
+    return (
+        span,
+        str(row.opset),
+        _fact(str(row.opset_cap), row.source["opset_cap"]),
+        row.typing,
+        "yes" if row.uint8_input else "no",
+        "yes" if row.dla else "no",
+        ", ".join(new) if older is not None else f"the first {len(row.operators)}",
+    )
+
+
+def _fact(value: str | None, source: str) -> str:
+    mark = "\\*" if "not verified" in source or "not found" in source else ""
+    return "" if value is None else f"{value}{mark}"
+
+
+def _url(source: str) -> str:
+    return source[source.index("https://") :]
+
+
+if __name__ == "__main__":
+    PAGE.write_text(page(), encoding="utf-8")

@@ -1,0 +1,57 @@
+"""`kexport check`: does an ONNX file suit a device, before the device says so?"""
+
+import json
+from dataclasses import asdict
+from pathlib import Path
+
+import click
+
+from kexport.cli import options
+
+
+@click.command()
+@click.argument("model", type=click.Path(path_type=Path))
+@click.option(
+    "--target",
+    "-t",
+    required=True,
+    metavar="DEVICE[-PRECISION]",
+    help="Where it will run, such as jetson-orin.",
+)
+@options.jetpack
+@options.tensorrt
+@click.option("--dla", is_flag=True, help="Also for the deep-learning accelerator of a Jetson.")
+@options.as_json
+def check(
+    model: Path, target: str, jetpack: str | None, tensorrt: str | None, dla: bool, as_json: bool
+) -> int:
+    """Hold MODEL, any ONNX file, to the rules of the TensorRT on a device.
+
+    Nothing is run and no GPU is needed. Exit status 18 says that the device would refuse the model
+    or compute something else.
+    """
+    from kexport import targets
+
+    platform = targets.place(target, jetpack=jetpack, tensorrt=tensorrt)
+    from kexport import check as rules
+    from kexport.errors import GraphRefused
+
+    findings = rules.find(rules.open_onnx(model), platform, dla=dla)
+    refused = any(finding.refuses for finding in findings)
+    if as_json:
+        report = {
+            "model": str(model),
+            "device": platform.device.name,
+            "toolchain": str(platform.toolchain),
+            "passed": not refused,
+            "findings": [asdict(finding) for finding in findings],
+        }
+        click.echo(json.dumps(report, indent=2))
+        return GraphRefused.exit_code if refused else 0
+    from kexport.cli.device_tables import findings_tables
+    from kexport.cli.tables import show
+
+    for table in findings_tables(model, platform, findings):
+        show(table)
+    rules.require(findings, str(model), platform)
+    return 0

@@ -1,0 +1,75 @@
+"""Emits the nodes between an input and what read it."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.passes.edit import numbers
+from kexport.shapes import infer_outputs
+
+Array = np.ndarray[Any, Any]
+
+
+class Steps:
+    """Nodes for the beginning of a graph, in the order in which they are emitted.
+
+    Names begin with "image/". `insert` puts them before all others.
+    """
+
+    def __init__(self, graph: ir.Graph) -> None:
+        self._graph = graph
+        self._opset = graph.opset_imports[""]
+        self._names: set[str] = set()
+        self.nodes: list[ir.Node] = []
+
+    def __call__(
+        self, name: str, op_type: str, *inputs: ir.Value | None, **attributes: Any
+    ) -> ir.Value:
+        """Emit one node; its result has the dtype and shape that ONNX infers."""
+        name = self._free(f"image/{name}")
+        node = ir.node(op_type, inputs, attributes, name=name)
+        node.outputs[0].name = name
+        infer_outputs(node, self._opset)
+        self.nodes.append(node)
+        return node.outputs[0]
+
+    def constant(self, name: str, array: Any, dtype: Any) -> ir.Value:
+        """A constant."""
+        return numbers(self._graph, self._free(f"image/{name}"), np.asarray(array, dtype))
+
+    def cast(self, name: str, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+        """`value` in another dtype; itself where it has that."""
+        return value if value.dtype == dtype else self(name, "Cast", value, to=dtype.value)
+
+    def whole(self, op_type: str, x: ir.Value, number: int) -> ir.Value:
+        """`op_type` on positions, int64, and one number."""
+        operand = self.constant("positions/number", [number], np.int64)
+        return self(f"positions/{op_type}", op_type, x, operand)
+
+    def extent(self, x: ir.Value, axis: int) -> ir.Value:
+        """How long an axis is, int64 [1]."""
+        known = (x.shape or ())[axis]
+        if isinstance(known, int):
+            return self.constant("positions/extent", [known], np.int64)
+        sizes = self("positions/Shape", "Shape", x)
+        at = self.constant("positions/axis", [axis], np.int64)
+        return self("positions/extent", "Gather", sizes, at)
+
+    def insert(self) -> None:
+        """Put the nodes before all others of the graph."""
+        first = next(iter(self._graph), None)
+        if first is None:
+            self._graph.extend(self.nodes)
+        else:
+            self._graph.insert_before(first, self.nodes)
+
+    def _free(self, wanted: str) -> str:
+        name, count = wanted, 0
+        while name in self._names:
+            count += 1
+            name = f"{wanted}_{count}"
+        self._names.add(name)
+        return name

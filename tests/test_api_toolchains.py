@@ -1,0 +1,137 @@
+"""Exports for one toolchain or another: what the graph is made of, and what is refused."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import jsonschema
+import keras
+import numpy as np
+import onnx
+import pytest
+from support import small_classifier
+
+from kexport import runtime, targets
+from kexport.api import export
+from kexport.cli import main
+from kexport.cli.tables import bundle_table, show
+from kexport.errors import BadArgument, GraphRefused
+from kexport.pixels import Pixels
+from kexport.recipe import Recipe
+
+TF = Recipe(preprocess="tf")
+
+
+class Finite(keras.layers.Layer):
+    """Ones where the input is no infinity; TensorRT has IsInf from 8.6 on."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.cast(keras.ops.logical_not(keras.ops.isinf(x)), "float32") + x
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return small_classifier()
+
+
+@pytest.mark.parametrize(
+    ("target", "versions", "toolchain", "opset", "dtype"),
+    [
+        ("jetson-nano-fp16", {}, "TensorRT 8.2.1, JetPack 4.6.6", 13, "float32"),
+        ("jetson-orin-fp32", {"jetpack": "5.0"}, "TensorRT 8.4.1, JetPack 5.0.2", 13, "float32"),
+        ("jetson-orin-fp16", {"jetpack": "6.2"}, "TensorRT 10.3.0, JetPack 6.2.1", 17, "uint8"),
+        ("trt-fp32", {"tensorrt": "8.6"}, "TensorRT 8.6", 17, "uint8"),
+    ],
+)
+def test_the_bundle_suits_the_toolchain(
+    target: str,
+    versions: dict[str, str],
+    toolchain: str,
+    opset: int,
+    dtype: str,
+    model: keras.Model,
+    tmp_path: Path,
+    root: Path,
+) -> None:
+    bundle = export(model, target, recipe=TF, output=tmp_path / "b", **versions)
+    manifest = bundle.manifest
+    assert (manifest["target"]["toolchain"], manifest["target"]["opset"]) == (toolchain, opset)
+    assert manifest["inputs"][0]["dtype"] == dtype
+    assert runtime.verify(bundle.path).passed
+    proto = onnx.load(bundle.path / "model.onnx")
+    assert [entry.version for entry in proto.opset_import if entry.domain == ""] == [opset]
+    if dtype == "uint8":
+        assert proto.graph.node[0].op_type == "Cast"
+    schema = json.loads((root / "docs/manifest.schema.json").read_text(encoding="utf-8"))
+    jsonschema.validate(manifest, schema)
+
+
+def test_without_a_toolchain_nothing_is_held_to_one(model: keras.Model, tmp_path: Path) -> None:
+    manifest = export(model, "cpu-fp32", recipe=TF, output=tmp_path / "b").manifest
+    assert (manifest["target"]["toolchain"], manifest["findings"]) == (None, [])
+
+
+def test_warnings_go_into_manifest_and_table(
+    model: keras.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = export(model, "trt-fp32", recipe=TF, output=tmp_path / "b", batch="dynamic")
+    (finding,) = bundle.manifest["findings"]
+    assert (finding["rule"], finding["node"]) == ("open-axis", "image")
+    show(bundle_table(bundle.path, bundle.manifest))
+    out = capsys.readouterr().out
+    assert "toolchain  TensorRT 11.4" in out
+    assert "warning    image: axis 0 has no fixed size; the build stops without" in out
+
+
+def test_a_graph_that_breaks_a_rule_is_not_published(tmp_path: Path) -> None:
+    x = keras.Input((4,))
+    model = keras.Model(x, Finite(name="finite")(x), name="breaker")
+    said = r"breaker for jetson-xavier-fp32 breaks rules of TensorRT 8.5.2, JetPack 5.1.5: .*IsInf"
+    with pytest.raises(GraphRefused, match=said) as caught:
+        export(model, "jetson-xavier-fp32", output=tmp_path / "b")
+    assert "use a newer TensorRT" in (caught.value.hint or "")
+    assert list(tmp_path.iterdir()) == []
+    export(model, "jetson-orin-fp32", output=tmp_path / "b", jetpack="6.0")
+
+
+def test_an_opset_that_the_toolchain_does_not_read(model: keras.Model, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match=r"JetPack 5\.1\.5 reads opset 17 at most, and not 18"):
+        export(model, "jetson-xavier-fp32", output=tmp_path / "b", opset=18)
+    found = export(model, "trt-fp32", recipe=TF, output=tmp_path / "b", opset=20).manifest
+    assert found["target"]["opset"] == 20
+
+
+def test_bytes_of_a_camera_for_a_toolchain_without_bytes(
+    model: keras.Model, tmp_path: Path
+) -> None:
+    with pytest.raises(BadArgument, match=r"nv12 is bytes, and TensorRT 8\.2\.1"):
+        export(model, "jetson-nano-fp32", output=tmp_path / "b", pixels=Pixels(format="nv12"))
+
+
+@pytest.mark.parametrize("form", ["rgba", "nv12", "yuyv"])
+def test_formats_of_a_camera(form: Any, model: keras.Model, tmp_path: Path) -> None:
+    bundle = export(model, "trt-fp16", recipe=TF, output=tmp_path / "b", pixels=Pixels(format=form))
+    assert bundle.manifest["findings"] == []
+
+
+def test_the_versions_on_the_command_line(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str], root: Path
+) -> None:
+    path = str(root / "examples/digits/digits.keras")
+    said = ["--target", "jetson-nano-fp16", "--jetpack", "5.1", "-o", str(tmp_path / "b")]
+    assert main([path, *said, "--preprocess", "tf"]) == 2
+    assert "hint: the nearest that does is --jetpack 4.6.6" in capsys.readouterr().err
+    said[1:4:2] = "trt-fp16", "10.3"
+    said[2] = "--tensorrt"
+    assert main([path, *said, "--preprocess", "tf", "--json"]) == 0
+    target = json.loads(capsys.readouterr().out)["target"]
+    assert (target["toolchain"], target["opset"]) == ("TensorRT 10.3", 17)
+
+
+def test_pixels_are_exact_in_float16() -> None:
+    """What lets a uint8 input be cast to float16 before anything else reads it."""
+    bytes_ = np.arange(256, dtype=np.uint8)
+    assert (bytes_.astype(np.float16) == bytes_).all()
+    assert targets.find("trt-fp16").uint8_input

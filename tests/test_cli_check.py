@@ -1,0 +1,149 @@
+"""`kexport check`: any ONNX file against a device, before the device says so."""
+
+import json
+from pathlib import Path
+
+import numpy as np
+import onnx
+import onnx.parser
+import pytest
+from onnx import TensorProto, helper, numpy_helper
+
+from kexport.cli import main
+from kexport.errors import GraphRefused
+
+Capture = pytest.CaptureFixture[str]
+
+CLEAN = "(float[2] x) => (float[2] y) { [act] y = Relu(x) }"
+WRONG = """(float[2,3] x) => (float[2,1] y) <int64[1] axes = {1}>
+{ [mean] y = ReduceMean(x, axes) }"""
+OPEN = "(float[N] x) => (float[N] y) { [act] y = Relu(x) }"
+
+
+def written(folder: Path, graph: str, opset: int = 13) -> str:
+    text = f'<ir_version: 8, opset_import: ["" : {opset}]> g {graph}'
+    onnx.save(onnx.parser.parse_model(text), folder / "model.onnx")
+    return str(folder / "model.onnx")
+
+
+def test_a_clean_graph(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["check", written(tmp_path, CLEAN), "--target", "jetson-nano-fp16"]) == 0
+    out = capsys.readouterr().out
+    assert "toolchain  TensorRT 8.2.1, JetPack 4.6.6" in out
+    assert "findings   none" in out
+
+
+def test_a_graph_that_is_wrong_in_silence(tmp_path: Path, capsys: Capture) -> None:
+    path = written(tmp_path, WRONG, 18)
+    assert main(["check", path, "-t", "jetson-orin", "--jetpack", "5.1"]) == GraphRefused.exit_code
+    captured = capsys.readouterr()
+    assert "silent  axes-input" in captured.out
+    assert "mean (ReduceMean): its axes are an input" in captured.out
+    assert "all axes are reduced" in captured.out
+    assert "source  https://github.com/onnx/onnx-tensorrt" in captured.out
+    assert "breaks rules of TensorRT 8.5.2, JetPack 5.1.5" in captured.err
+    assert "hint: write opset 17 or below" in captured.err
+    assert main(["check", path, "-t", "jetson-orin", "--tensorrt", "10.3"]) == 0
+
+
+def test_as_json(tmp_path: Path, capsys: Capture) -> None:
+    path = written(tmp_path, WRONG, 18)
+    assert main(["check", path, "-t", "trt", "--tensorrt", "8.6", "--json"]) == 18
+    report = json.loads(capsys.readouterr().out)
+    assert (report["device"], report["toolchain"]) == ("trt", "TensorRT 8.6")
+    assert report["passed"] is False
+    first = report["findings"][0]
+    assert (first["rule"], first["severity"], first["node"]) == ("axes-input", "silent", "mean")
+
+
+def test_a_warning_does_not_refuse(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["check", written(tmp_path, OPEN), "-t", "trt", "--json"]) == 0
+    report = json.loads(capsys.readouterr().out)
+    assert report["passed"] is True
+    assert [row["rule"] for row in report["findings"]] == ["open-axis"]
+
+
+def test_weights_in_a_file_that_is_not_there(tmp_path: Path, capsys: Capture) -> None:
+    weight = numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "w")
+    graph = helper.make_graph(
+        [helper.make_node("Conv", ["x", "w"], ["y"], name="conv")],
+        "g",
+        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
+        [weight],
+    )
+    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
+    path = tmp_path / "model.onnx"
+    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
+    (tmp_path / "weights").unlink()
+    assert main(["check", str(path), "-t", "jetson-xavier"]) == 0
+    assert "findings   none" in capsys.readouterr().out
+
+
+@pytest.mark.parametrize(
+    ("content", "message"),
+    [
+        (b"no ONNX at all, but long enough to be something", "is no ONNX model"),
+        (b"", "is no ONNX model"),
+        (None, "cannot be read: No such file"),
+    ],
+)
+def test_a_file_that_is_none(
+    content: bytes | None, message: str, tmp_path: Path, capsys: Capture
+) -> None:
+    path = tmp_path / "model.onnx"
+    if content is not None:
+        path.write_bytes(content)
+    assert main(["check", str(path), "-t", "trt"]) == 5
+    assert message in capsys.readouterr().err
+
+
+def test_half_a_file(tmp_path: Path, capsys: Capture) -> None:
+    path = Path(written(tmp_path, CLEAN))
+    path.write_bytes(path.read_bytes()[:-20])
+    assert main(["check", str(path), "-t", "trt"]) == 5
+    assert "is no ONNX model, or a part of one" in capsys.readouterr().err
+
+
+def test_a_folder_is_no_model(tmp_path: Path, capsys: Capture) -> None:
+    assert main(["check", str(tmp_path), "-t", "trt"]) == 5
+    assert "cannot be read" in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("target", "status", "message"),
+    [
+        ("cpu", 2, "'cpu' runs onnxruntime, and the rules are TensorRT's"),
+        ("jetson-nano-int8", 4, "cannot run int8"),
+        ("jetson-oryn", 4, "no target is called 'jetson-oryn'"),
+    ],
+)
+def test_a_target_without_rules(
+    target: str, status: int, message: str, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["check", written(tmp_path, CLEAN), "-t", target]) == status
+    assert message in capsys.readouterr().err
+
+
+@pytest.mark.parametrize(
+    ("said", "message", "hint"),
+    [
+        (["jetson-thor"], "'jetson-thor' has no deep-learning", "jetson-orin or jetson-xavier"),
+        (["jetson-orin-nano"], "'jetson-orin-nano' has no deep-learning", "or jetson-xavier"),
+        (["jetson-orin"], "TensorRT 10.16.2, JetPack 7.2.2 does not drive", "--jetpack 6.2.1"),
+    ],
+)
+def test_an_accelerator_that_is_not_there(
+    said: list[str], message: str, hint: str, tmp_path: Path, capsys: Capture
+) -> None:
+    assert main(["check", written(tmp_path, CLEAN), "--dla", "-t", *said]) == 2
+    err = capsys.readouterr().err
+    assert message in err
+    assert hint in err
+
+
+def test_int8_graphs_are_checked_although_kexport_writes_none(tmp_path: Path) -> None:
+    graph = """(float[4] x) => (float[4] z) <float s = {0.5}, int8 p = {0}>
+    { [q] y = QuantizeLinear(x, s, p) [d] z = DequantizeLinear(y, s, p) }"""
+    assert main(["check", written(tmp_path, graph), "-t", "jetson-orin-int8"]) == 0
+    assert main(["check", written(tmp_path, graph), "-t", "jetson-tx2"]) == 18
