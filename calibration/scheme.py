@@ -9,8 +9,8 @@ import onnx_ir as ir
 
 from kexport.calibration.grid import Grid
 from kexport.calibration.placement import Placement
+from kexport.calibration.quantize import quantize
 from kexport.calibration.ranges import Range
-from kexport.passes.quantize import quantize
 
 Place = Callable[[ir.Model, frozenset[str]], Placement]
 
