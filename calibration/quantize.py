@@ -1,0 +1,137 @@
+"""Puts integers into a float graph, as pairs of QuantizeLinear and DequantizeLinear."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.artifact import Pass
+from kexport.calibration import grid as grids_of
+from kexport.calibration.grid import LEVELS, Grid
+from kexport.calibration.placement import Placement
+from kexport.passes.edit import attribute, constant, numbers, small
+
+OUTPUT_AXES = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1}
+"""The axis of the output channels in the weights of each operator; Gemm's depends on transB."""
+
+
+def quantize(placement: Placement, grids: Mapping[str, Grid], levels: int = LEVELS) -> Pass:
+    """A pass that quantises the edges and the weights of a placement.
+
+    A tensor passes through one pair for all its edges, `<tensor>.quantized` and
+    `<tensor>.dequantized`; other readers keep the tensor itself. A constant tensor is stored as
+    integers. Where a tensor is made of bytes already, by a Cast of uint8 or by that and an integer
+    added, and its grid is theirs, the bytes are dequantised as they are. Weights become int8 with a
+    symmetric grid for each output channel. Biases stay float32.
+
+    Args:
+        placement: where.
+        grids: a grid for each tensor on the placement's edges, by name.
+        levels: the integer of the largest weight of a channel.
+    """
+
+    @Pass
+    def quantize(model: ir.Model) -> None:
+        writer = _Writer(model.graph, grids, levels)
+        for node in list(model.graph):
+            for index, value in enumerate(node.inputs):
+                if value is not None and (node.name or "", index) in placement.edges:
+                    node.replace_input_with(index, writer.through_integers(value))
+            if node.name in placement.weights:
+                node.replace_input_with(1, writer.weights(node))
+
+    return quantize
+
+
+class _Writer:
+    def __init__(self, graph: ir.Graph, grids: Mapping[str, Grid], levels: int) -> None:
+        self._graph, self._grids, self._levels = graph, grids, levels
+        self._activations: dict[ir.Value, ir.Value] = {}
+        self._weights: dict[tuple[ir.Value, int], ir.Value] = {}
+        self._parameters: dict[tuple[ir.Value, int | None], tuple[ir.Value, ir.Value]] = {}
+
+    def through_integers(self, value: ir.Value) -> ir.Value:
+        """The tensor as its grid has it."""
+        if value not in self._activations:
+            name = value.name or ""
+            self._activations[value] = self._dequantised(value, name, self._grids[name])
+        return self._activations[value]
+
+    def weights(self, node: ir.Node) -> ir.Value:
+        """The weights of `node` on their own grids."""
+        value = node.inputs[1]
+        tensor = constant(value)
+        if value is None or tensor is None:
+            raise ValueError(f"the weights of {node.name} are not constant")
+        axis = OUTPUT_AXES.get(node.op_type, 0 if attribute(node, "transB", 0) else 1)
+        if (value, axis) not in self._weights:
+            array = tensor.numpy()
+            grid = grids_of.of_weights(array, axis, self._levels)
+            integers = numbers(
+                self._graph, f"{value.name}.quantized", grids_of.quantised(array, grid)
+            )
+            self._weights[value, axis] = self._dequantise(integers, value, grid)
+        return self._weights[value, axis]
+
+    def _dequantised(self, value: ir.Value, name: str, grid: Grid) -> ir.Value:
+        held = small(value)
+        if held is not None:
+            integers = numbers(self._graph, f"{name}.quantized", grids_of.quantised(held, grid))
+            return self._dequantise(integers, value, grid)
+        integers = bytes_of(value, grid) or self._quantise(value, grid)
+        return self._dequantise(integers, value, grid)
+
+    def _quantise(self, value: ir.Value, grid: Grid) -> ir.Value:
+        name = f"{value.name}.quantized"
+        node = ir.node("QuantizeLinear", [value, *self._grid(value, grid)], name=name)
+        result = node.outputs[0]
+        result.name, result.shape = name, value.shape
+        result.type = ir.TensorType(ir.DataType.from_numpy(np.dtype(grid.dtype)))
+        self._insert_behind(value, node)
+        return result
+
+    def _dequantise(self, integers: ir.Value, value: ir.Value, grid: Grid) -> ir.Value:
+        name = f"{value.name}.dequantized"
+        attributes = {} if grid.axis is None else {"axis": grid.axis}
+        inputs = [integers, *self._grid(value, grid)]
+        node = ir.node("DequantizeLinear", inputs, attributes, name=name)
+        result = node.outputs[0]
+        result.name, result.shape, result.type = name, value.shape, value.type
+        self._insert_behind(integers, node)
+        return result
+
+    def _grid(self, value: ir.Value, grid: Grid) -> tuple[ir.Value, ir.Value]:
+        """Scale and zero point, for a QuantizeLinear and its DequantizeLinear alike."""
+        key = value, grid.axis
+        if key not in self._parameters:
+            self._parameters[key] = (
+                numbers(self._graph, f"{value.name}.scale", grid.scale),
+                numbers(self._graph, f"{value.name}.zero_point", grid.zero_point),
+            )
+        return self._parameters[key]
+
+    def _insert_behind(self, value: ir.Value, node: ir.Node) -> None:
+        producer = value.producer()
+        if producer is not None:
+            self._graph.insert_after(producer, node)
+        else:
+            self._graph.insert_before(next(iter(self._graph)), node)
+
+
+def bytes_of(value: ir.Value, grid: Grid) -> ir.Value | None:
+    """The uint8 tensor that holds the integers of `value` on `grid` already, if there is one."""
+    if grid.dtype != "uint8" or grid.scale.shape or float(grid.scale) != 1.0:
+        return None
+    node, shift = value.producer(), 0.0
+    if node is not None and node.op_type == "Add":
+        addend = small(node.inputs[1])
+        if addend is None or addend.size != 1:
+            return None
+        shift = float(addend.reshape(()))
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    if node is None or node.op_type != "Cast" or shift != -float(grid.zero_point):
+        return None
+    source = node.inputs[0]
+    return source if source is not None and source.dtype == ir.DataType.UINT8 else None
