@@ -22,7 +22,7 @@ from kexport.calibration.float16 import Kept, keep_float32
 from kexport.calibration.observe import observe
 from kexport.conversion import Converted, convert_model
 from kexport.emit import build as programs
-from kexport.emit import builder
+from kexport.emit import builder, triton
 from kexport.emit import bundle as files
 from kexport.emit import manifest as entries
 from kexport.emit.folder import publish, refuse_existing, staging
@@ -87,6 +87,7 @@ def export(
     output_layers: Sequence[str] = (),
     pixels: Pixels | None = None,
     top_k: int | None = None,
+    layout_triton: str | Path | None = None,
     force: bool = False,
     timestamps: bool = False,
     progress: Progress | None = None,
@@ -113,6 +114,7 @@ def export(
             its size by default.
         top_k: give this many best classes, as `indices` and `scores`, in the place of the scores of
             all.
+        layout_triton: a model repository of Triton Inference Server that the model is put into too.
         force: replace a bundle that is there, once the new one is whole.
         timestamps: record when, and how long; the same command then gives other bytes each time.
         progress: called with a few words at the start of every step.
@@ -124,6 +126,8 @@ def export(
     recipe = recipe or Recipe()
     chosen = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
     chosen_opset = chosen.opset if opset is None else _check_opset(opset, chosen)
+    if layout_triton is not None:
+        triton.require_servable(chosen)
     programs.check_capabilities(chosen, compute_capabilities)
     if chosen.engine == "tensorrt_rtx":
         need("tensorrt_rtx", extra="rtx")
@@ -134,6 +138,8 @@ def export(
     source = open_model(model, recipe)
     folder = Path(output or f"{source.name}-{chosen.name}")
     refuse_existing(folder, force=force)
+    if layout_triton is not None:
+        triton.model_folder(Path(layout_triton), source.name)
     tapped = at_layers(source.model, output_layers)
     say("converting")
     converted = convert_model(tapped, kind=None if output_layers else source.kind)
@@ -179,6 +185,8 @@ def export(
         rejected = folder.with_name(f"{folder.name}.rejected")
         publish(work, folder if measured.passed else rejected)
         parity.require(measured, rejected)
+    if layout_triton is not None:
+        triton.write_layout(folder, manifest, chosen, Path(layout_triton))
     return Bundle(folder, manifest)
 
 

@@ -99,6 +99,12 @@ if TYPE_CHECKING:
     metavar="N",
     help="Of random weights and of the pictures.",
 )
+@click.option(
+    "--layout-triton",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Put the model into a model repository of Triton Inference Server too.",
+)
 @click.option("--force", is_flag=True, help="Replace the bundle that is there.")
 @click.option("--trust", is_flag=True, help="Run code that the model's file carries (Lambda).")
 @click.option("--timestamps", is_flag=True, help="Record times; bundles then differ each time.")
@@ -129,6 +135,7 @@ def export(
     compute_capabilities: tuple[str, ...],
     opset: int | None,
     seed: int,
+    layout_triton: Path | None,
     force: bool,
     trust: bool,
     timestamps: bool,
@@ -175,6 +182,7 @@ def export(
             output_layers=output_layers,
             pixels=pixels,
             top_k=top_k,
+            layout_triton=layout_triton,
             force=force,
             timestamps=timestamps,
             progress=report,

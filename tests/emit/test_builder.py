@@ -7,7 +7,6 @@ say is skipped.
 from __future__ import annotations
 
 import json
-import sys
 from dataclasses import replace
 from pathlib import Path
 
@@ -22,8 +21,6 @@ from kexport.emit.builder import Report, build, require
 from kexport.errors import BadArgument, GraphRefused, MissingDependency
 from kexport.recipe import Recipe
 
-WITH_RTX = builder.available()
-needs_rtx = pytest.mark.skipif(not WITH_RTX, reason="needs kexport[rtx]: TensorRT for RTX")
 BUILT = Report("TensorRT-RTX 1.7", "built", "", 5, 1, {"FP32": 1}, ())
 
 
@@ -38,7 +35,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return tmp_path_factory.mktemp("builder")
 
 
-@needs_rtx
+@pytest.mark.rtx
 @pytest.mark.parametrize(("target", "types"), [("rtx-fp32", "FP32"), ("rtx-fp16", "FP16")])
 def test_an_engine_is_built_ahead_of_time(folder: Path, target: str, types: str) -> None:
     bundle = exported(folder, target, compute_capabilities=("8.6", "8.9"))
@@ -57,7 +54,7 @@ def test_an_engine_is_built_ahead_of_time(folder: Path, target: str, types: str)
         assert runtime.verify(bundle.path).passed
 
 
-@needs_rtx
+@pytest.mark.rtx
 def test_the_same_graph_gives_the_same_engine(folder: Path, tmp_path: Path) -> None:
     bundle = exported(folder / "a", "rtx-fp16", compute_capabilities=("8.6",))
     build(bundle.path, ir.load(bundle.path / "model.onnx"), output=tmp_path)
@@ -65,14 +62,14 @@ def test_the_same_graph_gives_the_same_engine(folder: Path, tmp_path: Path) -> N
         assert (bundle.path / name).read_bytes() == (tmp_path / name).read_bytes()
 
 
-@needs_rtx
+@pytest.mark.rtx
 def test_an_unknown_compute_capability_is_refused_and_nothing_published(tmp_path: Path) -> None:
     with pytest.raises(GraphRefused, match=r"builds nothing for compute capability 8\.7"):
         exported(tmp_path, "rtx-fp16", compute_capabilities=("8.7",))
     assert list(tmp_path.iterdir()) == []
 
 
-@needs_rtx
+@pytest.mark.rtx
 def test_a_free_batch_is_built_with_a_profile(tmp_path: Path) -> None:
     bundle = exported(tmp_path, "rtx-fp32", batch="dynamic")
     record = json.loads((bundle.path / "engine.json").read_text(encoding="utf-8"))
@@ -80,7 +77,7 @@ def test_a_free_batch_is_built_with_a_profile(tmp_path: Path) -> None:
     assert batches == [1, 8, 32]
 
 
-@needs_rtx
+@pytest.mark.rtx
 def test_a_graph_that_the_parser_cannot_read_is_refused_with_its_node(folder: Path) -> None:
     bundle = exported(folder / "b", "trt-fp32")
     assert bundle.manifest["engine_check"]["state"] == "built"
@@ -94,7 +91,7 @@ def test_a_graph_that_the_parser_cannot_read_is_refused_with_its_node(folder: Pa
     assert "beyond (Erfc)" in report.message
 
 
-@needs_rtx
+@pytest.mark.rtx
 def test_the_stand_in_for_tensorrt_has_no_name_that_the_real_one_lacks() -> None:
     import fake_tensorrt
     import tensorrt_rtx
@@ -164,14 +161,14 @@ def test_what_was_built_goes_through() -> None:
 
 
 def test_without_the_extra_an_rtx_target_says_what_to_install(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    tmp_path: Path,
 ) -> None:
-    monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
     with pytest.raises(MissingDependency) as caught:
         exported(tmp_path, "rtx-fp16")
     assert caught.value.hint == "install it with: pip install 'kexport[rtx]'"
 
 
+@pytest.mark.rtx
 @pytest.mark.parametrize(
     ("target", "asked", "message"),
     [
