@@ -18,8 +18,8 @@ class Quality:
 
     sqnr: float
     """Signal-to-quantisation-noise ratio of the scores, decibels."""
-    agreement: float
-    """Share of pictures whose best class is Keras'."""
+    agreement: float | None = None
+    """Share of pictures whose best class is Keras', where the output has a score for each class."""
     top1: float | None = None
     """Share of pictures whose best class is their label, where labels are known."""
     top5: float | None = None
@@ -40,18 +40,15 @@ def sqnr(reference: Array, candidate: Array) -> float:
     return float(10 * np.log10(power / noise)) if power > 0.0 else float("-inf")
 
 
-def quality(reference: Array, candidate: Array, labels: Array | None = None) -> Quality:
+def class_quality(reference: Array, candidate: Array, labels: Array | None = None) -> Quality:
     """Compare scores [N, classes] of Keras and of the quantised model, and labels [N] if known.
 
     Logits are centred first, each row by its mean, which no softmax sees.
     """
     centred = [scores - scores.mean(axis=-1, keepdims=True) for scores in (reference, candidate)]
-    return Quality(
-        sqnr(*centred),
-        top1_agreement(candidate, reference),
-        None if labels is None else among_best(candidate, labels, 1),
-        None if labels is None else among_best(candidate, labels, min(5, candidate.shape[-1])),
-    )
+    ranks = (1, min(5, candidate.shape[-1]))
+    known = [None if labels is None else among_best(candidate, labels, rank) for rank in ranks]
+    return Quality(sqnr(*centred), top1_agreement(candidate, reference), *known)
 
 
 def among_best(scores: Array, labels: Array, count: int) -> float:

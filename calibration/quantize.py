@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
@@ -13,8 +14,13 @@ from kexport.calibration.grid import LEVELS, Grid
 from kexport.calibration.placement import Placement
 from kexport.passes.edit import attribute, constant, numbers, small
 
+Array = np.ndarray[Any, Any]
+
 OUTPUT_AXES = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1}
 """The axis of the output channels in the weights of each operator; Gemm's depends on transB."""
+
+WIDEST = 2**30
+"""How many steps a bias has at most: half of an int32, to leave room for the sum."""
 
 
 def quantize(placement: Placement, grids: Mapping[str, Grid], levels: int = LEVELS) -> Pass:
@@ -68,12 +74,21 @@ class _Writer:
         axis = OUTPUT_AXES.get(node.op_type, 0 if attribute(node, "transB", 0) else 1)
         if (value, axis) not in self._weights:
             array = tensor.numpy()
-            grid = grids_of.of_weights(array, axis, self._levels)
+            grid = grids_of.of_weights(array, axis, self._levels, self._least(node))
             integers = numbers(
                 self._graph, f"{value.name}.quantized", grids_of.quantised(array, grid)
             )
             self._weights[value, axis] = self._dequantise(integers, value, grid)
         return self._weights[value, axis]
+
+    def _least(self, node: ir.Node) -> Array | float:
+        """The finest scales with which the bias of `node` is an int32, in steps of its input."""
+        given = None if node.inputs[0] is None else node.inputs[0].producer()
+        bias = small(node.inputs[2]) if len(node.inputs) > 2 else None
+        if given is None or given.op_type != "DequantizeLinear" or bias is None or bias.ndim != 1:
+            return 0.0
+        step = small(given.inputs[1])
+        return 0.0 if step is None else np.abs(bias.astype(np.float64)) / step / WIDEST
 
     def _dequantised(self, value: ir.Value, name: str, grid: Grid) -> ir.Value:
         held = small(value)
