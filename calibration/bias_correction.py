@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from kexport.artifact import Pass
 from kexport.calibration.progress import Progress
-from kexport.calibration.quality import sqnr
+from kexport.calibration.quality import decibels
 from kexport.calibration.running import batches_of
 from kexport.calibration.stepwise import Stepwise
 from kexport.passes.weighted import add_to_bias
@@ -66,8 +66,7 @@ def shifts(
         addend = correction.astype(np.float32).reshape(-1, *[1] * (wanted[0].ndim - 2))
         for index, part in enumerate(given):
             given[index] = part + addend
-        ratio = sqnr(np.concatenate(wanted), np.concatenate(given))
-        found.append(Shift(node.name or "", correction, ratio))
+        found.append(Shift(node.name or "", correction, _ratio(wanted, given)))
         if progress is not None:
             progress(len(found), total)
     return found
@@ -87,5 +86,16 @@ def correct_bias(corrections: Mapping[str, Array]) -> Pass:
 
 def _means(parts: list[Array]) -> Array:
     """The mean of each channel [C] of [N, C, ...] tensors, in float64."""
-    axes = (0, *range(2, parts[0].ndim))
-    return np.asarray(np.mean([part.mean(axis=axes, dtype=np.float64) for part in parts], axis=0))
+    sums = [part.reshape(*part.shape[:2], -1).sum(axis=2).sum(axis=0) for part in parts]
+    count = sum(part.size // part.shape[1] for part in parts)
+    return np.asarray(np.sum(sums, axis=0, dtype=np.float64) / count)
+
+
+def _ratio(wanted: list[Array], given: list[Array]) -> float:
+    """Signal over noise of all parts together, decibels."""
+    signal = noise = 0.0
+    for exact, rounded in zip(wanted, given, strict=True):
+        signal += float(np.vdot(exact, exact))
+        rest = exact - rounded
+        noise += float(np.vdot(rest, rest))
+    return decibels(signal, noise)

@@ -199,10 +199,6 @@ FOR_CPU = Scheme(
     grid,
     prepare=(whole_shift, norm_to_conv),
     finish=(relu_of_integers, integer_bias),
-    levels=64,
+    paired=True,
 )
-"""The form that ONNX Runtime runs as chains of integer kernels on a CPU.
-
-Weights have 7 bits: without VNNI, kernels of x86 add two products of uint8 and int8 in 16 bits, and
-2 * 255 * 64 is the most that these hold (onnxruntime/core/mlas/lib/x86_64/QgemmU8S8KernelAvx2.asm).
-"""
+"""The form that ONNX Runtime runs as chains of integer kernels on any CPU, with or without VNNI."""

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -35,9 +36,14 @@ def sqnr(reference: Array, candidate: Array) -> float:
     signal = reference.astype(np.float64)
     noise = float(np.mean(np.square(signal - candidate.astype(np.float64))))
     power = float(np.mean(np.square(signal)))
+    return decibels(power, noise)
+
+
+def decibels(power: float, noise: float) -> float:
+    """10 log10(power / noise); infinite without noise."""
     if noise == 0.0:
-        return float("inf")
-    return float(10 * np.log10(power / noise)) if power > 0.0 else float("-inf")
+        return math.inf
+    return 10 * math.log10(power / noise) if power > 0.0 else -math.inf
 
 
 def class_quality(reference: Array, candidate: Array, labels: Array | None = None) -> Quality:

@@ -28,7 +28,7 @@ def entries(gated: Gated, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
             {"name": step.name, **quality_entry(step.quality), "kept": step.kept}
             for step in gated.steps
         ],
-        "layers": [{"node": layer.node, "sqnr": decibels(layer.sqnr)} for layer in attempt.layers],
+        "layers": [{"node": layer.node, "sqnr": _finite(layer.sqnr)} for layer in attempt.layers],
         "float_nodes": list(_floats(model, nodes, attempt.floats)),
     }
 
@@ -36,7 +36,7 @@ def entries(gated: Gated, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
 def quality_entry(quality: Quality) -> dict[str, float | None]:
     """A quality as JSON has it."""
     return {
-        "sqnr": decibels(quality.sqnr),
+        "sqnr": _finite(quality.sqnr),
         "agreement": quality.agreement,
         "top1": quality.top1,
         "top5": quality.top5,
@@ -50,7 +50,7 @@ def speed_entry(speed: Speed | None) -> dict[str, float] | None:
     return {"float_ms": round(speed.float_ms, 3), "int8_ms": round(speed.int8_ms, 3)}
 
 
-def decibels(ratio: float) -> float | None:
+def _finite(ratio: float) -> float | None:
     """A ratio to a hundredth; None where there is no noise at all, or no signal."""
     return round(ratio, 2) if math.isfinite(ratio) else None
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from kexport.artifact import Pass
-from kexport.calibration.grid import LEVELS, Grid
+from kexport.calibration.grid import Grid
 from kexport.calibration.placement import Placement
 from kexport.calibration.quantize import quantize
 from kexport.calibration.ranges import Range
@@ -28,8 +28,8 @@ class Scheme:
     """Passes over the float graph, before anything is measured, that give it integer kernels."""
     finish: tuple[Pass, ...] = ()
     """Passes over the quantised graph."""
-    levels: int = LEVELS
-    """The largest integer of a weight."""
+    paired: bool = False
+    """Whether weights are held to `pairs.of_pairs`."""
 
     def tensors(self, model: ir.Model) -> list[str]:
         """The tensors whose ranges `quantise` asks for."""
@@ -40,7 +40,8 @@ class Scheme:
     ) -> ir.Model:
         """`model` with integers wherever this form has them, but for the nodes in `floats`."""
         placement = self.place(model, floats)
-        copy = quantize(placement, self._grids(model, placement, ranges), self.levels)(model)
+        grids = self._grids(model, placement, ranges)
+        copy = quantize(placement, grids, paired=self.paired)(model)
         for change in self.finish:
             change.edit(copy)
         return copy

@@ -92,6 +92,7 @@ def _session(node: ir.Node, opset: int, examples: Mapping[ir.Value, Array]) -> A
     )
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
     model = ir.to_proto(ir.Model(graph, ir_version=9))
     return ort.InferenceSession(
         model.SerializeToString(), options, providers=["CPUExecutionProvider"]

@@ -268,7 +268,7 @@ def test_a_toolchain_that_the_device_cannot_run(
     ("name", "message", "hint"),
     [
         ("trt-fp61", "has no precision 'fp61'", "say trt-fp32 or trt-fp16"),
-        ("cpu-int8", "the device 'cpu' has no precision 'int8'", "say cpu-fp32"),
+        ("cpu-fp16", "the device 'cpu' has no precision 'fp16'", "say cpu-fp32 or cpu-int8"),
         (
             "jetson-nano-int8",
             "cannot run int8: no INT8 and no FP8 on SM 5.3",
