@@ -8,77 +8,25 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from kexport.calibration.probes import add_output, find
 from kexport.calibration.running import run_batches
 
 Array = np.ndarray[Any, Any]
 
 
-def channel_means(model: ir.Model, names: Sequence[str], images: Array) -> dict[str, Array]:
-    """The mean of each channel of the tensors `names`, float64 [C], over all images and pixels.
-
-    Nodes run one by one as they stand in the graph, so that a quantised model computes in float
-    what its integers stand for, and every tensor is there to be read.
-    """
-    means = _reduced(model, names, images, "ReduceMean")
-    return {name: np.mean(rows, axis=0, dtype=np.float64) for name, rows in means.items()}
-
-
 def channel_peaks(model: ir.Model, names: Sequence[str], images: Array) -> dict[str, Array]:
-    """The largest magnitude in each channel of the tensors `names`, float64 [C]."""
-    highest = _reduced(model, names, images, "ReduceMax")
-    lowest = _reduced(model, names, images, "ReduceMin")
-    return {
-        name: np.maximum(highest[name].max(axis=0), -lowest[name].min(axis=0)).astype(np.float64)
-        for name in names
-    }
-
-
-def _reduced(
-    model: ir.Model, names: Sequence[str], images: Array, operator: str
-) -> dict[str, Array]:
-    """One row [C] for each picture, reduced over the pixels of [N, C, ...] tensors."""
+    """The largest magnitude in each channel of the tensors `names` [N, C, H, W], float64 [C]."""
     probed = model.clone()
-    graph = probed.graph
-    values = {value.name: value for node in graph for value in node.outputs}
-    outputs = []
-    for name in names:
-        value = values[name]
-        result = _reduction(graph, value, operator)
-        outputs.append(result.name or "")
-        graph.outputs.append(result)
-    rows: dict[str, list[Array]] = {name: [] for name in names}
-    for found in run_batches(probed, images, outputs, optimised=False):
-        for name, output in zip(names, outputs, strict=True):
-            rows[name].append(found[output])
-    return {name: np.concatenate(parts) for name, parts in rows.items()}
+    outputs = {name: _add_peaks(probed.graph, find(probed.graph, name)) for name in names}
+    peaks: dict[str, Array] = {}
+    for found in run_batches(probed, images, list(outputs.values())):
+        for name, output in outputs.items():
+            largest = found[output].max(axis=(0, 2, 3)).astype(np.float64)
+            peaks[name] = np.maximum(peaks[name], largest) if name in peaks else largest
+    return peaks
 
 
-def _reduction(graph: ir.Graph, value: ir.Value, operator: str) -> ir.Value:
-    rank = len(value.shape or ())
-    name = f"{value.name}.{operator}"
-    inputs, attributes = [value], {"keepdims": 0}
-    opset = graph.opset_imports.get("", 0)
-    axes = list(range(2, rank))
-    if opset < 18:
-        attributes["axes"] = axes
-    else:
-        tensor = ir.tensor(np.asarray(axes, np.int64), name=f"{name}.axes")
-        constant = ir.Value(
-            name=tensor.name,
-            type=ir.TensorType(tensor.dtype),
-            shape=ir.Shape([len(axes)]),
-            const_value=tensor,
-        )
-        graph.register_initializer(constant)
-        inputs.append(constant)
-    if not axes:
-        node = ir.node("Identity", [value], name=name)
-    else:
-        node = ir.node(operator, inputs, attributes, name=name)
-    result = node.outputs[0]
-    result.name, result.type = name, ir.TensorType(ir.DataType.FLOAT)
-    producer = value.producer()
-    if producer is None:
-        raise ValueError(f"{value.name} is made by no node")
-    graph.insert_after(producer, node)
-    return result
+def _add_peaks(graph: ir.Graph, value: ir.Value) -> str:
+    magnitude = ir.node("Abs", [value], name=f"{value.name}.magnitude")
+    highest = ir.node("GlobalMaxPool", [magnitude.outputs[0]], name=f"{value.name}.peaks")
+    return add_output(graph, value, [magnitude, highest], f"{value.name}.peaks", None)

@@ -7,8 +7,9 @@ from collections.abc import Iterable, Sequence
 from pathlib import Path
 from typing import Any
 
+from kexport.calibration.progress import Progress
 from kexport.calibration.sources import from_files, open_source, picture_files, shuffled
-from kexport.calibration.spool import FEWEST, Pictures, Progress, select, spool
+from kexport.calibration.spool import FEWEST, Pictures, select, spool
 from kexport.errors import BadArgument, did_you_mean
 
 __all__ = ["Pictures", "gather", "labelled", "split"]

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from kexport.artifact import Pass
 from kexport.passes.edit import attribute, constant, small, sole_user
 from kexport.passes.weighted import add_to_bias, scale_inputs, scale_outputs
+from kexport.shapes import extents
 
 Array = np.ndarray[Any, Any]
 
@@ -105,7 +106,7 @@ def _reading(conv: ir.Node) -> Array:
     weights = held.numpy()
     largest = np.abs(weights.astype(np.float64)).reshape(*weights.shape[:2], -1).max(axis=2)
     per_group = largest.reshape(groups, -1, weights.shape[1]).max(axis=1)
-    return np.maximum(per_group.reshape(-1), TINY)
+    return np.asarray(np.maximum(per_group.reshape(-1), TINY))
 
 
 def _scale_bias(graph: ir.Graph, conv: ir.Node, scale: Array) -> None:
@@ -125,4 +126,4 @@ def _keeps_zero(node: ir.Node) -> bool:
 
 def _is_depthwise(conv: ir.Node) -> bool:
     weights = constant(conv.inputs[1])
-    return weights is not None and int(weights.shape[1]) == 1
+    return weights is not None and extents(weights)[1] == 1

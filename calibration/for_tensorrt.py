@@ -217,7 +217,7 @@ def _same_shapes(node: ir.Node) -> bool:
         return False
     if constant(one) is not None or constant(other) is not None:
         return False
-    return one.shape is not None and one.shape == other.shape
+    return one.shape is not None and tuple(one.shape) == tuple(other.shape or ())
 
 
 def _gates(node: ir.Node) -> bool:
@@ -228,5 +228,7 @@ def _gates(node: ir.Node) -> bool:
     return _one_pixel(one) != _one_pixel(other)
 
 
-FOR_TENSORRT = Scheme(place, grid)
+FOR_TENSORRT = Scheme(
+    place, grid, why_float="int8 is no faster for so few channels, rows or pixels"
+)
 """The form for TensorRT: symmetric int8 all over, with float32 scales and biases."""

@@ -3,37 +3,37 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from kexport.calibration.bias_correction import correct_bias, corrections
+from kexport.calibration.bias_correction import Shift, correct_bias, shifts
 from kexport.calibration.channels import channel_peaks
 from kexport.calibration.equalize import equalize, pairs
 from kexport.calibration.islands import by_sensitivity
 from kexport.calibration.judge import Judge
+from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.ranges import Range, measure_ranges
 from kexport.calibration.scheme import Scheme
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[str], None]
 
-FEW = 8
-"""Pictures on which the sensitivity of every node is measured."""
+FEW, SOME = 8, 32
+"""Pictures on which the sensitivity of every node is measured, and biases are corrected."""
 
 
 @dataclass(frozen=True, slots=True)
 class Attempt:
-    """One way to quantise a model, and what came of it."""
+    """One way to quantise a model."""
 
     floating: ir.Model
     """The float32 model that is quantised: the given one, or its equalised twin."""
     ranges: Mapping[str, Range]
-    corrections: Mapping[str, Array] = field(default_factory=dict)
-    """What is added to each convolution's bias, [C] by node."""
+    layers: tuple[Shift, ...] = ()
+    """What bias correction found, and corrects."""
     floats: frozenset[str] = frozenset()
     """Nodes that could be quantised and stay float."""
 
@@ -65,36 +65,56 @@ class Gate:
 
     scheme: Scheme
     images: Array
-    """Pictures to measure on, uint8 [N, H, W, C]."""
+    """Pictures to measure on, as the model takes them, batch first."""
     judge: Judge
     holds: Callable[[Quality], bool]
     method: str
     """How a range is found (`ranges.METHODS`)."""
-
-    def scores(self, model: ir.Model) -> Array:
-        """The scores of the first few pictures, for what has to be asked often."""
-        return self.judge.scores(model, self.images[:FEW])
+    say: Say
 
     def quantised(self, attempt: Attempt) -> ir.Model:
         """The model of an attempt, quantised."""
-        model = self.scheme.quantise(attempt.floating, attempt.ranges, attempt.floats)
-        return correct_bias(attempt.corrections)(model) if attempt.corrections else model
+        corrections = {layer.node: layer.correction for layer in attempt.layers}
+        floating = correct_bias(corrections)(attempt.floating)
+        return self.scheme.quantise(floating, attempt.ranges, attempt.floats)
 
     def ranges(self, model: ir.Model) -> dict[str, Range]:
         """The ranges of every tensor that the scheme may quantise."""
         names = self.scheme.tensors(model)
-        return measure_ranges(model, names, self.images, batch=4, method=self.method)
+        told = counted(self.say, "measuring ranges")
+        return measure_ranges(model, names, self.images, batch=4, method=self.method, progress=told)
+
+    def layers(self, attempt: Attempt) -> tuple[Shift, ...]:
+        """What quantisation does to each layer with weights."""
+        bare = replace(attempt, layers=())
+        nodes = self.scheme.place(bare.floating, bare.floats).weights
+        told = counted(self.say, "correcting biases")
+        model, images = self.quantised(bare), self.images[:SOME]
+        return tuple(shifts(bare.floating, model, nodes, images, told))
+
+    def ranked(self, attempt: Attempt) -> list[str]:
+        """The nodes with weights, first those whose float form buys most."""
+
+        def scores(model: ir.Model) -> Array:
+            return self.judge.scores(model, self.images[:FEW])
+
+        told = counted(self.say, "measuring what each layer costs")
+        return by_sensitivity(attempt.floating, self.scheme, attempt.ranges, scores, told)
 
 
-def quantise(model: ir.Model, gate: Gate, progress: Progress) -> Gated:
+def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
     """Quantise `model`, with the repairs that help, and with as many float islands as it needs.
 
     Equalisation and bias correction cost nothing at run time, so both are always tried, and kept
     where they bring the scores nearer to Keras'. Nodes go back to float only while the gate does
     not hold, the most sensitive for their multiply-adds first.
+
+    Args:
+        model: the float32 model that the gate's scheme has prepared.
+        ranges: those of the tensors that the scheme asks for.
+        gate: what decides.
     """
-    progress("measuring ranges")
-    search = _Search(gate, progress, Attempt(model, gate.ranges(model)))
+    search = _Search(gate, Attempt(model, ranges))
     search.equalise()
     search.correct()
     if not search.holds and search.islands():
@@ -103,9 +123,9 @@ def quantise(model: ir.Model, gate: Gate, progress: Progress) -> Gated:
 
 
 class _Search:
-    def __init__(self, gate: Gate, progress: Progress, first: Attempt) -> None:
-        self._gate, self._progress = gate, progress
-        self._best = first
+    def __init__(self, gate: Gate, first: Attempt) -> None:
+        self._gate, self._best = gate, first
+        gate.say("quantising")
         self._model = gate.quantised(first)
         self._quality = gate.judge(self._model)
         self._steps = [Step("quantised", self._quality, kept=True)]
@@ -122,30 +142,24 @@ class _Search:
         tensors = [pair.tensor.name or "" for pair in pairs(floating)]
         if not tensors:
             return
-        self._progress("equalising channels")
+        self._gate.say("equalising channels")
         even = equalize(channel_peaks(floating, tensors, self._gate.images))(floating)
-        self._try(
-            "equalisation", replace(self._best, floating=even, ranges=self._gate.ranges(even))
-        )
+        ranges = self._gate.ranges(even)
+        self._try("equalisation", replace(self._best, floating=even, ranges=ranges))
 
     def correct(self) -> None:
-        self._progress("correcting biases")
-        bare = self._gate.quantised(replace(self._best, corrections={}))
-        found = corrections(self._best.floating, bare, self._gate.images)
-        once = correct_bias(found)(bare)
-        rest = corrections(self._best.floating, once, self._gate.images)
-        both = {name: found[name] + rest[name] for name in found}
-        self._try("bias correction", replace(self._best, corrections=both))
+        layers = self._gate.layers(self._best)
+        self._try("bias correction", replace(self._best, layers=layers))
 
     def islands(self) -> bool:
-        """Leave ever more nodes in float; whether any were."""
-        self._progress("looking for what must stay float")
-        best, gate = self._best, self._gate
-        ranked = by_sensitivity(best.floating, gate.scheme, best.ranges, gate.scores)
+        """Leave ever more nodes in float until the gate holds; whether any were left."""
+        best = self._best
+        ranked = self._gate.ranked(best)
         count = 1
         while not self.holds and count < 2 * len(ranked):
             floats = frozenset(ranked[:count])
-            self._try(f"{len(floats)} nodes in float", replace(self._best, floats=floats))
+            self._gate.say(f"leaving {len(floats)} layers in float")
+            self._try(f"{len(floats)} layers in float", replace(best, floats=floats))
             count *= 2
         return bool(self._best.floats)
 
@@ -159,5 +173,5 @@ class _Search:
 
 
 def _key(quality: Quality) -> tuple[float, float]:
-    """More decibels are better; but a picture that is right before counts first, with labels."""
+    """More decibels are better; but a picture that is right counts first, where that is known."""
     return (quality.top1 or 0.0, quality.sqnr)

@@ -45,16 +45,18 @@ def symmetric(extent: Range) -> Grid:
     return Grid(scale, np.zeros((), np.int8), "int8")
 
 
-def of_weights(weights: Array, axis: int, levels: int = LEVELS) -> Grid:
+def of_weights(weights: Array, axis: int, levels: int = LEVELS, least: Array | float = 0.0) -> Grid:
     """A symmetric int8 grid for each index of `axis`, up to its own largest magnitude.
 
     Args:
         weights: float, of any shape.
         axis: that of the output channels.
         levels: the integer of the largest magnitude.
+        least: the smallest scale that may be; one number, or one a channel.
     """
     others = tuple(other for other in range(weights.ndim) if other != axis)
-    scale = _scale(np.abs(weights.astype(np.float64)).max(axis=others, initial=0.0) / levels)
+    largest = np.abs(weights.astype(np.float64)).max(axis=others, initial=0.0)
+    scale = _scale(np.maximum(largest / levels, least))
     return Grid(scale, np.zeros(scale.shape, np.int8), "int8", axis)
 
 

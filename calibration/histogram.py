@@ -16,6 +16,9 @@ BINS = 2048
 CHUNK = 1 << 16
 """Values that are binned at a time: their indices stay in the processor's cache."""
 
+SAMPLE = 1 << 15
+"""How many values of a tensor are looked at, of each picture."""
+
 TAIL = 0.01
 """Per cent of the values that `percentile` cuts off at either end."""
 
@@ -87,6 +90,12 @@ def count(values: Array, extent: Range) -> Histogram:
     for start in range(0, flat.size, CHUNK):
         counts += np.bincount(_bins(flat[start : start + CHUNK], extent), minlength=BINS)
     return Histogram(extent, counts, flat.size - int(np.count_nonzero(flat)))
+
+
+def sampled(values: Array, count: int) -> Array:
+    """At least `count` of the values, at regular distances, odd so that all columns are met."""
+    flat = values.reshape(-1)
+    return flat[:: flat.size // max(count, 1) // 2 * 2 + 1] if flat.size > 2 * count else flat
 
 
 def _bins(values: Array, extent: Range) -> npt.NDArray[np.intp]:

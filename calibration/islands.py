@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Mapping
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.operations import multiply_adds
+from kexport.calibration.progress import Progress
 from kexport.calibration.ranges import Range
 from kexport.calibration.scheme import Scheme
 
@@ -20,6 +21,7 @@ def by_sensitivity(
     scheme: Scheme,
     ranges: Mapping[str, Range],
     scores: Callable[[ir.Model], Array],
+    progress: Progress,
 ) -> list[str]:
     """The nodes with weights, first those whose float form buys most for its multiply-adds.
 
@@ -27,22 +29,13 @@ def by_sensitivity(
     node's multiply-adds (per-layer sensitivity, as in Nagel et al., "A White Paper on Neural
     Network Quantization", 2021, section 3.6).
     """
-    names = weighty(model, scheme)
+    costs = {node.name or "": multiply_adds(node) for node in model.graph}
+    placed = scheme.place(model, frozenset()).weights
+    names = [name for name, cost in costs.items() if name in placed and cost]
     exact = scores(model).astype(np.float64)
     worth = {}
-    for name in names:
-        others = frozenset(names) - {name}
-        alone = scores(scheme.quantise(model, ranges, others))
-        worth[name] = float(np.mean(np.square(alone - exact))) / _cost(model)[name]
+    for done, name in enumerate(names, 1):
+        alone = scores(scheme.quantise(model, ranges, frozenset(names) - {name}))
+        worth[name] = float(np.mean(np.square(alone - exact))) / costs[name]
+        progress(done, len(names))
     return sorted(names, key=lambda name: -worth[name])
-
-
-def weighty(model: ir.Model, scheme: Scheme) -> Sequence[str]:
-    """The nodes that the scheme quantises and that have weights, in the graph's order."""
-    placed = scheme.place(model, frozenset()).nodes
-    costs = _cost(model)
-    return [name for name in costs if name in placed and costs[name]]
-
-
-def _cost(model: ir.Model) -> dict[str, int]:
-    return {node.name or "": multiply_adds(node) for node in model.graph}

@@ -3,16 +3,17 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import Any
+from typing import Any, Literal
 
 import numpy as np
 import onnx_ir as ir
 
-from kexport.calibration.quality import Quality, quality
+from kexport.calibration.quality import Quality, class_quality, sqnr
 from kexport.calibration.running import run_all
 from kexport.runtime.compare import logits_of
 
 Array = np.ndarray[Any, Any]
+Kind = Literal["probabilities", "scores", "numbers"]
 
 
 @dataclass(frozen=True, slots=True)
@@ -20,22 +21,33 @@ class Judge:
     """Held-out pictures, and what Keras says of them."""
 
     images: Array
-    """uint8 [N, H, W, C], as the model takes them."""
+    """As the model takes them, batch first."""
     reference: Array
     """Keras' first output on them, float32, batch first."""
-    probabilities: bool
-    """Whether that output went through a softmax; its input is what is compared then."""
+    kind: Kind
+    """What that output is: scores of classes, of which those behind a softmax are compared before
+    it; or other numbers, which have no best class."""
     labels: Array | None = None
     """The right class of each picture, where it is known."""
 
     def __call__(self, model: ir.Model) -> Quality:
         """How good `model` is on all of the pictures."""
-        return quality(self._scores(self.reference), self.scores(model, self.images), self.labels)
+        return self._compared(self.scores(model, self.images))
+
+    def keras(self) -> Quality:
+        """How good Keras is itself."""
+        return self._compared(self._scores(self.reference))
 
     def scores(self, model: ir.Model, images: Array) -> Array:
         """The first output of `model` on `images`, before its softmax, as rows of numbers."""
         return self._scores(run_all(model, images, model.graph.outputs[0].name or ""))
 
+    def _compared(self, scores: Array) -> Quality:
+        wanted = self._scores(self.reference)
+        if self.kind == "numbers":
+            return Quality(sqnr(wanted, scores))
+        return class_quality(wanted, scores, self.labels)
+
     def _scores(self, output: Array) -> Array:
         flat = output.reshape(len(output), -1)
-        return logits_of(flat) if self.probabilities else flat
+        return logits_of(flat) if self.kind == "probabilities" else flat

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from dataclasses import dataclass
 from typing import Any
 
@@ -18,8 +19,8 @@ class Quality:
 
     sqnr: float
     """Signal-to-quantisation-noise ratio of the scores, decibels."""
-    agreement: float
-    """Share of pictures whose best class is Keras'."""
+    agreement: float | None = None
+    """Share of pictures whose best class is Keras', where the output has a score for each class."""
     top1: float | None = None
     """Share of pictures whose best class is their label, where labels are known."""
     top5: float | None = None
@@ -35,23 +36,25 @@ def sqnr(reference: Array, candidate: Array) -> float:
     signal = reference.astype(np.float64)
     noise = float(np.mean(np.square(signal - candidate.astype(np.float64))))
     power = float(np.mean(np.square(signal)))
+    return decibels(power, noise)
+
+
+def decibels(power: float, noise: float) -> float:
+    """10 log10(power / noise); infinite without noise."""
     if noise == 0.0:
-        return float("inf")
-    return float(10 * np.log10(power / noise)) if power > 0.0 else float("-inf")
+        return math.inf
+    return 10 * math.log10(power / noise) if power > 0.0 else -math.inf
 
 
-def quality(reference: Array, candidate: Array, labels: Array | None = None) -> Quality:
+def class_quality(reference: Array, candidate: Array, labels: Array | None = None) -> Quality:
     """Compare scores [N, classes] of Keras and of the quantised model, and labels [N] if known.
 
     Logits are centred first, each row by its mean, which no softmax sees.
     """
     centred = [scores - scores.mean(axis=-1, keepdims=True) for scores in (reference, candidate)]
-    return Quality(
-        sqnr(*centred),
-        top1_agreement(candidate, reference),
-        None if labels is None else among_best(candidate, labels, 1),
-        None if labels is None else among_best(candidate, labels, min(5, candidate.shape[-1])),
-    )
+    ranks = (1, min(5, candidate.shape[-1]))
+    known = [None if labels is None else among_best(candidate, labels, rank) for rank in ranks]
+    return Quality(sqnr(*centred), top1_agreement(candidate, reference), *known)
 
 
 def among_best(scores: Array, labels: Array, count: int) -> float:

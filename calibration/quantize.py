@@ -3,21 +3,33 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
 from kexport.artifact import Pass
-from kexport.calibration import grid as grids_of
-from kexport.calibration.grid import LEVELS, Grid
+from kexport.calibration.grid import LEVELS, Grid, of_weights, quantised
+from kexport.calibration.pairs import of_pairs
 from kexport.calibration.placement import Placement
 from kexport.passes.edit import attribute, constant, numbers, small
+
+Array = np.ndarray[Any, Any]
 
 OUTPUT_AXES = {"Conv": 0, "ConvTranspose": 1, "MatMul": 1}
 """The axis of the output channels in the weights of each operator; Gemm's depends on transB."""
 
+WIDEST = 2**30
+"""How many steps a bias has at most: half of an int32, to leave room for the sum."""
 
-def quantize(placement: Placement, grids: Mapping[str, Grid], levels: int = LEVELS) -> Pass:
+
+def quantize(
+    placement: Placement,
+    grids: Mapping[str, Grid],
+    levels: int = LEVELS,
+    *,
+    paired: bool = False,
+) -> Pass:
     """A pass that quantises the edges and the weights of a placement.
 
     A tensor passes through one pair for all its edges, `<tensor>.quantized` and
@@ -30,11 +42,13 @@ def quantize(placement: Placement, grids: Mapping[str, Grid], levels: int = LEVE
         placement: where.
         grids: a grid for each tensor on the placement's edges, by name.
         levels: the integer of the largest weight of a channel.
+        paired: whether weights are held to what `pairs.of_pairs` says, where they are not those of
+            a depthwise Conv, whose kernels add in 32 bits.
     """
 
     @Pass
     def quantize(model: ir.Model) -> None:
-        writer = _Writer(model.graph, grids, levels)
+        writer = _Writer(model.graph, grids, levels, paired)
         for node in list(model.graph):
             for index, value in enumerate(node.inputs):
                 if value is not None and (node.name or "", index) in placement.edges:
@@ -46,8 +60,11 @@ def quantize(placement: Placement, grids: Mapping[str, Grid], levels: int = LEVE
 
 
 class _Writer:
-    def __init__(self, graph: ir.Graph, grids: Mapping[str, Grid], levels: int) -> None:
-        self._graph, self._grids, self._levels = graph, grids, levels
+    def __init__(
+        self, graph: ir.Graph, grids: Mapping[str, Grid], levels: int, paired: bool
+    ) -> None:
+        self._graph, self._grids = graph, grids
+        self._levels, self._paired = levels, paired
         self._activations: dict[ir.Value, ir.Value] = {}
         self._weights: dict[tuple[ir.Value, int], ir.Value] = {}
         self._parameters: dict[tuple[ir.Value, int | None], tuple[ir.Value, ir.Value]] = {}
@@ -67,18 +84,29 @@ class _Writer:
             raise ValueError(f"the weights of {node.name} are not constant")
         axis = OUTPUT_AXES.get(node.op_type, 0 if attribute(node, "transB", 0) else 1)
         if (value, axis) not in self._weights:
-            array = tensor.numpy()
-            grid = grids_of.of_weights(array, axis, self._levels)
-            integers = numbers(
-                self._graph, f"{value.name}.quantized", grids_of.quantised(array, grid)
-            )
+            array, least = tensor.numpy(), self._least(node)
+            if self._paired and not _is_depthwise(node, array):
+                found, grid = of_pairs(array, axis, least)
+            else:
+                grid = of_weights(array, axis, self._levels, least)
+                found = quantised(array, grid)
+            integers = numbers(self._graph, f"{value.name}.quantized", found)
             self._weights[value, axis] = self._dequantise(integers, value, grid)
         return self._weights[value, axis]
+
+    def _least(self, node: ir.Node) -> Array | float:
+        """The finest scales with which the bias of `node` is an int32, in steps of its input."""
+        given = None if node.inputs[0] is None else node.inputs[0].producer()
+        bias = small(node.inputs[2]) if len(node.inputs) > 2 else None
+        if given is None or given.op_type != "DequantizeLinear" or bias is None or bias.ndim != 1:
+            return 0.0
+        step = small(given.inputs[1])
+        return 0.0 if step is None else np.abs(bias.astype(np.float64)) / step / WIDEST
 
     def _dequantised(self, value: ir.Value, name: str, grid: Grid) -> ir.Value:
         held = small(value)
         if held is not None:
-            integers = numbers(self._graph, f"{name}.quantized", grids_of.quantised(held, grid))
+            integers = numbers(self._graph, f"{name}.quantized", quantised(held, grid))
             return self._dequantise(integers, value, grid)
         integers = bytes_of(value, grid) or self._quantise(value, grid)
         return self._dequantise(integers, value, grid)
@@ -118,6 +146,10 @@ class _Writer:
             self._graph.insert_after(producer, node)
         else:
             self._graph.insert_before(next(iter(self._graph)), node)
+
+
+def _is_depthwise(node: ir.Node, weights: Array) -> bool:
+    return node.op_type == "Conv" and attribute(node, "group", 1) == len(weights) > 1
 
 
 def bytes_of(value: ir.Value, grid: Grid) -> ir.Value | None:

@@ -11,14 +11,13 @@ import onnx_ir as ir
 from kexport.calibration import histogram
 from kexport.calibration.histogram import Histogram, Range
 from kexport.calibration.probes import add_output, find
+from kexport.calibration.progress import Progress
 from kexport.calibration.running import open_session
 from kexport.errors import BadArgument, UnsupportedModel, did_you_mean
 
-__all__ = ["METHODS", "Progress", "Range", "measure_ranges"]
+__all__ = ["METHODS", "Range", "measure_ranges"]
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[int, int], None]
-"""Called with how much is done, and of how much."""
 
 _SEARCHES: dict[str, Callable[[Histogram], Range]] = {
     "percentile": histogram.percentile,
@@ -46,8 +45,8 @@ def measure_ranges(
     """Run `model` on pictures and find the range of each tensor in `names`.
 
     The smallest and the largest value are found inside the graph. Every method but minmax runs the
-    pictures a second time, for histograms. Memory is that of one batch, whatever the number of
-    pictures.
+    pictures a second time, for histograms of `histogram.SAMPLE` values of each tensor and picture.
+    Memory is that of one batch, whatever the number of pictures.
 
     Args:
         model: a float32 model of one input, whose batch is fixed or open.
@@ -165,7 +164,8 @@ def _histograms(
         for index, (name, extent) in enumerate(extents.items()):
             largest = max(-extent.low, extent.high)
             span = Range(0.0, largest) if magnitudes else extent
-            more = histogram.count(found[index][:count], span)
+            values = histogram.sampled(found[index][:count], count * histogram.SAMPLE)
+            more = histogram.count(values, span)
             counted[name] = counted[name].plus(more) if name in counted else more
         found.clear()
     return counted

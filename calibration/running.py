@@ -31,14 +31,21 @@ def run_batches(
         optimised: whether ONNX Runtime may fuse; without, each node computes by itself.
     """
     (given,) = model.graph.inputs
+    session = open_session(model, optimised=optimised)
+    left = len(images)
+    for batch in batches_of(model, images):
+        found = session.run(list(outputs), {given.name: batch})
+        yield {name: array[:left] for name, array in zip(outputs, found, strict=True)}
+        left -= len(batch)
+
+
+def batches_of(model: ir.Model, images: Array) -> Iterator[Array]:
+    """`images` in batches that `model` takes; the last one is filled up with the first pictures."""
+    (given,) = model.graph.inputs
     first = given.shape[0] if given.shape is not None else None
     batch = first if isinstance(first, int) else AT_ONCE
-    session = open_session(model, optimised=optimised)
     for start in range(0, len(images), batch):
-        count = min(batch, len(images) - start)
-        rows = np.arange(start, start + batch) % len(images)
-        found = session.run(list(outputs), {given.name: np.asarray(images[rows])})
-        yield {name: array[:count] for name, array in zip(outputs, found, strict=True)}
+        yield np.asarray(images[np.arange(start, start + batch) % len(images)])
 
 
 def run_all(model: ir.Model, images: Array, output: str) -> Array:
@@ -46,11 +53,13 @@ def run_all(model: ir.Model, images: Array, output: str) -> Array:
     return np.concatenate([found[output] for found in run_batches(model, images, [output])])
 
 
-def open_session(model: ir.Model, *, optimised: bool = True) -> Any:
-    """An ONNX Runtime session on the CPU, of a model of any size."""
+def open_session(model: ir.Model, *, optimised: bool = True, threads: int | None = None) -> Any:
+    """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default."""
     ort = need("onnxruntime", extra="cpu")
     options = ort.SessionOptions()
     options.log_severity_level = 3
+    if threads is not None:
+        options.intra_op_num_threads = threads
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     with tempfile.TemporaryDirectory() as folder:  # in memory, protobuf ends at 2 GiB

@@ -7,10 +7,12 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
+from kexport.artifact import Pass
 from kexport.calibration.grid import Grid
 from kexport.calibration.placement import Placement
 from kexport.calibration.quantize import quantize
 from kexport.calibration.ranges import Range
+from kexport.passes.edit import small
 
 Place = Callable[[ir.Model, frozenset[str]], Placement]
 
@@ -20,9 +22,16 @@ class Scheme:
     """What one kind of engine runs as integers."""
 
     place: Place
-    grid: Callable[[Range], Grid]
-    levels: int = 127
-    """The largest integer of a weight: 127, or 63 where products of 8 bits would saturate."""
+    grid: Callable[[ir.Value, Range], Grid]
+    """The grid of a tensor that covers a range."""
+    prepare: tuple[Pass, ...] = ()
+    """Passes over the float graph, before anything is measured, that give it integer kernels."""
+    finish: tuple[Pass, ...] = ()
+    """Passes over the quantised graph."""
+    paired: bool = False
+    """Whether weights are held to `pairs.of_pairs`."""
+    why_float: str = "the engine has no integer kernel for it here"
+    """Why a node that has weights is not placed, unless it is told to stay float."""
 
     def tensors(self, model: ir.Model) -> list[str]:
         """The tensors whose ranges `quantise` asks for."""
@@ -33,13 +42,35 @@ class Scheme:
     ) -> ir.Model:
         """`model` with integers wherever this form has them, but for the nodes in `floats`."""
         placement = self.place(model, floats)
-        together = {name: name for name in ranges}
+        grids = self._grids(model, placement, ranges)
+        copy = quantize(placement, grids, paired=self.paired)(model)
+        for change in self.finish:
+            change.edit(copy)
+        return copy
+
+    def _grids(
+        self, model: ir.Model, placement: Placement, ranges: Mapping[str, Range]
+    ) -> dict[str, Grid]:
+        """A grid for each tensor, of the finest scale in its group, where they are tied."""
+        values = {value.name or "": value for value in placement.values(model)}
+        extents = {name: _extent(value, ranges) for name, value in values.items()}
+        groups = {name: frozenset({name}) for name in values}
         for group in placement.tied:
-            together.update(dict.fromkeys(group, min(group)))
-        wide: dict[str, Range] = {}
-        for name, group_name in together.items():
-            held, found = wide.get(group_name), ranges.get(name)
-            if found is not None:
-                wide[group_name] = found if held is None else held.widened(found)
-        grids = {name: self.grid(wide[group]) for name, group in together.items() if group in wide}
-        return quantize(placement, grids, self.levels)(model)
+            held = group.intersection(groups)
+            groups.update(dict.fromkeys(held, held))
+        grids: dict[str, Grid] = {}
+        for group in set(groups.values()):
+            first, *others = (extents[name] for name in sorted(group))
+            for extent in others:
+                first = first.widened(extent)
+            candidates = [self.grid(values[name], first) for name in sorted(group)]
+            chosen = min(candidates, key=lambda grid: float(grid.scale))
+            grids.update(dict.fromkeys(group, chosen))
+        return grids
+
+
+def _extent(value: ir.Value, ranges: Mapping[str, Range]) -> Range:
+    held = small(value)
+    if held is None:
+        return ranges[value.name or ""]
+    return Range(min(float(held.min()), 0.0), max(float(held.max()), 0.0))

@@ -5,7 +5,7 @@ from __future__ import annotations
 import contextlib
 import itertools
 import tempfile
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Iterator, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -13,14 +13,13 @@ from typing import IO, Any
 
 import numpy as np
 
+from kexport.calibration.progress import Progress
 from kexport.calibration.sources import Candidate, Source
 from kexport.errors import BadArgument, OutputFailed
 from kexport.runtime import BadInput, BadPicture
 from kexport.runtime.picture import pixels
 
 Array = np.ndarray[Any, Any]
-Progress = Callable[[int, int], None]
-"""Called with how much is done, and of how much."""
 
 FEWEST = 16
 """Fewer pictures say too little about the values that a model takes."""

@@ -65,11 +65,11 @@ class TrtEngine:
                 hint=files.BUILD_AGAIN,
             )
         self._inputs, self._outputs = _names(trt, self._engine)
-        _check(trt, self._engine, "input", self._inputs, manifest.inputs)
-        _check(trt, self._engine, "output", self._outputs, manifest.outputs)
+        _check(self._engine, "input", self._inputs, manifest.inputs)
+        _check(self._engine, "output", self._outputs, manifest.outputs)
         self._wanted = [spec.name for spec in manifest.outputs]
         self._types = {
-            name: np.dtype(trt.nptype(self._engine.get_tensor_dtype(name)))
+            name: _dtype(self._engine.get_tensor_dtype(name))
             for name in (*self._inputs, *self._outputs)
         }
         self._context = self._engine.create_execution_context()
@@ -231,6 +231,13 @@ def _runtime(trt: Any, log: Log, record: files.Record) -> Any:
     return runtime
 
 
+def _dtype(kind: Any) -> np.dtype[Any]:
+    """NumPy's type for one of TensorRT's; its own nptype() fails with some releases of NumPy."""
+    floats = {"FLOAT": "float32", "HALF": "float16"}
+    name: str = floats.get(kind.name, kind.name.lower())
+    return np.dtype(name)
+
+
 def _names(trt: Any, found: Any) -> tuple[list[str], list[str]]:
     """The names of an engine's inputs and outputs."""
     names = [found.get_tensor_name(index) for index in range(found.num_io_tensors)]
@@ -239,7 +246,6 @@ def _names(trt: Any, found: Any) -> tuple[list[str], list[str]]:
 
 
 def _check(
-    trt: Any,
     found: Any,
     role: str,
     names: Sequence[str],
@@ -252,18 +258,18 @@ def _check(
             hint=files.BUILD_AGAIN,
         )
     for spec in specs:
-        _check_tensor(trt, found, role, names, spec)
+        _check_tensor(found, role, names, spec)
 
 
 def _check_tensor(
-    trt: Any, found: Any, role: str, names: Sequence[str], spec: InputSpec | OutputSpec
+    found: Any, role: str, names: Sequence[str], spec: InputSpec | OutputSpec
 ) -> None:
     if spec.name not in names:
         raise BundleRefused(
             f"{files.PLAN} has no {role} {spec.name!r}, which the manifest lists",
             hint=files.BUILD_AGAIN,
         )
-    dtype = np.dtype(trt.nptype(found.get_tensor_dtype(spec.name)))
+    dtype = _dtype(found.get_tensor_dtype(spec.name))
     shape = [None if size < 0 else size for size in found.get_tensor_shape(spec.name)]
     same = len(shape) == len(spec.shape) and all(
         size is None or wanted is None or size == wanted for size, wanted in zip(shape, spec.shape)

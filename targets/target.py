@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from kexport.targets.fields import read_table
-from kexport.targets.toolchain import Toolchain
+from kexport.targets.toolchain import TensorRT, Toolchain
 
 Engine = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
@@ -63,6 +63,11 @@ class Target:
     def toolchain(self) -> str | None:
         """The toolchain as the manifest names it."""
         return None if self.chosen is None else str(self.chosen)
+
+    @property
+    def rules(self) -> TensorRT | None:
+        """The rules of its TensorRT, if it has one."""
+        return None if self.chosen is None else self.chosen.rules
 
     @property
     def uint8_input(self) -> bool:

@@ -271,6 +271,11 @@ class Builder:
         return MARK + network.onnx
 
 
+class DataType(enum.Enum):
+    FLOAT = "float32"
+    UINT8 = "uint8"
+
+
 class Modes(enum.Enum):
     INPUT = 1
     OUTPUT = 2
@@ -291,9 +296,8 @@ class Engine:
     def get_tensor_mode(self, name: str) -> Modes:
         return Modes.INPUT if name in self._inputs else Modes.OUTPUT
 
-    def get_tensor_dtype(self, name: str) -> str:
-        kind = {**self._inputs, **self._outputs}[name].type
-        return {"tensor(float)": "float32"}.get(kind, kind[7:-1])
+    def get_tensor_dtype(self, name: str) -> DataType:
+        return DataType[{**self._inputs, **self._outputs}[name].type[7:-1].upper()]
 
     def get_tensor_shape(self, name: str) -> tuple[int, ...]:
         sizes = {**self._inputs, **self._outputs}[name].shape
@@ -339,7 +343,7 @@ class IExecutionContext:
         engine = self._engine
         views = {}
         for name, address in addresses.items():
-            dtype = np.dtype(engine.get_tensor_dtype(name))
+            dtype = np.dtype(engine.get_tensor_dtype(name).value)
             size = int(np.prod(shapes[name])) * dtype.itemsize
             memory = (ctypes.c_uint8 * size).from_address(address)
             views[name] = np.frombuffer(memory, dtype).reshape(shapes[name])
@@ -368,7 +372,6 @@ def module(version: str = "10.3.0", cuda: FakeCuda | None = None) -> types.Modul
     made.__version__ = version
     made.ILogger, made.Builder, made.OnnxParser = ILogger, Builder, OnnxParser
     made.Runtime, made.TensorIOMode, made.float32 = Runtime, Modes, "float32"
-    made.nptype = np.dtype
     made.IExecutionContext = IExecutionContext if (major, minor) >= (8, 5) else object
     networks = ["EXPLICIT_BATCH"] if major < 10 else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
     made.NetworkDefinitionCreationFlag = enum.IntEnum(

@@ -19,6 +19,7 @@ from kexport.api import Bundle, export
 from kexport.emit import builder
 from kexport.emit.builder import Report, build, require
 from kexport.errors import BadArgument, GraphRefused, MissingDependency
+from kexport.pictures import pictures
 from kexport.recipe import Recipe
 
 BUILT = Report("TensorRT-RTX 1.7", "built", "", 5, 1, {"FP32": 1}, ())
@@ -181,3 +182,21 @@ def test_capabilities_that_make_no_sense(
 ) -> None:
     with pytest.raises(BadArgument, match=message):
         exported(tmp_path, target, compute_capabilities=asked)
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize("target", ["jetson-orin-int8", "rtx-int8"])
+def test_every_convolution_that_is_int8_runs_so(tmp_path: Path, target: str) -> None:
+    bundle = exported(tmp_path, target, calibration_data=pictures(40, 24, 24))
+    wanted = [node for node in ir.load(bundle.path / "model.onnx").graph if decodes_both(node)]
+    found = {(row["kind"], row["type"]): row for row in bundle.manifest["engine_check"]["coverage"]}
+    row = found["convolutions", "INT8"]
+    assert row["wanted"] == row["found"] == len(wanted) >= 1
+    assert bundle.manifest["parity"]["passed"]
+
+
+def decodes_both(node: ir.Node) -> bool:
+    if node.op_type != "Conv":
+        return False
+    sources = [value.producer() for value in node.inputs[:2] if value is not None]
+    return all(source is not None and source.op_type == "DequantizeLinear" for source in sources)

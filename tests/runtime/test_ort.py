@@ -123,7 +123,7 @@ def test_cuda_is_preloaded_without_a_word_on_stdout(capsys):
         @staticmethod
         def preload_dlls():
             calls.append("cuda")
-            print("Failed to load libcudart.so.13")
+            sys.stdout.write("Failed to load libcudart.so.13\n")
 
     assert preload(WithWheels) == "Failed to load libcudart.so.13\n"
     assert preload(object()) == ""
