@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import datetime
-import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
@@ -15,9 +14,8 @@ import onnx
 import onnx_ir as ir
 
 import kexport
-from kexport import check as rules
 from kexport import labels as label_files
-from kexport import parity, pipeline, quantization, samples, targets
+from kexport import parity, pipeline, quantization, samples, suiting, targets
 from kexport.artifact import Artifact
 from kexport.calibration.float16 import Kept, keep_float32
 from kexport.calibration.observe import observe
@@ -32,7 +30,7 @@ from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
 from kexport.needs import need
 from kexport.passes.image_input import is_folded
-from kexport.passes.lower_opset import HIGHEST, LOWEST
+from kexport.passes.lower_opset import HIGHEST
 from kexport.passes.sampling import POSITIONS
 from kexport.passes.top_k import top_k as best
 from kexport.pixels import Pixels
@@ -71,7 +69,7 @@ def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
         UnsupportedModel: the model is not built, or a layer has no ONNX form.
         BadArgument: an opset that kexport does not write.
     """
-    _check_opset(opset)
+    suiting.check_opset(opset)
     converted = convert_model(model)
     passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(opset))
     return ir.to_proto(pipeline.run(converted.model, passes).model)
@@ -145,7 +143,7 @@ def export(
     say = progress or _silent
     recipe = recipe or Recipe()
     chosen = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
-    chosen_opset = chosen.opset if opset is None else _check_opset(opset, chosen)
+    chosen_opset = chosen.opset if opset is None else suiting.check_opset(opset, chosen)
     if layout_triton is not None:
         triton.require_servable(chosen)
     programs.check_capabilities(chosen, compute_capabilities)
@@ -159,7 +157,7 @@ def export(
         None if eval_data is None else Path(eval_data),
         require_speedup,
     )
-    local = _is_here(chosen)
+    local = suiting.is_here(chosen)
     quantization.check(chosen, calibration, local=local)
     if output is not None:
         refuse_existing(Path(output), force=force)
@@ -177,7 +175,7 @@ def export(
     shown = _shown(converted)
     ranking = None if top_k is None else best_classes(shown, top_k)
     if samples.is_image_model(tapped):
-        pixels = _readable(pixels or Pixels(), chosen)
+        pixels = suiting.readable(pixels or Pixels(), chosen)
     inputs = samples.make(tapped, source.mode, recipe.seed, pixels)
     artifact = _simplified(converted, inputs, batch, say)
     kept: tuple[Kept, ...] = ()
@@ -191,7 +189,7 @@ def export(
     else:
         artifact = _ranked(artifact, ranking)
         artifact, kept = _of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
-    findings = _check_rules(artifact, source.name, chosen)
+    findings = suiting.check_rules(artifact, source.name, chosen)
     with staging(folder) as work:
         say("running Keras for comparison")
         answers = parity.reference(
@@ -223,10 +221,7 @@ def export(
         entries.write_manifest(work, said)
         if said["build"] is not None and builder.available():
             say("building with TensorRT-RTX")
-            ahead = work if chosen.engine == "tensorrt_rtx" else None
-            report = builder.build(work, artifact.model, output=ahead)
-            said["engine_check"] = report.entry()
-            builder.require(report, source.name, chosen)
+            said["engine_check"] = builder.checked(work, artifact.model, chosen, source.name)
         say("proving it equal to Keras")
         measured = parity.measure(work, golden, tolerance)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
@@ -236,24 +231,6 @@ def export(
     if layout_triton is not None:
         triton.write_layout(folder, manifest, chosen, Path(layout_triton))
     return Bundle(folder, manifest, None if quantised is None else quantised.speed)
-
-
-def _is_here(target: Target) -> bool:
-    """Whether a target's CPU is this machine's, so that speed here says something."""
-    machines = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64", "arm64")}
-    return platform.machine() in machines.get(target.device, ())
-
-
-def _readable(pixels: Pixels, target: Target) -> Pixels:
-    """The same in float32 where the target's toolchain takes no uint8."""
-    if target.uint8_input:
-        return pixels
-    if pixels.subsampled:
-        raise BadArgument(
-            f"{pixels.form} is bytes, and {target.toolchain} takes no uint8",
-            hint="choose --input-format rgb, or a toolchain with TensorRT 8.5 or newer",
-        )
-    return replace(pixels, dtype="float32")
 
 
 def _shown(converted: Converted) -> tuple[Shown, ...]:
@@ -389,31 +366,6 @@ def _entries(
         "steps": [],
         "versions": entries.versions(),
     }
-
-
-def _check_rules(artifact: Artifact, name: str, target: Target) -> tuple[rules.Finding, ...]:
-    """What the target's toolchain warns of; GraphRefused if it would not read the graph right."""
-    if target.chosen is None:
-        return ()
-    platform = targets.platform(target)
-    findings = rules.find(artifact.model, platform)
-    rules.require(findings, f"{name} for {target.name}", platform)
-    return findings
-
-
-def _check_opset(opset: int, target: Target | None = None) -> int:
-    if not LOWEST <= opset <= HIGHEST:
-        raise BadArgument(
-            f"opset {opset} is not written by kexport",
-            hint=f"choose one of {LOWEST} to {HIGHEST}, or leave --opset to the target",
-        )
-    chosen = None if target is None else target.chosen
-    if chosen is not None and opset > chosen.rules.opset_cap:
-        raise BadArgument(
-            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {opset}",
-            hint="leave out --opset, or name a newer --jetpack or --tensorrt",
-        )
-    return opset
 
 
 def _now() -> str:
