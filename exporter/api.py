@@ -10,7 +10,6 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 import kexport
@@ -21,12 +20,12 @@ from kexport.artifact import Artifact
 from kexport.calibration.float16 import Kept, keep_float32
 from kexport.calibration.observe import observe
 from kexport.conversion import Converted, convert_model
+from kexport.direct import check_opset
 from kexport.emit import bundle as files
 from kexport.emit import manifest as entries
 from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
 from kexport.passes.image_input import is_folded
-from kexport.passes.lower_opset import HIGHEST, LOWEST
 from kexport.passes.sampling import POSITIONS
 from kexport.passes.top_k import top_k as best
 from kexport.pixels import Pixels
@@ -47,26 +46,6 @@ class Bundle:
 
     path: Path
     manifest: dict[str, Any]
-
-
-def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
-    """Convert a Keras model to ONNX, simplified: what `model.export(format="onnx")` is for.
-
-    Inputs and outputs are those of the model, in Keras' own layout; nothing is preprocessed. Open
-    axes stay open, the batch under the name "batch".
-
-    Args:
-        model: a built Keras model.
-        opset: the ONNX opset to write, 13 to 20.
-
-    Raises:
-        UnsupportedModel: the model is not built, or a layer has no ONNX form.
-        BadArgument: an opset that kexport does not write.
-    """
-    _check_opset(opset)
-    converted = convert_model(model)
-    passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(opset))
-    return ir.to_proto(pipeline.run(converted.model, passes).model)
 
 
 def export(
@@ -117,7 +96,7 @@ def export(
     say = progress or _silent
     recipe = recipe or Recipe()
     chosen = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
-    chosen_opset = chosen.opset if opset is None else _check_opset(opset, chosen)
+    chosen_opset = _opset(opset, chosen)
     if output is not None:
         refuse_existing(Path(output), force=force)
     given = None if labels is None else label_files.read(labels)
@@ -279,19 +258,17 @@ def _check_rules(artifact: Artifact, name: str, target: Target) -> tuple[rules.F
     return findings
 
 
-def _check_opset(opset: int, target: Target | None = None) -> int:
-    if not LOWEST <= opset <= HIGHEST:
+def _opset(asked: int | None, target: Target) -> int:
+    """The opset to write: the target's, or another that is asked for and that it reads."""
+    if asked is None:
+        return target.opset
+    chosen = target.chosen
+    if chosen is not None and check_opset(asked) > chosen.rules.opset_cap:
         raise BadArgument(
-            f"opset {opset} is not written by kexport",
-            hint=f"choose one of {LOWEST} to {HIGHEST}, or leave --opset to the target",
-        )
-    chosen = None if target is None else target.chosen
-    if chosen is not None and opset > chosen.rules.opset_cap:
-        raise BadArgument(
-            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {opset}",
+            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {asked}",
             hint="leave out --opset, or name a newer --jetpack or --tensorrt",
         )
-    return opset
+    return check_opset(asked)
 
 
 def _now() -> str:
