@@ -94,7 +94,7 @@ def measure(
             classes.
         tolerance: the largest error allowed.
     """
-    session = runtime.load(bundle, check=False)
+    session = runtime.load(bundle, check=False, engine="onnxruntime")
     inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
     outputs = session.manifest.outputs
     given = session.run(inputs, fill=True)

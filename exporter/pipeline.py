@@ -97,6 +97,15 @@ def for_float16(
     )
 
 
+def before_int8(opset: int, rules: TensorRT | None = None) -> tuple[Pass, ...]:
+    """What INT8 needs of the simplified graph before its values are measured."""
+    return (*_lowered(opset, rules), infer_shapes)
+
+
+AFTER_INT8: tuple[Pass, ...] = (infer_shapes, tidy, share_constants, check)
+"""From the graph with its integers to the one that a target reads."""
+
+
 def run(model: ir.Model, passes: Sequence[Pass], progress: Progress | None = None) -> Artifact:
     """Run `passes` on a copy of `model`, first to last."""
     return continue_with(Artifact(model), passes, progress)
