@@ -15,7 +15,6 @@ from kexport.calibration.scheme import Scheme
 from kexport.calibration.speed import Speed
 
 CHOSEN = "the gate: it costs most accuracy for its multiply-adds"
-IMPOSSIBLE = "the engine has no integer kernel for it here"
 
 
 def entries(gated: Gated, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
@@ -29,7 +28,7 @@ def entries(gated: Gated, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
             for step in gated.steps
         ],
         "layers": [{"node": layer.node, "sqnr": _finite(layer.sqnr)} for layer in attempt.layers],
-        "float_nodes": list(_floats(model, nodes, attempt.floats)),
+        "float_nodes": list(_floats(model, nodes, attempt.floats, scheme.why_float)),
     }
 
 
@@ -56,10 +55,10 @@ def _finite(ratio: float) -> float | None:
 
 
 def _floats(
-    model: ir.Model, nodes: frozenset[str], floats: frozenset[str]
+    model: ir.Model, nodes: frozenset[str], floats: frozenset[str], otherwise: str
 ) -> Iterator[dict[str, str]]:
     """The nodes with multiply-adds that stay float."""
     for node in model.graph:
         name = node.name or ""
         if multiply_adds(node) and name not in nodes:
-            yield {"node": name, "reason": CHOSEN if name in floats else IMPOSSIBLE}
+            yield {"node": name, "reason": CHOSEN if name in floats else otherwise}

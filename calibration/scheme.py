@@ -30,6 +30,8 @@ class Scheme:
     """Passes over the quantised graph."""
     paired: bool = False
     """Whether weights are held to `pairs.of_pairs`."""
+    why_float: str = "the engine has no integer kernel for it here"
+    """Why a node that has weights is not placed, unless it is told to stay float."""
 
     def tensors(self, model: ir.Model) -> list[str]:
         """The tensors whose ranges `quantise` asks for."""

@@ -11,7 +11,6 @@ from typing import Any, Literal
 
 import keras
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 import kexport
@@ -24,12 +23,15 @@ from kexport.calibration.observe import observe
 from kexport.calibration.report import speed_entry
 from kexport.calibration.speed import Speed
 from kexport.conversion import Converted, convert_model
+from kexport.direct import check_opset
+from kexport.emit import build as programs
+from kexport.emit import builder, triton
 from kexport.emit import bundle as files
 from kexport.emit import manifest as entries
 from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
+from kexport.needs import need
 from kexport.passes.image_input import is_folded
-from kexport.passes.lower_opset import HIGHEST, LOWEST
 from kexport.passes.sampling import POSITIONS
 from kexport.passes.top_k import top_k as best
 from kexport.pixels import Pixels
@@ -54,26 +56,6 @@ class Bundle:
     """How fast an int8 bundle for a machine like this is here, beside fp32."""
 
 
-def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
-    """Convert a Keras model to ONNX, simplified: what `model.export(format="onnx")` is for.
-
-    Inputs and outputs are those of the model, in Keras' own layout; nothing is preprocessed. Open
-    axes stay open, the batch under the name "batch".
-
-    Args:
-        model: a built Keras model.
-        opset: the ONNX opset to write, 13 to 20.
-
-    Raises:
-        UnsupportedModel: the model is not built, or a layer has no ONNX form.
-        BadArgument: an opset that kexport does not write.
-    """
-    _check_opset(opset)
-    converted = convert_model(model)
-    passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(opset))
-    return ir.to_proto(pipeline.run(converted.model, passes).model)
-
-
 def export(
     model: str | Path | keras.Model,
     target: str,
@@ -83,11 +65,13 @@ def export(
     batch: int | Literal["dynamic"] = 1,
     jetpack: str | None = None,
     tensorrt: str | None = None,
+    compute_capabilities: Sequence[str] = (),
     opset: int | None = None,
     labels: label_files.Said | None = None,
     output_layers: Sequence[str] = (),
     pixels: Pixels | None = None,
     top_k: int | None = None,
+    layout_triton: str | Path | None = None,
     calibration_data: str | Path | Iterable[Any] | None = None,
     calibration_method: str = "mse",
     calibration_cache: str | Path | None = None,
@@ -109,6 +93,8 @@ def export(
         jetpack: the JetPack on the device, or the beginning of its version: "5.1" means the newest
             5.1.x that the device can run; the newest of all by default.
         tensorrt: the same for TensorRT.
+        compute_capabilities: CUDA's, such as "8.6", for which a target with TensorRT for RTX builds
+            its engine; by default all that it is known to run on.
         opset: another ONNX opset than the target's.
         labels: the class names: a file with one a line, a training folder with one subfolder a
             class, "imagenet", or the names themselves.
@@ -118,6 +104,7 @@ def export(
             its size by default.
         top_k: give this many best classes, as `indices` and `scores`, in the place of the scores of
             all.
+        layout_triton: a model repository of Triton Inference Server that the model is put into too.
         calibration_data: for int8: pictures like those that the model will meet, as a folder of
             any depth, a .npy or .npz file of uint8 [N, H, W, C], or an iterable of arrays, PIL
             images and paths; up to 200 are taken, half of them to measure on and half to judge.
@@ -137,7 +124,12 @@ def export(
     say = progress or _silent
     recipe = recipe or Recipe()
     chosen = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
-    chosen_opset = chosen.opset if opset is None else _check_opset(opset, chosen)
+    chosen_opset = _opset(opset, chosen)
+    if layout_triton is not None:
+        triton.require_servable(chosen)
+    programs.check_capabilities(chosen, compute_capabilities)
+    if chosen.engine == "tensorrt_rtx":
+        need("tensorrt_rtx", extra="rtx")
     calibration = quantization.Calibration(
         calibration_data,
         calibration_method,
@@ -155,6 +147,8 @@ def export(
     source = open_model(model, recipe)
     folder = Path(output or f"{source.name}-{chosen.name}")
     refuse_existing(folder, force=force)
+    if layout_triton is not None:
+        triton.model_folder(Path(layout_triton), source.name)
     tapped = at_layers(source.model, output_layers)
     say("converting")
     converted = convert_model(tapped, kind=None if output_layers else source.kind)
@@ -201,14 +195,25 @@ def export(
             speed = speed_entry(quantised.speed) if timestamps else None
             said["quantization"] = {**quantised.entry, "speed": speed}
         said["parity"] = parity.pending(list(answers), inputs.count, tolerance)
+        said["build"] = programs.build_entry(chosen, artifact.model, compute_capabilities)
         files.write_files(work, artifact.model, said, golden, names)
+        if said["build"] is not None:
+            programs.write_programs(work, chosen, said["build"], said["inputs"])
         entries.write_manifest(work, said)
+        if said["build"] is not None and builder.available():
+            say("building with TensorRT-RTX")
+            ahead = work if chosen.engine == "tensorrt_rtx" else None
+            report = builder.build(work, artifact.model, output=ahead)
+            said["engine_check"] = report.entry()
+            builder.require(report, source.name, chosen)
         say("proving it equal to Keras")
         measured = parity.measure(work, golden, tolerance)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
         rejected = folder.with_name(f"{folder.name}.rejected")
         publish(work, folder if measured.passed else rejected)
         parity.require(measured, rejected)
+    if layout_triton is not None:
+        triton.write_layout(folder, manifest, chosen, Path(layout_triton))
     return Bundle(folder, manifest, None if quantised is None else quantised.speed)
 
 
@@ -357,6 +362,8 @@ def _entries(
         ),
         "parity": None,
         "quantization": None,
+        "build": None,
+        "engine_check": None,
         "float32_nodes": [asdict(node) for node in kept],
         "steps": [],
         "versions": entries.versions(),
@@ -373,19 +380,17 @@ def _check_rules(artifact: Artifact, name: str, target: Target) -> tuple[rules.F
     return findings
 
 
-def _check_opset(opset: int, target: Target | None = None) -> int:
-    if not LOWEST <= opset <= HIGHEST:
+def _opset(asked: int | None, target: Target) -> int:
+    """The opset to write: the target's, or another that is asked for and that it reads."""
+    if asked is None:
+        return target.opset
+    chosen = target.chosen
+    if chosen is not None and check_opset(asked) > chosen.rules.opset_cap:
         raise BadArgument(
-            f"opset {opset} is not written by kexport",
-            hint=f"choose one of {LOWEST} to {HIGHEST}, or leave --opset to the target",
-        )
-    chosen = None if target is None else target.chosen
-    if chosen is not None and opset > chosen.rules.opset_cap:
-        raise BadArgument(
-            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {opset}",
+            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {asked}",
             hint="leave out --opset, or name a newer --jetpack or --tensorrt",
         )
-    return opset
+    return check_opset(asked)
 
 
 def _now() -> str:

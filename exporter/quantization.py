@@ -18,6 +18,7 @@ from kexport.artifact import Artifact, Step
 from kexport.calibration import cache, gate, report
 from kexport.calibration.data import Pictures, gather, labelled, split
 from kexport.calibration.for_cpu import FOR_CPU
+from kexport.calibration.for_tensorrt import FOR_TENSORRT
 from kexport.calibration.judge import Judge, Kind
 from kexport.calibration.passing import Passing, measure_of
 from kexport.calibration.progress import Say, counted
@@ -42,7 +43,7 @@ SLACK, LEAST = 2.0, 2e-2
 """How much further from Keras than the graph's own semantics an engine may be, and the least
 tolerance: two engines round differently, and either is as far from the float model as the other."""
 
-SCHEMES = {"onnxruntime": FOR_CPU}
+SCHEMES = {"onnxruntime": FOR_CPU, "tensorrt": FOR_TENSORRT, "tensorrt_rtx": FOR_TENSORRT}
 """The form of INT8 by engine."""
 
 

@@ -92,6 +92,7 @@ if TYPE_CHECKING:
 @options.calibration
 @options.jetpack
 @options.tensorrt
+@options.compute_capabilities
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="Another ONNX opset.")
 @click.option(
     "--seed",
@@ -100,6 +101,12 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="N",
     help="Of random weights and of the pictures.",
+)
+@click.option(
+    "--layout-triton",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Put the model into a model repository of Triton Inference Server too.",
 )
 @click.option("--force", is_flag=True, help="Replace the bundle that is there.")
 @click.option("--trust", is_flag=True, help="Run code that the model's file carries (Lambda).")
@@ -129,8 +136,10 @@ def export(
     calibration: dict[str, Any],
     jetpack: str | None,
     tensorrt: str | None,
+    compute_capabilities: tuple[str, ...],
     opset: int | None,
     seed: int,
+    layout_triton: Path | None,
     force: bool,
     trust: bool,
     timestamps: bool,
@@ -171,11 +180,13 @@ def export(
             batch=batch,
             jetpack=jetpack,
             tensorrt=tensorrt,
+            compute_capabilities=compute_capabilities,
             opset=opset,
             labels=labels,
             output_layers=output_layers,
             pixels=pixels,
             top_k=top_k,
+            layout_triton=layout_triton,
             **calibration,
             force=force,
             timestamps=timestamps,

@@ -24,6 +24,19 @@ tensorrt = click.option(
 )
 
 
+def _names(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",")) if value else ()
+
+
+compute_capabilities = click.option(
+    "--compute-capabilities",
+    callback=_names,
+    metavar="8.6,8.9",
+    help="Those of the GPUs that an rtx target's engine is for.  [default: all that are known]",
+)
+
 top_k = click.option(
     "--top-k",
     type=click.IntRange(min=1),
