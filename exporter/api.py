@@ -3,25 +3,27 @@
 from __future__ import annotations
 
 import datetime
+import platform
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import Any, Literal
 
 import keras
 import numpy as np
-import onnx
 import onnx_ir as ir
 
 import kexport
+from kexport import check as rules
 from kexport import labels as label_files
-from kexport import parity, pipeline, quantization, samples, suiting, targets
+from kexport import parity, pipeline, quantization, samples, targets
 from kexport.artifact import Artifact
 from kexport.calibration.float16 import Kept, keep_float32
 from kexport.calibration.observe import observe
 from kexport.calibration.report import speed_entry
 from kexport.calibration.speed import Speed
 from kexport.conversion import Converted, convert_model
+from kexport.direct import check_opset
 from kexport.emit import build as programs
 from kexport.emit import builder, triton
 from kexport.emit import bundle as files
@@ -30,7 +32,6 @@ from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
 from kexport.needs import need
 from kexport.passes.image_input import is_folded
-from kexport.passes.lower_opset import HIGHEST
 from kexport.passes.sampling import POSITIONS
 from kexport.passes.top_k import top_k as best
 from kexport.pixels import Pixels
@@ -53,26 +54,6 @@ class Bundle:
     manifest: dict[str, Any]
     speed: Speed | None = None
     """How fast an int8 bundle for a machine like this is here, beside fp32."""
-
-
-def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
-    """Convert a Keras model to ONNX, simplified: what `model.export(format="onnx")` is for.
-
-    Inputs and outputs are those of the model, in Keras' own layout; nothing is preprocessed. Open
-    axes stay open, the batch under the name "batch".
-
-    Args:
-        model: a built Keras model.
-        opset: the ONNX opset to write, 13 to 20.
-
-    Raises:
-        UnsupportedModel: the model is not built, or a layer has no ONNX form.
-        BadArgument: an opset that kexport does not write.
-    """
-    suiting.check_opset(opset)
-    converted = convert_model(model)
-    passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(opset))
-    return ir.to_proto(pipeline.run(converted.model, passes).model)
 
 
 def export(
@@ -143,7 +124,7 @@ def export(
     say = progress or _silent
     recipe = recipe or Recipe()
     chosen = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
-    chosen_opset = chosen.opset if opset is None else suiting.check_opset(opset, chosen)
+    chosen_opset = _opset(opset, chosen)
     if layout_triton is not None:
         triton.require_servable(chosen)
     programs.check_capabilities(chosen, compute_capabilities)
@@ -157,7 +138,7 @@ def export(
         None if eval_data is None else Path(eval_data),
         require_speedup,
     )
-    local = suiting.is_here(chosen)
+    local = _is_here(chosen)
     quantization.check(chosen, calibration, local=local)
     if output is not None:
         refuse_existing(Path(output), force=force)
@@ -175,7 +156,7 @@ def export(
     shown = _shown(converted)
     ranking = None if top_k is None else best_classes(shown, top_k)
     if samples.is_image_model(tapped):
-        pixels = suiting.readable(pixels or Pixels(), chosen)
+        pixels = _readable(pixels or Pixels(), chosen)
     inputs = samples.make(tapped, source.mode, recipe.seed, pixels)
     artifact = _simplified(converted, inputs, batch, say)
     kept: tuple[Kept, ...] = ()
@@ -189,7 +170,7 @@ def export(
     else:
         artifact = _ranked(artifact, ranking)
         artifact, kept = _of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
-    findings = suiting.check_rules(artifact, source.name, chosen)
+    findings = _check_rules(artifact, source.name, chosen)
     with staging(folder) as work:
         say("running Keras for comparison")
         answers = parity.reference(
@@ -231,6 +212,24 @@ def export(
     if layout_triton is not None:
         triton.write_layout(folder, manifest, chosen, Path(layout_triton))
     return Bundle(folder, manifest, None if quantised is None else quantised.speed)
+
+
+def _is_here(target: Target) -> bool:
+    """Whether a target's CPU is this machine's, so that speed here says something."""
+    machines = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64", "arm64")}
+    return platform.machine() in machines.get(target.device, ())
+
+
+def _readable(pixels: Pixels, target: Target) -> Pixels:
+    """The same in float32 where the target's toolchain takes no uint8."""
+    if target.uint8_input:
+        return pixels
+    if pixels.subsampled:
+        raise BadArgument(
+            f"{pixels.form} is bytes, and {target.toolchain} takes no uint8",
+            hint="choose --input-format rgb, or a toolchain with TensorRT 8.5 or newer",
+        )
+    return replace(pixels, dtype="float32")
 
 
 def _shown(converted: Converted) -> tuple[Shown, ...]:
@@ -366,6 +365,29 @@ def _entries(
         "steps": [],
         "versions": entries.versions(),
     }
+
+
+def _check_rules(artifact: Artifact, name: str, target: Target) -> tuple[rules.Finding, ...]:
+    """What the target's toolchain warns of; GraphRefused if it would not read the graph right."""
+    if target.chosen is None:
+        return ()
+    platform = targets.platform(target)
+    findings = rules.find(artifact.model, platform)
+    rules.require(findings, f"{name} for {target.name}", platform)
+    return findings
+
+
+def _opset(asked: int | None, target: Target) -> int:
+    """The opset to write: the target's, or another that is asked for and that it reads."""
+    if asked is None:
+        return target.opset
+    chosen = target.chosen
+    if chosen is not None and check_opset(asked) > chosen.rules.opset_cap:
+        raise BadArgument(
+            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {asked}",
+            hint="leave out --opset, or name a newer --jetpack or --tensorrt",
+        )
+    return check_opset(asked)
 
 
 def _now() -> str:

@@ -36,7 +36,6 @@ Progress = Callable[[str], None]
 SIMPLIFY: tuple[Pass, ...] = (
     tidy,
     fold_constants,
-    infer_shapes,
     fold_transpose,
     merge_reshapes,  # behind fold_transpose, whose leavings it joins
     fold_pad,  # before the folds, which ask whether a convolution is padded

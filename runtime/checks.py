@@ -69,11 +69,13 @@ def whole(minimum: int) -> Check:
 
 def number(minimum: float, maximum: float = float("inf")) -> Check:
     """A number between the two limits, which belong to it."""
-    limits = f"of at least {minimum}" if maximum == float("inf") else f"from {minimum} to {maximum}"
+    limits = f" of at least {minimum}" if minimum > float("-inf") else ""
+    if maximum < float("inf"):
+        limits = f" from {minimum} to {maximum}"
 
     def check(value: Any, where: str) -> Iterator[str]:
         if not _is_number(value) or value < minimum or value > maximum:
-            yield _wrong(where, f"a number {limits}", value)
+            yield _wrong(where, f"a number{limits}", value)
 
     return check
 

@@ -60,6 +60,20 @@ def test_every_package_is_shipped(root: Path, settings: dict[str, Any]) -> None:
     assert shipped == found
 
 
+def test_every_cpp_source_is_shipped(root: Path) -> None:
+    """A wheel and the tree have the same: what a bundle is to carry is package data."""
+    here, there = root / "runtime" / "cpp", Path(kexport.__file__).parent / "runtime" / "cpp"
+    files = [
+        {
+            path.relative_to(folder).as_posix(): path.read_bytes()
+            for path in folder.rglob("*")
+            if path.is_file()
+        }
+        for folder in (here, there)
+    ]
+    assert files[0] == files[1]
+
+
 @pytest.mark.parametrize("folder", FOLDERS[1:])
 def test_no_module_of_exporter_shadows_a_folder(root: Path, folder: str) -> None:
     assert not (root / "exporter" / folder).exists()
@@ -104,6 +118,8 @@ def test_the_runtime_stands_alone_on_python_3_8(root: Path, name: str) -> None:
 
 def test_no_file_is_long(root: Path) -> None:
     files = python_files(root, *FOLDERS, "tests", "bench", "examples")
+    for folder in ("runtime", "tests", "examples"):
+        files += sorted((root / folder).rglob("*.[ch]pp"))
     lengths = {file: len(file.read_text(encoding="utf-8").splitlines()) for file in files}
     assert {file: length for file, length in lengths.items() if length > LONGEST_FILE} == {}
 

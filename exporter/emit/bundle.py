@@ -29,7 +29,7 @@ def write_files(
     golden: Mapping[str, Array],
     labels: Sequence[str] | None,
 ) -> None:
-    """Write model, labels, golden arrays and runtime into an empty folder.
+    """Write model, labels, golden arrays and both runtimes into an empty folder.
 
     Args:
         folder: where; it exists.
@@ -43,15 +43,19 @@ def write_files(
     if labels is not None:
         (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     runtime = resources.files("kexport.runtime")
-    _copy_sources(runtime, folder / "runtime")
+    _copy_sources(runtime, folder / "runtime", (".py",))
+    _copy_sources(runtime / "cpp", folder / "cpp", (".hpp", ".cpp", ".txt"))
     program = runtime / "run.py"
     (folder / "run.py").write_bytes(program.read_bytes())
     for name in PROGRAMS:
         (folder / "runtime" / name).unlink()
 
 
-def _copy_sources(source: Traversable, destination: Path) -> None:
+def _copy_sources(source: Traversable, destination: Path, kinds: tuple[str, ...]) -> None:
+    """Copy the files of these kinds, and those of folders that have some."""
     destination.mkdir()
     for entry in source.iterdir():
-        if entry.name.endswith(".py"):
+        if entry.name.endswith(kinds):
             (destination / entry.name).write_bytes(entry.read_bytes())
+        elif entry.is_dir() and any(inner.name.endswith(kinds) for inner in entry.iterdir()):
+            _copy_sources(entry, destination / entry.name, kinds)

@@ -1,0 +1,65 @@
+/// kexport-classify BUNDLE IMAGE...: name what pictures show.
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+
+#include "decode.hpp"
+#include "terminal.hpp"
+
+namespace {
+
+using Predictions = std::vector<kexport::Prediction>;
+
+struct Answer {
+    std::string picture;
+    Predictions best;
+};
+
+void print(const std::vector<Answer>& answers) {
+    std::size_t width = 0;
+    for (const Answer& answer : answers)
+        for (const kexport::Prediction& one : answer.best)
+            width = std::max(width, one.label.size());
+    const char* gap = "";
+    for (const Answer& answer : answers) {
+        std::printf("%s%s\n", gap, answer.picture.c_str());
+        for (const kexport::Prediction& one : answer.best)
+            std::printf("  %-*s  %.4f\n", static_cast<int>(width), one.label.c_str(), one.score);
+        gap = "\n";
+    }
+}
+
+kexport::Result<Predictions> classified(const kexport::Model& model, const std::string& path,
+                                        int top_k) {
+    const auto picture = programs::decode(path);
+    if (!picture) return picture.fault();
+    const auto format =
+        picture->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;
+    return model.classify(picture->values.data(), picture->width, picture->height, 0, format,
+                          static_cast<std::size_t>(top_k));
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    const terminal::Arguments arguments = terminal::read(
+        count, words, "kexport-classify BUNDLE IMAGE... [options]", "Name what pictures show.",
+        {{"-k", "K", "classes to name (default 5)"}}, 2, std::numeric_limits<std::size_t>::max());
+    const auto model = kexport::Model::open(arguments.plain[0], arguments.options);
+    if (!model) return terminal::tell(model.fault());
+    terminal::warn(model->warning());
+    int status = 0;
+    std::vector<Answer> answers;
+    for (std::size_t at = 1; at < arguments.plain.size(); ++at) {
+        const std::string& path = arguments.plain[at];
+        auto best = classified(*model, path, arguments.top_k);
+        if (best) {
+            answers.push_back({path, std::move(*best)});
+            continue;
+        }
+        status = terminal::tell(best.fault());
+        if (best.fault().status != kexport::Status::bad_picture) return status;
+    }
+    print(answers);
+    return status;
+}

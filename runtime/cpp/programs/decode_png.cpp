@@ -1,0 +1,96 @@
+/// PNG, by libpng.
+#include <png.h>
+
+#include <cstring>
+#include <stdexcept>
+
+#include "decode.hpp"
+
+namespace programs {
+
+namespace {
+
+/// A file in memory, and what libpng said of a fault.
+struct Source {
+    const std::vector<std::uint8_t>& file;
+    std::size_t at = 0;
+    char message[128] = "";
+};
+
+void read_bytes(png_structp png, png_bytep to, std::size_t count) {
+    auto* source = static_cast<Source*>(png_get_io_ptr(png));
+    if (count > source->file.size() - source->at) png_error(png, "the file is truncated");
+    std::memcpy(to, source->file.data() + source->at, count);
+    source->at += count;
+}
+
+void leave(png_structp png, png_const_charp message) {
+    auto* source = static_cast<Source*>(png_get_error_ptr(png));
+    std::strncpy(source->message, message, sizeof source->message - 1);
+    png_longjmp(png, 1);
+}
+
+void ignore(png_structp, png_const_charp) {}
+
+/// What Pillow makes of a PNG for a model: 8 bits, palettes resolved, alpha dropped, no gamma.
+void set_transforms(png_structp png, png_infop info) {
+    const auto type = png_get_color_type(png, info);
+    if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
+    if (type == PNG_COLOR_TYPE_GRAY && png_get_bit_depth(png, info) < 8)
+        png_set_expand_gray_1_2_4_to_8(png);
+    if (png_get_bit_depth(png, info) == 16) {
+        if (type == PNG_COLOR_TYPE_GRAY)
+            png_error(png, "it is grey with more than 8 bits; convert it to 8 bits a pixel first");
+        png_set_strip_16(png);
+    }
+    if ((type & PNG_COLOR_MASK_ALPHA) != 0) png_set_strip_alpha(png);
+    png_set_interlace_handling(png);
+}
+
+/// False where libpng gave up. No object that needs destroying lives in here, so the jump is sound.
+bool read_all(png_structp png, png_infop info, Picture& picture, std::vector<png_bytep>& rows,
+              void (*prepare)(png_structp, png_infop, Picture&, std::vector<png_bytep>&)) {
+    if (setjmp(png_jmpbuf(png))) return false;
+    png_read_info(png, info);
+    set_transforms(png, info);
+    png_read_update_info(png, info);
+    prepare(png, info, picture, rows);
+    if (rows.empty()) return false;
+    png_read_image(png, rows.data());
+    png_read_end(png, nullptr);
+    return true;
+}
+
+/// Makes room for the picture; leaves no rows for one that is too large.
+void prepare_picture(png_structp png, png_infop info, Picture& picture,
+                     std::vector<png_bytep>& rows) {
+    try {
+        picture = sized(png_get_image_width(png, info), png_get_image_height(png, info),
+                        png_get_channels(png, info));
+        const std::size_t row = png_get_rowbytes(png, info);
+        for (int at = 0; at < picture.height; ++at)
+            rows.push_back(picture.values.data() + row * static_cast<std::size_t>(at));
+    } catch (const std::exception&) {
+        rows.clear();
+    }
+}
+
+}  // namespace
+
+Picture decode_png(const std::vector<std::uint8_t>& file) {
+    Source source{file};
+    png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, leave, ignore);
+    png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
+    Picture picture;
+    std::vector<png_bytep> rows;
+    bool read = false;
+    if (info != nullptr) {
+        png_set_read_fn(png, &source, read_bytes);
+        read = read_all(png, info, picture, rows, prepare_picture);
+    }
+    png_destroy_read_struct(&png, &info, nullptr);
+    if (read) return picture;
+    throw std::runtime_error(source.message[0] != '\0' ? source.message : "it is too large");
+}
+
+}  // namespace programs

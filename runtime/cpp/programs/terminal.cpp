@@ -1,0 +1,82 @@
+#include "terminal.hpp"
+
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
+
+namespace terminal {
+
+namespace {
+
+constexpr int wrong_usage = 2;
+
+constexpr Option shared[] = {
+    {"--threads", "N", "threads within an operation (default: the engine's choice)"},
+    {"--onnxruntime", "PATH", "ONNX Runtime's library, or the folder that holds it"},
+};
+
+[[noreturn]] void stop(const char* usage, const std::string& fault) {
+    std::fprintf(stderr, "usage: %s\nerror: %s\n", usage, fault.c_str());
+    std::exit(wrong_usage);
+}
+
+[[noreturn]] void help(const char* usage, const char* purpose, const std::vector<Option>& options) {
+    std::printf("usage: %s\n\n%s\n\n", usage, purpose);
+    for (const Option& option : options) {
+        const std::string name = std::string(option.name) + " " + option.value;
+        std::printf("  %-20s %s\n", name.c_str(), option.help);
+    }
+    std::exit(0);
+}
+
+double number(const char* usage, const std::string& option, const char* text, bool whole) {
+    char* end = nullptr;
+    const double value = std::strtod(text, &end);
+    const bool fits = end != text && *end == '\0' && value > 0 && value <= 1e6;
+    if (!fits || (whole && value != static_cast<int>(value)))
+        stop(usage, option + " must be a " +
+                        (whole ? "whole number of 1 or more" : "number above 0") + ", not '" +
+                        text + "'");
+    return value;
+}
+
+}  // namespace
+
+Arguments read(int count, char** words, const char* usage, const char* purpose,
+               const std::vector<Option>& more, std::size_t least, std::size_t most) {
+    std::vector<Option> options = more;
+    options.insert(options.end(), std::begin(shared), std::end(shared));
+    Arguments found;
+    for (int at = 1; at < count; ++at) {
+        const std::string word = words[at];
+        if (word == "-h" || word == "--help") help(usage, purpose, options);
+        if (word.size() < 2 || word[0] != '-') {
+            found.plain.push_back(word);
+            continue;
+        }
+        bool known = false;
+        for (const Option& option : options) known = known || word == option.name;
+        if (!known) stop(usage, "no option named " + word);
+        if (++at == count) stop(usage, word + " needs a value");
+        if (word == "--onnxruntime") found.options.onnxruntime = words[at];
+        if (word == "--threads")
+            found.options.threads = static_cast<int>(number(usage, word, words[at], true));
+        if (word == "-k") found.top_k = static_cast<int>(number(usage, word, words[at], true));
+        if (word == "--seconds") found.seconds = number(usage, word, words[at], false);
+    }
+    if (found.plain.size() < least) stop(usage, "something is missing");
+    if (found.plain.size() > most) stop(usage, "one argument too many: " + found.plain[most]);
+    return found;
+}
+
+int tell(const kexport::Fault& fault) {
+    std::fprintf(stderr, "error: %s\n", fault.message.c_str());
+    if (!fault.hint.empty()) std::fprintf(stderr, "hint: %s\n", fault.hint.c_str());
+    return static_cast<int>(fault.status);
+}
+
+void warn(const std::string& warning) {
+    if (!warning.empty()) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+}
+
+}  // namespace terminal

@@ -1,0 +1,159 @@
+#include "checks.hpp"
+
+#include <cmath>
+#include <nlohmann/json.hpp>
+
+#include "text.hpp"
+
+namespace kexport::checks {
+
+namespace {
+
+[[noreturn]] void depart(const std::string& where, std::string_view wanted, const Json& value) {
+    throw Departure{
+        cat(where.empty() ? "the manifest" : where, " must be ", wanted, ", not ", shown(value))};
+}
+
+bool is_number_between(const Json& value, double minimum, double maximum) {
+    return value.is_number() && value.get<double>() >= minimum && value.get<double>() <= maximum;
+}
+
+Check number_between(double minimum, double maximum, std::string wanted) {
+    return [=](const Json& value, const std::string& where) {
+        if (!is_number_between(value, minimum, maximum)) depart(where, wanted, value);
+    };
+}
+
+constexpr double infinity = std::numeric_limits<double>::infinity();
+
+}  // namespace
+
+std::string shown(const Json& value) {
+    constexpr std::size_t longest = 60;
+    if (value.is_object()) return "an object";
+    if (value.is_array()) return cat("a list of ", value.size());
+    if (value.is_null() || value.is_boolean()) return value.dump();
+    const std::string text =
+        value.is_string() ? repr(value.get_ref<const std::string&>()) : value.dump();
+    return text.size() <= longest ? text : text.substr(0, longest - 3) + "...";
+}
+
+void text(const Json& value, const std::string& where) {
+    if (!value.is_string() || value.get_ref<const std::string&>().empty())
+        depart(where, "a non-empty text", value);
+}
+
+void flag(const Json& value, const std::string& where) {
+    if (!value.is_boolean()) depart(where, "true or false", value);
+}
+
+void anything(const Json&, const std::string&) {}
+
+Check whole(int minimum) {
+    return [=](const Json& value, const std::string& where) {
+        if (!is_number_between(value, minimum, infinity) ||
+            std::floor(value.get<double>()) != value.get<double>())
+            depart(where, cat("a whole number of at least ", minimum), value);
+    };
+}
+
+Check number() {
+    return number_between(-infinity, infinity, "a number");
+}
+
+Check number(int minimum) {
+    return number_between(minimum, infinity, cat("a number of at least ", minimum));
+}
+
+Check number(int minimum, int maximum) {
+    return number_between(minimum, maximum, cat("a number from ", minimum, " to ", maximum));
+}
+
+Check exactly(std::vector<Json> allowed) {
+    return [allowed = std::move(allowed)](const Json& value, const std::string& where) {
+        std::string wanted;
+        for (const Json& one : allowed) {
+            if (value == one) return;
+            wanted += cat(wanted.empty() ? "" : " or ", shown(one));
+        }
+        depart(where, wanted, value);
+    };
+}
+
+Check or_null(Check inner) {
+    return [inner = std::move(inner)](const Json& value, const std::string& where) {
+        if (!value.is_null()) inner(value, where);
+    };
+}
+
+Check list_of(Check inner, std::size_t minimum) {
+    return [inner = std::move(inner), minimum](const Json& value, const std::string& where) {
+        if (!value.is_array() || value.size() < minimum)
+            depart(where, cat("a list of at least ", minimum), value);
+        for (std::size_t index = 0; index < value.size(); ++index)
+            inner(value[index], cat(where, "[", index, "]"));
+    };
+}
+
+Check fixed(std::vector<Check> inner) {
+    return [inner = std::move(inner)](const Json& value, const std::string& where) {
+        if (!value.is_array() || value.size() != inner.size())
+            depart(where, cat("a list of ", inner.size()), value);
+        for (std::size_t index = 0; index < inner.size(); ++index)
+            inner[index](value[index], cat(where, "[", index, "]"));
+    };
+}
+
+Check all_of(std::vector<Check> checks) {
+    return [checks = std::move(checks)](const Json& value, const std::string& where) {
+        for (const Check& check : checks) check(value, where);
+    };
+}
+
+Check matching(bool (*fits)(const std::string&), std::string wanted) {
+    return [fits, wanted = std::move(wanted)](const Json& value, const std::string& where) {
+        if (!value.is_string() || !fits(value.get_ref<const std::string&>()))
+            depart(where, wanted, value);
+    };
+}
+
+Check table_of(Check inner, Check keys) {
+    return [inner = std::move(inner), keys = std::move(keys)](const Json& value,
+                                                              const std::string& where) {
+        if (!value.is_object()) depart(where, "an object", value);
+        for (auto item = value.begin(); item != value.end(); ++item) {
+            keys(Json(item.key()), cat("a name in ", where));
+            inner(item.value(), cat(where, "[", repr(item.key()), "]"));
+        }
+    };
+}
+
+Check record(std::vector<std::pair<std::string, Check>> fields) {
+    return [fields = std::move(fields)](const Json& value, const std::string& where) {
+        if (!value.is_object()) depart(where, "an object", value);
+        for (const auto& [key, inner] : fields) {
+            const std::string place = where.empty() ? key : cat(where, ".", key);
+            const auto found = value.find(key);
+            if (found == value.end()) throw Departure{cat(place, " is missing")};
+            inner(*found, place);
+        }
+    };
+}
+
+Check given(std::string key, Check inner) {
+    return [key = std::move(key), inner = std::move(inner)](const Json& value,
+                                                            const std::string& where) {
+        const auto found = value.is_object() ? value.find(key) : value.end();
+        if (found != value.end()) inner(*found, where.empty() ? key : cat(where, ".", key));
+    };
+}
+
+Check when(std::string key, std::string expected, Check then) {
+    return [key = std::move(key), expected = std::move(expected), then = std::move(then)](
+               const Json& value, const std::string& where) {
+        const auto found = value.is_object() ? value.find(key) : value.end();
+        if (found != value.end() && *found == expected) then(value, where);
+    };
+}
+
+}  // namespace kexport::checks

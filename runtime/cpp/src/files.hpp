@@ -1,0 +1,21 @@
+/// Reading files, and holding a bundle's files to its manifest; as runtime/integrity.py.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <string>
+
+#include "manifest.hpp"
+
+namespace kexport {
+
+/// The content of a file of at most `largest` bytes. Throws a Refusal that calls it `name`.
+std::string read_file(const std::filesystem::path& path, const std::string& name,
+                      std::uintmax_t largest);
+
+/// Compare every file the manifest lists with its size and SHA-256. Sizes come first, since they
+/// cost nothing. Throws a Refusal naming the first file that is missing, that is not a plain file,
+/// that leads out of the bundle through a link, or that differs.
+void check_files(const std::filesystem::path& bundle, const Manifest& manifest);
+
+}  // namespace kexport

@@ -1,0 +1,144 @@
+#include "manifest.hpp"
+
+#include <limits>
+#include <nlohmann/json.hpp>
+
+#include "checks.hpp"
+#include "contract.hpp"
+#include "faults.hpp"
+#include "files.hpp"
+#include "text.hpp"
+
+namespace kexport {
+
+namespace {
+
+using Json = nlohmann::json;
+
+constexpr int deepest = 100;
+constexpr std::uintmax_t largest_manifest = 64 << 20;
+
+Json parsed(std::string_view text, const std::string& path) {
+    const auto shallow = [&path](int depth, Json::parse_event_t, Json&) {
+        if (depth > deepest)
+            refuse_bundle(cat(path, " is not valid JSON: it nests more than ", deepest, " deep"),
+                          export_again);
+        return true;
+    };
+    if (!is_utf8(text))
+        refuse_bundle(cat(path, " is not valid JSON: it is not UTF-8"), export_again);
+    try {
+        return Json::parse(text.begin(), text.end(), shallow);
+    } catch (const Json::exception& error) {
+        const std::string_view said = error.what();  // behind "[json.exception...] "
+        refuse_bundle(cat(path, " is not valid JSON: ", said.substr(said.find("] ") + 2)),
+                      export_again);
+    }
+}
+
+std::string text_at(const Json& object, const char* key) {
+    const auto found = object.find(key);
+    return found != object.end() && found->is_string() ? found->get<std::string>() : "";
+}
+
+DType dtype_at(const Json& object) {
+    const std::string name = object.at("dtype");
+    auto dtype = DType::boolean;
+    while (name != name_of(dtype)) dtype = static_cast<DType>(static_cast<int>(dtype) + 1);
+    return dtype;  // the contract has seen to it that there is one
+}
+
+/// A whole number that the contract let through, perhaps written as 1.0; 2^53 stands for any
+/// larger.
+std::int64_t whole_at(const Json& value) {
+    constexpr double most = 9007199254740992.0;
+    return static_cast<std::int64_t>(std::min(value.get<double>(), most));
+}
+
+Shape shape_at(const Json& object, const std::string& path) {
+    const Json& sizes = object.at("shape");
+    if (sizes.size() > Shape::max_rank)
+        refuse_bundle(cat(path, ": ", repr(text_at(object, "name")), " has ", sizes.size(),
+                          " dimensions, and this runtime takes ", Shape::max_rank));
+    std::int64_t found[Shape::max_rank];
+    for (std::size_t axis = 0; axis < sizes.size(); ++axis)
+        found[axis] = sizes[axis].is_null() ? -1 : whole_at(sizes[axis]);
+    return {found, sizes.size()};
+}
+
+InputInfo input_at(const Json& item, const std::string& path) {
+    return {text_at(item, "name"), dtype_at(item), shape_at(item, path), text_at(item, "layout"),
+            text_at(item, "color")};
+}
+
+OutputInfo output_at(const Json& item, const std::string& path) {
+    OutputInfo output{text_at(item, "name"),
+                      dtype_at(item),
+                      shape_at(item, path),
+                      text_at(item, "kind"),
+                      text_at(item, "layer"),
+                      "",
+                      0};
+    if (output.kind == "indices" || output.kind == "scores") {
+        output.of = text_at(item.at("of"), "kind");
+        output.classes = whole_at(item.at("of").at("classes"));
+    }
+    return output;
+}
+
+template <class Tensors>
+void refuse_repeated(const Tensors& tensors, const std::string& path) {
+    for (std::size_t at = 0; at < tensors.size(); ++at)
+        for (std::size_t before = 0; before < at; ++before)
+            if (tensors[at].name == tensors[before].name)
+                refuse_bundle(cat(path, ": two tensors are named ", repr(tensors[at].name)),
+                              export_again);
+}
+
+}  // namespace
+
+Manifest parse_manifest(std::string_view text, const std::string& path) {
+    const Json data = parsed(text, path);
+    const Json schema = data.is_object() ? data.value("schema", Json(manifest_schema)) : Json();
+    if (data.is_object() && schema != manifest_schema)
+        refuse_bundle(cat(path, " has schema ", checks::shown(schema), ", and this runtime reads ",
+                          manifest_schema),
+                      "use the cpp/ folder that lies in the bundle, or another version of kexport");
+    if (const auto fault = contract_fault(data))
+        refuse_bundle(cat(path, ": ", *fault), export_again);
+    Manifest manifest;
+    manifest.model = data["model"]["name"];
+    manifest.target = data["target"]["name"];
+    manifest.device = data["target"]["device"];
+    for (const Json& item : data["inputs"]) manifest.inputs.push_back(input_at(item, path));
+    for (const Json& item : data["outputs"]) manifest.outputs.push_back(output_at(item, path));
+    for (const auto& [name, item] : data["parity"]["outputs"].items())
+        manifest.tolerances[name] = item["tolerance"];
+    for (const auto& [name, item] : data["files"].items())
+        manifest.files[name] = {item["sha256"],
+                                static_cast<std::uint64_t>(whole_at(item["bytes"]))};
+    refuse_repeated(manifest.inputs, path);
+    refuse_repeated(manifest.outputs, path);
+    return manifest;
+}
+
+Manifest read_manifest(const std::filesystem::path& bundle) {
+    std::error_code error;
+    if (!std::filesystem::is_directory(bundle, error))
+        refuse_bundle(cat(bundle.native(), " is not a folder"),
+                      "give the folder that holds manifest.json");
+    const std::filesystem::path path = bundle / "manifest.json";
+    if (!std::filesystem::exists(path, error))
+        refuse_bundle(cat(bundle.native(), " has no manifest.json, so it is no bundle"),
+                      "give the folder that kexport wrote");
+    return parse_manifest(read_file(path, path.native(), largest_manifest), path.native());
+}
+
+Size picture_size(const InputInfo& input) {
+    const std::size_t first = input.layout == "NCHW" ? 2 : 1;
+    Size size{input.shape[first], input.shape[first + 1]};
+    if (input.color == "NV12" && size.height > 0) size.height = size.height * 2 / 3;
+    return size;
+}
+
+}  // namespace kexport

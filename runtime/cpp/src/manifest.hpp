@@ -1,0 +1,45 @@
+/// Read a bundle's manifest.json; as runtime/manifest.py.
+#pragma once
+
+#include <cstdint>
+#include <filesystem>
+#include <map>
+#include <string>
+#include <string_view>
+#include <vector>
+
+#include "../kexport.hpp"
+
+namespace kexport {
+
+/// What a file of the bundle must be.
+struct FileEntry {
+    std::string sha256;  ///< lower-case hexadecimal
+    std::uint64_t bytes = 0;
+};
+
+/// The parts of manifest.json that running needs. `tolerances` maps each measured quantity to the
+/// largest error that parity allowed, `files` each path (relative, forward slashes) to its entry.
+struct Manifest {
+    std::string model, target, device;
+    std::vector<InputInfo> inputs;
+    std::vector<OutputInfo> outputs;
+    std::map<std::string, double> tolerances;
+    std::map<std::string, FileEntry> files;
+};
+
+/// Read and check `<bundle>/manifest.json`; the other files are not looked at. Throws a Refusal
+/// where there is no bundle, where the file is not JSON, has another schema number, or departs from
+/// the contract: the first fault is named.
+Manifest read_manifest(const std::filesystem::path& bundle);
+
+/// The same for a text; `path` is what faults call it.
+Manifest parse_manifest(std::string_view text, const std::string& path);
+
+/// Height and width of the pictures that an input takes, -1 where free.
+struct Size {
+    std::int64_t height = -1, width = -1;
+};
+Size picture_size(const InputInfo& input);
+
+}  // namespace kexport

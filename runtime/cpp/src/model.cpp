@@ -1,0 +1,178 @@
+/// The public Model; as runtime/session.py.
+#include <algorithm>
+#include <cstring>
+
+#include "engine.hpp"
+#include "faults.hpp"
+#include "files.hpp"
+#include "inputs.hpp"
+#include "labels.hpp"
+#include "picture.hpp"
+#include "pool.hpp"
+#include "state.hpp"
+#include "text.hpp"
+
+namespace kexport {
+
+namespace {
+
+constexpr std::size_t top_k = 5;
+constexpr double most_classes = 9007199254740992.0;  // 2^53
+constexpr char use_run[] = "use run(), which takes and gives tensors";
+
+const InputInfo& picture_input(const Manifest& manifest) {
+    const InputInfo& first = manifest.inputs.front();
+    if (manifest.inputs.size() != 1 || first.color.empty())
+        refuse_input(cat("the model takes no picture: its inputs are ", names_of(manifest.inputs)),
+                     use_run);
+    return first;
+}
+
+const OutputInfo* output_of(const Manifest& manifest, std::string_view kind) {
+    for (const OutputInfo& output : manifest.outputs)
+        if (output.kind == kind) return &output;
+    return nullptr;
+}
+
+const OutputInfo& scores_output(const Manifest& manifest) {
+    std::string listed;
+    for (const char* kind : {"probabilities", "logits"})
+        for (const OutputInfo& output : manifest.outputs)
+            if (output.kind == kind && output.shape.rank() == 2) return output;
+    for (const OutputInfo& output : manifest.outputs)
+        listed += cat(listed.empty() ? "" : ", ", output.name, " (", output.kind, ")");
+    refuse_input(cat("the model gives no class scores: its outputs are ", listed), use_run);
+}
+
+/// The numbers that belong to the first sample.
+std::vector<double> first_of(const Array& array) {
+    std::vector<double> values = doubles(array);
+    if (array.shape.size() == 2 && array.shape[0] > 0)
+        values.resize(values.size() / static_cast<std::size_t>(array.shape[0]));
+    return values;
+}
+
+/// As many copies of the sample as the model takes at a time.
+void fill_batch(Arrived& sample, const InputInfo& input) {
+    const std::int64_t batch = input.shape[0];
+    if (batch <= 1) return;
+    const auto bytes = static_cast<std::size_t>(sample.shape.elements()) * bytes_of(input.dtype);
+    std::vector<unsigned char> copies(bytes * static_cast<std::size_t>(batch));
+    for (std::size_t at = 0; at < copies.size(); at += bytes)
+        std::memcpy(copies.data() + at, sample.data, bytes);
+    sample.held = std::move(copies);
+    sample.data = sample.held.data();
+    sample.shape[0] = batch;
+}
+
+void check_pixels(const Pixels& pixels) {
+    if (pixels.data == nullptr || pixels.width < 1 || pixels.height < 1)
+        refuse_input(cat("there is no picture of ", pixels.height, " x ", pixels.width),
+                     "pass a pointer, and a width and height of 1 or more");
+    const std::size_t row = row_bytes(pixels.format, pixels.width);
+    if (pixels.stride < row)
+        refuse_input(cat("a stride of ", pixels.stride, " is less than a row of ", row, " bytes"),
+                     "pass the bytes from one row to the next, or 0");
+}
+
+std::vector<Prediction> classified(const ModelState& state, const Pixels& pixels, std::size_t k) {
+    const Manifest& manifest = state.manifest;
+    const InputInfo& input = picture_input(manifest);
+    check_pixels(pixels);
+    const OutputInfo* best = output_of(manifest, "scores");
+    const OutputInfo* indices = output_of(manifest, "indices");
+    const bool picks = best != nullptr && indices != nullptr;
+    const OutputInfo& answer = picks ? *best : scores_output(manifest);
+    const std::int64_t gives = answer.shape.rank() == 2 ? answer.shape[1] : -1;
+    if (picks && gives >= 0 && k > static_cast<std::size_t>(gives))
+        refuse_input(cat("the model gives its ", gives, " best classes, and ", k, " are asked for"),
+                     cat("ask for ", gives, " or fewer, or export with a larger --top-k"));
+    Arrived sample = arriving(pixels, input);
+    fill_batch(sample, input);
+    const Input given(input.name, input.dtype, sample.data, sample.shape);
+    Input fitted;
+    fit_inputs(&given, 1, manifest.inputs, &fitted);
+    Arrays outputs = state.engine->run(&fitted);
+    const std::size_t count = k > 0 ? k : top_k;
+    const std::vector<double> scores = first_of(outputs[answer.name]);
+    if (!picks)
+        return ranked(answer.kind == "logits" ? softmax(scores) : scores, state.labels, count);
+    const std::vector<double> classes = first_of(outputs[indices->name]);
+    std::vector<Prediction> found;
+    for (std::size_t at = 0; at < std::min({count, scores.size(), classes.size()}); ++at) {
+        if (!(classes[at] >= 0.0 && classes[at] < most_classes))
+            refuse_input("the model names classes that are no numbers");
+        found.push_back(named(static_cast<std::int64_t>(classes[at]), scores[at], state.labels));
+    }
+    return found;
+}
+
+}  // namespace
+
+std::unique_ptr<ModelState> open_state(const std::filesystem::path& bundle,
+                                       const Options& options) {
+    if (options.threads < 0) refuse_input(cat("threads must be 0 or more, not ", options.threads));
+    auto state = std::make_unique<ModelState>();
+    state->manifest = read_manifest(bundle);
+    if (options.check_files) check_files(bundle, state->manifest);
+    state->labels = read_labels(bundle, state->manifest);
+    state->engine = open_onnxruntime(bundle, state->manifest, options);
+    return state;
+}
+
+Model::Model(std::unique_ptr<ModelState> state) noexcept : state_(std::move(state)) {}
+Model::Model(Model&&) noexcept = default;
+Model& Model::operator=(Model&&) noexcept = default;
+Model::~Model() = default;
+
+Result<Model> Model::open(const std::string& bundle, const Options& options) noexcept {
+    return guarded<Model>([&] { return Model(open_state(bundle, options)); });
+}
+
+Result<void> Model::run(const Input* inputs, std::size_t input_count, const Output* outputs,
+                        std::size_t output_count) const noexcept {
+    return guarded<void>([&]() -> Result<void> {
+        const Manifest& manifest = state_->manifest;
+        const auto views = state_->views.lend([&manifest] {
+            return Views{std::vector<Input>(manifest.inputs.size()),
+                         std::vector<Output>(manifest.outputs.size())};
+        });
+        fit_inputs(inputs, input_count, manifest.inputs, views->inputs.data());
+        fit_outputs(outputs, output_count, manifest.outputs, views->outputs.data());
+        state_->engine->run(views->inputs.data(), views->outputs.data());
+        return {};
+    });
+}
+
+Result<std::vector<Prediction>> Model::classify(const std::uint8_t* pixels, int width, int height,
+                                                std::size_t stride, PixelFormat format,
+                                                std::size_t k) const noexcept {
+    return guarded<std::vector<Prediction>>([&]() -> std::vector<Prediction> {
+        const std::size_t step = stride != 0 ? stride : row_bytes(format, std::max(width, 0));
+        return classified(*state_, {pixels, width, height, step, format}, k);
+    });
+}
+
+const std::string& Model::name() const noexcept {
+    return state_->manifest.model;
+}
+const std::string& Model::target() const noexcept {
+    return state_->manifest.target;
+}
+const std::string& Model::engine() const noexcept {
+    return state_->engine->name;
+}
+const std::string& Model::warning() const noexcept {
+    return state_->engine->warning;
+}
+const std::vector<InputInfo>& Model::inputs() const noexcept {
+    return state_->manifest.inputs;
+}
+const std::vector<OutputInfo>& Model::outputs() const noexcept {
+    return state_->manifest.outputs;
+}
+const std::vector<std::string>& Model::labels() const noexcept {
+    return state_->labels;
+}
+
+}  // namespace kexport

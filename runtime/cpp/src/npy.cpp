@@ -1,0 +1,100 @@
+/// numpy.lib.format: a mark, a version, the length of a header, and the header as a Python dict.
+#include "npy.hpp"
+
+#include <algorithm>
+#include <limits>
+#include <stdexcept>
+#include <string_view>
+
+namespace kexport {
+
+namespace {
+
+[[noreturn]] void refuse_array(const char* what) {
+    throw std::runtime_error(what);
+}
+
+/// What follows `key` in a header, without blanks.
+std::string_view behind(std::string_view header, std::string_view key) {
+    const std::size_t at = header.find(key);
+    if (at == header.npos) refuse_array("an array's header lacks an entry");
+    std::string_view rest = header.substr(at + key.size());
+    rest.remove_prefix(std::min(rest.find_first_not_of(" :"), rest.size()));
+    return rest;
+}
+
+struct Code {
+    std::string_view text;
+    DType dtype;
+};
+
+constexpr Code codes[] = {
+    {"'|b1'", DType::boolean}, {"'|u1'", DType::uint8},   {"'<u2'", DType::uint16},
+    {"'<u4'", DType::uint32},  {"'<u8'", DType::uint64},  {"'|i1'", DType::int8},
+    {"'<i2'", DType::int16},   {"'<i4'", DType::int32},   {"'<i8'", DType::int64},
+    {"'<f2'", DType::float16}, {"'<f4'", DType::float32}, {"'<f8'", DType::float64}};
+
+DType dtype_in(std::string_view header) {
+    const std::string_view said = behind(header, "'descr'");
+    for (const Code& code : codes)
+        if (said.substr(0, code.text.size()) == code.text) return code.dtype;
+    refuse_array("an array holds something other than plain numbers");
+}
+
+std::vector<std::int64_t> shape_in(std::string_view header) {
+    std::string_view rest = behind(header, "'shape'");
+    std::vector<std::int64_t> shape;
+    if (rest.empty() || rest.front() != '(') refuse_array("an array's shape is no tuple");
+    rest.remove_prefix(1);
+    bool open = false;  // within a number
+    for (const char c : rest) {
+        if (c >= '0' && c <= '9') {
+            if (!open) shape.push_back(0);
+            if (shape.back() > std::numeric_limits<std::int64_t>::max() / 100)
+                refuse_array("an array is too large");
+            shape.back() = shape.back() * 10 + (c - '0');
+            open = true;
+        } else if (c == ')') {
+            return shape;
+        } else if (c == ',' || c == ' ') {
+            open = false;
+        } else {
+            break;
+        }
+    }
+    refuse_array("an array's shape is no tuple of whole numbers");
+}
+
+}  // namespace
+
+Array parse_npy(std::vector<unsigned char> file) {
+    constexpr std::string_view mark = "\x93NUMPY";
+    const std::string_view content(reinterpret_cast<const char*>(file.data()), file.size());
+    if (content.substr(0, mark.size()) != mark || content.size() < 12)
+        refuse_array("a member is no array of NumPy's");
+    const std::size_t width = file[6] == 1 ? 2 : 4;
+    std::size_t length = 0;
+    for (std::size_t at = 0; at < width; ++at)
+        length |= static_cast<std::size_t>(file[8 + at]) << (8 * at);
+    const std::size_t start = 8 + width;
+    if (length > file.size() - start) refuse_array("an array's header is cut off");
+    const std::string_view header = content.substr(start, length);
+    if (behind(header, "'fortran_order'").substr(0, 5) != "False")
+        refuse_array("an array is in Fortran order");
+    Array array{dtype_in(header), shape_in(header), {}};
+    std::size_t elements = (file.size() - start - length) / bytes_of(array.dtype);
+    const std::size_t there = elements;
+    elements = 1;
+    for (const std::int64_t size : array.shape) {
+        const auto count = static_cast<std::size_t>(size);
+        if (count != 0 && elements > there / count) refuse_array("an array is cut off");
+        elements *= count;
+    }
+    if (elements * bytes_of(array.dtype) != file.size() - start - length)
+        refuse_array("an array has another size than its shape");
+    file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(start + length));
+    array.data = std::move(file);
+    return array;
+}
+
+}  // namespace kexport

@@ -1,0 +1,54 @@
+/// ONNX Runtime's C API, from a library that is looked for when the program runs.
+///
+/// Nothing is linked: each release of libonnxruntime exports its symbols under its own version, so
+/// a program linked against one does not start with another (onnxruntime's VERS_x.y.z). The C API
+/// is a table of functions that only grows. Of it we ask for version 11, which every release
+/// since 1.11 has, whatever the headers' version.
+#pragma once
+
+#include <onnxruntime_c_api.h>
+
+#include <memory>
+#include <string>
+
+namespace kexport {
+
+inline constexpr std::uint32_t oldest_ort_api = 11;
+
+struct OrtLibrary {
+    const OrtApi* api = nullptr;
+    std::string version;  ///< such as "1.31.1"
+};
+
+/// Load the library from a file or folder; where `place` is empty, from the environment's
+/// KEXPORT_ONNXRUNTIME, the dynamic linker's path, or Python's packages. It stays loaded as long as
+/// the program runs. Throws a Refusal (engine_missing).
+OrtLibrary load_ort(const std::string& place);
+
+/// Releases ONNX Runtime's objects.
+struct OrtRelease {
+    const OrtApi* api = nullptr;
+
+    void operator()(OrtEnv* held) const { api->ReleaseEnv(held); }
+    void operator()(OrtSession* held) const { api->ReleaseSession(held); }
+    void operator()(OrtSessionOptions* held) const { api->ReleaseSessionOptions(held); }
+    void operator()(OrtMemoryInfo* held) const { api->ReleaseMemoryInfo(held); }
+    void operator()(OrtValue* held) const { api->ReleaseValue(held); }
+    void operator()(OrtTypeInfo* held) const { api->ReleaseTypeInfo(held); }
+    void operator()(OrtStatus* held) const { api->ReleaseStatus(held); }
+    void operator()(OrtCUDAProviderOptionsV2* held) const { api->ReleaseCUDAProviderOptions(held); }
+    void operator()(OrtTensorTypeAndShapeInfo* held) const {
+        api->ReleaseTensorTypeAndShapeInfo(held);
+    }
+};
+
+template <class Held>
+using OrtHandle = std::unique_ptr<Held, OrtRelease>;
+
+/// The first line of what ONNX Runtime says of a failure; empty where there was none.
+std::string ort_failure(const OrtApi* api, OrtStatus* status);
+
+/// Throw std::runtime_error where a call failed.
+void ort_check(const OrtApi* api, OrtStatus* status);
+
+}  // namespace kexport

@@ -1,0 +1,30 @@
+/// What a Model holds.
+#pragma once
+
+#include <memory>
+#include <string>
+#include <vector>
+
+#include "engine.hpp"
+#include "manifest.hpp"
+#include "pool.hpp"
+
+namespace kexport {
+
+/// A call's tensors in the manifest's order.
+struct Views {
+    std::vector<Input> inputs;
+    std::vector<Output> outputs;
+};
+
+struct ModelState {
+    Manifest manifest;
+    std::vector<std::string> labels;
+    std::unique_ptr<Engine> engine;
+    mutable Pool<Views> views;
+};
+
+/// What Model::open does. Throws a Refusal.
+std::unique_ptr<ModelState> open_state(const std::filesystem::path& bundle, const Options& options);
+
+}  // namespace kexport

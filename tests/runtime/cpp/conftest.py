@@ -1,0 +1,203 @@
+"""Builds of the C++ runtime for this machine and for aarch64, each made once for all workers."""
+
+from __future__ import annotations
+
+import fcntl
+import hashlib
+import os
+import platform
+import shutil
+import subprocess
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+
+import onnxruntime
+import pytest
+
+import kexport.runtime
+
+HERE = Path(__file__).parent
+SOURCES = Path(kexport.runtime.__file__).parent / "cpp"
+WARNINGS = "-Wall -Wextra -Werror"
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O0 -g1"
+ENVIRONMENT = {
+    **os.environ,
+    "KEXPORT_ONNXRUNTIME": str(Path(onnxruntime.__file__).parent / "capi"),
+    "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1",
+    "LSAN_OPTIONS": f"suppressions={HERE / 'leaks.txt'}:print_suppressions=0",
+    "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
+}
+SANITIZER_FOUND = 99
+
+
+@dataclass(frozen=True)
+class Build:
+    """A build folder; `launcher` runs its programs where they are not this machine's."""
+
+    folder: Path
+    launcher: Sequence[str] = ()
+    environment: dict[str, str] = field(default_factory=dict)
+
+    def run(self, program: str, *arguments: object) -> Done:
+        """Run a program that was built; a sanitiser's finding fails the test."""
+        command = [*self.launcher, str(self.folder / program), *map(str, arguments)]
+        done = subprocess.run(
+            command, capture_output=True, env={**ENVIRONMENT, **self.environment}, timeout=120
+        )
+        found = done.returncode == SANITIZER_FOUND or b"runtime error" in done.stderr
+        assert not found, done.stderr.decode(errors="replace")
+        assert done.returncode >= 0
+        return Done(done.returncode, done.stdout, done.stderr.decode())
+
+
+@dataclass(frozen=True)
+class Done:
+    """What a program ended with."""
+
+    status: int
+    raw: bytes
+    err: str
+
+    @property
+    def out(self) -> str:
+        return self.raw.decode()
+
+
+def need(*commands: str) -> None:
+    """Skip where a command is not installed."""
+    for command in commands:
+        if shutil.which(command) is None:
+            pytest.skip(f"{command} is not installed; .ci/packages installs it on Debian")
+
+
+def newest(*folders: Path) -> str:
+    """A hash of the files in some folders, so that a build serves as long as they stay."""
+    digest = hashlib.sha256()
+    for folder in folders:
+        for path in sorted(path for path in folder.rglob("*") if path.is_file()):
+            if path.suffix in (".cpp", ".hpp", ".txt"):
+                digest.update(path.read_bytes())
+    return digest.hexdigest()[:12]
+
+
+def configured(folder: Path, sources: Path, options: Sequence[str]) -> None:
+    """Run cmake; skip where it misses a package, fail for anything else."""
+    command = ["cmake", "-S", str(sources), "-B", str(folder), *options]
+    done = subprocess.run(command, capture_output=True, text=True)
+    if "is not found" in done.stderr:
+        missing = next(line for line in done.stderr.splitlines() if "is not found" in line)
+        shutil.rmtree(folder)
+        pytest.skip(f"{missing.strip()} .ci/packages installs it on Debian")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+@pytest.fixture(scope="session")
+def packages(root: Path) -> Path:
+    """What .ci/packages unpacked; perhaps nothing."""
+    return root / "build" / "packages"
+
+
+@pytest.fixture(scope="session")
+def make_build(root: Path, packages: Path) -> Callable[..., Path]:
+    """Build some sources with cmake options; the same again costs nothing."""
+
+    def make(name: str, sources: Path, *options: str, targets: Sequence[str] = ()) -> Path:
+        need("cmake", "make", "g++")
+        key = newest(SOURCES, HERE) + hashlib.sha256(repr((sources, options)).encode()).hexdigest()
+        folder = root / "build" / "cpp" / f"{name}-{key[:20]}"
+        folder.parent.mkdir(parents=True, exist_ok=True)
+        with (folder.parent / f"{name}.lock").open("w") as lock:
+            fcntl.flock(lock, fcntl.LOCK_EX)
+            if (folder / "whole").exists():
+                return folder
+            for old in folder.parent.glob(f"{name}-*"):
+                shutil.rmtree(old)
+            headers = packages / "headers" / "usr" / "include" / "onnxruntime"
+            configured(folder, sources, [f"-DKEXPORT_ONNXRUNTIME_INCLUDE={headers}", *options])
+            wanted = [word for target in targets for word in ("--target", target)]
+            command = ["cmake", "--build", str(folder), *wanted]
+            done = subprocess.run(command, capture_output=True, text=True)
+            assert done.returncode == 0, done.stdout + done.stderr
+            (folder / "whole").touch()
+        return folder
+
+    return make
+
+
+@pytest.fixture(scope="session")
+def plain(make_build: Callable[..., Path]) -> Build:
+    """The programs as a user builds them from a bundle, with warnings as errors."""
+    return Build(make_build("plain", SOURCES, f"-DCMAKE_CXX_FLAGS={WARNINGS}"))
+
+
+@pytest.fixture(scope="session")
+def sanitized(root: Path, make_build: Callable[..., Path]) -> Build:
+    """The programs, the tests' own and the examples, with ASan and UBSan; fuzzers with clang."""
+    clang = shutil.which("clang++")
+    fuzzer = " -fsanitize=fuzzer-no-link" if clang else ""
+    folder = make_build(
+        "sanitized",
+        HERE,
+        "-DCMAKE_BUILD_TYPE=Sanitized",
+        f"-DCMAKE_CXX_COMPILER={clang or 'g++'}",
+        f"-DCMAKE_CXX_FLAGS={WARNINGS} {SANITIZERS}{fuzzer}",
+        f"-DKEXPORT_SOURCES={SOURCES}",
+        "-DCMAKE_UNITY_BUILD_BATCH_SIZE=0",
+    )
+    return Build(folder / "bin")
+
+
+@pytest.fixture(scope="session")
+def aarch64(
+    packages: Path, make_build: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
+) -> Build:
+    """kexport-verify cross-compiled, and qemu-user to run it."""
+    if platform.machine() == "aarch64":
+        pytest.skip("this machine is an aarch64 itself")
+    need("aarch64-linux-gnu-g++", "qemu-aarch64")
+    unpacked = packages / "aarch64"
+    if not unpacked.is_dir():
+        pytest.skip(f"{unpacked} is not there; .ci/packages makes it on Debian")
+    inside = unpacked / "usr"
+    libraries = inside / "lib" / "aarch64-linux-gnu"
+    folder = make_build(
+        "aarch64",
+        SOURCES,
+        "-DCMAKE_SYSTEM_NAME=Linux",
+        "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
+        "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
+        f"-DCMAKE_CXX_FLAGS={WARNINGS} -isystem {inside}/include/aarch64-linux-gnu",
+        f"-DOPENSSL_INCLUDE_DIR={inside}/include",
+        f"-DOPENSSL_CRYPTO_LIBRARY={libraries}/libcrypto.so",
+        f"-DZLIB_INCLUDE_DIR={inside}/include",
+        f"-DZLIB_LIBRARY={libraries}/libz.so",
+        "-DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON",
+        "-DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON",
+        targets=["kexport-verify"],
+    )
+    system = emulated(tmp_path_factory.mktemp("aarch64"))
+    launcher = ["qemu-aarch64", "-cpu", "cortex-a76", "-L", str(system)]
+    launcher += ["-E", f"LD_LIBRARY_PATH={libraries}:{unpacked / 'lib/aarch64-linux-gnu'}"]
+    return Build(folder, launcher, {"KEXPORT_ONNXRUNTIME": str(unpacked)})
+
+
+def emulated(system: Path) -> Path:
+    """A root for qemu: Debian's aarch64 libc, and an Arm's cpuinfo instead of this machine's.
+
+    ONNX Runtime reads /proc/cpuinfo and ends where it finds an x86 described there.
+    """
+    (system / "lib").symlink_to("/usr/aarch64-linux-gnu/lib")
+    (system / "proc").mkdir()
+    core = [
+        "processor\t: 0",
+        "BogoMIPS\t: 100.00",
+        "Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp asimddp",
+        "CPU implementer\t: 0x41",
+        "CPU architecture: 8",
+        "CPU variant\t: 0x3",
+        "CPU part\t: 0xd0b",
+        "CPU revision\t: 1",
+    ]
+    (system / "proc" / "cpuinfo").write_text("\n".join(core) + "\n\n")
+    return system

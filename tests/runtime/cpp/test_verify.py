@@ -1,0 +1,208 @@
+"""kexport-verify says what `verify` says, of good bundles and of bad ones."""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import numpy as np
+import pytest
+
+from kexport.runtime import BundleRefused, load, verify
+
+ALL = ("probabilities", "features")
+
+
+def change_golden(bundle: Path, reseal, **arrays: np.ndarray | None) -> None:
+    with np.load(bundle / "golden.npz") as golden:
+        content = {**{name: golden[name] for name in golden.files}, **arrays}
+    kept = {name: array for name, array in content.items() if array is not None}
+    np.savez_compressed(bundle / "golden.npz", **kept)
+    reseal(bundle)
+
+
+def agrees(build_of_cpp, bundle: Path) -> int:
+    """The program's table is that of Python, to the last digit; its exit status is returned."""
+    found = verify(bundle)
+    done = build_of_cpp.run("kexport-verify", bundle)
+    assert (done.out, done.err) == (f"{found}\n", "")
+    assert done.status == (0 if found.passed else 12)
+    return done.status
+
+
+def refused(build_of_cpp, bundle: Path) -> str:
+    """The program refuses what Python refuses, in the same words; these are returned."""
+    with pytest.raises(BundleRefused) as caught:
+        verify(bundle)
+    done = build_of_cpp.run("kexport-verify", bundle)
+    hint = f"hint: {caught.value.hint}\n" if caught.value.hint else ""
+    assert (done.status, done.out) == (14, "")
+    assert done.err == f"error: {caught.value}\n{hint}"
+    return done.err
+
+
+def test_what_a_user_builds(plain, bundle: Path):
+    assert agrees(plain, bundle) == 0
+
+
+@pytest.mark.parametrize("batch", [1, 2, 3, 8, None])
+def test_any_batch(sanitized, build, batch):
+    assert agrees(sanitized, build(batch=batch, outputs=ALL)) == 0
+
+
+def test_golden_outputs_that_are_missed(plain, build, reseal):
+    bundle = build(outputs=ALL)
+    features = np.load(bundle / "golden.npz")["features"]
+    change_golden(bundle, reseal, features=features + 0.5)
+    assert agrees(plain, bundle) == 12
+
+
+@pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
+def test_golden_outputs_that_are_not_finite(sanitized, build, reseal, value):
+    bundle = build(outputs=ALL)
+    features = np.load(bundle / "golden.npz")["features"]
+    features[0, 0] = value
+    change_golden(bundle, reseal, features=features)
+    assert agrees(sanitized, bundle) == 12
+
+
+def test_golden_outputs_of_another_shape(sanitized, build, reseal):
+    bundle = build(outputs=ALL)
+    change_golden(bundle, reseal, features=np.zeros((4, 2), np.float32))
+    assert agrees(sanitized, bundle) == 12
+
+
+def test_golden_outputs_in_float64(plain, bundle: Path, reseal):
+    scores = np.load(bundle / "golden.npz")["probabilities"]
+    change_golden(bundle, reseal, probabilities=scores.astype(np.float64))
+    assert agrees(plain, bundle) == 0
+
+
+def test_a_golden_file_that_is_not_compressed(plain, bundle: Path, reseal):
+    arrays = dict(np.load(bundle / "golden.npz"))
+    np.savez(bundle / "golden.npz", **arrays)
+    reseal(bundle)
+    assert agrees(plain, bundle) == 0
+
+
+@pytest.mark.parametrize("name", ["image", "probabilities"])
+def test_a_golden_array_that_is_not_there(plain, bundle: Path, reseal, name: str):
+    change_golden(bundle, reseal, **{name: None})
+    assert f"golden.npz has no array for '{name}'" in refused(plain, bundle)
+
+
+def test_no_tolerance(plain, bundle: Path, rewrite):
+    rewrite(bundle, lambda data: data["parity"]["outputs"].pop("logits"))
+    assert "states no tolerance for 'logits'" in refused(plain, bundle)
+
+
+def damage_tampered(bundle: Path) -> None:
+    content = bytearray((bundle / "model.onnx").read_bytes())
+    content[len(content) // 2] ^= 1
+    (bundle / "model.onnx").write_bytes(content)
+
+
+def damage_truncated(bundle: Path) -> None:
+    content = (bundle / "model.onnx").read_bytes()
+    (bundle / "model.onnx").write_bytes(content[:-1])
+
+
+def damage_missing(bundle: Path) -> None:
+    (bundle / "labels.txt").unlink()
+
+
+def damage_folder(bundle: Path) -> None:
+    (bundle / "labels.txt").unlink()
+    (bundle / "labels.txt").mkdir()
+
+
+def damage_link_out(bundle: Path) -> None:
+    (bundle / "labels.txt").rename(bundle.parent / "labels.txt")
+    (bundle / "labels.txt").symlink_to(bundle.parent / "labels.txt")
+
+
+def damage_ring(bundle: Path) -> None:
+    (bundle / "labels.txt").unlink()
+    (bundle / "labels.txt").symlink_to("labels.txt")
+
+
+def damage_no_manifest(bundle: Path) -> None:
+    (bundle / "manifest.json").unlink()
+
+
+def damage_no_folder(bundle: Path) -> None:
+    shutil.rmtree(bundle)
+
+
+@pytest.mark.parametrize(
+    "damage",
+    [
+        damage_tampered,
+        damage_truncated,
+        damage_missing,
+        damage_folder,
+        damage_link_out,
+        damage_ring,
+        damage_no_manifest,
+        damage_no_folder,
+    ],
+)
+def test_damage(plain, bundle: Path, damage):
+    damage(bundle)
+    refused(plain, bundle)
+
+
+def test_links_that_stay_within(sanitized, bundle: Path):
+    (bundle / "labels.txt").rename(bundle / "names.txt")
+    (bundle / "labels.txt").symlink_to("names.txt")
+    link = bundle.parent / "link"
+    link.symlink_to(bundle)
+    assert agrees(sanitized, link) == 0
+
+
+@pytest.mark.parametrize(
+    "content", [b"", b"a\nb\n", b"a\nb\nc\nd\ne\nf\n", b"\xff\nb\nc\nd\ne\n", b"\n" * 6]
+)
+def test_labels_that_do_not_fit(sanitized, bundle: Path, reseal, content: bytes):
+    (bundle / "labels.txt").write_bytes(content)
+    reseal(bundle)
+    with pytest.raises(BundleRefused) as caught:
+        load(bundle)
+    done = sanitized.run("kexport-verify", bundle)
+    assert done.status == 14
+    assert done.err.startswith(f"error: {str(caught.value).partition(':')[0]}")
+
+
+def test_no_model_of_onnx(plain, bundle: Path, reseal):
+    (bundle / "model.onnx").write_bytes(b"no model")
+    reseal(bundle)
+    done = plain.run("kexport-verify", bundle)
+    assert done.status == 14
+    assert f"cannot load {bundle}/model.onnx: " in done.err
+    assert "hint: copy the bundle again whole, or upgrade onnxruntime" in done.err
+
+
+@pytest.mark.parametrize("name", ["shape", "dtype", "name"])
+def test_a_manifest_of_another_model(plain, bundle: Path, rewrite, name: str):
+    other = {"shape": [1, 6], "dtype": "float64", "name": "scores"}[name]
+    rewrite(bundle, lambda data: data["outputs"][0].update({name: other}))
+    (bundle / "labels.txt").unlink()
+    rewrite(bundle, lambda data: data["files"].pop("labels.txt"))
+    refused(plain, bundle)
+
+
+@pytest.mark.parametrize("words", [[], ["a", "b"], ["a", "--nothing", "1"], ["a", "--threads"]])
+def test_wrong_usage(plain, words: list[str]):
+    done = plain.run("kexport-verify", *words)
+    assert (done.status, done.out) == (2, "")
+    assert done.err.startswith("usage: kexport-verify BUNDLE")
+
+
+def test_help(plain):
+    done = plain.run("kexport-verify", "--help")
+    assert (done.status, done.err) == (0, "")
+    assert "--onnxruntime PATH" in done.out
+
+
+def test_threads(sanitized, bundle: Path):
+    assert sanitized.run("kexport-verify", bundle, "--threads", "2").status == 0
