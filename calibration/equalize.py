@@ -21,6 +21,9 @@ TINY = float(np.finfo(np.float32).tiny)
 LARGEST_SCALE = 1e4
 """How far a channel is scaled up at most; beyond it holds nothing but noise."""
 
+HEADROOM = 1.25
+"""How much larger than measured a channel may come before a Clip ends it that did not before."""
+
 
 @dataclass(frozen=True, slots=True)
 class Pair:
@@ -60,8 +63,8 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
     and the reading weights are divided by it (Nagel et al., "Data-Free Quantization Through Weight
     Equalization and Bias Correction", 2019, section 4.1, with measured values in the place of the
     weights' own ranges on the producing side, whose grid is per channel). No channel is scaled
-    beyond the largest one, and none that reaches the end of a Clip between the two is scaled at
-    all, so that the Clip clips what it clipped.
+    beyond the largest one. With a Clip between the two, none that reaches its end is scaled, so
+    that it clips what it clipped, and none comes nearer to it than `HEADROOM`.
 
     Args:
         peaks: the largest magnitude of each channel, [C], by the tensor's name.
@@ -79,13 +82,15 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
 
 
 def _scale(pair: Pair, peak: Array) -> Array:
+    ceiling = _ceiling(pair.tensor)
     share = np.maximum(peak / max(float(peak.max()), TINY), 1 / LARGEST_SCALE)
     if _is_depthwise(pair.second):
         scale = 1 / share
     else:
         balanced = np.sqrt(_reading(pair.second) / share)
         scale = np.minimum(balanced / (balanced * share).max(), 1 / share)
-    scale[(peak == 0) | (peak >= _ceiling(pair.tensor))] = 1.0
+    scale = np.minimum(scale, np.maximum(ceiling / HEADROOM / np.maximum(peak, TINY), 1.0))
+    scale[(peak == 0) | (peak >= ceiling)] = 1.0
     return scale
 
 

@@ -217,7 +217,8 @@ def _same_shapes(node: ir.Node) -> bool:
         return False
     if constant(one) is not None or constant(other) is not None:
         return False
-    return one.shape is not None and tuple(one.shape) == tuple(other.shape or ())
+    shapes = [None if value.shape is None else list(value.shape) for value in (one, other)]
+    return shapes[0] is not None and shapes[0] == shapes[1]
 
 
 def _gates(node: ir.Node) -> bool:

@@ -117,61 +117,82 @@ def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
     search = _Search(gate, Attempt(model, ranges))
     search.equalise()
     search.correct()
-    if not search.holds and search.islands():
-        search.correct()
+    if not search.holds:
+        search.islands()
     return search.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    attempt: Attempt
+    model: ir.Model
+    quality: Quality
 
 
 class _Search:
     def __init__(self, gate: Gate, first: Attempt) -> None:
-        self._gate, self._best = gate, first
+        self._gate, self._steps = gate, list[Step]()
         gate.say("quantising")
-        self._model = gate.quantised(first)
-        self._quality = gate.judge(self._model)
-        self._steps = [Step("quantised", self._quality, kept=True)]
+        self._best = self._made(first)
+        self._steps.append(Step("quantised", self._best.quality, kept=True))
 
     @property
     def holds(self) -> bool:
-        return self._gate.holds(self._quality)
+        return self._gate.holds(self._best.quality)
 
     def result(self) -> Gated:
-        return Gated(self._model, self._best, self._quality, tuple(self._steps), self.holds)
+        best = self._best
+        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), self.holds)
 
     def equalise(self) -> None:
-        floating = self._best.floating
+        floating = self._best.attempt.floating
         tensors = [pair.tensor.name or "" for pair in pairs(floating)]
         if not tensors:
             return
         self._gate.say("equalising channels")
         even = equalize(channel_peaks(floating, tensors, self._gate.images))(floating)
         ranges = self._gate.ranges(even)
-        self._try("equalisation", replace(self._best, floating=even, ranges=ranges))
+        attempt = replace(self._best.attempt, floating=even, ranges=ranges)
+        self._keep_better("equalisation", self._made(attempt))
 
     def correct(self) -> None:
-        layers = self._gate.layers(self._best)
-        self._try("bias correction", replace(self._best, layers=layers))
+        self._keep_better("bias correction", self._made(self._corrected(self._best.attempt)))
 
-    def islands(self) -> bool:
-        """Leave ever more nodes in float until the gate holds; whether any were left."""
-        best = self._best
-        ranked = self._gate.ranked(best)
-        count = 1
-        while not self.holds and count < 2 * len(ranked):
-            floats = frozenset(ranked[:count])
-            self._gate.say(f"leaving {len(floats)} layers in float")
-            self._try(f"{len(floats)} layers in float", replace(best, floats=floats))
-            count *= 2
-        return bool(self._best.floats)
+    def islands(self) -> None:
+        """Leave ever more layers in float until the gate holds, and then as few as it takes."""
+        start = self._best.attempt
+        ranked = self._gate.ranked(start)
 
-    def _try(self, name: str, attempt: Attempt) -> None:
+        def leave(count: int) -> tuple[str, _Candidate]:
+            name = f"{count} layer{'s' if count > 1 else ''} in float"
+            self._gate.say(f"leaving {name}")
+            attempt = replace(start, floats=frozenset(ranked[:count]))
+            return name, self._made(self._corrected(attempt))
+
+        few, many = 0, min(1, len(ranked))
+        while not self.holds and few < many:
+            self._keep_better(*leave(many))
+            if not self.holds:
+                few, many = many, min(2 * many, len(ranked))
+        while self.holds and many - few > max(1, many // 8):
+            middle = (few + many) // 2
+            name, candidate = leave(middle)
+            kept = self._gate.holds(candidate.quality)
+            self._steps.append(Step(name, candidate.quality, kept))
+            if kept:
+                self._best, many = candidate, middle
+            else:
+                few = middle
+
+    def _corrected(self, attempt: Attempt) -> Attempt:
+        return replace(attempt, layers=self._gate.layers(attempt))
+
+    def _made(self, attempt: Attempt) -> _Candidate:
         model = self._gate.quantised(attempt)
-        quality = self._gate.judge(model)
-        kept = _key(quality) > _key(self._quality)
-        self._steps.append(Step(name, quality, kept))
+        return _Candidate(attempt, model, self._gate.judge(model))
+
+    def _keep_better(self, name: str, candidate: _Candidate) -> None:
+        kept = candidate.quality.sqnr > self._best.quality.sqnr
+        self._steps.append(Step(name, candidate.quality, kept))
         if kept:
-            self._best, self._model, self._quality = attempt, model, quality
-
-
-def _key(quality: Quality) -> tuple[float, float]:
-    """More decibels are better; but a picture that is right counts first, where that is known."""
-    return (quality.top1 or 0.0, quality.sqnr)
+            self._best = candidate

@@ -35,6 +35,8 @@ def relu_of_integers(model: ir.Model) -> None:
         model.graph.insert_before(node, clip)
         take_over(old, result)
         remove(model.graph, behind, node)
+        if not before.outputs[0].uses():
+            remove(model.graph, before)
 
 
 @Pass
