@@ -182,7 +182,7 @@ def _worth(node: ir.Node) -> bool:
     makes, takes = (size * n for size, n in zip(extents(weights)[:2], (1, groups), strict=True))
     if node.op_type == "ConvTranspose":
         makes, takes = takes, makes
-        return groups == 1 and min(makes, takes) >= NARROW
+        return bool(groups == 1 and min(makes, takes) >= NARROW)
     return _wide_enough(makes, takes, groups, list(extents(weights)[2:]))
 
 
