@@ -97,12 +97,17 @@ def _layers(log: str) -> Iterator[Layer]:
 
 
 def _running(layers: Sequence[Layer]) -> Mapping[str, str]:
-    """The type that each node runs in: that of its product, and not of what prepares it."""
-    found: dict[str, str] = {}
-    for layer in sorted(layers, key=lambda layer: layer.kind != _GLUE):
-        if layer.type is not None:
-            found.update(dict.fromkeys(layer.nodes, layer.type))
-    return found
+    """The type that each node runs in: that of its product, and not of what is fused around it.
+
+    A layer that goes by the node's name counts before others, and glue counts least.
+    """
+    found: dict[str, tuple[int, str]] = {}
+    for layer in layers:
+        for node in layer.nodes if layer.type is not None else ():
+            weight = 2 if layer.name.startswith(node) else int(layer.kind != _GLUE)
+            if node not in found or weight > found[node][0]:
+                found[node] = weight, layer.type or ""
+    return {node: dtype for node, (_, dtype) in found.items()}
 
 
 def _wanted(node: ir.Node) -> str | None:

@@ -6,6 +6,8 @@ import onnx_ir as ir
 
 from kexport.emit.layers import Coverage, Layer, counted, coverage, read_layers
 
+HALF = ir.DataType.FLOAT16
+
 LOG = """Adding 1 engine(s) to plan file.
 Engine Information:
 Layers:
@@ -67,6 +69,21 @@ def test_what_the_graph_wants_is_held_to_what_the_engine_does() -> None:
         Coverage("convolutions", "INT8", 2, 1, ("second/Conv: FP32",)),
         Coverage("matrix products", "FP16", 1, 0, ("top: ?",)),
     )
+
+
+def test_a_layer_of_the_nodes_own_name_counts_first() -> None:
+    layers = (
+        Layer("glue", "kgen", "UINT8", ("a/Conv",)),
+        Layer("b/Conv_myl0_1", "correlation", "FP16", ("a/Conv", "b/Conv")),
+        Layer("a/Conv_myl0_0", "correlation", "FP32", ("a/Conv",)),
+        Layer("b/Relu_myl0_2", "correlation", "INT8", ("b/Conv",)),
+    )
+    half, single = (value(name, kind) for name, kind in (("x", HALF), ("y", ir.DataType.FLOAT)))
+    model = model_of(
+        ir.node("Conv", [single, value("w")], name="a/Conv"),
+        ir.node("Conv", [half, value("v")], name="b/Conv"),
+    )
+    assert [row.found for row in coverage(model, layers)] == [1, 1]
 
 
 def test_the_words_of_the_command_line() -> None:
