@@ -182,7 +182,7 @@ def _worth(node: ir.Node) -> bool:
     makes, takes = (size * n for size, n in zip(extents(weights)[:2], (1, groups), strict=True))
     if node.op_type == "ConvTranspose":
         makes, takes = takes, makes
-        return groups == 1 and min(makes, takes) >= NARROW
+        return bool(groups == 1 and min(makes, takes) >= NARROW)
     return _wide_enough(makes, takes, groups, list(extents(weights)[2:]))
 
 
@@ -217,7 +217,8 @@ def _same_shapes(node: ir.Node) -> bool:
         return False
     if constant(one) is not None or constant(other) is not None:
         return False
-    return one.shape is not None and tuple(one.shape) == tuple(other.shape or ())
+    shapes = [None if value.shape is None else list(value.shape) for value in (one, other)]
+    return shapes[0] is not None and shapes[0] == shapes[1]
 
 
 def _gates(node: ir.Node) -> bool:

@@ -4,25 +4,22 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable, Iterable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
-import onnx_ir as ir
 
-import kexport
 from kexport import check as rules
+from kexport import contents, lowering, parity, quantization, samples, targets
 from kexport import labels as label_files
-from kexport import parity, pipeline, quantization, samples, targets
 from kexport.artifact import Artifact
-from kexport.calibration.float16 import Kept, keep_float32
-from kexport.calibration.observe import observe
+from kexport.calibration.float16 import Kept
 from kexport.calibration.report import speed_entry
 from kexport.calibration.speed import Speed
-from kexport.conversion import Converted, convert_model
+from kexport.conversion import convert_model
 from kexport.direct import check_opset
 from kexport.emit import build as programs
 from kexport.emit import builder, triton
@@ -31,11 +28,8 @@ from kexport.emit import manifest as entries
 from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
 from kexport.needs import need
-from kexport.passes.image_input import is_folded
-from kexport.passes.sampling import POSITIONS
-from kexport.passes.top_k import top_k as best
 from kexport.pixels import Pixels
-from kexport.ranking import Ranking, Shown, best_classes
+from kexport.ranking import Shown, best_classes
 from kexport.recipe import Recipe
 from kexport.source import Source, open_model
 from kexport.taps import at_layers
@@ -62,7 +56,7 @@ def export(
     *,
     output: str | Path | None = None,
     recipe: Recipe | None = None,
-    batch: int | Literal["dynamic"] = 1,
+    batch: lowering.Batch = 1,
     jetpack: str | None = None,
     tensorrt: str | None = None,
     compute_capabilities: Sequence[str] = (),
@@ -153,12 +147,12 @@ def export(
     say("converting")
     converted = convert_model(tapped, kind=None if output_layers else source.kind)
     names = label_files.fit(given or source.labels, converted, labels)
-    shown = _shown(converted)
+    shown = contents.outputs_of(converted)
     ranking = None if top_k is None else best_classes(shown, top_k)
     if samples.is_image_model(tapped):
-        pixels = _readable(pixels or Pixels(), chosen)
+        pixels = lowering.readable(pixels or Pixels(), chosen)
     inputs = samples.make(tapped, source.mode, recipe.seed, pixels)
-    artifact = _simplified(converted, inputs, batch, say)
+    artifact = lowering.simplified(converted, inputs, batch, say)
     kept: tuple[Kept, ...] = ()
     quantised = None
     if chosen.precision == "int8":
@@ -166,10 +160,10 @@ def export(
         quantised = quantization.quantise(
             subject, chosen, chosen_opset, calibration, local=local, say=say
         )
-        artifact = _ranked(quantised.artifact, ranking)
+        artifact = lowering.ranked(quantised.artifact, ranking)
     else:
-        artifact = _ranked(artifact, ranking)
-        artifact, kept = _of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
+        artifact = lowering.ranked(artifact, ranking)
+        artifact, kept = lowering.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
     findings = _check_rules(artifact, source.name, chosen)
     with staging(folder) as work:
         say("running Keras for comparison")
@@ -185,7 +179,7 @@ def export(
             answers, shown = ranking.golden(answers), ranking.shown(shown)
         golden = {**inputs.raw, **answers}
         say("writing the bundle")
-        said = _entries(
+        said = contents.describe(
             source, chosen, chosen_opset, converted.traced, shown, artifact, kept, inputs
         )
         said["findings"] = [asdict(finding) for finding in findings]
@@ -202,10 +196,7 @@ def export(
         entries.write_manifest(work, said)
         if said["build"] is not None and builder.available():
             say("building with TensorRT-RTX")
-            ahead = work if chosen.engine == "tensorrt_rtx" else None
-            report = builder.build(work, artifact.model, output=ahead)
-            said["engine_check"] = report.entry()
-            builder.require(report, source.name, chosen)
+            said["engine_check"] = builder.checked(work, artifact.model, chosen, source.name)
         say("proving it equal to Keras")
         measured = parity.measure(work, golden, tolerance)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
@@ -221,75 +212,6 @@ def _is_here(target: Target) -> bool:
     """Whether a target's CPU is this machine's, so that speed here says something."""
     machines = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64", "arm64")}
     return platform.machine() in machines.get(target.device, ())
-
-
-def _readable(pixels: Pixels, target: Target) -> Pixels:
-    """The same in float32 where the target's toolchain takes no uint8."""
-    if target.uint8_input:
-        return pixels
-    if pixels.subsampled:
-        raise BadArgument(
-            f"{pixels.form} is bytes, and {target.toolchain} takes no uint8",
-            hint="choose --input-format rgb, or a toolchain with TensorRT 8.5 or newer",
-        )
-    return replace(pixels, dtype="float32")
-
-
-def _shown(converted: Converted) -> tuple[Shown, ...]:
-    """The outputs of a converted model."""
-    values = converted.model.graph.outputs
-    return tuple(
-        Shown(output.name, output.kind, output.layer, _classes(value))
-        for output, value in zip(converted.outputs, values, strict=True)
-    )
-
-
-def _classes(value: ir.Value) -> int | None:
-    shape = list(value.shape or ())
-    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
-
-
-def _simplified(
-    converted: Converted,
-    inputs: samples.Samples,
-    batch: int | Literal["dynamic"],
-    say: Progress,
-) -> Artifact:
-    fixed = None if batch == "dynamic" else batch
-    passes = (
-        pipeline.with_tensor_inputs(fixed)
-        if inputs.pixels is None
-        else pipeline.with_image_input(inputs.mode, fixed, inputs.pixels)
-    )
-    return pipeline.run(converted.model, passes, say)
-
-
-def _ranked(artifact: Artifact, ranking: Ranking | None) -> Artifact:
-    if ranking is None:
-        return artifact
-    return pipeline.continue_with(artifact, (best(ranking.output.name, ranking.count),))
-
-
-def _of_floats(
-    artifact: Artifact,
-    target: Target,
-    opset: int,
-    inputs: samples.Samples,
-    batch: int | Literal["dynamic"],
-    say: Progress,
-) -> tuple[Artifact, tuple[Kept, ...]]:
-    """The target's graph, and the nodes of it that stay in float32 although the target is fp16."""
-    if target.precision == "fp32":
-        passes = pipeline.for_float32(opset, target.rules, blocked=target.blocked_layout)
-        return pipeline.continue_with(artifact, passes, say), ()
-    artifact = pipeline.continue_with(artifact, pipeline.BEFORE_FLOAT16, say)
-    say("observing the values of every tensor")
-    fixed = None if batch == "dynamic" else batch
-    kept = keep_float32(artifact.model, observe(artifact.model, inputs.of_batch(fixed)))
-    kept = (*kept, *_positions(artifact.model, kept))
-    names = frozenset(node.node for node in kept)
-    passes = pipeline.for_float16(opset, names, target.rules)
-    return pipeline.continue_with(artifact, passes, say), kept
 
 
 def _subject(
@@ -318,56 +240,6 @@ def _subject(
         random=source.weights == "random",
         seed=recipe.seed,
     )
-
-
-def _positions(model: ir.Model, kept: Sequence[Kept]) -> Iterator[Kept]:
-    """The nodes that compute which pixels a resize reads, but for those that are kept anyway."""
-    names = {node.node for node in kept}
-    for node in model.graph:
-        if (node.name or "").startswith(POSITIONS) and node.name not in names:
-            yield Kept(node.name or "", "float16 does not tell one pixel from the next")
-
-
-def _entries(
-    source: Source,
-    target: Target,
-    opset: int,
-    traced: Sequence[str],
-    shown: Sequence[Shown],
-    artifact: Artifact,
-    kept: Sequence[Kept],
-    inputs: samples.Samples,
-) -> dict[str, Any]:
-    """The manifest's entries, in its order, but for files and what `export` fills in."""
-    graph = artifact.model.graph
-    return {
-        "schema": 1,
-        "kexport": kexport.__version__,
-        "created": None,
-        "model": {
-            "name": source.name,
-            "source": source.source,
-            "sha256": source.sha256,
-            "weights": source.weights,
-            "traced": list(traced),
-        },
-        "target": entries.target_entry(target, opset),
-        "inputs": [entries.input_entry(value, inputs.pixels) for value in graph.inputs],
-        "outputs": [
-            entries.output_entry(value, output)
-            for value, output in zip(graph.outputs, shown, strict=True)
-        ],
-        "preprocessing": entries.preprocessing_entry(
-            source.mode, inputs.pixels, inputs.size, folded=is_folded(graph.inputs[0])
-        ),
-        "parity": None,
-        "quantization": None,
-        "build": None,
-        "engine_check": None,
-        "float32_nodes": [asdict(node) for node in kept],
-        "steps": [],
-        "versions": entries.versions(),
-    }
 
 
 def _check_rules(artifact: Artifact, name: str, target: Target) -> tuple[rules.Finding, ...]:

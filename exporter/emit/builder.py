@@ -105,6 +105,17 @@ def build(
         )
 
 
+def checked(work: Path, model: ir.Model, target: Target, name: str) -> dict[str, Any]:
+    """Build a bundle's engine, to be kept where the target's is built ahead of time.
+
+    Returns the manifest's entry `engine_check`. Raises GraphRefused as `require`; `name` is the
+    model's.
+    """
+    report = build(work, model, output=work if target.engine == MODULE else None)
+    require(report, name, target)
+    return report.entry()
+
+
 def require(report: Report, name: str, target: Target) -> None:
     """Let through what a target can live with: an engine built on the device needs none here.
 
