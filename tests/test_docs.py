@@ -32,13 +32,17 @@ def keras_as_it_was() -> Iterator[None]:
 def test_everything_on_a_page_runs(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From top to bottom in one folder, which has the examples and a picture.jpg."""
+    """From top to bottom in one folder with the examples, a picture.jpg, and digits in photos/."""
     from PIL import Image
+    from support import digits_module
 
     from kexport.pictures import pictures
 
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "picture.jpg")
+    (tmp_path / "photos").mkdir()
+    for number, digit in enumerate(digits_module(ROOT).split()[0].pictures[:60]):
+        Image.fromarray(digit).save(tmp_path / "photos" / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     variables: dict[str, Any] = {"__name__": "document"}
     for block in blocks((ROOT / "docs" / page).read_text(encoding="utf-8")):
