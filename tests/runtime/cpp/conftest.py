@@ -71,7 +71,7 @@ def need(*commands: str) -> None:
             pytest.skip(f"{command} is not installed; .ci/packages installs it on Debian")
 
 
-def newest(*folders: Path) -> str:
+def content(*folders: Path) -> str:
     """A hash of the files in some folders, so that a build serves as long as they stay."""
     digest = hashlib.sha256()
     for folder in folders:
@@ -81,9 +81,9 @@ def newest(*folders: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def configured(folder: Path, sources: Path, options: Sequence[str]) -> None:
+def configured(folder: Path, project: Path, options: Sequence[str]) -> None:
     """Run cmake; skip where it misses a package, fail for anything else."""
-    command = ["cmake", "-S", str(sources), "-B", str(folder), *options]
+    command = ["cmake", "-S", str(project), "-B", str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if "is not found" in done.stderr:
         missing = next(line for line in done.stderr.splitlines() if "is not found" in line)
@@ -93,18 +93,24 @@ def configured(folder: Path, sources: Path, options: Sequence[str]) -> None:
 
 
 @pytest.fixture(scope="session")
+def sources() -> Path:
+    """What a bundle has under cpp/."""
+    need("cmake", "make", "g++")
+    return SOURCES
+
+
+@pytest.fixture(scope="session")
 def packages(root: Path) -> Path:
     """What .ci/packages unpacked; perhaps nothing."""
     return root / "build" / "packages"
 
 
 @pytest.fixture(scope="session")
-def make_build(root: Path, packages: Path) -> Callable[..., Path]:
+def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]:
     """Build some sources with cmake options; the same again costs nothing."""
 
-    def make(name: str, sources: Path, *options: str, targets: Sequence[str] = ()) -> Path:
-        need("cmake", "make", "g++")
-        key = newest(SOURCES, HERE) + hashlib.sha256(repr((sources, options)).encode()).hexdigest()
+    def make(name: str, project: Path, *options: str, targets: Sequence[str] = ()) -> Path:
+        key = content(sources, HERE) + hashlib.sha256(repr((project, options)).encode()).hexdigest()
         folder = root / "build" / "cpp" / f"{name}-{key[:20]}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{name}.lock").open("w") as lock:
@@ -114,7 +120,7 @@ def make_build(root: Path, packages: Path) -> Callable[..., Path]:
             for old in folder.parent.glob(f"{name}-*"):
                 shutil.rmtree(old)
             headers = packages / "headers" / "usr" / "include" / "onnxruntime"
-            configured(folder, sources, [f"-DKEXPORT_ONNXRUNTIME_INCLUDE={headers}", *options])
+            configured(folder, project, [f"-DKEXPORT_ONNXRUNTIME_INCLUDE={headers}", *options])
             wanted = [word for target in targets for word in ("--target", target)]
             command = ["cmake", "--build", str(folder), *wanted]
             done = subprocess.run(command, capture_output=True, text=True)
@@ -171,7 +177,7 @@ def aarch64(
         f"-DOPENSSL_INCLUDE_DIR={inside}/include",
         f"-DOPENSSL_CRYPTO_LIBRARY={libraries}/libcrypto.so",
         f"-DZLIB_INCLUDE_DIR={inside}/include",
-        f"-DZLIB_LIBRARY={libraries}/libz.so",
+        f"-DZLIB_LIBRARY={unpacked}/lib/aarch64-linux-gnu/libz.so.1",
         "-DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON",
         "-DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON",
         targets=["kexport-verify"],
