@@ -62,7 +62,11 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         "no input": ["16", "input 'image' is missing", "the model's inputs are: image"],
         "no output": ["16", "no output is asked for", "the model's outputs are: probabilities"],
         "unknown input": ["16", "no input named 'picture'", "the model's inputs are: image"],
-        "unknown output": ["16", "no output named 'scores'", "the model's outputs are: probabilities"],
+        "unknown output": [
+            "16",
+            "no output named 'scores'",
+            "the model's outputs are: probabilities",
+        ],
         "twice": ["16", "input 'image' is given twice", ""],
         "wrong type": [
             "16",
@@ -164,11 +168,9 @@ def test_what_a_program_weighs_and_needs(plain, tmp_path: Path, name: str):
 def test_a_missing_package_is_named(sources: Path, tmp_path: Path):
     options: dict[str, Any] = {"zlib1g-dev": "ZLIB", "libssl-dev": "OpenSSL"}
     for package, name in options.items():
-        done = subprocess.run(
-            ["cmake", "-S", sources, "-B", tmp_path, f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON"]
-            + [f"-DKEXPORT_ONNXRUNTIME={tmp_path}", f"-DKEXPORT_JSON={tmp_path}"],
-            capture_output=True,
-            text=True,
-        )
+        there = [f"-DKEXPORT_ONNXRUNTIME={tmp_path}", f"-DKEXPORT_JSON={tmp_path}"]
+        gone = f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON"
+        command = ["cmake", "-S", sources, "-B", tmp_path, gone, *there]
+        done = subprocess.run(command, capture_output=True, text=True)
         assert done.returncode != 0
         assert f"On Debian and Ubuntu: apt install {package}" in done.stderr

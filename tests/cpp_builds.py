@@ -14,18 +14,19 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+from documents import blocks
 
 import kexport.runtime
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parent / "runtime" / "cpp"
 SOURCES = Path(kexport.runtime.__file__).parent / "cpp"
 WARNINGS = "-Wall -Wextra -Werror"
-SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O0 -g1"
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O0"
 ENVIRONMENT = {
     **os.environ,
     "KEXPORT_ONNXRUNTIME": str(Path(onnxruntime.__file__).parent / "capi"),
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1",
-    "LSAN_OPTIONS": f"suppressions={HERE / 'leaks.txt'}:print_suppressions=0",
+    "LSAN_OPTIONS": f"suppressions={TESTS / 'programs' / 'leaks.txt'}:print_suppressions=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
 }
 SANITIZER_FOUND = 99
@@ -110,7 +111,9 @@ def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]
     """Build some sources with cmake options; the same again costs nothing."""
 
     def make(name: str, project: Path, *options: str, targets: Sequence[str] = ()) -> Path:
-        key = content(sources, HERE) + hashlib.sha256(repr((project, options)).encode()).hexdigest()
+        key = (
+            content(sources, TESTS) + hashlib.sha256(repr((project, options)).encode()).hexdigest()
+        )
         folder = root / "build" / "cpp" / f"{name}-{key[:20]}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{name}.lock").open("w") as lock:
@@ -137,19 +140,47 @@ def plain(make_build: Callable[..., Path]) -> Build:
     return Build(make_build("plain", SOURCES, f"-DCMAKE_CXX_FLAGS={WARNINGS}"))
 
 
+@pytest.fixture
+def passes_in_cpp(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """Hold a bundle to kexport-verify; nothing where that cannot be built, as other tests say."""
+    try:
+        build: Build = request.getfixturevalue("plain")
+    except pytest.skip.Exception:
+        return lambda bundle: None
+
+    def check(bundle: Path) -> None:
+        done = build.run("kexport-verify", bundle)
+        assert done.status == 0, done.out + done.err
+
+    return check
+
+
+def documented(root: Path) -> Path:
+    """The program that docs/cpp.md shows, as a file."""
+    shown = blocks((root / "docs" / "cpp.md").read_text("utf-8"))
+    (program,) = (block.body for block in shown if block.language == "cpp")
+    path = root / "build" / "cpp" / "documented.cpp"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text("utf-8") != program:
+        path.write_text(program, encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="session")
 def sanitized(root: Path, make_build: Callable[..., Path]) -> Build:
     """The programs, the tests' own and the examples, with ASan and UBSan; fuzzers with clang."""
+    examples = [*sorted((root / "examples" / "cpp").glob("*.cpp")), documented(root)]
     clang = shutil.which("clang++")
     fuzzer = " -fsanitize=fuzzer-no-link" if clang else ""
     folder = make_build(
         "sanitized",
-        HERE,
+        TESTS,
         "-DCMAKE_BUILD_TYPE=Sanitized",
         f"-DCMAKE_CXX_COMPILER={clang or 'g++'}",
         f"-DCMAKE_CXX_FLAGS={WARNINGS} {SANITIZERS}{fuzzer}",
         f"-DKEXPORT_SOURCES={SOURCES}",
         "-DCMAKE_UNITY_BUILD_BATCH_SIZE=0",
+        f"-DKEXPORT_EXAMPLES={';'.join(map(str, examples))}",
     )
     return Build(folder / "bin")
 
@@ -170,6 +201,7 @@ def aarch64(
     folder = make_build(
         "aarch64",
         SOURCES,
+        "-DCMAKE_BUILD_TYPE=Quick",
         "-DCMAKE_SYSTEM_NAME=Linux",
         "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
         "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
