@@ -45,7 +45,8 @@ test: ## the whole suite, on the wheel in a clean environment
 	@echo "== tests"
 	@$(CLEAN)/bin/pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
-test-zoo: $(INSTALLED) ## export all 40 Applications; long, and heavy on memory
+test-zoo: $(INSTALLED) ## 200 examples a rule and all 40 Applications; long, and heavy on memory
+	@$(VENV)/bin/pytest -n $(JOBS) --hypothesis-profile=zoo tests/conversion tests/passes
 	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
 
 format: $(INSTALLED) ## put the code in order

@@ -1,4 +1,4 @@
-"""Time and memory of conversion: kexport.convert against Keras' own model.export(format="onnx").
+"""Time and memory of conversion: kexport against Keras' own model.export(format="onnx").
 
     python bench/convert.py [--models InceptionV3,ResNet50] [--runs 3] [--big] [--out docs/bench.md]
 
@@ -31,22 +31,21 @@ FASTER_OTHERWISE = 5.0
 LESS_MEMORY = {"InceptionV3": 3.0}
 BIG_LIMIT = 5e9
 HEADINGS = (
-    *("Application", "kexport s", "Keras s", "faster", "by processor time"),
-    *("kexport GB", "Keras GB", "less", "goals"),
+    *("Application", "convert s", "save_onnx s", "Keras s", "faster", "by save_onnx"),
+    *("convert GB", "save_onnx GB", "Keras GB", "less", "goals"),
 )
 
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Medians of one road for one model: seconds, those of the processor, and peak bytes."""
+    """Medians of one road for one model: seconds and peak bytes."""
 
     seconds: float
-    processor: float
     peak: float
     error: str = ""
 
 
-def with_kexport(model: Any, path: Path) -> None:
+def converted(model: Any, path: Path) -> None:
     import onnx
 
     import kexport
@@ -63,13 +62,9 @@ def external(model: Any, path: Path) -> None:
 
 
 def streamed(model: Any, path: Path) -> None:
-    """As a bundle is written: weight by weight, never as one protobuf message."""
-    from kexport import pipeline, serialize
-    from kexport.conversion import convert_model
-    from kexport.passes.lower_opset import HIGHEST
+    import kexport
 
-    passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(HIGHEST))
-    serialize.save(pipeline.run(convert_model(model).model, passes).model, path)
+    kexport.save_onnx(model, path)
 
 
 def with_keras(model: Any, path: Path) -> None:
@@ -77,9 +72,9 @@ def with_keras(model: Any, path: Path) -> None:
 
 
 ROADS: dict[str, Callable[[Any, Path], None]] = {
-    "kexport": with_kexport,
+    "convert": converted,
     "external": external,
-    "streamed": streamed,
+    "save_onnx": streamed,
     "keras": with_keras,
 }
 
@@ -96,37 +91,37 @@ def once(road: str, builder: str) -> dict[str, float]:
         model(np.zeros((1, *model.input_shape[1:]), np.float32))
     with tempfile.TemporaryDirectory() as folder:
         path = Path(folder, "model.onnx")
-        begun, worked = time.perf_counter(), time.process_time()
+        begun = time.perf_counter()
         ROADS[road](model, path)
-        seconds, processor = time.perf_counter() - begun, time.process_time() - worked
-    return {"seconds": seconds, "processor": processor, "peak": peak_memory()}
+        seconds = time.perf_counter() - begun
+    return {"seconds": seconds, "peak": peak_memory()}
 
 
-def cost(road: str, builder: str, runs: int) -> Cost:
-    found = []
+def costs(roads: Sequence[str], builder: str, runs: int) -> list[Cost]:
+    """The cost of each road; they take turns, so that a slow minute slows all of them."""
+    found: dict[str, list[dict[str, float]]] = {road: [] for road in roads}
     for _ in range(runs):
-        one = measure(__file__, ["--once", road, builder])
-        if "error" in one:
-            return Cost(*[float("nan")] * 3, one["error"])
-        found.append(one)
-    return Cost(
-        *(statistics.median(one[key] for one in found) for key in ("seconds", "processor", "peak"))
-    )
+        for road in roads:
+            one = measure(__file__, ["--once", road, builder])
+            if "error" in one:
+                return [Cost(*[float("nan")] * 2, f"{road}: {one['error']}")] * len(roads)
+            found[road].append(one)
+    return [
+        Cost(*(statistics.median(one[key] for one in found[road]) for key in ("seconds", "peak")))
+        for road in roads
+    ]
 
 
-def row(builder: str, ours: Cost, theirs: Cost) -> list[str]:
-    if ours.error or theirs.error:
-        why = f"kexport: {ours.error}" if ours.error else f"Keras: {theirs.error}"
-        return [builder, *["-"] * (len(HEADINGS) - 2), f"not measured: {why}"]
+def row(builder: str, ours: Cost, streamed: Cost, theirs: Cost) -> list[str]:
+    if ours.error:
+        return [builder, *["-"] * (len(HEADINGS) - 2), f"not measured: {ours.error}"]
     faster, less = theirs.seconds / ours.seconds, theirs.peak / ours.peak
     return [
         builder,
-        number(ours.seconds, 2),
-        number(theirs.seconds, 1),
+        *(number(cost.seconds, 2) for cost in (ours, streamed, theirs)),
         f"{faster:.1f} x",
-        f"{theirs.processor / ours.processor:.1f} x",
-        number(ours.peak / 1e9, 1),
-        number(theirs.peak / 1e9, 1),
+        f"{theirs.seconds / streamed.seconds:.1f} x",
+        *(number(cost.peak / 1e9, 1) for cost in (ours, streamed, theirs)),
         f"{less:.1f} x",
         verdict(builder, faster, less),
     ]
@@ -153,11 +148,11 @@ def big_row(builder: str, road: str, found: Cost) -> list[str]:
 def page(rows: Sequence[Sequence[str]], big: Sequence[Sequence[str]], runs: int) -> str:
     parts = [
         "## Conversion",
-        "`onnx.save(kexport.convert(model), path)` against Keras' "
-        f'`model.export(path, format="onnx")`, median of {runs} runs, each in a fresh process. '
-        "Seconds are for conversion and saving (*by processor time* leaves out what other "
-        "processes took); memory is the peak of the whole process, TensorFlow and the model "
-        "included.",
+        "*convert* is `onnx.save(kexport.convert(model), path)`, *save_onnx* "
+        "`kexport.save_onnx(model, path)`, *Keras* "
+        f'`model.export(path, format="onnx")`: median of {runs} runs in turns, each in a fresh '
+        "process. Seconds are for conversion and saving; memory is the peak of the whole process, "
+        "TensorFlow and the model included. *faster* and *less* are those of convert.",
         f"{machine()}. {versions(PACKAGES)}.",
         table(HEADINGS, rows),
     ]
@@ -165,8 +160,8 @@ def page(rows: Sequence[Sequence[str]], big: Sequence[Sequence[str]], runs: int)
         parts.append(
             "With 24 GB of memory Keras' export of these is killed. *external* is "
             "`onnx.save(kexport.convert(model), path, save_as_external_data=True)`, ONNX's way for "
-            "large models; *streamed* writes weight by weight, as a bundle is written. (In one "
-            "file, as above, onnx.save makes one more copy of all weights.)"
+            "large models; *save_onnx* writes weight by weight. (In one file, as above, onnx.save "
+            "makes one more copy of all weights.)"
         )
         parts.append(table(["Application", "road", "s", "peak GB", ""], big))
     return "\n\n".join(parts)
@@ -192,13 +187,11 @@ def main() -> int:
         return 0
     rows, big = [], []
     for builder in filter(None, asked.models.split(",")):
-        rows.append(
-            row(builder, *(cost(road, builder, asked.runs) for road in ("kexport", "keras")))
-        )
+        rows.append(row(builder, *costs(("convert", "save_onnx", "keras"), builder, asked.runs)))
         print(*rows[-1], sep="\t", flush=True)
     for builder in BIG if asked.big else ():
-        for road in ("external", "streamed"):
-            big.append(big_row(builder, road, cost(road, builder, 1)))
+        for road in ("external", "save_onnx"):
+            big.append(big_row(builder, road, *costs((road,), builder, 1)))
             print(*big[-1], sep="\t", flush=True)
     if asked.out:
         put_section(asked.out, "conversion", page(rows, big, asked.runs), "Benchmarks")

@@ -18,14 +18,16 @@ QUIET = {
 }
 
 
-def measure(script: str, arguments: Sequence[str]) -> dict[str, Any]:
+def measure(script: str, arguments: Sequence[str], *, gpu: bool = False) -> dict[str, Any]:
     """Run `script` with this Python, and return the JSON object that its last line is.
+
+    GPUs are hidden from it unless `gpu` is set.
 
     A process that fails or is killed gives {"error": why}.
     """
     done = subprocess.run(
         [sys.executable, script, *arguments],
-        env={**os.environ, **QUIET},
+        env=environment(gpu),
         capture_output=True,
         text=True,
         check=False,
@@ -37,6 +39,16 @@ def measure(script: str, arguments: Sequence[str]) -> dict[str, Any]:
         return {"error": _last_line(done.stderr) or f"exit status {done.returncode}"}
     found: dict[str, Any] = json.loads(_last_line(done.stdout))
     return found
+
+
+def environment(gpu: bool) -> dict[str, str]:
+    """The environment of a measured process."""
+    chosen = {**os.environ, **QUIET}
+    if gpu:
+        del chosen["CUDA_VISIBLE_DEVICES"]
+        if "CUDA_VISIBLE_DEVICES" in os.environ:
+            chosen["CUDA_VISIBLE_DEVICES"] = os.environ["CUDA_VISIBLE_DEVICES"]
+    return chosen
 
 
 def answer(result: dict[str, Any]) -> None:

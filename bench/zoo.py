@@ -45,7 +45,7 @@ def export_once(name: str, target: str) -> dict[str, Any]:
     from kexport.recipe import Recipe
 
     marks: list[tuple[str, float]] = []
-    begun = time.perf_counter()
+    begun = time.process_time()
     with tempfile.TemporaryDirectory() as folder:
         bundle, message = Path(folder, "bundle"), ""
         try:
@@ -54,11 +54,11 @@ def export_once(name: str, target: str) -> dict[str, Any]:
                 target,
                 output=bundle,
                 recipe=Recipe(weights="random"),
-                progress=lambda step: marks.append((step, time.perf_counter())),
+                progress=lambda step: marks.append((step, time.process_time())),
             )
         except KexportError as error:
             message = f"{type(error).__name__}: {error}".replace(folder, "")
-        marks.append(("end", time.perf_counter()))
+        marks.append(("end", time.process_time()))
         result = {
             "model": name,
             "target": target,
@@ -73,7 +73,7 @@ def export_once(name: str, target: str) -> dict[str, Any]:
 
 
 def convert_seconds(marks: Iterable[tuple[str, float]]) -> float:
-    """Seconds from the Keras model to the finished graph, without the observation for float16."""
+    """Processor seconds from the Keras model to the finished graph, without the observation."""
     marks = list(marks)
     spent = {
         step: until - since

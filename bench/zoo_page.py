@@ -35,10 +35,10 @@ on the raw pictures through the bundle's own runtime."""
 
 COLUMNS = """\
 *Error* is the largest difference from Keras' logits, in units of their standard deviation.
-*Convert* is from the Keras model to the finished graph, without the observation that float16 needs,
-but with the drawing of the pictures; *peak* is the whole process, with TensorFlow, the model in
-Keras and its run for comparison. *Float32* counts the nodes that stay in float32 although the
-target is float16."""
+*Convert* is the processor's time from the Keras model to the finished graph, without the
+observation that float16 needs, but with the drawing of the pictures; *peak* is the whole process,
+with TensorFlow, the model in Keras and its run for comparison. *Float32* counts the nodes that stay
+in float32 although the target is float16."""
 
 
 def page(results: Results, names: Sequence[str], targets: Sequence[str]) -> str:

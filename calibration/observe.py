@@ -2,17 +2,15 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping
 from dataclasses import dataclass
-from pathlib import Path
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from kexport import serialize
-from kexport.needs import need
+from kexport.calibration.probes import add_output
+from kexport.calibration.running import open_session
 
 Array = np.ndarray[Any, Any]
 
@@ -45,17 +43,12 @@ def observe(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Extent]:
         for value in node.outputs:
             if value.dtype == ir.DataType.FLOAT and value.name:
                 names.append(value.name)
-                _add_probe(graph, node, value, infinity)
-    ort = need("onnxruntime", extra="cpu")
-    with tempfile.TemporaryDirectory() as folder:  # in memory, protobuf ends at 2 GiB
-        path = Path(folder, "observed.onnx")
-        serialize.save(probed, path)
-        session = ort.InferenceSession(path, _quiet(ort), providers=["CPUExecutionProvider"])
-    results = session.run([f"{name}.largest" for name in names], dict(feeds))
+                _add_probe(graph, value, infinity)
+    results = open_session(probed).run([f"{name}.largest" for name in names], dict(feeds))
     return {name: Extent(float(largest)) for name, largest in zip(names, results, strict=True)}
 
 
-def _add_probe(graph: ir.Graph, node: ir.Node, value: ir.Value, infinity: ir.Value) -> None:
+def _add_probe(graph: ir.Graph, value: ir.Value, infinity: ir.Value) -> None:
     """Reduce |value| to an output; a maximum alone may pass over what is not a number."""
     magnitude = ir.node("Abs", [value], name=f"{value.name}.abs")
     missing = ir.node("IsNaN", [value], name=f"{value.name}.is_nan")
@@ -65,14 +58,9 @@ def _add_probe(graph: ir.Graph, node: ir.Node, value: ir.Value, infinity: ir.Val
         name=f"{value.name}.nan_is_infinite",
     )
     largest = ir.node("ReduceMax", [finite.outputs[0]], {"keepdims": 0}, name=f"{value.name}.max")
-    result = largest.outputs[0]
-    result.name, result.type, result.shape = (
-        f"{value.name}.largest",
-        ir.TensorType(ir.DataType.FLOAT),
-        ir.Shape([]),
+    add_output(
+        graph, value, [magnitude, missing, finite, largest], f"{value.name}.largest", ir.Shape([])
     )
-    graph.insert_after(node, [magnitude, missing, finite, largest])
-    graph.outputs.append(result)
 
 
 def _infinity(graph: ir.Graph) -> ir.Value:
@@ -85,9 +73,3 @@ def _infinity(graph: ir.Graph) -> ir.Value:
     )
     graph.register_initializer(value)
     return value
-
-
-def _quiet(ort: Any) -> Any:
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    return options

@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 
 from kexport.conversion.rules import LAYERS
+from kexport.conversion.unsupported import REFUSED
 
 PAGE = Path(__file__).with_name("layers.md")
 
@@ -21,22 +22,6 @@ NO_LAYERS = ("InputSpec", "Layer", "Wrapper")
 
 WALKED = ("InputLayer", "SpectralNormalization")
 """Classes that the walk through the model converts itself."""
-
-REFUSED = {
-    "Discretization": "tf2onnx has no ONNX for TensorFlow's Bucketize",
-    "Equalization": "Keras cannot put it into a functional model; it does nothing at inference",
-    "FlaxLayer": "runs in JAX, not in TensorFlow",
-    "HashedCrossing": "ONNX has no operator for its hash",
-    "Hashing": "ONNX has no operator for its hash",
-    "IntegerLookup": "looks words up in a table of TensorFlow's, which cannot be traced",
-    "JaxLayer": "runs in JAX, not in TensorFlow",
-    "MelSpectrogram": "tf2onnx has no ONNX for TensorFlow's RFFT",
-    "StringLookup": "text: look the words up before the model",
-    "TFSMLayer": "holds a SavedModel, whose functions cannot be traced into",
-    "TextVectorization": "text: turn it into numbers before the model",
-    "TorchModuleWrapper": "runs in PyTorch, not in TensorFlow",
-}
-"""Classes that cannot be converted, and why."""
 
 NOTES = {
     "CenterCrop": "traced where the height or width is open, or pixels are whole numbers",
@@ -56,7 +41,7 @@ writes this page, and the tests convert an example of every class.
 
 - **rule**: kexport writes the ONNX nodes itself, exactly as the layer computes.
 - **tf2onnx**: TensorFlow traces the layer, and tf2onnx converts the trace.
-- **refused**: conversion fails and names the layer.
+- **refused**: conversion fails, names the layer and says why.
 
 {count} classes: {rule} by rule, {tf2onnx} through tf2onnx, {refused} refused.
 Your own layers go through tf2onnx.

@@ -10,19 +10,21 @@ import importlib
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
-    from kexport.api import convert, export
+    from kexport.api import export
+    from kexport.direct import convert, save_onnx
     from kexport.recipe import Recipe
     from kexport.runtime import load, verify
 
-__all__ = ["Recipe", "__version__", "convert", "export", "load", "verify"]
+__all__ = ["Recipe", "__version__", "convert", "export", "load", "save_onnx", "verify"]
 
 __version__ = "0.1.0"
 
 _HOMES = {
     "Recipe": "kexport.recipe",
-    "convert": "kexport.api",
+    "convert": "kexport.direct",
     "export": "kexport.api",
     "load": "kexport.runtime",
+    "save_onnx": "kexport.direct",
     "verify": "kexport.runtime",
 }
 

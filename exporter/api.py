@@ -3,34 +3,33 @@
 from __future__ import annotations
 
 import datetime
-from collections.abc import Callable, Iterator, Sequence
-from dataclasses import asdict, dataclass, replace
+import platform
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
 import keras
 import numpy as np
-import onnx
-import onnx_ir as ir
 
-import kexport
 from kexport import check as rules
+from kexport import contents, lowering, parity, quantization, samples, targets
 from kexport import labels as label_files
-from kexport import parity, pipeline, samples, targets
 from kexport.artifact import Artifact
-from kexport.calibration.float16 import Kept, keep_float32
-from kexport.calibration.observe import observe
-from kexport.conversion import Converted, convert_model
+from kexport.calibration.float16 import Kept
+from kexport.calibration.report import speed_entry
+from kexport.calibration.speed import Speed
+from kexport.conversion import convert_model
+from kexport.direct import check_opset
+from kexport.emit import build as programs
+from kexport.emit import builder, triton
 from kexport.emit import bundle as files
 from kexport.emit import manifest as entries
 from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
-from kexport.passes.image_input import is_folded
-from kexport.passes.lower_opset import HIGHEST, LOWEST
-from kexport.passes.sampling import POSITIONS
-from kexport.passes.top_k import top_k as best
+from kexport.needs import need
 from kexport.pixels import Pixels
-from kexport.ranking import Ranking, Shown, best_classes
+from kexport.ranking import Shown, best_classes
 from kexport.recipe import Recipe
 from kexport.source import Source, open_model
 from kexport.taps import at_layers
@@ -47,26 +46,8 @@ class Bundle:
 
     path: Path
     manifest: dict[str, Any]
-
-
-def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
-    """Convert a Keras model to ONNX, simplified: what `model.export(format="onnx")` is for.
-
-    Inputs and outputs are those of the model, in Keras' own layout; nothing is preprocessed. Open
-    axes stay open, the batch under the name "batch".
-
-    Args:
-        model: a built Keras model.
-        opset: the ONNX opset to write, 13 to 20.
-
-    Raises:
-        UnsupportedModel: the model is not built, or a layer has no ONNX form.
-        BadArgument: an opset that kexport does not write.
-    """
-    _check_opset(opset)
-    converted = convert_model(model)
-    passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(opset))
-    return ir.to_proto(pipeline.run(converted.model, passes).model)
+    speed: Speed | None = None
+    """How fast an int8 bundle for a machine like this is here, beside fp32."""
 
 
 def export(
@@ -75,14 +56,22 @@ def export(
     *,
     output: str | Path | None = None,
     recipe: Recipe | None = None,
-    batch: int | Literal["dynamic"] = 1,
+    batch: lowering.Batch = 1,
     jetpack: str | None = None,
     tensorrt: str | None = None,
+    compute_capabilities: Sequence[str] = (),
     opset: int | None = None,
     labels: label_files.Said | None = None,
     output_layers: Sequence[str] = (),
     pixels: Pixels | None = None,
     top_k: int | None = None,
+    layout_triton: str | Path | None = None,
+    calibration_data: str | Path | Iterable[Any] | None = None,
+    calibration_method: str = "mse",
+    calibration_cache: str | Path | None = None,
+    max_drop: float = 0.01,
+    eval_data: str | Path | None = None,
+    require_speedup: float | None = None,
     force: bool = False,
     timestamps: bool = False,
     progress: Progress | None = None,
@@ -98,6 +87,8 @@ def export(
         jetpack: the JetPack on the device, or the beginning of its version: "5.1" means the newest
             5.1.x that the device can run; the newest of all by default.
         tensorrt: the same for TensorRT.
+        compute_capabilities: CUDA's, such as "8.6", for which a target with TensorRT for RTX builds
+            its engine; by default all that it is known to run on.
         opset: another ONNX opset than the target's.
         labels: the class names: a file with one a line, a training folder with one subfolder a
             class, "imagenet", or the names themselves.
@@ -107,6 +98,16 @@ def export(
             its size by default.
         top_k: give this many best classes, as `indices` and `scores`, in the place of the scores of
             all.
+        layout_triton: a model repository of Triton Inference Server that the model is put into too.
+        calibration_data: for int8: pictures like those that the model will meet, as a folder of
+            any depth, a .npy or .npz file of uint8 [N, H, W, C], or an iterable of arrays, PIL
+            images and paths; up to 200 are taken, half of them to measure on and half to judge.
+        calibration_method: how a range is found: "minmax", "percentile", "entropy" or "mse".
+        calibration_cache: a file of measured ranges; it is written where it is missing.
+        max_drop: how much int8 may cost at most: the share of the held-out pictures that get
+            another class than Keras gives them, or of top-1 accuracy where `eval_data` is given.
+        eval_data: pictures to judge on, in one folder a class.
+        require_speedup: refuse int8 that is less than so many times as fast as fp32 here.
         force: replace a bundle that is there, once the new one is whole.
         timestamps: record when, and how long; the same command then gives other bytes each time.
         progress: called with a few words at the start of every step.
@@ -117,7 +118,22 @@ def export(
     say = progress or _silent
     recipe = recipe or Recipe()
     chosen = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
-    chosen_opset = chosen.opset if opset is None else _check_opset(opset, chosen)
+    chosen_opset = _opset(opset, chosen)
+    if layout_triton is not None:
+        triton.require_servable(chosen)
+    programs.check_capabilities(chosen, compute_capabilities)
+    if chosen.engine == "tensorrt_rtx":
+        need("tensorrt_rtx", extra="rtx")
+    calibration = quantization.Calibration(
+        calibration_data,
+        calibration_method,
+        None if calibration_cache is None else Path(calibration_cache),
+        max_drop,
+        None if eval_data is None else Path(eval_data),
+        require_speedup,
+    )
+    local = _is_here(chosen)
+    quantization.check(chosen, calibration, local=local)
     if output is not None:
         refuse_existing(Path(output), force=force)
     given = None if labels is None else label_files.read(labels)
@@ -125,148 +141,105 @@ def export(
     source = open_model(model, recipe)
     folder = Path(output or f"{source.name}-{chosen.name}")
     refuse_existing(folder, force=force)
+    if layout_triton is not None:
+        triton.model_folder(Path(layout_triton), source.name)
     tapped = at_layers(source.model, output_layers)
     say("converting")
     converted = convert_model(tapped, kind=None if output_layers else source.kind)
     names = label_files.fit(given or source.labels, converted, labels)
-    shown = _shown(converted)
+    shown = contents.outputs_of(converted)
     ranking = None if top_k is None else best_classes(shown, top_k)
     if samples.is_image_model(tapped):
-        pixels = _readable(pixels or Pixels(), chosen)
+        pixels = lowering.readable(pixels or Pixels(), chosen)
     inputs = samples.make(tapped, source.mode, recipe.seed, pixels)
-    artifact, kept = _graph(converted, chosen, chosen_opset, inputs, ranking, batch, say)
+    artifact = lowering.simplified(converted, inputs, batch, say)
+    kept: tuple[Kept, ...] = ()
+    quantised = None
+    if chosen.precision == "int8":
+        subject = _subject(tapped, artifact, shown, names, inputs, source, recipe)
+        quantised = quantization.quantise(
+            subject, chosen, chosen_opset, calibration, local=local, say=say
+        )
+        artifact = lowering.ranked(quantised.artifact, ranking)
+    else:
+        artifact = lowering.ranked(artifact, ranking)
+        artifact, kept = lowering.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
     findings = _check_rules(artifact, source.name, chosen)
     with staging(folder) as work:
         say("running Keras for comparison")
         answers = parity.reference(
             channels_last(tapped), inputs.prepared, [output.name for output in shown]
         )
+        tolerance = (
+            parity.TOLERANCES[chosen.precision]
+            if quantised is None
+            else quantization.tolerance(quantised.artifact.model, shown, inputs.raw, answers)
+        )
         if ranking is not None:
             answers, shown = ranking.golden(answers), ranking.shown(shown)
         golden = {**inputs.raw, **answers}
         say("writing the bundle")
-        said = _entries(
+        said = contents.describe(
             source, chosen, chosen_opset, converted.traced, shown, artifact, kept, inputs
         )
         said["findings"] = [asdict(finding) for finding in findings]
         said["created"] = _now() if timestamps else None
         said["steps"] = entries.step_entries(artifact.steps, times=timestamps)
-        tolerance = parity.TOLERANCES[chosen.precision]
+        if quantised is not None:
+            speed = speed_entry(quantised.speed) if timestamps else None
+            said["quantization"] = {**quantised.entry, "speed": speed}
         said["parity"] = parity.pending(list(answers), inputs.count, tolerance)
+        said["build"] = programs.build_entry(chosen, artifact.model, compute_capabilities)
         files.write_files(work, artifact.model, said, golden, names)
+        if said["build"] is not None:
+            programs.write_programs(work, chosen, said["build"], said["inputs"])
         entries.write_manifest(work, said)
+        if said["build"] is not None and builder.available():
+            say("building with TensorRT-RTX")
+            said["engine_check"] = builder.checked(work, artifact.model, chosen, source.name)
         say("proving it equal to Keras")
         measured = parity.measure(work, golden, tolerance)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
         rejected = folder.with_name(f"{folder.name}.rejected")
         publish(work, folder if measured.passed else rejected)
         parity.require(measured, rejected)
-    return Bundle(folder, manifest)
+    if layout_triton is not None:
+        triton.write_layout(folder, manifest, chosen, Path(layout_triton))
+    return Bundle(folder, manifest, None if quantised is None else quantised.speed)
 
 
-def _readable(pixels: Pixels, target: Target) -> Pixels:
-    """The same in float32 where the target's toolchain takes no uint8."""
-    if target.uint8_input:
-        return pixels
-    if pixels.subsampled:
-        raise BadArgument(
-            f"{pixels.form} is bytes, and {target.toolchain} takes no uint8",
-            hint="choose --input-format rgb, or a toolchain with TensorRT 8.5 or newer",
-        )
-    return replace(pixels, dtype="float32")
+def _is_here(target: Target) -> bool:
+    """Whether a target's CPU is this machine's, so that speed here says something."""
+    machines = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64", "arm64")}
+    return platform.machine() in machines.get(target.device, ())
 
 
-def _shown(converted: Converted) -> tuple[Shown, ...]:
-    """The outputs of a converted model."""
-    values = converted.model.graph.outputs
-    return tuple(
-        Shown(output.name, output.kind, output.layer, _classes(value))
-        for output, value in zip(converted.outputs, values, strict=True)
-    )
-
-
-def _classes(value: ir.Value) -> int | None:
-    shape = list(value.shape or ())
-    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
-
-
-def _graph(
-    converted: Converted,
-    target: Target,
-    opset: int,
-    inputs: samples.Samples,
-    ranking: Ranking | None,
-    batch: int | Literal["dynamic"],
-    say: Progress,
-) -> tuple[Artifact, tuple[Kept, ...]]:
-    """The target's graph, and the nodes of it that stay in float32 although the target is fp16."""
-    fixed = None if batch == "dynamic" else batch
-    known = None if target.chosen is None else target.chosen.rules
-    passes = (
-        pipeline.with_tensor_inputs(fixed)
-        if inputs.pixels is None
-        else pipeline.with_image_input(inputs.mode, fixed, inputs.pixels)
-    )
-    if ranking is not None:
-        passes = (*passes, best(ranking.output.name, ranking.count))
-    artifact = pipeline.run(converted.model, passes, say)
-    if target.precision == "fp32":
-        passes = pipeline.for_float32(opset, known, blocked=target.blocked_layout)
-        return pipeline.continue_with(artifact, passes, say), ()
-    artifact = pipeline.continue_with(artifact, pipeline.BEFORE_FLOAT16, say)
-    say("observing the values of every tensor")
-    kept = keep_float32(artifact.model, observe(artifact.model, inputs.of_batch(fixed)))
-    kept = (*kept, *_positions(artifact.model, kept))
-    names = frozenset(node.node for node in kept)
-    return pipeline.continue_with(artifact, pipeline.for_float16(opset, names, known), say), kept
-
-
-def _positions(model: ir.Model, kept: Sequence[Kept]) -> Iterator[Kept]:
-    """The nodes that compute which pixels a resize reads, but for those that are kept anyway."""
-    names = {node.node for node in kept}
-    for node in model.graph:
-        if (node.name or "").startswith(POSITIONS) and node.name not in names:
-            yield Kept(node.name or "", "float16 does not tell one pixel from the next")
-
-
-def _entries(
-    source: Source,
-    target: Target,
-    opset: int,
-    traced: Sequence[str],
-    shown: Sequence[Shown],
+def _subject(
+    model: keras.Model,
     artifact: Artifact,
-    kept: Sequence[Kept],
+    shown: Sequence[Shown],
+    labels: Sequence[str] | None,
     inputs: samples.Samples,
-) -> dict[str, Any]:
-    """The manifest's entries, in its order, but for files and what `export` fills in."""
-    graph = artifact.model.graph
-    return {
-        "schema": 1,
-        "kexport": kexport.__version__,
-        "created": None,
-        "model": {
-            "name": source.name,
-            "source": source.source,
-            "sha256": source.sha256,
-            "weights": source.weights,
-            "traced": list(traced),
-        },
-        "target": entries.target_entry(target, opset),
-        "inputs": [entries.input_entry(value, inputs.pixels) for value in graph.inputs],
-        "outputs": [
-            entries.output_entry(value, output)
-            for value, output in zip(graph.outputs, shown, strict=True)
-        ],
-        "preprocessing": entries.preprocessing_entry(
-            source.mode, inputs.pixels, inputs.size, folded=is_folded(graph.inputs[0])
-        ),
-        "parity": None,
-        "quantization": None,
-        "float32_nodes": [asdict(node) for node in kept],
-        "steps": [],
-        "versions": entries.versions(),
-    }
+    source: Source,
+    recipe: Recipe,
+) -> quantization.Subject:
+    if inputs.pixels is None:
+        raise BadArgument(
+            f"model {model.name!r} takes no picture, and int8 is for models that do",
+            hint="choose fp32 or fp16",
+        )
+    height, width, channels = inputs.prepared[0].shape[1:]
+    return quantization.Subject(
+        channels_last(model),
+        artifact,
+        shown,
+        labels,
+        source.mode,
+        inputs.pixels,
+        (height, width, channels),
+        random=source.weights == "random",
+        seed=recipe.seed,
+    )
 
 
 def _check_rules(artifact: Artifact, name: str, target: Target) -> tuple[rules.Finding, ...]:
@@ -279,19 +252,17 @@ def _check_rules(artifact: Artifact, name: str, target: Target) -> tuple[rules.F
     return findings
 
 
-def _check_opset(opset: int, target: Target | None = None) -> int:
-    if not LOWEST <= opset <= HIGHEST:
+def _opset(asked: int | None, target: Target) -> int:
+    """The opset to write: the target's, or another that is asked for and that it reads."""
+    if asked is None:
+        return target.opset
+    chosen = target.chosen
+    if chosen is not None and check_opset(asked) > chosen.rules.opset_cap:
         raise BadArgument(
-            f"opset {opset} is not written by kexport",
-            hint=f"choose one of {LOWEST} to {HIGHEST}, or leave --opset to the target",
-        )
-    chosen = None if target is None else target.chosen
-    if chosen is not None and opset > chosen.rules.opset_cap:
-        raise BadArgument(
-            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {opset}",
+            f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {asked}",
             hint="leave out --opset, or name a newer --jetpack or --tensorrt",
         )
-    return opset
+    return check_opset(asked)
 
 
 def _now() -> str:

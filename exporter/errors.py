@@ -13,7 +13,8 @@ KexportError              1   something failed that has no number of its own
 ├── PassFailed           11   a pass over the graph broke it
 ├── ParityFailed         12   the exported model does not compute what Keras computes
 ├── MissingDependency    13   a package that this step needs is not installed
-└── GraphRefused         18   a graph that breaks a rule of the device's toolchain
+├── GraphRefused         18   a graph that breaks a rule of the device's toolchain
+└── QuantizationRefused  19   int8 that costs more accuracy, or brings less speed, than asked for
 
 RuntimeFault              1   raised by kexport.runtime, which stands alone on a device
 ├── BundleRefused        14   a bundle that is incomplete, altered or of another schema
@@ -118,6 +119,12 @@ class GraphRefused(KexportError):
     """A graph that the device's toolchain would refuse, or read as something else."""
 
     exit_code = 18
+
+
+class QuantizationRefused(KexportError):
+    """INT8 that is less right than `--max-drop` allows, or slower than `--require-speedup` asks."""
+
+    exit_code = 19
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:

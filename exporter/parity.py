@@ -22,6 +22,13 @@ Array = np.ndarray[Any, Any]
 TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2}
 """Largest error allowed for each precision: max |runtime - keras| / std(keras)."""
 
+RESOLUTION = float(np.finfo(np.float32).eps)
+"""How far the logits of two float32 softmaxes may lie apart by rounding alone: each probability is
+rounded by at most half of eps, relative to itself, and log p moves by as much."""
+
+FLAT = 1e-2
+"""The most that RESOLUTION may add to a tolerance: where it is more, classes hardly differ."""
+
 UNMEASURED = float(np.finfo(np.float64).max)
 """The error of what has not been measured, or is not a number: no tolerance reaches it."""
 
@@ -87,41 +94,47 @@ def measure(
             classes.
         tolerance: the largest error allowed.
     """
-    session = runtime.load(bundle, check=False)
+    session = runtime.load(bundle, check=False, engine="onnxruntime")
     inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
     outputs = session.manifest.outputs
     given = session.run(inputs, fill=True)
     kinds, candidate, expected = unranked(outputs, given, golden)
-    of = next((spec.of for spec in outputs if spec.kind == "scores"), None)
-    rows = tuple(
-        Row(
-            **asdict(found),
-            tolerance=_tolerance(kinds.get(found.name), of, expected.get(found.name), tolerance),
-        )
-        for found in differences(kinds, candidate, expected)
-    )
-    return Parity(len(next(iter(inputs.values()))), rows)
+    rows = []
+    for found in differences(kinds, candidate, expected):
+        kind = kinds.get(found.name, "log-probabilities")
+        source = found.name if found.name in kinds else _softmax_behind(found.name, kinds)
+        limit = _tolerance(kind, expected[source], tolerance)
+        rows.append(Row(**asdict(found), tolerance=limit))
+    return Parity(len(next(iter(inputs.values()))), tuple(rows))
 
 
-def _tolerance(kind: str | None, of: str | None, expected: Array | None, tolerance: float) -> float:
+def _softmax_behind(name: str, kinds: Mapping[str, str]) -> str:
+    """The output whose logits `runtime.compare.differences` measures under `name`."""
+    output = name.removesuffix(".logits")
+    return output if output in kinds else next(n for n, k in kinds.items() if k == "probabilities")
+
+
+def _tolerance(kind: str, expected: Array, tolerance: float) -> float:
     """The tolerance of one row, in units of its own spread.
 
-    The logits of a softmax are held to `tolerance` itself. A softmax moves by at most half of what
-    its input moves (Gao and Pavel, 2017, proposition 4: its Lipschitz constant is 1/2), so its own
-    row is held to half of the logits' allowance, in units of the much smaller spread of
-    probabilities.
+    The logits of a softmax are held to `tolerance` and what its float32 probabilities cannot state
+    (`RESOLUTION`), which counts only where the classes hardly differ. A softmax moves by at most
+    half of what its input moves (Gao and Pavel, 2017, proposition 4: its Lipschitz constant is
+    1/2), so its own row is held to half of the logits' allowance, in units of the much smaller
+    spread of probabilities.
 
-    Two classes may change places in a ranking of kind `of` where each may be off by as much as
+    Two classes may change places in a ranking where each may be off by as much as
     their scores lie apart: twice the tolerance of a score.
     """
     if kind == "indices":
-        return 2 * _tolerance(of, None, expected, tolerance)
-    if kind != "probabilities" or expected is None or expected.shape[-1] < 2:
+        return 2 * tolerance
+    if kind not in ("probabilities", "log-probabilities") or expected.shape[-1] < 2:
         return tolerance
-    spread = float(expected.astype(np.float64).std())
+    spread, within = float(expected.astype(np.float64).std()), float(logits_of(expected).std())
     if spread == 0:
         return tolerance
-    return tolerance * float(logits_of(expected).std()) / (2 * spread)
+    tolerance += min(RESOLUTION / within, FLAT)
+    return tolerance if kind == "log-probabilities" else tolerance * within / (2 * spread)
 
 
 def pending(names: Sequence[str], images: int, tolerance: float) -> dict[str, Any]:

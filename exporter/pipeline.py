@@ -36,7 +36,6 @@ Progress = Callable[[str], None]
 SIMPLIFY: tuple[Pass, ...] = (
     tidy,
     fold_constants,
-    infer_shapes,
     fold_transpose,
     merge_reshapes,  # behind fold_transpose, whose leavings it joins
     fold_pad,  # before the folds, which ask whether a convolution is padded
@@ -96,6 +95,15 @@ def for_float16(
         share_constants,
         check,
     )
+
+
+def before_int8(opset: int, rules: TensorRT | None = None) -> tuple[Pass, ...]:
+    """What INT8 needs of the simplified graph before its values are measured."""
+    return (*_lowered(opset, rules), infer_shapes)
+
+
+AFTER_INT8: tuple[Pass, ...] = (infer_shapes, tidy, share_constants, check)
+"""From the graph with its integers to the one that a target reads."""
 
 
 def run(model: ir.Model, passes: Sequence[Pass], progress: Progress | None = None) -> Artifact:

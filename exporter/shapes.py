@@ -54,6 +54,44 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
         node.outputs[0].shape = _scaled(node) or node.outputs[0].shape
 
 
+def refine_outputs(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
+    """Infer the outputs of `node` where one is not wholly known, or an input is among `found`.
+
+    What inference leaves open keeps what was known. Outputs that changed join `found`.
+
+    Raises:
+        ValueError: ONNX's inference finds the inputs inconsistent.
+    """
+    if found.isdisjoint(node.inputs) and all(_is_known(value) for value in node.outputs):
+        return
+    before = [(value.type, value.shape) for value in node.outputs]
+    infer_outputs(node, opset)
+    for value, (dtype, shape) in zip(node.outputs, before, strict=True):
+        value.type = value.type or dtype
+        value.shape = _merged(value.shape, shape)
+        if (value.type, value.shape) != (dtype, shape):
+            found.add(value)
+
+
+def _is_known(value: ir.Value) -> bool:
+    """Whether a value has a type, and every axis a number or a name."""
+    if value.type is None or value.shape is None:
+        return False
+    return all(isinstance(dim, int) or dim.value is not None for dim in value.shape)
+
+
+def _merged(found: ir.Shape | None, known: ir.Shape | None) -> ir.Shape | None:
+    """What was found, and what was known wherever nothing was."""
+    if found is None or known is None or len(found) != len(known):
+        return known if found is None else found
+    return ir.Shape(
+        [
+            dim if isinstance(dim, int) or dim.value is not None else before
+            for dim, before in zip(found, known, strict=True)
+        ]
+    )
+
+
 def _scaled(node: ir.Node) -> ir.Shape | None:
     """What a Resize makes of known extents: floor(extent * scale).
 

@@ -40,6 +40,12 @@ def text(value: Any, where: str) -> Iterator[str]:
         yield _wrong(where, "a non-empty text", value)
 
 
+def string(value: Any, where: str) -> Iterator[str]:
+    """A text, which may be empty."""
+    if not isinstance(value, str):
+        yield _wrong(where, "a text", value)
+
+
 def flag(value: Any, where: str) -> Iterator[str]:
     """true or false."""
     if not isinstance(value, bool):

@@ -43,7 +43,7 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
                 status, pictures = _classified(bundle, options)
                 report = {**report, **pictures}
     except RuntimeFault as fault:
-        _tell(fault)
+        tell(fault)
         return fault.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -90,7 +90,7 @@ def _classified(bundle: Path, options: argparse.Namespace) -> tuple[int, dict[st
             found = session.classify(name, top_k=options.top_k)
             answers.append({"picture": name, "predictions": [asdict(item) for item in found]})
         except BadPicture as fault:
-            _tell(fault)
+            tell(fault)
             status = fault.exit_code
             answers.append({"picture": name, "error": str(fault)})
     return status, {"pictures": answers}
@@ -122,7 +122,8 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     sys.stderr.write(f"warning: {message}\n")
 
 
-def _tell(fault: RuntimeFault) -> None:
+def tell(fault: RuntimeFault) -> None:
+    """Print a fault, and below it what to do next, on standard error."""
     sys.stderr.write(f"error: {fault}\n")
     if fault.hint:
         sys.stderr.write(f"hint: {fault.hint}\n")

@@ -21,6 +21,7 @@ from .checks import (
     number,
     or_null,
     record,
+    string,
     table_of,
     text,
     when,
@@ -104,29 +105,40 @@ _MEASURE = record(
     top1_agreement=or_null(number(0, 1)),
 )
 _STEP = record(name=text, seconds=or_null(number(0)), nodes_before=whole(0), nodes_after=whole(0))
-_MANIFEST = record(
-    schema=exactly(SCHEMA),
-    kexport=text,
-    created=or_null(text),
-    model=record(name=text, source=text, sha256=_HASH, weights=text),
-    target=record(name=text, device=text, precision=text, opset=whole(1), toolchain=or_null(text)),
-    inputs=list_of(_INPUT, 1),
-    outputs=list_of(_OUTPUT, 1),
-    preprocessing=all_of(
-        record(mode=exactly("tf", "caffe", "torch", "none"), folded=flag),
-        given("resize", exactly("nearest", "bilinear", "bicubic", None)),
-        given("crop", exactly("center", None)),
-        given("size", or_null(fixed(whole(1), whole(1)))),
-    ),
-    parity=record(images=whole(1), passed=flag, outputs=table_of(_MEASURE)),
-    quantization=or_null(table_of(anything)),
-    steps=list_of(_STEP),
-    versions=table_of(text),
-    files=all_of(
-        table_of(
-            record(sha256=_HASH, bytes=whole(0)),
-            keys=matching(FILE_NAME, "a path that stays inside the bundle"),
+_BUILD = record(
+    builder=exactly("tensorrt", "tensorrt_rtx"),
+    version=text,
+    float32_layers=list_of(string),
+    compute_capabilities=list_of(text),
+)
+_MANIFEST = all_of(
+    record(
+        schema=exactly(SCHEMA),
+        kexport=text,
+        created=or_null(text),
+        model=record(name=text, source=text, sha256=_HASH, weights=text),
+        target=record(
+            name=text, device=text, precision=text, opset=whole(1), toolchain=or_null(text)
         ),
-        record(**{"model.onnx": anything}),
+        inputs=list_of(_INPUT, 1),
+        outputs=list_of(_OUTPUT, 1),
+        preprocessing=all_of(
+            record(mode=exactly("tf", "caffe", "torch", "none"), folded=flag),
+            given("resize", exactly("nearest", "bilinear", "bicubic", None)),
+            given("crop", exactly("center", None)),
+            given("size", or_null(fixed(whole(1), whole(1)))),
+        ),
+        parity=record(images=whole(1), passed=flag, outputs=table_of(_MEASURE)),
+        quantization=or_null(table_of(anything)),
+        steps=list_of(_STEP),
+        versions=table_of(text),
+        files=all_of(
+            table_of(
+                record(sha256=_HASH, bytes=whole(0)),
+                keys=matching(FILE_NAME, "a path that stays inside the bundle"),
+            ),
+            record(**{"model.onnx": anything}),
+        ),
     ),
+    given("build", or_null(_BUILD)),
 )

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import io
 import warnings
+from contextlib import redirect_stdout
 from importlib import import_module
 from typing import TYPE_CHECKING, Any
 
@@ -47,6 +49,8 @@ class OrtEngine:
         ort = _onnxruntime(manifest.device)
         wanted = PROVIDERS.get(manifest.device, _CPU)
         usable = [name for name in wanted if name in ort.get_available_providers()]
+        if wanted[0] in usable and wanted != _CPU:
+            preload(ort)
         options = ort.SessionOptions()
         options.log_severity_level = _WARNINGS_AND_BELOW_HIDDEN
         if threads is not None:
@@ -70,7 +74,7 @@ class OrtEngine:
                 f"{wanted[0]} did not load, so {manifest.model} runs on {loaded[0]}; install "
                 f"{_PACKAGES[manifest.device]} and the CUDA and cuDNN that it asks for",
                 RuntimeWarning,
-                stacklevel=3,
+                stacklevel=4,
             )
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
@@ -84,6 +88,19 @@ class OrtEngine:
                 hint="check the sizes that the model leaves free, and that memory is enough",
             ) from error
         return {name: results[index] for index, name in enumerate(self._outputs)}
+
+
+def preload(ort: Any) -> str:
+    """Load CUDA and cuDNN from the wheels that bring them, where ONNX Runtime knows how (1.21 on).
+
+    Without it only libraries on the loader's own path are found. Returns what ONNX Runtime prints
+    of libraries that do not load.
+    """
+    said = io.StringIO()
+    if hasattr(ort, "preload_dlls"):
+        with redirect_stdout(said):
+            ort.preload_dlls()
+    return said.getvalue()
 
 
 def _onnxruntime(device: str) -> Any:

@@ -3,19 +3,19 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
 from .compare import softmax
 from .contract import RANKED
 from .encoding import EVEN, encode
+from .engines import choose
 from .errors import BadInput
 from .inputs import fitted
 from .integrity import check_files
 from .labels import Prediction, named, ranked, read_labels
 from .manifest import Manifest, read_manifest
-from .ort import OrtEngine
 from .picture import pixels
 
 if TYPE_CHECKING:
@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
+    from .engines import Engine
     from .manifest import InputSpec, OutputSpec
     from .picture import Picture
 
@@ -34,23 +35,19 @@ TOP_K = 5
 """How many classes `classify` names, where the model does not give fewer."""
 
 
-class Engine(Protocol):
-    """What runs the model: every input by name in, batch first, and every output by name out."""
-
-    name: str
-
-    def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Run the model once."""
-
-
 def load(
-    bundle: str | os.PathLike[str], *, threads: int | None = None, check: bool = True
+    bundle: str | os.PathLike[str],
+    *,
+    threads: int | None = None,
+    check: bool = True,
+    engine: str | None = None,
 ) -> Session:
     """Load the bundle in a folder.
 
     `threads` limits the threads within an operation (the engine's own choice by default). With
     `check` every file is held to its size and SHA-256 first; without, loading is faster and trusts
-    the folder.
+    the folder. `engine` is "tensorrt" for engine.plan or "onnxruntime" for model.onnx; by default
+    engine.plan where it has been built and this machine has a GPU for it, and model.onnx elsewhere.
 
     Raises BundleRefused where the folder, its manifest, a file or the model is not as it should be,
     EngineMissing where the engine is not installed, BadInput for a number of threads below 1.
@@ -62,7 +59,7 @@ def load(
     if check:
         check_files(folder, manifest)
     labels = read_labels(folder, manifest)
-    return Session(manifest, OrtEngine(folder, manifest, threads), labels)
+    return Session(manifest, choose(folder, manifest, threads, engine), labels)
 
 
 class Session:

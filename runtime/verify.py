@@ -90,17 +90,19 @@ class Verification:
         return "\n".join(lines)
 
 
-def verify(bundle: str | os.PathLike[str], *, threads: int | None = None) -> Verification:
+def verify(
+    bundle: str | os.PathLike[str], *, threads: int | None = None, engine: str | None = None
+) -> Verification:
     """Check a bundle's hashes, run its golden samples, and compare with what Keras gave for them.
 
     Outputs that lie too far from Keras' make a Verification that has not passed; they raise
-    nothing. `threads` is as for `load`.
+    nothing. `threads` and `engine` are as for `load`.
 
     Raises BundleRefused where a file is not what the manifest says or the golden file does not fit
     the model, EngineMissing where the engine is not installed.
     """
     folder = Path(bundle)
-    session = load(folder, threads=threads)
+    session = load(folder, threads=threads, engine=engine)
     manifest = session.manifest
     golden = _golden(folder, manifest)
     inputs = {spec.name: golden[spec.name] for spec in manifest.inputs}

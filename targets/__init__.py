@@ -99,6 +99,7 @@ def of_device(device: Device, toolchain: Toolchain | None = None) -> tuple[Targe
             chosen=chosen,
             providers=device.providers,
             blocked_layout=device.blocked_layout,
+            compute_capabilities=device.compute_capabilities,
             description=device.description,
         )
         for precision in device.precisions

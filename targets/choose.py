@@ -25,6 +25,10 @@ def toolchains(
         by_name = {row.name: row for row in rows}
         known = (row for name in device.tensorrts for row in [by_name[name]])
         return tuple(Toolchain(version, row) for row in known for version in row.releases)[::-1]
+    if device.rtx_releases is not None:
+        rules = next(row for row in rows if row.name == device.rtx_rules)
+        known_releases = reversed(device.rtx_releases)
+        return tuple(Toolchain(name, rules, product="TensorRT-RTX") for name in known_releases)
     by_release = {version: row for row in jetpacks for version in row.releases}
     found = []
     for version in sorted(device.jetpacks or (), key=release, reverse=True):

@@ -5,9 +5,9 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from kexport.targets.fields import read_table
-from kexport.targets.toolchain import Toolchain
+from kexport.targets.toolchain import TensorRT, Toolchain
 
-Engine = Literal["onnxruntime", "tensorrt"]
+Engine = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
 
 ENGINES: tuple[str, ...] = get_args(Engine)
@@ -24,10 +24,16 @@ _TYPES: Mapping[str, type] = {
     "modules": list,
     "jetpacks": list,
     "tensorrts": list,
+    "rtx_releases": list,
+    "rtx_rules": str,
+    "compute_capabilities": list,
     "opset": int,
     "blocked_layout": bool,
 }
-_OPTIONAL = ("hardware", "sm", "modules", "jetpacks", "tensorrts", "opset", "blocked_layout")
+_OPTIONAL = (
+    *("hardware", "sm", "modules", "jetpacks", "tensorrts", "opset", "blocked_layout"),
+    *("rtx_releases", "rtx_rules", "compute_capabilities"),
+)
 _SELF_EVIDENT = ("name", "description", "engine")
 
 
@@ -49,12 +55,19 @@ class Target:
     """ONNX Runtime's execution providers, first choice first."""
     blocked_layout: bool
     """Whether its engine runs convolutions in blocks of channels (NCHWc)."""
+    compute_capabilities: tuple[str, ...]
+    """CUDA's, for which an engine is built ahead of time; none where the device builds it."""
     description: str
 
     @property
     def toolchain(self) -> str | None:
         """The toolchain as the manifest names it."""
         return None if self.chosen is None else str(self.chosen)
+
+    @property
+    def rules(self) -> TensorRT | None:
+        """The rules of its TensorRT, if it has one."""
+        return None if self.chosen is None else self.chosen.rules
 
     @property
     def uint8_input(self) -> bool:
@@ -97,6 +110,12 @@ class Device:
     """The releases of JetPack that it can run, oldest first."""
     tensorrts: tuple[str, ...] | None
     """The rows of TensorRT that a device without a JetPack can run, oldest first."""
+    rtx_releases: tuple[str, ...] | None
+    """The releases of TensorRT-RTX that build for it ahead of time, oldest first."""
+    rtx_rules: str | None
+    """The row of TensorRT whose rules hold for those."""
+    compute_capabilities: tuple[str, ...]
+    """CUDA's, for which an engine is built ahead of time; none where the device builds it."""
     opset: int | None
     """What its engine reads; None where that follows from the toolchain."""
     blocked_layout: bool
@@ -128,6 +147,9 @@ def read_device(text: str, name: str) -> Device:
         modules=None if modules is None else tuple(Module(**module) for module in modules),
         jetpacks=_tuple(table.get("jetpacks")),
         tensorrts=_tuple(table.get("tensorrts")),
+        rtx_releases=_tuple(table.get("rtx_releases")),
+        rtx_rules=table.get("rtx_rules"),
+        compute_capabilities=tuple(table.get("compute_capabilities", ())),
         opset=table.get("opset"),
         blocked_layout=table.get("blocked_layout", False),
         source=dict(table["source"]),
@@ -151,5 +173,9 @@ def _check_values(table: Mapping[str, Any], where: str) -> None:
         raise ValueError(f"{where}: a precision is none of the hardware's")
     if not table["providers"] or not all(isinstance(name, str) for name in table["providers"]):
         raise ValueError(f"{where}: providers must be names")
-    if sum(key in table for key in ("jetpacks", "tensorrts", "opset")) != 1:
-        raise ValueError(f"{where}: one of jetpacks, tensorrts and opset must stand there")
+    roads = ("jetpacks", "tensorrts", "rtx_releases", "opset")
+    if sum(key in table for key in roads) != 1:
+        raise ValueError(f"{where}: one of {', '.join(roads)} must stand there")
+    ahead = [key in table for key in ("rtx_releases", "rtx_rules", "compute_capabilities")]
+    if any(ahead) and not all(ahead):
+        raise ValueError(f"{where}: rtx_releases, rtx_rules, compute_capabilities go together")

@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from kexport.targets.fields import matches, read_table
+from kexport.targets.fields import matches, read_table, release
 
 Typing = Literal["weak", "either", "strong"]
 TYPINGS: tuple[str, ...] = get_args(Typing)
@@ -74,10 +74,17 @@ class Toolchain:
     jetpack: str | None = None
     bundle: JetPack | None = None
     """The row of `jetpack`."""
+    product: str = "TensorRT"
+    """Or "TensorRT-RTX", which counts its releases by itself."""
+
+    @property
+    def release(self) -> tuple[int, ...]:
+        """The release of TensorRT whose behaviour is to be expected, as numbers."""
+        return release(self.tensorrt if self.product == "TensorRT" else self.rules.name)
 
     def __str__(self) -> str:
         """As the manifest has it: "TensorRT 10.3.0, JetPack 6.2.1"."""
-        name = f"TensorRT {self.tensorrt}"
+        name = f"{self.product} {self.tensorrt}"
         return name if self.jetpack is None else f"{name}, JetPack {self.jetpack}"
 
 

@@ -1,5 +1,6 @@
 """What all tests share: quiet libraries, and one reason for skipping where there is no GPU."""
 
+import importlib.util
 import os
 import sys
 from functools import cache
@@ -37,7 +38,16 @@ def _has_gpu() -> bool:
         return False
 
 
+@pytest.fixture(autouse=True)
+def tensorrt_rtx_is_absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests marked `rtx` build with it; exports for TensorRT in the others stay fast."""
+    if request.node.get_closest_marker("rtx") is None:
+        monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+
+
 def pytest_runtest_setup(item: pytest.Item) -> None:
+    if item.get_closest_marker("rtx") and importlib.util.find_spec("tensorrt_rtx") is None:
+        pytest.skip("needs TensorRT for RTX (kexport[rtx])")
     if item.get_closest_marker("gpu") and not _has_gpu():
         pytest.skip("needs an NVIDIA GPU with ONNX Runtime's CUDA provider")
 

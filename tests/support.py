@@ -2,8 +2,10 @@
 
 from __future__ import annotations
 
+import resource
 from collections import Counter
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import contextmanager
 from typing import Any
 
 import keras
@@ -198,3 +200,14 @@ def healthy(model: keras.Model, mode: str = "tf") -> keras.Model:
     drawn = pictures(8, height, width, channels)
     weights.randomise(model, 0, prepare(drawn, mode))
     return model
+
+
+@contextmanager
+def room_for(size: int) -> Iterator[None]:
+    """No file may grow beyond `size` bytes: a write fails as on a full disk."""
+    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
+    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
+    try:
+        yield
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))

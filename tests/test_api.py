@@ -1,15 +1,12 @@
-"""kexport.export and kexport.convert, from a model in hand to a bundle on disk."""
+"""kexport.export, from a model in hand to a bundle on disk."""
 
 from __future__ import annotations
 
 import dataclasses
 import json
 import os
-import resource
 import subprocess
 import sys
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -23,13 +20,13 @@ from support import (
     healthy,
     keras_answers,
     normal,
-    onnx_answers,
     randomise,
+    room_for,
     small_classifier,
 )
 
 from kexport import runtime
-from kexport.api import convert, export
+from kexport.api import export
 from kexport.errors import BadArgument, OutputExists, OutputFailed, ParityFailed, UnknownTarget
 from kexport.passes import image_input as pixels
 from kexport.pictures import pictures
@@ -52,16 +49,6 @@ def contents(folder: Path) -> dict[str, bytes]:
 def break_preprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
     swapped = dataclasses.replace(pixels.RECIPES["tf"], order=(2, 1, 0))
     monkeypatch.setitem(pixels.RECIPES, "tf", swapped)
-
-
-def test_convert_is_keras_with_open_batch(model: keras.Model) -> None:
-    proto = convert(model)
-    onnx.checker.check_model(proto, full_check=True)
-    (entry,) = proto.graph.input
-    dims = [dim.dim_param or dim.dim_value for dim in entry.type.tensor_type.shape.dim]
-    assert (entry.name, dims) == ("pixels", ["batch", 24, 24, 3])
-    x = normal(3, 24, 24, 3)
-    assert_near(onnx_answers(proto, [x], optimise=True), keras_answers(model, [x]))
 
 
 @pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp32", "trt-fp16"])
@@ -242,17 +229,6 @@ def test_a_failed_parity_leaves_the_old_bundle(
     rejected = json.loads((tmp_path / "b.rejected" / "manifest.json").read_text())
     assert rejected["parity"]["passed"] is False
     assert "model.onnx" in rejected["files"]
-
-
-@contextmanager
-def room_for(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes: a write fails as on a full disk."""
-    soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
-    resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
-    try:
-        yield
-    finally:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
 
 
 @pytest.mark.parametrize("size", [0, 3_000, 12_000])

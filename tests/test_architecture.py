@@ -10,6 +10,7 @@ from typing import Any
 import pytest
 
 import kexport
+from kexport import runtime
 
 if sys.version_info >= (3, 11):
     import tomllib
@@ -62,7 +63,7 @@ def test_every_package_is_shipped(root: Path, settings: dict[str, Any]) -> None:
 
 def test_every_cpp_source_is_shipped(root: Path) -> None:
     """A wheel and the tree have the same: what a bundle is to carry is package data."""
-    here, there = root / "runtime" / "cpp", Path(kexport.__file__).parent / "runtime" / "cpp"
+    here, there = root / "runtime" / "cpp", Path(runtime.__file__).parent / "cpp"
     files = [
         {
             path.relative_to(folder).as_posix(): path.read_bytes()

@@ -11,7 +11,7 @@ import pytest
 from kexport import zoo
 
 MODULES = (
-    *("convert", "latency", "machine", "page", "passes", "pixels", "process", "rounds"),
+    *("convert", "gpu", "latency", "machine", "page", "passes", "pixels", "process", "rounds"),
     "zoo_page",
 )
 
@@ -197,3 +197,47 @@ def test_failed_process_says_why(bench: dict[str, ModuleType], tmp_path: Path) -
     assert "SIGKILL" in bench["process"].measure(str(script), [])["error"]
     script.write_text("print('noise')\nprint('{\"seconds\": 2}')")
     assert bench["process"].measure(str(script), []) == {"seconds": 2}
+
+
+def test_without_a_gpu_nothing_is_measured_and_that_is_said(
+    bench: dict[str, ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from fake_tensorrt import FakeCuda
+
+    from kexport.runtime import gpu
+
+    monkeypatch.setattr(gpu, "_loaded", lambda: FakeCuda(gpus=0))
+    monkeypatch.setattr(sys, "argv", ["gpu.py"])
+    assert bench["gpu"].main() == 0
+    assert capsys.readouterr().out == (
+        "nothing was measured: there is no NVIDIA GPU to run on: "
+        "cuInit failed with 100: no CUDA-capable device is detected\n"
+    )
+
+
+def test_rows_of_a_gpu(bench: dict[str, ModuleType]) -> None:
+    found = {
+        "times": {"tensorrt 10.3.0, Orin, trt-fp16": [2e-3, 4e-3, 2e-3], "Keras": [2e-2] * 3},
+        "said": {"cuda-fp32": "no provider"},
+    }
+    assert list(bench["gpu"].rows("resnet50", 32, found)) == [
+        ["resnet50", "32", "tensorrt 10.3.0, Orin, trt-fp16", "2.00", "16000", "10.0"],
+        ["resnet50", "32", "Keras", "20.00", "1600", "1.0"],
+        ["resnet50", "32", "cuda-fp32: no provider", "-", "-", "-"],
+    ]
+    gpu = importlib.import_module("kexport.runtime.gpu").Gpu("Orin", "8.7", 8 * 10**9, True)
+    text = bench["gpu"].page(gpu, [["a", "1", "b", "2.00", "3", "-"]])
+    assert "Orin, compute capability 8.7, 8 GB." in text
+
+
+def test_gpus_are_hidden_unless_asked_for(
+    bench: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    environment = bench["process"].environment
+    monkeypatch.delenv("CUDA_VISIBLE_DEVICES", raising=False)
+    assert environment(False)["CUDA_VISIBLE_DEVICES"] == ""
+    assert "CUDA_VISIBLE_DEVICES" not in environment(True)
+    monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
+    assert environment(True)["CUDA_VISIBLE_DEVICES"] == "1"

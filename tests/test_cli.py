@@ -44,6 +44,8 @@ MANIFEST: dict[str, Any] = {
         "model.onnx.data": {"sha256": "0", "bytes": 500_000},
         "golden.npz": {"sha256": "0", "bytes": 9_000_000},
     },
+    "build": None,
+    "engine_check": None,
 }
 
 Calls = list[dict[str, Any]]
@@ -88,11 +90,13 @@ def test_defaults_reach_the_api(fake_export: Fake) -> None:
         "batch": 1,
         "jetpack": None,
         "tensorrt": None,
+        "compute_capabilities": (),
         "opset": None,
         "labels": None,
         "output_layers": (),
         "pixels": Pixels(),
         "top_k": None,
+        "layout_triton": None,
         "force": False,
         "timestamps": False,
     }
@@ -107,7 +111,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         " --input-shape 96,64 --activation none --alpha 0.5 --minimalistic"
         " --depth-multiplier 2 --no-preprocessing-layers --output-layer a --output-layer b "
         "--input-format bgra --layout nchw --input-dtype float32 --resize bilinear"
-        " --crop center --top-k 3 "
+        " --crop center --top-k 3 --layout-triton models --compute-capabilities 8.6,8.9 "
         f"--preprocess caffe --batch dynamic --labels {labels} --opset 18 --seed 3 --tensorrt 10.3"
         " --force --trust --timestamps -q"
     )
@@ -136,11 +140,13 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "batch": "dynamic",
         "jetpack": None,
         "tensorrt": "10.3",
+        "compute_capabilities": ("8.6", "8.9"),
         "opset": 18,
         "labels": str(labels),
         "output_layers": ("a", "b"),
         "pixels": Pixels("bgra", "nchw", "float32", "bilinear", "center"),
         "top_k": 3,
+        "layout_triton": Path("models"),
         "force": True,
         "timestamps": True,
     }

@@ -140,6 +140,24 @@ def test_tensorrt_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
     assert checks.tensorrt(prober({"tensorrt": "not installed"})).detail == "/opt/trtexec"
 
 
+def test_tensorrt_for_rtx_is_optional() -> None:
+    there = checks.tensorrt_rtx(prober({"tensorrt_rtx": {"version": "1.7.1"}}))
+    assert (there.state, there.detail) == ("ok", "1.7.1, builds without a GPU")
+    absent = checks.tensorrt_rtx(prober({"tensorrt_rtx": "not installed"}))
+    assert (absent.state, absent.required) == ("missing", False)
+    assert "kexport[rtx]" in (absent.advice or "")
+
+
+def test_a_provider_that_does_not_load_says_what_brings_its_libraries() -> None:
+    answers: Answers = {
+        "providers": {"version": "1.31.1", "providers": ["CUDAExecutionProvider"]},
+        "CUDAExecutionProvider": "libcudnn.so.9: cannot open shared object file",
+    }
+    _, cuda = checks.engines(prober(answers))
+    assert cuda.detail == "libcudnn.so.9: cannot open shared object file"
+    assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in (cuda.advice or "")
+
+
 @pytest.mark.parametrize(
     ("status", "out", "state", "detail"),
     [

@@ -125,13 +125,13 @@ def test_an_archive_without_a_member(member: str, saved: Path, tmp_path: Path) -
         for name in whole.namelist():
             if name != member:
                 part.writestr(name, whole.read(name))
-    refused(path, UnreadableModel)
+    assert refused(path, UnreadableModel)
 
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "17", '{"class_name": 3}', "[" * 100_000])
 @in_both
 def test_a_configuration_that_is_none(kind: str, text: str, saved: Path, tmp_path: Path) -> None:
-    refused(with_config(saved, tmp_path, kind, text), UnreadableModel)
+    assert refused(with_config(saved, tmp_path, kind, text), UnreadableModel)
 
 
 def with_config(saved: Path, folder: Path, kind: str, text: str) -> Path:

@@ -39,12 +39,13 @@ def publish(
     return export(model, target, output=folder, recipe=Recipe(preprocess=mode)).manifest
 
 
-def refused(model: keras.Model, mode: str, tmp_path: Path, target: str = "cpu-fp32") -> None:
+def refused(model: keras.Model, mode: str, tmp_path: Path, target: str = "cpu-fp32") -> str:
     folder = tmp_path / "bundle"
     with pytest.raises(ParityFailed, match="away from Keras'") as caught:
         publish(model, mode, folder, target)
     assert "bundle.rejected" in (caught.value.hint or "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.rejected"]
+    return str(caught.value)
 
 
 @pytest.mark.parametrize("mode", MODES)
@@ -55,7 +56,17 @@ def test_without_a_fault_it_passes_far_within_the_tolerance(
     assert entry["passed"] is True
     assert set(entry["outputs"]) == {"probabilities", "logits"}
     assert all(row["error"] < 1e-5 for row in entry["outputs"].values())
-    assert entry["outputs"]["logits"]["tolerance"] == parity.TOLERANCES["fp32"]
+    stated = entry["outputs"]["logits"]["tolerance"]
+    assert parity.TOLERANCES["fp32"] < stated < 1.01 * parity.TOLERANCES["fp32"]
+
+
+def test_initial_weights_whose_classes_hardly_differ(tmp_path: Path) -> None:
+    """Their logits are known as well as float32 probabilities can state them, and no better."""
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
+    y = keras.layers.Dense(1000, activation="softmax")(keras.layers.Rescaling(1e-3)(y))
+    row = publish(keras.Model(x, y), "tf", tmp_path / "bundle")["parity"]["outputs"]["logits"]
+    assert parity.TOLERANCES["fp32"] < row["error"] <= row["tolerance"] < 1e-2
 
 
 @pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp16"])
@@ -70,7 +81,7 @@ def test_the_other_order_of_channels(
     recipe = pixels.RECIPES[mode]
     swapped = dataclasses.replace(recipe, order=None if recipe.order else (2, 1, 0))
     monkeypatch.setitem(pixels.RECIPES, mode, swapped)
-    refused(models[mode], mode, tmp_path, target)
+    assert refused(models[mode], mode, tmp_path, target)
 
 
 @pytest.mark.parametrize("mode", ["caffe", "torch"])
@@ -85,7 +96,7 @@ def test_one_mean_left_out(
     recipe = pixels.RECIPES[mode]
     shift = tuple(0.0 if i == channel else value for i, value in enumerate(recipe.shift))
     monkeypatch.setitem(pixels.RECIPES, mode, dataclasses.replace(recipe, shift=shift))
-    refused(models[mode], mode, tmp_path)
+    assert refused(models[mode], mode, tmp_path)
 
 
 def test_padding_on_the_wrong_side(
@@ -99,7 +110,7 @@ def test_padding_on_the_wrong_side(
         return {"pads": [*pads[half:], *pads[:half]]}
 
     monkeypatch.setattr(conv, "padding_of", wrong)
-    refused(models["tf"], "tf", tmp_path)
+    assert refused(models["tf"], "tf", tmp_path)
 
 
 Spoil = Callable[[affine.Affine], affine.Affine]
@@ -126,7 +137,7 @@ def test_one_batch_norm_folded_wrong(
         return SPOILT[kind](step) if step and (node.name or "").startswith(which) else step
 
     monkeypatch.setattr(affine, "_batch_norm", wrong)
-    refused(models["tf"], "tf", tmp_path)
+    assert refused(models["tf"], "tf", tmp_path)
 
 
 @pytest.mark.parametrize("operator", ["Conv", "Gemm"])
@@ -146,7 +157,7 @@ def test_one_weight_off(
     monkeypatch.setattr(
         pipeline, "for_float32", lambda *given, **named: (spoil, *right(*given, **named))
     )
-    refused(models["tf"], "tf", tmp_path)
+    assert refused(models["tf"], "tf", tmp_path)
 
 
 def test_a_graph_that_gives_no_numbers(
@@ -155,7 +166,7 @@ def test_a_graph_that_gives_no_numbers(
     recipe = pixels.RECIPES["tf"]
     spoilt = dataclasses.replace(recipe, scale=(float("nan"),))
     monkeypatch.setitem(pixels.RECIPES, "tf", spoilt)
-    refused(models["tf"], "tf", tmp_path)
+    assert refused(models["tf"], "tf", tmp_path)
 
 
 def test_reference_is_keras_in_batches_of_any_size() -> None:

@@ -129,9 +129,9 @@ FAULTS: dict[str, tuple[Pixels, Any, str, Any]] = {
     "colours one pixel off": (
         Pixels(format="yuyv"),
         decoding,
-        "_count",
-        lambda e, extent, dim, right=decoding._count: e.whole(
-            "Max", e.whole("Sub", right(e, extent, dim), 1), 0
+        "_beside",
+        lambda e, x, right=decoding._beside: right(
+            e, e("off", "Gather", x, e.constant("off", [0, *range(11)], np.int64), axis=3)
         ),
     ),
     "another resize": (

@@ -105,7 +105,7 @@ def file_id(file: Path) -> str:
 
 def test_the_names_that_others_rely_on() -> None:
     devices = "cpu arm64 cuda trt jetson-nano jetson-tx2 jetson-xavier jetson-orin-nano"
-    assert set(f"{devices} jetson-orin jetson-thor".split()) == {
+    assert set(f"{devices} jetson-orin jetson-thor rtx".split()) == {
         device.name for device in targets.devices()
     }
     assert {"cpu-fp32", "cuda-fp32", "cuda-fp16", "trt-fp32", "trt-fp16"} <= set(targets.names())
@@ -151,7 +151,8 @@ def test_each_device_makes_sense(device: targets.Device) -> None:
         assert list(precisions) == sorted(precisions, key=PRECISIONS.index)
     assert set(device.providers) <= ENGINE_PROVIDERS
     assert device.providers[-1] == "CPUExecutionProvider"
-    assert (device.engine == "tensorrt") == bool(targets.toolchains(device))
+    assert (device.engine != "onnxruntime") == bool(targets.toolchains(device))
+    assert (device.engine == "tensorrt_rtx") == bool(device.compute_capabilities)
 
 
 @pytest.mark.parametrize("device", targets.devices(), ids=lambda device: device.name)
@@ -267,8 +268,8 @@ def test_a_toolchain_that_the_device_cannot_run(
 @pytest.mark.parametrize(
     ("name", "message", "hint"),
     [
-        ("trt-fp61", "has no precision 'fp61'", "say trt-fp32 or trt-fp16"),
-        ("cpu-int8", "the device 'cpu' has no precision 'int8'", "say cpu-fp32"),
+        ("trt-fp61", "has no precision 'fp61'", "say trt-fp32 or trt-fp16 or trt-int8"),
+        ("cpu-fp16", "the device 'cpu' has no precision 'fp16'", "say cpu-fp32 or cpu-int8"),
         (
             "jetson-nano-int8",
             "cannot run int8: no INT8 and no FP8 on SM 5.3",
@@ -279,9 +280,9 @@ def test_a_toolchain_that_the_device_cannot_run(
             "cannot run fp8: no INT8 and no FP8 on SM 6.2",
             "can is jetson-tx2-fp16",
         ),
-        ("jetson-orin-fp8", "cannot run fp8: no FP8 and no FP4", "can is jetson-orin-fp16"),
-        ("jetson-xavier-fp8", "cannot run fp8: it computes in fp32, fp16, int8", "xavier-fp16"),
-        ("jetson-orin-int8", "kexport writes no int8 for 'jetson-orin'", "or jetson-orin-fp16"),
+        ("jetson-orin-fp8", "cannot run fp8: no FP8 and no FP4", "can is jetson-orin-int8"),
+        ("jetson-xavier-fp8", "cannot run fp8: it computes in fp32, fp16, int8", "xavier-int8"),
+        ("jetson-thor-fp8", "kexport writes no fp8 for 'jetson-thor'", "or jetson-thor-int8"),
         ("cuda", "names a device and no precision", "say cuda-fp32 or cuda-fp16"),
         ("tensorrt-fp16", "no target is called 'tensorrt-fp16'", "did you mean 'trt-fp16'?"),
         ("cda", "no target is called 'cda'", "did you mean 'cuda'?"),
@@ -343,7 +344,7 @@ def test_anything_else_is_refused(old: str, new: str, message: str) -> None:
 
 def test_a_device_says_one_thing_about_its_opset() -> None:
     both = CPU.replace("opset = 20", 'jetpacks = ["6.2"]\nopset = 20', 1)
-    with pytest.raises(ValueError, match="one of jetpacks, tensorrts and opset"):
+    with pytest.raises(ValueError, match="one of jetpacks, tensorrts, rtx_releases, opset"):
         read_device(f'{both}jetpacks = "a page"\n', "cpu")
 
 

@@ -43,7 +43,7 @@ class Subject:
     @property
     def release(self) -> tuple[int, ...]:
         """The release of TensorRT as numbers."""
-        return tuple(int(part) for part in self.toolchain.tensorrt.split("."))
+        return self.toolchain.release
 
     @property
     def opset(self) -> int:

@@ -60,6 +60,7 @@ def all_checks(probe: Probe = probe) -> Iterator[Check]:
     yield keras(probe)
     yield from engines(probe)
     yield tensorrt(probe)
+    yield tensorrt_rtx(probe)
     yield gpu()
     yield from clashes()
 
@@ -109,12 +110,20 @@ def engines(probe: Probe) -> Iterator[Check]:
             yield _engine(name, probe)
 
 
+_ADVICE = {
+    "CUDAExecutionProvider": "models for it run on the CPU; what it misses may come with: "
+    "pip install 'onnxruntime-gpu[cuda,cudnn]'",
+    "TensorrtExecutionProvider": "nothing of kexport's runs on it: engines are built with "
+    "build_engine.py",
+}
+
+
 def _engine(name: str, probe: Probe) -> Check:
     required = name == "CPUExecutionProvider"
     try:
         found = probe(name)
     except ProbeFailed as error:
-        advice = "models for it run on the next provider; install what it misses"
+        advice = _ADVICE.get(name, "models for it run on the next provider")
         return Check(name, "broken", str(error), advice, required)
     if not found["correct"]:
         return Check(name, "broken", "1 + 1 is not 2", "reinstall ONNX Runtime", required)
@@ -132,6 +141,16 @@ def tensorrt(probe: Probe) -> Check:
         advice = "to build engines on this machine: pip install 'kexport[tensorrt]'"
         return Check("tensorrt", "missing", str(error), advice, required=False)
     return Check("tensorrt", "ok", found["version"], required=False)
+
+
+def tensorrt_rtx(probe: Probe) -> Check:
+    """Is there a TensorRT-RTX, which builds without a GPU?"""
+    try:
+        found = probe("tensorrt_rtx")
+    except ProbeFailed as error:
+        advice = "to build for rtx, and to check trt and Jetson: pip install 'kexport[rtx]'"
+        return Check("tensorrt-rtx", "missing", str(error), advice, required=False)
+    return Check("tensorrt-rtx", "ok", f"{found['version']}, builds without a GPU", required=False)
 
 
 def gpu() -> Check:

@@ -40,6 +40,9 @@ def device_table(device: "Device") -> Table:
         ),
         "jetpacks": device.jetpacks,
         "tensorrts": device.tensorrts,
+        "rtx_releases": device.rtx_releases,
+        "rtx_rules": device.rtx_rules,
+        "compute_capabilities": device.compute_capabilities,
         "providers": device.providers,
         "blocked_layout": device.blocked_layout,
     }

@@ -1,12 +1,14 @@
 """`kexport export`: one model to one target."""
 
 import json
+from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 import click
 
 from kexport.cli import options
+from kexport.cli.messages import warn
 from kexport.cli.progress import progress
 from kexport.errors import BadArgument, did_you_mean
 from kexport.zoo import Mode
@@ -87,8 +89,10 @@ if TYPE_CHECKING:
     metavar="FILE|DIR|imagenet",
     help="One label a line; or a training folder, with one subfolder for each class.",
 )
+@options.calibration
 @options.jetpack
 @options.tensorrt
+@options.compute_capabilities
 @click.option("--opset", type=click.IntRange(min=1), metavar="N", help="Another ONNX opset.")
 @click.option(
     "--seed",
@@ -97,6 +101,12 @@ if TYPE_CHECKING:
     show_default=True,
     metavar="N",
     help="Of random weights and of the pictures.",
+)
+@click.option(
+    "--layout-triton",
+    type=click.Path(path_type=Path),
+    metavar="DIR",
+    help="Put the model into a model repository of Triton Inference Server too.",
 )
 @click.option("--force", is_flag=True, help="Replace the bundle that is there.")
 @click.option("--trust", is_flag=True, help="Run code that the model's file carries (Lambda).")
@@ -123,10 +133,13 @@ def export(
     top_k: int | None,
     batch: options.Batch,
     labels: str | None,
+    calibration: dict[str, Any],
     jetpack: str | None,
     tensorrt: str | None,
+    compute_capabilities: tuple[str, ...],
     opset: int | None,
     seed: int,
+    layout_triton: Path | None,
     force: bool,
     trust: bool,
     timestamps: bool,
@@ -167,21 +180,41 @@ def export(
             batch=batch,
             jetpack=jetpack,
             tensorrt=tensorrt,
+            compute_capabilities=compute_capabilities,
             opset=opset,
             labels=labels,
             output_layers=output_layers,
             pixels=pixels,
             top_k=top_k,
+            layout_triton=layout_triton,
+            **calibration,
             force=force,
             timestamps=timestamps,
             progress=report,
         )
+    if bundle.speed is not None and bundle.speed.factor < 1:
+        warn(
+            f"int8 is slower than fp32 here: {bundle.speed.int8_ms:.2f} ms, and "
+            f"{bundle.speed.float_ms:.2f} ms in fp32"
+        )
     if as_json:
-        click.echo(json.dumps({**bundle.manifest, "path": str(bundle.path)}, indent=2))
+        document = {**bundle.manifest, "path": str(bundle.path)}
+        if bundle.speed is not None:
+            document["quantization"] = {
+                **bundle.manifest["quantization"],
+                "speed": asdict(bundle.speed),
+            }
+        click.echo(json.dumps(document, indent=2))
         return
     from kexport.cli.tables import bundle_table, show
 
     show(bundle_table(bundle.path, bundle.manifest))
+    if bundle.manifest["quantization"] is not None:
+        from kexport.cli.quantization_tables import tables
+
+        for table in tables(bundle.manifest["quantization"], bundle.speed):
+            click.echo()
+            show(table)
 
 
 def _target(name: str | None, model: str, jetpack: str | None, tensorrt: str | None) -> "Target":

@@ -15,6 +15,11 @@ def tell(message: str, hint: str | None) -> None:
         click.echo(f"hint: {hint}", err=True)
 
 
+def warn(message: str) -> None:
+    """Print what is not as it should be, and stops nothing."""
+    click.echo(f"warning: {message}", err=True)
+
+
 @contextmanager
 def warnings_as_lines() -> Iterator[None]:
     """Print the runtime's warnings, such as a provider that did not load, as lines."""
@@ -25,4 +30,4 @@ def warnings_as_lines() -> Iterator[None]:
 
 
 def _show(message: Warning | str, *where: Any, **more: Any) -> None:
-    click.echo(f"warning: {message}", err=True)
+    warn(str(message))

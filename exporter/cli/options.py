@@ -24,6 +24,19 @@ tensorrt = click.option(
 )
 
 
+def _names(
+    context: click.Context, parameter: click.Parameter, value: str | None
+) -> tuple[str, ...]:
+    return tuple(part.strip() for part in value.split(",")) if value else ()
+
+
+compute_capabilities = click.option(
+    "--compute-capabilities",
+    callback=_names,
+    metavar="8.6,8.9",
+    help="Those of the GPUs that an rtx target's engine is for.  [default: all that are known]",
+)
+
 top_k = click.option(
     "--top-k",
     type=click.IntRange(min=1),
@@ -81,6 +94,72 @@ def pixels(command: Callable[..., Any]) -> Callable[..., Any]:
         return command(*arguments, pixels=chosen, **others)
 
     return functools.reduce(lambda made, option: option(made), reversed(_PIXELS), collecting)
+
+
+METHODS = ("minmax", "percentile", "entropy", "mse")
+"""`kexport.calibration.ranges.METHODS`, which takes too long to load for a help text."""
+
+CALIBRATION = (
+    "calibration_data",
+    "calibration_method",
+    "calibration_cache",
+    "max_drop",
+    "eval_data",
+    "require_speedup",
+)
+
+_CALIBRATION = (
+    click.option(
+        "--calibration-data",
+        type=click.Path(),
+        metavar="DIR|FILE",
+        help="For int8: pictures like those on the device; a folder, .npz or .npy.",
+    ),
+    click.option(
+        "--calibration-method",
+        type=click.Choice(METHODS),
+        default="mse",
+        show_default=True,
+        help="How the range of each tensor is found.",
+    ),
+    click.option(
+        "--calibration-cache",
+        type=click.Path(),
+        metavar="FILE",
+        help="Measured ranges; written where it is missing.",
+    ),
+    click.option(
+        "--max-drop",
+        type=click.FloatRange(0, 1),
+        default=0.01,
+        show_default=True,
+        metavar="X",
+        help="The share of pictures that int8 may classify otherwise.",
+    ),
+    click.option(
+        "--eval-data",
+        type=click.Path(),
+        metavar="DIR",
+        help="Pictures in a folder for each class, to judge int8 by.",
+    ),
+    click.option(
+        "--require-speedup",
+        type=click.FloatRange(0, min_open=True),
+        metavar="X",
+        help="Refuse int8 that is less than X times as fast as fp32 here.",
+    ),
+)
+
+
+def calibration(command: Callable[..., Any]) -> Callable[..., Any]:
+    """Give a command the options of int8, as one argument `calibration`: those of `api.export`."""
+
+    @functools.wraps(command)
+    def collecting(*arguments: Any, **others: Any) -> Any:
+        chosen = {name: others.pop(name) for name in CALIBRATION}
+        return command(*arguments, calibration=chosen, **others)
+
+    return functools.reduce(lambda made, option: option(made), reversed(_CALIBRATION), collecting)
 
 
 def batch(context: click.Context, parameter: click.Parameter, value: str) -> Batch:

@@ -1,8 +1,8 @@
 """Try one thing in a process of its own, and print what came of it as one JSON object.
 
 `python -m kexport.cli.probe THING` serves `kexport doctor`: a library that crashes while it loads
-takes only this process with it. THING is `keras`, `tensorrt`, `providers` (the names that the
-installed ONNX Runtime offers) or the name of one of those providers.
+takes only this process with it. THING is `keras`, `tensorrt`, `tensorrt_rtx`, `providers` (the
+names that the installed ONNX Runtime offers) or the name of one of those providers.
 """
 
 import json
@@ -11,12 +11,18 @@ from typing import Any
 
 from kexport.errors import KexportError
 from kexport.needs import need
+from kexport.runtime.ort import preload
 
 
 def keras() -> dict[str, Any]:
     """Load Keras with its backend."""
     module = need("keras")
     return {"version": module.__version__, "backend": module.config.backend()}
+
+
+def tensorrt_rtx() -> dict[str, Any]:
+    """Load TensorRT-RTX' Python module."""
+    return {"version": need("tensorrt_rtx", extra="rtx").__version__}
 
 
 def tensorrt() -> dict[str, Any]:
@@ -33,6 +39,8 @@ def providers() -> dict[str, Any]:
 def provider(name: str) -> dict[str, Any]:
     """Run one addition with an execution provider; `loaded` is False if ONNX Runtime fell back."""
     runtime = need("onnxruntime", extra="cpu")
+    if name != "CPUExecutionProvider":
+        sys.stderr.write(preload(runtime))
     session = runtime.InferenceSession(_addition(), providers=[name])
     total = session.run(None, {"x": need("numpy").ones(4, dtype="float32")})[0]
     return {"loaded": name in session.get_providers(), "correct": total.tolist() == [2.0] * 4}
@@ -47,7 +55,12 @@ def _addition() -> bytes:
     return bytes(model.SerializeToString())
 
 
-_THINGS = {"keras": keras, "providers": providers, "tensorrt": tensorrt}
+_THINGS = {
+    "keras": keras,
+    "providers": providers,
+    "tensorrt": tensorrt,
+    "tensorrt_rtx": tensorrt_rtx,
+}
 
 
 def _main(thing: str) -> None:

@@ -29,6 +29,10 @@ _PREPROCESSING = {
 }
 
 
+_STRAYS = 3
+"""How many nodes that run in another type than the graph's are named."""
+
+
 def show(table: Table) -> None:
     """Print to stdout, no blanks at the ends of lines; colours and width are the terminal's."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
@@ -54,8 +58,9 @@ def bundle_table(path: Path, manifest: Mapping[str, Any]) -> Table:
         ("size", megabytes(size)),
         *_named("parity", _parity(parity["outputs"])),
         ("", f"on {parity['images']} pictures, Keras against the bundle's runtime"),
+        *_named("engine", _engine(manifest)),
         ("bundle", str(path)),
-        ("next", _next_command(path, manifest)),
+        *_named("next", _next_commands(path, manifest)),
     ]
     return pairs(rows)
 
@@ -129,6 +134,29 @@ def _warnings(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
         yield f"{first['node'] or 'the graph'}: {first['what']}; {first['effect']}{more}"
 
 
+def _engine(manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Where the engine comes from, and what NVIDIA's own builder made of the graph, if it is here.
+
+    An engine that is not built ahead of time is built on the device; the builder is a check then.
+    """
+    if manifest["build"] is None:
+        return
+    if "build_engine.sh" in manifest["files"]:
+        yield "to be built on the device"
+    check = manifest["engine_check"]
+    if check is None:
+        return
+    if check["state"] != "built":
+        yield f"{check['state']} by {check['builder']}: {check['message']}"
+        return
+    yield f"{check['builder']} builds it: {megabytes(check['bytes'])}, {check['layers']} layers"
+    for row in check["coverage"]:
+        yield row["said"]
+        yield from (f"not so: {stray}" for stray in row["strays"][:_STRAYS])
+        if len(row["strays"]) > _STRAYS:
+            yield f"and {len(row['strays']) - _STRAYS} more, see manifest.json"
+
+
 def _free(row: Mapping[str, Any], axis: int) -> str:
     """What to write for a size that is free."""
     layout = row.get("layout") or "N"
@@ -153,15 +181,18 @@ def _measures(rows: Iterable[tuple[str, float, float, float]]) -> Iterable[str]:
             yield f"{name}: largest difference {largest:.1e}, allowed {allowed:.1e}"
 
 
-def _next_command(path: Path, manifest: Mapping[str, Any]) -> str:
+def _next_commands(path: Path, manifest: Mapping[str, Any]) -> Iterable[str]:
     bundle = shlex.quote(str(path))
+    if "build_engine.sh" in manifest["files"]:
+        yield f"on the device: python {bundle}/build_engine.py --verify"
     takes_pictures = any(row["color"] for row in manifest["inputs"])
     ranks_classes = any(
         row["kind"] in ("probabilities", "logits", "scores") for row in manifest["outputs"]
     )
     if takes_pictures and ranks_classes:
-        return f"kexport run {bundle} picture.jpg"
-    return f"kexport verify {bundle}"
+        yield f"kexport run {bundle} picture.jpg"
+    else:
+        yield f"kexport verify {bundle}"
 
 
 def _named(name: str, values: Iterable[str]) -> Iterable[tuple[str, str]]:

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.conversion.tensor import Tensor, as_keras, shape_of
+from kexport.naming import free_name
 from kexport.shapes import extents, infer_outputs
 
 OPSET = 20
@@ -45,11 +46,7 @@ class Graph:
 
     def name(self, leaf: str) -> str:
         """A name for `leaf` in the current scope that no other value or node has."""
-        wanted = "/".join([*self._scopes, leaf])
-        name, count = wanted, 0
-        while name in self._taken:
-            count += 1
-            name = f"{wanted}_{count}"
+        name = free_name("/".join([*self._scopes, leaf]), self._taken)
         self._taken.add(name)
         return name
 

@@ -6,6 +6,37 @@ from typing import Any, NoReturn
 
 from kexport.errors import UnsupportedModel
 
+REFUSED = {
+    "Discretization": "tf2onnx has no ONNX for TensorFlow's Bucketize",
+    "Equalization": "Keras cannot put it into a functional model; it does nothing at inference",
+    "FlaxLayer": "runs in JAX, not in TensorFlow",
+    "HashedCrossing": "ONNX has no operator for its hash",
+    "Hashing": "ONNX has no operator for its hash",
+    "IntegerLookup": "looks words up in a table of TensorFlow's, which cannot be traced",
+    "JaxLayer": "runs in JAX, not in TensorFlow",
+    "MelSpectrogram": "tf2onnx has no ONNX for TensorFlow's RFFT",
+    "StringLookup": "text: look the words up before the model",
+    "TFSMLayer": "holds a SavedModel, whose functions cannot be traced into",
+    "TextVectorization": "text: turn it into numbers before the model",
+    "TorchModuleWrapper": "runs in PyTorch, not in TensorFlow",
+}
+"""Classes of Keras that cannot be converted, by name, and why."""
+
+
+def refuse_class(layer: Any) -> None:
+    """Let a layer or operation through unless its class is among `REFUSED`.
+
+    Raises:
+        UnsupportedModel: naming the layer and its class, and why.
+    """
+    kind = type(layer)
+    reason = REFUSED.get(kind.__name__)
+    if reason is not None and kind.__module__.startswith("keras."):
+        raise UnsupportedModel(
+            f"layer {layer.name!r} ({kind.__name__}) has no ONNX form: {reason}",
+            hint="do its work before the model, and take it out of the exported model",
+        )
+
 
 def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:
     """Refuse a layer for one of its arguments.

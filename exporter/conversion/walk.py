@@ -9,7 +9,7 @@ import keras
 from kexport.conversion.graph import Graph
 from kexport.conversion.rules import rule_for
 from kexport.conversion.traced import trace_layer
-from kexport.conversion.unsupported import NoRule
+from kexport.conversion.unsupported import NoRule, refuse_class
 from kexport.graphs import is_functional, is_graph, rerun
 
 
@@ -25,6 +25,7 @@ def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
             return call(g, operation.layer, *args)
         rule = rule_for(operation)
         if rule is None:
+            refuse_class(operation)
             return trace_layer(g, operation, args, kwargs)
         return _apply(rule, g, operation, args, kwargs)
 

@@ -16,6 +16,9 @@ from kexport.emit.metadata import with_metadata
 
 Array = np.ndarray[Any, Any]
 
+PROGRAMS = ("run.py", "build_engine.py")
+"""Those of the runtime that stand at the root of a bundle, not in its folder runtime/."""
+
 LABELS, GOLDEN, MODEL = "labels.txt", "golden.npz", "model.onnx"
 
 
@@ -44,7 +47,8 @@ def write_files(
     _copy_sources(runtime / "cpp", folder / "cpp", (".hpp", ".cpp", ".txt"))
     program = runtime / "run.py"
     (folder / "run.py").write_bytes(program.read_bytes())
-    (folder / "runtime" / "run.py").unlink()
+    for name in PROGRAMS:
+        (folder / "runtime" / name).unlink()
 
 
 def _copy_sources(source: Traversable, destination: Path, kinds: tuple[str, ...]) -> None:

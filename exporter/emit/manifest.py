@@ -14,10 +14,14 @@ import onnx_ir as ir
 from kexport.artifact import Step
 from kexport.pixels import Pixels
 from kexport.ranking import Shown
+from kexport.runtime.engine import FILES as ENGINE_FILES
 from kexport.targets import Target
 
 MANIFEST = "manifest.json"
-PACKAGES = ("keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnx-ir", "onnxruntime")
+PACKAGES = (
+    *("keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnx-ir", "onnxruntime"),
+    "tensorrt-rtx",
+)
 """Packages whose versions the manifest records."""
 
 
@@ -97,10 +101,12 @@ def versions() -> dict[str, str]:
 
 
 def write_manifest(folder: Path, entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Write manifest.json for the files that lie in `folder`, and return what it says."""
-    paths = sorted(
-        path for path in folder.rglob("*") if path.is_file() and path != folder / MANIFEST
-    )
+    """Write manifest.json for the files that lie in `folder`, and return what it says.
+
+    An engine has its own engine.json, since it may be built again.
+    """
+    unlisted = {folder / name for name in (MANIFEST, *ENGINE_FILES)}
+    paths = sorted(path for path in folder.rglob("*") if path.is_file() and path not in unlisted)
     files = {path.relative_to(folder).as_posix(): _file_entry(path) for path in paths}
     manifest = {**entries, "files": files}
     text = json.dumps(manifest, indent=2, ensure_ascii=False)

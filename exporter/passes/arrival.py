@@ -39,7 +39,8 @@ def arrive(e: Steps, image: ir.Value, dims: Dims, pixels: Pixels, order: str) ->
     """The picture at the model's size, its axes in `order`, such as "NHWC".
 
     It has one channel where the model has, and else those of the format without alpha, in the
-    format's order: RGB for nv12 and yuyv. Bytes are uint8 or int32, what was blended is float32.
+    format's order: RGB for nv12 and yuyv. Bytes are uint8 or int32; what was blended, or made from
+    nv12 or yuyv, is float32.
     """
     stored = NCHW if _is_planar(pixels) else NHWC
     grey = dims[3] == 1 and pixels.form != "gray"
@@ -47,7 +48,7 @@ def arrive(e: Steps, image: ir.Value, dims: Dims, pixels: Pixels, order: str) ->
     blends = read is not None and read.blends
     if pixels.subsampled:
         planes = decoding.PLANES[pixels.form](e, image, read)
-        x, stored = decoding.rgb_from_yuv(e, *planes), NCHW
+        x, stored = decoding.rgb_from_yuv(e, planes), NCHW
     else:
         x = image
         if read is not None:
@@ -56,8 +57,10 @@ def arrive(e: Steps, image: ir.Value, dims: Dims, pixels: Pixels, order: str) ->
         planar = NCHW if grey or blends else order
         x, stored = lay_out(e, x, stored, planar), planar
         if pixels.channels == 4:
-            x = decoding.channels(e, x, stored.index("C"), 0, 3)
+            x = decoding.without_alpha(e, x, stored.index("C"))
     if grey:
+        if pixels.subsampled:
+            x = e.cast("grey/Cast", x, ir.DataType.INT32)
         x = decoding.grey_from_rgb(e, x, reverse=pixels.form in ("bgr", "bgra"))
     if read is not None and blends:
         x = sampling.blend(e, e.cast("resize/Cast", x, ir.DataType.FLOAT), read)

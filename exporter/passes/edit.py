@@ -8,6 +8,8 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from kexport import naming
+
 Array = np.ndarray[Any, Any]
 
 
@@ -73,11 +75,7 @@ def numbers(graph: ir.Graph, name: str, array: Array) -> ir.Value:
 
 def free_name(graph: ir.Graph, wanted: str) -> str:
     """`wanted`, or `wanted` with a number, so that no initializer of the graph has it yet."""
-    name, count = wanted, 0
-    while name in graph.initializers:
-        count += 1
-        name = f"{wanted}_{count}"
-    return name
+    return naming.free_name(wanted, graph.initializers)
 
 
 def take_over(old: ir.Value, new: ir.Value) -> None:

@@ -121,6 +121,9 @@ def _picked_channels(node: ir.Node, channels: int) -> Array | None:
     picked = small(node.inputs[1]) if node.op_type == "Gather" else None
     if picked is None or attribute(node, "axis", 0) != 1 or picked.ndim != 1:
         return None
+    source = node.inputs[0]
+    if source is None or source.shape is None or source.shape[1] != channels:
+        return None
     return picked if sorted(picked.tolist()) == list(range(channels)) else None
 
 

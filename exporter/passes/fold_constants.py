@@ -10,7 +10,7 @@ from onnx.reference import ReferenceEvaluator
 
 from kexport.artifact import Pass
 from kexport.passes.edit import attribute, constant, numbers, take_over
-from kexport.shapes import has_body
+from kexport.shapes import has_body, refine_outputs
 
 Array = np.ndarray[Any, Any]
 
@@ -21,10 +21,13 @@ RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 def fold_constants(model: ir.Model) -> None:
     """Replace nodes with constant inputs by what ONNX's reference evaluator makes of them.
 
-    A Shape of a value whose axes are all numbers is one of them.
+    A Shape of a value whose axes are all numbers is one of them. What such a Shape leads to makes
+    further shapes known, so shapes are inferred on the way.
     """
     opset = model.graph.opset_imports.get("", 0)
+    found: set[ir.Value] = set()
     for node in list(model.graph):
+        refine_outputs(node, opset, found)
         if node.op_type in RANDOM:
             continue
         if _constant_inputs(node):
@@ -36,7 +39,9 @@ def fold_constants(model: ir.Model) -> None:
         for value, result in zip(node.outputs, results, strict=True):
             if value.is_graph_output():
                 break
-            take_over(value, numbers(model.graph, f"{value.name}.folded", result))
+            folded = numbers(model.graph, f"{value.name}.folded", result)
+            take_over(value, folded)
+            found.add(folded)
         else:
             model.graph.remove(node, safe=True)
 

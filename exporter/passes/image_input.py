@@ -70,12 +70,9 @@ def image_input(mode: str, pixels: Pixels | None = None) -> Pass:
         chosen = (pixels or Pixels()).of_channels(count)
         image = declare(dims, chosen)
         graph.inputs[0] = image
-        transpose = sole_user(old)
-        if transpose is not None and transpose.op_type == "Transpose":
-            replaced = transpose.outputs[0]
-            order = "".join(NHWC[axis] for axis in attribute(transpose, "perm", []))
-        else:
-            transpose, replaced, order = None, old, NHWC
+        laid_out = sole_user(old)
+        order = NHWC if laid_out is None else _order_behind(laid_out)
+        replaced = old if laid_out is None or order == NHWC else laid_out.outputs[0]
         e = Steps(graph)
         x = arrive(e, image, dims, chosen, order)
         channels = _channels(chosen, recipe, count)
@@ -83,10 +80,23 @@ def image_input(mode: str, pixels: Pixels | None = None) -> Pass:
         x.shape = ir.Shape([dims[NHWC.index(axis)] for axis in order])
         e.insert()
         replaced.replace_all_uses_with(x, replace_graph_outputs=True)
-        if transpose is not None:
-            remove(graph, transpose)
+        if laid_out is not None and replaced is not old:
+            remove(graph, laid_out)
 
     return image_input
+
+
+def _order_behind(node: ir.Node) -> str:
+    """The order of a picture's axes behind `node`, which reads NHWC; NHWC where it computes.
+
+    Conversion spells the transposition of a single channel as a Reshape.
+    """
+    if node.op_type == "Transpose":
+        return "".join(NHWC[axis] for axis in attribute(node, "perm", []))
+    read, written = ([*(value.shape or ())] for value in (node.inputs[0], node.outputs[0]) if value)
+    if node.op_type == "Reshape" and written == [read[0], 1, *read[1:3]] and read[3:] == [1]:
+        return "NCHW"
+    return NHWC
 
 
 def is_folded(pixels: ir.Value) -> bool:

@@ -7,6 +7,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
+from kexport.naming import free_name
 from kexport.passes.edit import numbers
 from kexport.shapes import infer_outputs
 
@@ -67,9 +68,6 @@ class Steps:
             self._graph.insert_before(first, self.nodes)
 
     def _free(self, wanted: str) -> str:
-        name, count = wanted, 0
-        while name in self._names:
-            count += 1
-            name = f"{wanted}_{count}"
+        name = free_name(wanted, self._names)
         self._names.add(name)
         return name

@@ -95,3 +95,12 @@ def test_a_scale_of_zero_stays() -> None:
     y = s.op("Add", y, s.constant("d", normal(3, 1, 1)))
     y = s.op("Conv", y, s.constant("w", normal(4, 3, 3, 3)), pads=[1, 1, 1, 1])
     assert_pure_and_equal(fold_before, s.model(y), {"x": normal(2, 3, 5, 5)})
+
+
+def test_channels_left_out_are_no_reordering() -> None:
+    s = Sketch()
+    x = s.input("x", [1, 4, 5, 5])
+    picked = s.op("Gather", x, s.constant("first", [2, 0, 1], np.int64), axis=1)
+    model = s.model(s.op("Conv", picked, s.constant("w", normal(2, 3, 3, 3))))
+    changed = assert_pure_and_equal(fold_before, model, {"x": normal(1, 4, 5, 5)})
+    assert operators(changed) == {"Gather": 1, "Conv": 1}

@@ -1,6 +1,7 @@
 """fold_constants: what does not depend on the input is computed now."""
 
 import numpy as np
+import onnx_ir as ir
 from support import Sketch, assert_pure_and_equal, normal, operators
 
 from kexport.passes.fold_constants import fold_constants
@@ -48,3 +49,18 @@ def test_the_shape_of_open_axes_stays() -> None:
     s = Sketch()
     model = s.model(s.op("Shape", s.input("x", ["batch", 3])))
     assert operators(fold_constants(model)) == {"Shape": 1}
+
+
+def test_a_shape_that_becomes_known_on_the_way() -> None:
+    """The end of tf2onnx's sort: as many as an axis behind a Reshape is long."""
+    s = Sketch()
+    x = s.input("x", [2, 3, 4])
+    flat = s.op("Reshape", x, s.constant("to", [-1, 12], np.int64))
+    flat.shape = ir.Shape([None, 12])
+    positions = [s.constant(name, [at], np.int64) for name, at in (("first", 0), ("end", 1))]
+    rows = s.op("Slice", s.op("Shape", flat), *positions)
+    model = s.model(s.op("Tile", x, s.op("Concat", rows, *positions[::-1], axis=0)))
+    model.graph.outputs[0].shape = None
+    changed = fold_constants(model)
+    assert operators(tidy(changed)) == {"Tile": 1}
+    assert list(changed.graph.outputs[0].shape or ()) == [4, 3, 0]

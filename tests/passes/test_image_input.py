@@ -93,6 +93,7 @@ def test_a_grey_picture() -> None:
     grey = RAMPS[..., :1]
     folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("tf", 1)).model
     assert_near(onnx_answers(folded, [grey]), keras_answers(model, [prepare(grey, "tf")]), 2e-5)
+    assert operators(folded) == {"Transpose": 2, "Cast": 1, "Conv": 1}
 
 
 def test_preprocessing_layers_inside_fold_too() -> None:

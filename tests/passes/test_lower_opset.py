@@ -20,8 +20,8 @@ from support import (
 )
 
 from kexport import pipeline
-from kexport.api import convert
 from kexport.conversion import convert_model
+from kexport.direct import convert
 from kexport.errors import BadArgument, PassFailed
 from kexport.passes.lower_opset import HIGHEST, LOWEST, lower_opset
 

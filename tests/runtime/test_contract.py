@@ -56,6 +56,12 @@ def variants(manifest: Any) -> Iterator[Any]:
     grey["inputs"][0].update(color="GRAY", shape=[None, None, None, 1])
     grey.update(created="2026-01-01T00:00:00Z", quantization={"scheme": "int8"})
     grey["target"].update(device="trt", toolchain="10.3")
+    grey["build"] = {
+        "builder": "tensorrt",
+        "version": "10.3",
+        "float32_layers": ["top/Softmax"],
+        "compute_capabilities": ["8.6"],
+    }
     yield grey
     plain = copy.deepcopy(manifest)
     plain["inputs"][0].update(dtype="float32", shape=[None, 4], layout=None, color=None, range=None)

@@ -7,7 +7,7 @@ import onnxruntime
 import pytest
 
 from kexport.runtime import BadInput, BundleRefused, EngineMissing, load
-from kexport.runtime.ort import PROVIDERS
+from kexport.runtime.ort import PROVIDERS, preload
 
 WITHOUT_CUDA = "CUDAExecutionProvider" not in onnxruntime.get_available_providers()
 
@@ -114,3 +114,18 @@ def test_a_size_that_the_model_refuses_at_run_time(build, rewrite, reseal):
     assert session.run(np.zeros((1, 8, 6, 3), np.uint8))["probabilities"].shape == (1, 5)
     with pytest.raises(BadInput, match=r"onnxruntime failed on uint8 \[1, 9, 6, 3\]"):
         session.run(np.zeros((1, 9, 6, 3), np.uint8))
+
+
+def test_cuda_is_preloaded_without_a_word_on_stdout(capsys):
+    calls = []
+
+    class WithWheels:
+        @staticmethod
+        def preload_dlls():
+            calls.append("cuda")
+            sys.stdout.write("Failed to load libcudart.so.13\n")
+
+    assert preload(WithWheels) == "Failed to load libcudart.so.13\n"
+    assert preload(object()) == ""
+    assert calls == ["cuda"]
+    assert capsys.readouterr().out == ""

@@ -1,0 +1,198 @@
+"""The accuracy gate: quantise, compare with Keras, and repair until it holds or refuse."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.calibration.bias_correction import Shift, correct_bias, shifts
+from kexport.calibration.channels import channel_peaks
+from kexport.calibration.equalize import equalize, pairs
+from kexport.calibration.islands import by_sensitivity
+from kexport.calibration.judge import Judge
+from kexport.calibration.progress import Say, counted
+from kexport.calibration.quality import Quality
+from kexport.calibration.ranges import Range, measure_ranges
+from kexport.calibration.scheme import Scheme
+
+Array = np.ndarray[Any, Any]
+
+FEW, SOME = 8, 32
+"""Pictures on which the sensitivity of every node is measured, and biases are corrected."""
+
+
+@dataclass(frozen=True, slots=True)
+class Attempt:
+    """One way to quantise a model."""
+
+    floating: ir.Model
+    """The float32 model that is quantised: the given one, or its equalised twin."""
+    ranges: Mapping[str, Range]
+    layers: tuple[Shift, ...] = ()
+    """What bias correction found, and corrects."""
+    floats: frozenset[str] = frozenset()
+    """Nodes that could be quantised and stay float."""
+
+
+@dataclass(frozen=True, slots=True)
+class Step:
+    """One step of the gate: what it is, what it brought, and whether it was kept."""
+
+    name: str
+    quality: Quality
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Gated:
+    """The best attempt, quantised, and the steps that led there."""
+
+    model: ir.Model
+    attempt: Attempt
+    quality: Quality
+    steps: tuple[Step, ...]
+    holds: bool
+    """Whether the quality is as asked for."""
+
+
+@dataclass(frozen=True, slots=True)
+class Gate:
+    """What decides, and on what."""
+
+    scheme: Scheme
+    images: Array
+    """Pictures to measure on, as the model takes them, batch first."""
+    judge: Judge
+    holds: Callable[[Quality], bool]
+    method: str
+    """How a range is found (`ranges.METHODS`)."""
+    say: Say
+
+    def quantised(self, attempt: Attempt) -> ir.Model:
+        """The model of an attempt, quantised."""
+        corrections = {layer.node: layer.correction for layer in attempt.layers}
+        floating = correct_bias(corrections)(attempt.floating)
+        return self.scheme.quantise(floating, attempt.ranges, attempt.floats)
+
+    def ranges(self, model: ir.Model) -> dict[str, Range]:
+        """The ranges of every tensor that the scheme may quantise."""
+        names = self.scheme.tensors(model)
+        told = counted(self.say, "measuring ranges")
+        return measure_ranges(model, names, self.images, batch=4, method=self.method, progress=told)
+
+    def layers(self, attempt: Attempt) -> tuple[Shift, ...]:
+        """What quantisation does to each layer with weights."""
+        bare = replace(attempt, layers=())
+        nodes = self.scheme.place(bare.floating, bare.floats).weights
+        told = counted(self.say, "correcting biases")
+        model, images = self.quantised(bare), self.images[:SOME]
+        return tuple(shifts(bare.floating, model, nodes, images, told))
+
+    def ranked(self, attempt: Attempt) -> list[str]:
+        """The nodes with weights, first those whose float form buys most."""
+
+        def scores(model: ir.Model) -> Array:
+            return self.judge.scores(model, self.images[:FEW])
+
+        told = counted(self.say, "measuring what each layer costs")
+        return by_sensitivity(attempt.floating, self.scheme, attempt.ranges, scores, told)
+
+
+def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
+    """Quantise `model`, with the repairs that help, and with as many float islands as it needs.
+
+    Equalisation and bias correction cost nothing at run time, so both are always tried, and kept
+    where they bring the scores nearer to Keras'. Nodes go back to float only while the gate does
+    not hold, the most sensitive for their multiply-adds first.
+
+    Args:
+        model: the float32 model that the gate's scheme has prepared.
+        ranges: those of the tensors that the scheme asks for.
+        gate: what decides.
+    """
+    search = _Search(gate, Attempt(model, ranges))
+    search.equalise()
+    search.correct()
+    if not search.holds:
+        search.islands()
+    return search.result()
+
+
+@dataclass(frozen=True, slots=True)
+class _Candidate:
+    attempt: Attempt
+    model: ir.Model
+    quality: Quality
+
+
+class _Search:
+    def __init__(self, gate: Gate, first: Attempt) -> None:
+        self._gate, self._steps = gate, list[Step]()
+        gate.say("quantising")
+        self._best = self._made(first)
+        self._steps.append(Step("quantised", self._best.quality, kept=True))
+
+    @property
+    def holds(self) -> bool:
+        return self._gate.holds(self._best.quality)
+
+    def result(self) -> Gated:
+        best = self._best
+        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), self.holds)
+
+    def equalise(self) -> None:
+        floating = self._best.attempt.floating
+        tensors = [pair.tensor.name or "" for pair in pairs(floating)]
+        if not tensors:
+            return
+        self._gate.say("equalising channels")
+        even = equalize(channel_peaks(floating, tensors, self._gate.images))(floating)
+        ranges = self._gate.ranges(even)
+        attempt = replace(self._best.attempt, floating=even, ranges=ranges)
+        self._keep_better("equalisation", self._made(attempt))
+
+    def correct(self) -> None:
+        self._keep_better("bias correction", self._made(self._corrected(self._best.attempt)))
+
+    def islands(self) -> None:
+        """Leave ever more layers in float until the gate holds, and then as few as it takes."""
+        start = self._best.attempt
+        ranked = self._gate.ranked(start)
+
+        def leave(count: int) -> tuple[str, _Candidate]:
+            name = f"{count} layer{'s' if count > 1 else ''} in float"
+            self._gate.say(f"leaving {name}")
+            attempt = replace(start, floats=frozenset(ranked[:count]))
+            return name, self._made(self._corrected(attempt))
+
+        few, many = 0, min(1, len(ranked))
+        while not self.holds and few < many:
+            self._keep_better(*leave(many))
+            if not self.holds:
+                few, many = many, min(2 * many, len(ranked))
+        while self.holds and many - few > max(1, many // 8):
+            middle = (few + many) // 2
+            name, candidate = leave(middle)
+            kept = self._gate.holds(candidate.quality)
+            self._steps.append(Step(name, candidate.quality, kept))
+            if kept:
+                self._best, many = candidate, middle
+            else:
+                few = middle
+
+    def _corrected(self, attempt: Attempt) -> Attempt:
+        return replace(attempt, layers=self._gate.layers(attempt))
+
+    def _made(self, attempt: Attempt) -> _Candidate:
+        model = self._gate.quantised(attempt)
+        return _Candidate(attempt, model, self._gate.judge(model))
+
+    def _keep_better(self, name: str, candidate: _Candidate) -> None:
+        kept = candidate.quality.sqnr > self._best.quality.sqnr
+        self._steps.append(Step(name, candidate.quality, kept))
+        if kept:
+            self._best = candidate

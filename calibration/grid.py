@@ -1,0 +1,92 @@
+"""The integers that stand for real numbers: scale, zero point and type."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from typing import Any, Literal
+
+import numpy as np
+
+from kexport.calibration.histogram import Range
+
+Array = np.ndarray[Any, Any]
+Dtype = Literal["uint8", "int8"]
+
+LEVELS = 127
+"""The largest integer of a symmetric grid: -128 has no counterpart and stays unused."""
+
+SMALLEST = float(np.finfo(np.float32).tiny)
+
+
+@dataclass(frozen=True, slots=True)
+class Grid:
+    """x = (integer - zero_point) * scale, as ONNX' QuantizeLinear and DequantizeLinear have it.
+
+    `scale` is float32 [], or [C] with one number for each index of `axis`; `zero_point` is of the
+    same shape, and of `dtype`.
+    """
+
+    scale: Array
+    zero_point: Array
+    dtype: Dtype
+    axis: int | None = None
+
+
+def affine(extent: Range) -> Grid:
+    """The uint8 grid whose 256 levels cover a range; 0 is one of them, the first where low is 0."""
+    scale = _scale((extent.high - extent.low) / 255)
+    zero_point = np.clip(np.rint(-extent.low / float(scale)), 0, 255)
+    return Grid(scale, zero_point.astype(np.uint8), "uint8")
+
+
+def symmetric(extent: Range) -> Grid:
+    """The int8 grid of -127 to 127 steps around 0 that covers a range."""
+    scale = _scale(max(-extent.low, extent.high) / LEVELS)
+    return Grid(scale, np.zeros((), np.int8), "int8")
+
+
+def of_weights(weights: Array, axis: int, levels: int = LEVELS, least: Array | float = 0.0) -> Grid:
+    """A symmetric int8 grid for each index of `axis`, up to its own largest magnitude.
+
+    Args:
+        weights: float, of any shape.
+        axis: that of the output channels.
+        levels: the integer of the largest magnitude.
+        least: the smallest scale that may be; one number, or one a channel.
+    """
+    others = tuple(other for other in range(weights.ndim) if other != axis)
+    largest = np.abs(weights.astype(np.float64)).max(axis=others, initial=0.0)
+    scale = _scale(np.maximum(largest / levels, least))
+    return Grid(scale, np.zeros(scale.shape, np.int8), "int8", axis)
+
+
+def quantised(array: Array, grid: Grid) -> Array:
+    """The integers of `array` on the grid: rounded half to even in float32, and saturated."""
+    scale, zero_point = (_spread(numbers, grid, array.ndim) for numbers in _numbers(grid))
+    ends = np.iinfo(grid.dtype)
+    levels = np.rint(array.astype(np.float32) / scale) + zero_point.astype(np.float32)
+    return np.asarray(np.clip(levels, ends.min, ends.max).astype(grid.dtype))
+
+
+def dequantised(integers: Array, grid: Grid) -> Array:
+    """The float32 numbers that integers on the grid stand for."""
+    scale, zero_point = (_spread(numbers, grid, integers.ndim) for numbers in _numbers(grid))
+    steps = integers.astype(np.int32) - zero_point.astype(np.int32)
+    return np.asarray(steps.astype(np.float32) * scale)
+
+
+def _scale(wanted: Any) -> Array:
+    """`wanted` as float32; 1 where it is nothing, since a scale divides."""
+    scale = np.asarray(wanted, np.float32)
+    return np.where(scale < SMALLEST, np.float32(1), scale)
+
+
+def _numbers(grid: Grid) -> tuple[Array, Array]:
+    return grid.scale, grid.zero_point
+
+
+def _spread(numbers: Array, grid: Grid, rank: int) -> Array:
+    """`numbers` in a shape that broadcasts over arrays of `rank` axes."""
+    if grid.axis is None:
+        return numbers
+    return numbers.reshape([-1 if axis == grid.axis else 1 for axis in range(rank)])

@@ -1,0 +1,360 @@
+"""INT8 on the road from a model to a bundle: pictures, Keras' answers, the gate, and its report."""
+
+from __future__ import annotations
+
+import tempfile
+import time
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+
+from kexport import parity, pipeline
+from kexport.artifact import Artifact, Step
+from kexport.calibration import cache, gate, report
+from kexport.calibration.data import Pictures, gather, labelled, split
+from kexport.calibration.for_cpu import FOR_CPU
+from kexport.calibration.for_tensorrt import FOR_TENSORRT
+from kexport.calibration.judge import Judge, Kind
+from kexport.calibration.passing import Passing, measure_of
+from kexport.calibration.progress import Say, counted
+from kexport.calibration.ranges import METHODS, Range
+from kexport.calibration.running import open_session
+from kexport.calibration.speed import Speed, compare
+from kexport.errors import BadArgument, QuantizationRefused, did_you_mean
+from kexport.passes.infer_shapes import infer_shapes
+from kexport.pixels import Pixels
+from kexport.preprocessing import decode, prepare
+from kexport.ranking import SCORED, Shown
+from kexport.runtime.compare import differences
+from kexport.runtime.encoding import encode
+from kexport.targets import Target
+
+Array = np.ndarray[Any, Any]
+
+CALIBRATED, JUDGED, LABELLED = 100, 100, 500
+"""Pictures to measure on, to hold out, and to hold out where their classes are known, at most."""
+
+SLACK, LEAST = 2.0, 2e-2
+"""How much further from Keras than the graph's own semantics an engine may be, and the least
+tolerance: two engines round differently, and either is as far from the float model as the other."""
+
+SCHEMES = {"onnxruntime": FOR_CPU, "tensorrt": FOR_TENSORRT, "tensorrt_rtx": FOR_TENSORRT}
+"""The form of INT8 by engine."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """What a user says about INT8; the fields are the arguments of `kexport.export`."""
+
+    data: str | Path | Iterable[Any] | None = None
+    method: str = "mse"
+    cache: Path | None = None
+    max_drop: float = 0.01
+    eval_data: Path | None = None
+    require_speedup: float | None = None
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """What is quantised: a Keras model, its graph, and how pictures come to both."""
+
+    model: keras.Model
+    """With its pictures as [N, H, W, C]."""
+    artifact: Artifact
+    """The simplified float32 graph, with the picture as its input."""
+    shown: Sequence[Shown]
+    labels: Sequence[str] | None
+    mode: str
+    pixels: Pixels
+    size: tuple[int, int, int]
+    """Height, width and channels of the model's pictures."""
+    random: bool
+    """Whether the weights are random, so that classes mean nothing."""
+    seed: int
+
+
+@dataclass(frozen=True, slots=True)
+class Quantised:
+    """A quantised graph, the manifest's entry about it, and how fast it is where that is known."""
+
+    artifact: Artifact
+    entry: dict[str, Any]
+    speed: Speed | None
+
+
+def check(target: Target, wanted: Calibration, *, local: bool) -> None:
+    """Refuse what does not fit together, before anything is built.
+
+    Args:
+        target: where the model goes.
+        wanted: what the user said.
+        local: whether the target is like this machine, so that it can be timed here.
+
+    Raises:
+        BadArgument: INT8 without calibration pictures, such pictures for another precision, or a
+            method, a drop or a speed that makes no sense.
+    """
+    if target.precision != "int8":
+        said = _said(wanted)
+        if said:
+            raise BadArgument(
+                f"{said} is for int8, and {target.name} is {target.precision}",
+                hint=f"leave it out, or choose the target {target.device}-int8",
+            )
+        return
+    if wanted.data is None:
+        raise BadArgument(
+            f"{target.name} needs pictures to calibrate on",
+            hint="give a folder of 100 or more like those that the model will meet, with "
+            "--calibration-data",
+        )
+    if isinstance(wanted.data, (str, Path)) and not Path(wanted.data).exists():
+        raise BadArgument(
+            f"the calibration data {wanted.data} does not exist",
+            hint="give a folder of pictures, or a .npy or .npz file",
+        )
+    if wanted.method not in METHODS:
+        raise BadArgument(
+            f"there is no calibration method {wanted.method!r}",
+            hint=did_you_mean(wanted.method, METHODS) or f"choose one of {', '.join(METHODS)}",
+        )
+    if not 0 <= wanted.max_drop <= 1:
+        raise BadArgument(
+            f"a drop of {wanted.max_drop:g} is none", hint="give --max-drop a share, such as 0.01"
+        )
+    if wanted.require_speedup is not None and not local:
+        raise BadArgument(
+            f"{target.name} cannot be timed on this machine",
+            hint="leave out --require-speedup, and time the bundle on the device",
+        )
+
+
+def _said(wanted: Calibration) -> str | None:
+    """The first option that is not as it is by default."""
+    plain = Calibration()
+    names = {
+        "data": "--calibration-data",
+        "method": "--calibration-method",
+        "cache": "--calibration-cache",
+        "max_drop": "--max-drop",
+        "eval_data": "--eval-data",
+        "require_speedup": "--require-speedup",
+    }
+    return next((o for n, o in names.items() if getattr(wanted, n) != getattr(plain, n)), None)
+
+
+def quantise(
+    subject: Subject, target: Target, opset: int, wanted: Calibration, *, local: bool, say: Say
+) -> Quantised:
+    """Calibrate, quantise, and repair until the accuracy holds.
+
+    Args:
+        subject: the model.
+        target: where it goes.
+        opset: the opset of the graph.
+        wanted: what the user said; `check` has passed it.
+        local: whether the target is like this machine.
+        say: called with a few words at the start of every step.
+
+    Raises:
+        BadArgument, OutputFailed: the pictures or the cache are of no use.
+        UnsupportedModel: the model gives NaN or infinity on the pictures.
+        QuantizationRefused: the accuracy or the speed asked for is not reached.
+    """
+    scheme = SCHEMES[target.engine]
+    started = time.perf_counter()
+    passes = (*pipeline.before_int8(opset, target.rules), *scheme.prepare, infer_shapes)
+    artifact = pipeline.continue_with(subject.artifact, passes, say)
+    with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
+        measured_on, judged_on = _pictures(subject, wanted, Path(scratch), say)
+        images = _arriving(measured_on.images, subject.pixels)
+        judge = _judge(subject, judged_on, say)
+        exact = judge.keras()
+        measure = measure_of(
+            random=subject.random,
+            labelled=judge.labels is not None,
+            classes=judge.kind != "numbers",
+        )
+        passing = Passing(measure, wanted.max_drop, exact)
+        asked = gate.Gate(scheme, images, judge, passing.holds, wanted.method, say)
+        ranges = _ranges(artifact.model, asked, wanted.cache)
+        gated = gate.quantise(artifact.model, ranges, asked)
+        if not gated.holds:
+            raise _refusal(passing, gated, wanted.max_drop)
+        seconds = time.perf_counter() - started
+        step = Step("quantize", seconds, len(artifact.model.graph), len(gated.model.graph))
+        whole = Artifact(gated.model, (*artifact.steps, step))
+        whole = pipeline.continue_with(whole, pipeline.AFTER_INT8, say)
+        speed = _speed(subject, whole.model, target, opset, images, say) if local else None
+    _require_speed(speed, wanted.require_speedup, target.name)
+    entry = {
+        "method": wanted.method,
+        "images": len(images),
+        "judged_on": len(judge.images),
+        "skipped": [*measured_on.skipped, *judged_on.skipped],
+        "gate": passing.entry(),
+        "keras": report.quality_entry(exact) if judge.labels is not None else None,
+        **report.entries(gated, scheme, artifact.model),
+    }
+    return Quantised(whole, entry, speed)
+
+
+def tolerance(
+    model: ir.Model,
+    shown: Sequence[Shown],
+    raw: Mapping[str, Array],
+    answers: Mapping[str, Array],
+) -> float:
+    """The largest error that an engine may make with a quantised model on the golden pictures.
+
+    It is `SLACK` times what the graph's own semantics, each node computed unfused in float32, give:
+    an engine whose integers saturate or whose kernels stray goes beyond.
+    """
+    (name,) = (value.name or "" for value in model.graph.inputs)
+    outputs = [output.name for output in shown]
+    session = open_session(model, optimised=False)
+    (given,) = raw.values()
+    fixed = model.graph.inputs[0].shape
+    size = fixed[0] if fixed is not None and isinstance(fixed[0], int) else len(given)
+    parts = [
+        session.run(outputs, {name: given[np.arange(start, start + size) % len(given)]})
+        for start in range(0, len(given), size)
+    ]
+    candidate = {
+        output: np.concatenate(arrays)[: len(given)]
+        for output, arrays in zip(outputs, zip(*parts, strict=True), strict=True)
+    }
+    kinds = {output.name: output.kind for output in shown}
+    softmaxes = {output.name for output in shown if output.kind == "probabilities"}
+    rows = differences(kinds, candidate, answers)
+    errors = [row.error for row in rows if row.name not in softmaxes]
+    return max(LEAST, SLACK * max(errors, default=0.0))
+
+
+def _pictures(
+    subject: Subject, wanted: Calibration, scratch: Path, say: Say
+) -> tuple[Pictures, Pictures]:
+    """Pictures to measure on, and to judge on."""
+    height, width, channels = subject.size
+    source, size, seed = wanted.data, (height, width), subject.seed
+    told = counted(say, "decoding the calibration pictures")
+    if source is None:
+        raise ValueError("there is nothing to calibrate on")
+    if wanted.eval_data is None:
+        found = gather(
+            source,
+            size,
+            channels,
+            limit=CALIBRATED + JUDGED,
+            seed=seed,
+            scratch=scratch,
+            progress=told,
+        )
+        return split(found, seed)
+    classes = subject.labels or subject.shown[0].classes
+    if classes is None or subject.shown[0].kind not in SCORED:
+        raise BadArgument(
+            f"the output {subject.shown[0].name!r} scores no classes, so labels say nothing of it",
+            hint="leave out --eval-data",
+        )
+    judged = labelled(
+        wanted.eval_data,
+        classes,
+        size,
+        channels,
+        limit=LABELLED,
+        seed=seed,
+        scratch=scratch,
+        progress=counted(say, "decoding the labelled pictures"),
+    )
+    measured = gather(
+        source, size, channels, limit=CALIBRATED, seed=seed, scratch=scratch, progress=told
+    )
+    return measured, judged
+
+
+def _arriving(images: Array, pixels: Pixels) -> Array:
+    """Decoded pictures as the graph takes them."""
+    channels = images.shape[-1]
+    chosen = pixels.of_channels(channels)
+    if (chosen.color, chosen.layout, chosen.dtype) in (
+        ("RGB", "nhwc", "uint8"),
+        ("GRAY", "nhwc", "uint8"),
+    ) and (chosen.color == "GRAY") == (channels == 1):
+        return images
+    rows = (encode(image, chosen.color, chosen.layout.upper(), chosen.dtype) for image in images)
+    return np.stack(list(rows))
+
+
+def _judge(subject: Subject, pictures: Pictures, say: Say) -> Judge:
+    """The held-out pictures, with what Keras says of them."""
+    images, pixels = _arriving(pictures.images, subject.pixels), subject.pixels
+    height, width, channels = subject.size
+    first = subject.shown[0]
+    told = counted(say, "running Keras on the held-out pictures")
+    answers = []
+    for start in range(0, len(images), parity.AT_ONCE):
+        raw = images[start : start + parity.AT_ONCE]
+        prepared = prepare(decode(raw, pixels, (height, width), channels), subject.mode)
+        names = [output.name for output in subject.shown]
+        answers.append(parity.reference(subject.model, [prepared], names)[first.name])
+        told(min(start + len(raw), len(images)), len(images))
+    labels = None if pictures.labels is None else np.asarray(pictures.labels)
+    return Judge(images, np.concatenate(answers), _kind(first), labels)
+
+
+def _kind(output: Shown) -> Kind:
+    if output.kind not in SCORED or output.classes is None or output.classes < 2:
+        return "numbers"
+    return "probabilities" if output.kind == "probabilities" else "scores"
+
+
+def _ranges(model: ir.Model, asked: gate.Gate, file: Path | None) -> dict[str, Range]:
+    """Measured ranges; read from a cache that is there, and written to one that is not."""
+    if file is None:
+        return asked.ranges(model)
+    key = cache.key_of(model, asked.method)
+    if file.exists():
+        return cache.load_ranges(file, key)
+    ranges = asked.ranges(model)
+    cache.save_ranges(file, key, ranges)
+    return ranges
+
+
+def _speed(
+    subject: Subject, model: ir.Model, target: Target, opset: int, images: Array, say: Say
+) -> Speed:
+    """How fast the float32 model of this device and the quantised one are."""
+    say("timing int8 against fp32")
+    passes = pipeline.for_float32(opset, target.rules, blocked=target.blocked_layout)
+    return compare(pipeline.continue_with(subject.artifact, passes).model, model, images)
+
+
+def _require_speed(speed: Speed | None, wanted: float | None, name: str) -> None:
+    if speed is None or wanted is None or speed.factor >= wanted:
+        return
+    raise QuantizationRefused(
+        f"int8 is {speed.factor:.2f} times as fast as fp32 for {name} on this machine, "
+        f"and {wanted:g} is asked for ({speed.float_ms:.2f} ms and {speed.int8_ms:.2f} ms)",
+        hint="export it to fp32, or ask for less with --require-speedup; nothing was written",
+    )
+
+
+def _refusal(passing: Passing, gated: gate.Gated, max_drop: float) -> QuantizationRefused:
+    lost = {
+        "labels": "of Keras' top-1 accuracy is lost",
+        "agreement": "of the held-out pictures get another class than Keras gives them",
+        "noise": "of the output's power is noise",
+    }
+    share = f"{passing.drop(gated.quality):.1%} {lost.get(passing.measure, '')}"
+    return QuantizationRefused(
+        f"int8 costs too much accuracy: {share}, and {max_drop:.1%} may be, after "
+        + ", ".join(step.name for step in gated.steps),
+        hint="give more pictures that are like those of the device, allow more with --max-drop, "
+        "or choose fp32 or fp16; nothing was written",
+    )

@@ -1,0 +1,208 @@
+"""The gate: hard models hold after repair, and one that cannot is said not to."""
+
+import sys
+from collections.abc import Callable
+from functools import partial
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+import pytest
+from support import healthy
+
+from kexport import pipeline
+from kexport.calibration.for_cpu import FOR_CPU, place
+from kexport.calibration.gate import Gate, Gated, quantise
+from kexport.calibration.judge import Judge
+from kexport.calibration.operations import share
+from kexport.calibration.passing import Passing, measure_of
+from kexport.calibration.quality import Quality
+from kexport.calibration.report import CHOSEN, entries
+from kexport.conversion import convert_model
+from kexport.pictures import pictures
+from kexport.preprocessing import prepare
+
+EXACT = Quality(np.inf, 1.0)
+
+
+@pytest.fixture(scope="module")
+def digits(root: Path) -> Any:
+    """examples/digits/digits.py."""
+    spec = util.spec_from_file_location("digits", root / "examples" / "digits" / "digits.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    sys.modules["digits"] = module  # where its dataclass looks for its types
+    spec.loader.exec_module(module)
+    return module
+
+
+@pytest.fixture
+def model(root: Path) -> keras.Model:
+    path = root / "examples" / "digits" / "digits.keras"
+    return keras.saving.load_model(path, compile=False)
+
+
+def norms(model: keras.Model) -> list[Any]:
+    return [layer for layer in model.layers if isinstance(layer, keras.layers.BatchNormalization)]
+
+
+def spread(model: keras.Model) -> None:
+    """Variances of the norms over four decades, with all the rest adapted to them."""
+    rng = np.random.default_rng(3)
+    for norm in norms(model)[:-1]:
+        reader = model.layers[model.layers.index(norm) + 2]
+        if isinstance(reader, keras.layers.ZeroPadding2D):
+            reader = model.layers[model.layers.index(norm) + 3]
+        factor = 10.0 ** rng.uniform(-2, 0, norm.gamma.shape)
+        norm.moving_variance.assign(np.asarray(norm.moving_variance) / factor**2)
+        norm.beta.assign(np.asarray(norm.beta) * factor)
+        reader.kernel.assign(np.asarray(reader.kernel) / factor.reshape(1, 1, -1, 1))
+
+
+def dead(model: keras.Model) -> None:
+    """A channel that never says anything."""
+    norm = norms(model)[4]
+    for variable, value in ((norm.gamma, 0.0), (norm.beta, -1.0)):
+        numbers = np.asarray(variable).copy()
+        numbers[0] = value
+        variable.assign(numbers)
+
+
+def outlier(model: keras.Model) -> None:
+    """A channel a hundred times as large as it was, for a layer that reads a hundredth of it."""
+    norm, reader = norms(model)[0], model.get_layer("conv_dw_1")
+    factor = np.ones(norm.gamma.shape)
+    factor[3] = 100
+    for variable in (norm.gamma, norm.beta):
+        variable.assign(np.asarray(variable) * factor)
+    reader.kernel.assign(np.asarray(reader.kernel) / factor.reshape(1, 1, -1, 1))
+
+
+def unclipped(model: keras.Model) -> keras.Model:
+    """The model with Relu in the place of ReLU6."""
+
+    def clone(layer: Any) -> Any:
+        if isinstance(layer, keras.layers.ReLU):
+            return keras.layers.ReLU(name=layer.name)
+        return type(layer).from_config(layer.get_config())
+
+    changed = keras.models.clone_model(model, clone_function=clone)
+    changed.set_weights(model.get_weights())
+    return changed
+
+
+HARD = {"spread": spread, "dead": dead, "outlier": outlier}
+
+
+def gated(
+    model: keras.Model, digits: Any, holds: Callable[[Quality], bool]
+) -> tuple[ir.Model, Gated]:
+    passes = (*pipeline.with_image_input("tf", None), *pipeline.before_int8(18), *FOR_CPU.prepare)
+    floating = pipeline.run(convert_model(model).model, passes).model
+    train, held_out = digits.split()
+    images, classes = held_out.pictures[:200], held_out.classes[:200]
+    reference = model.predict(prepare(images, "tf"), verbose=0)
+    judge = Judge(images, reference, "probabilities", classes)
+    gate = Gate(FOR_CPU, train.pictures[:32], judge, holds, "mse", lambda step: None)
+    return floating, quantise(floating, gate.ranges(floating), gate)
+
+
+@pytest.mark.parametrize("kind", list(HARD))
+def test_hard_models_hold(kind: str, model: keras.Model, digits: Any) -> None:
+    model = unclipped(model) if kind == "outlier" else model
+    HARD[kind](model)
+    passing = Passing("agreement", 0.01, EXACT)
+    floating, result = gated(model, digits, passing.holds)
+    assert result.holds
+    assert result.quality.agreement >= 0.99
+    assert share(floating, place(floating, result.attempt.floats).nodes) >= 0.7
+    first = result.steps[0]
+    assert first.name == "quantised"
+    assert result.quality.sqnr >= first.quality.sqnr
+    if kind != "dead":
+        assert first.quality.agreement < 0.99
+        assert result.quality.sqnr > first.quality.sqnr + 6
+
+
+@pytest.fixture(scope="module")
+def small() -> tuple[ir.Model, Judge]:
+    """Five layers with weights, and what they give for 24 pictures."""
+    x = y = keras.Input((16, 16, 3))
+    for width in (8, 8, 12, 12):
+        y = keras.layers.Conv2D(width, 3, activation="relu")(y)
+    y = keras.layers.GlobalAveragePooling2D()(y)
+    model = healthy(keras.Model(x, keras.layers.Dense(6, activation="softmax")(y)))
+    passes = (*pipeline.with_image_input("tf", None), *pipeline.before_int8(18), *FOR_CPU.prepare)
+    floating = pipeline.run(convert_model(model).model, passes).model
+    drawn = pictures(24, 16, 16)
+    reference = model.predict(prepare(drawn, "tf"), verbose=0)
+    return floating, Judge(drawn, reference, "probabilities")
+
+
+def judged(small: tuple[ir.Model, Judge], holds: Callable[[Quality], bool]) -> Gated:
+    floating, judge = small
+    gate = Gate(FOR_CPU, judge.images[:8], judge, holds, "minmax", lambda step: None)
+    return quantise(floating, gate.ranges(floating), gate)
+
+
+def test_a_model_that_cannot_hold_is_said_not_to(small: tuple[ir.Model, Judge]) -> None:
+    result = judged(small, lambda quality: False)
+    assert not result.holds
+    floats = [step.name for step in result.steps if "float" in step.name]
+    assert floats == ["1 layer in float", *(f"{n} layers in float" for n in (2, 4, 5))]
+    assert result.steps[-1].quality.sqnr > 60  # nothing is quantised any more
+
+
+def test_as_few_layers_as_it_takes_stay_float(small: tuple[ir.Model, Judge]) -> None:
+    best = judged(small, lambda quality: False).steps
+    by_count = [step.quality.sqnr for step in best if "float" in step.name]  # 1, 2, 4, 5
+    wanted = by_count[1] + 0.01
+    result = judged(small, lambda quality: quality.sqnr > wanted)
+    assert result.holds
+    assert len(result.attempt.floats) in (3, 4)
+    tried = [step.name for step in result.steps if step.name == "3 layers in float"]
+    assert tried
+
+
+def test_the_report_says_what_stays_float_and_why(small: tuple[ir.Model, Judge]) -> None:
+    floating, _ = small
+    result = judged(small, lambda quality: quality.sqnr > 60)
+    entry = entries(result, FOR_CPU, floating)
+    assert entry["multiply_adds_int8"] == 0
+    assert {row["node"] for row in entry["float_nodes"]} == result.attempt.floats
+    assert {row["reason"] for row in entry["float_nodes"]} == {CHOSEN}
+    assert [row["name"] for row in entry["steps"]] == [step.name for step in result.steps]
+    whole = entries(judged(small, lambda quality: True), FOR_CPU, floating)
+    assert (whole["multiply_adds_int8"], whole["float_nodes"]) == (1.0, [])
+    assert [row["node"] for row in whole["layers"]] == [
+        node.name for node in floating.graph if node.op_type in ("Conv", "Gemm")
+    ]
+
+
+@pytest.mark.parametrize(
+    ("measure", "quality", "holds"),
+    [
+        ("agreement", Quality(5.0, 0.99), True),
+        ("agreement", Quality(50.0, 0.989), False),
+        ("labels", Quality(5.0, 0.5, top1=0.89), True),
+        ("labels", Quality(5.0, 1.0, top1=0.889), False),
+        ("noise", Quality(20.0), True),
+        ("noise", Quality(19.9), False),
+        ("nothing", Quality(-5.0, 0.0), True),
+    ],
+)
+def test_what_is_enough(measure: Any, quality: Quality, holds: bool) -> None:
+    passing = Passing(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
+    assert passing.holds(quality) is holds
+
+
+def test_what_decides() -> None:
+    of = partial(measure_of, random=False, labelled=False, classes=True)
+    assert of() == "agreement"
+    assert of(random=True) == "nothing"
+    assert of(random=True, labelled=True) == "labels"
+    assert of(classes=False) == "noise"

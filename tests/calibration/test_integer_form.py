@@ -1,0 +1,68 @@
+"""The integer forms of Relu and of biases, against the floats that they stand for."""
+
+import numpy as np
+import onnx_ir as ir
+from support import Sketch, normal, onnx_answers, operators
+
+from kexport.calibration.grid import affine
+from kexport.calibration.histogram import Range
+from kexport.calibration.integer_form import integer_bias, relu_of_integers
+from kexport.calibration.placement import Placement
+from kexport.calibration.quantize import quantize
+
+IMAGE = normal(1, 4, 5, 5, scale=2.0)
+
+
+def relu_between(high: float) -> ir.Model:
+    """A Relu from a grid of -3..4 to one that ends at `high`."""
+    s = Sketch(opset=18)
+    y = s.op("Relu", s.input("x", [1, 4, 5, 5]))
+    model = s.model(s.op("Add", y, s.constant("one", 1.0)))
+    edges = frozenset({("Relu_0", 0), ("Add_0", 0)})
+    grids = {"x": affine(Range(-3.0, 4.0)), "Relu_0": affine(Range(-3.0, high))}
+    return quantize(Placement(frozenset(), edges), grids)(model)
+
+
+def test_a_relu_on_one_grid_is_a_clip_of_its_integers() -> None:
+    model = relu_between(4.0)
+    changed = relu_of_integers(model)
+    assert operators(changed) == {
+        "QuantizeLinear": 1,
+        "Clip": 1,
+        "DequantizeLinear": 1,
+        "Add": 1,
+    }
+    assert np.array_equal(onnx_answers(changed, [IMAGE])[0], onnx_answers(model, [IMAGE])[0])
+
+
+def test_a_relu_to_another_grid_stays() -> None:
+    assert operators(relu_of_integers(relu_between(5.0)))["Relu"] == 1
+
+
+def biased(bias: np.ndarray, scale: float = 1.0) -> ir.Model:
+    s = Sketch(opset=18)
+    weights = s.constant("w", normal(4, 4, 3, 3, scale=scale))
+    y = s.op("Conv", s.input("x", [1, 4, 5, 5]), weights, s.constant("b", bias))
+    placed = Placement(
+        frozenset({"Conv_0"}), frozenset({("Conv_0", 0)}), weights=frozenset({"Conv_0"})
+    )
+    return quantize(placed, {"x": affine(Range(-3.0, 4.0))})(s.model(y))
+
+
+def test_a_bias_is_rounded_to_steps_of_input_times_weights() -> None:
+    bias = normal(4, seed=1)
+    model = biased(bias)
+    changed = integer_bias(model)
+    stored = changed.graph.initializers
+    step = stored["x.scale"].const_value.numpy() * stored["w.scale"].const_value.numpy()
+    assert np.array_equal(stored["Conv_0.bias.quantized"].const_value.numpy(), np.rint(bias / step))
+    before, after = (onnx_answers(m, [IMAGE])[0] for m in (model, changed))
+    assert np.abs(after - before).max() <= step.max() / 2 + 1e-5
+
+
+def test_tiny_weights_beside_a_large_bias_get_a_scale_that_an_int32_can_count_in() -> None:
+    bias = np.array([1e4, -1e4, 0, 1], np.float32)
+    changed = integer_bias(biased(bias, scale=1e-20))
+    stored = changed.graph.initializers["Conv_0.bias.quantized"].const_value.numpy()
+    assert stored.dtype == np.int32
+    assert np.abs(onnx_answers(changed, [IMAGE])[0].mean(axis=(0, 2, 3)) - bias).max() < 1e-2

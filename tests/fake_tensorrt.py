@@ -1,0 +1,389 @@
+"""A stand-in for TensorRT and for CUDA's driver, where neither is.
+
+The GPU's memory is real memory, streams do nothing until they are waited for, and an address that
+was not allocated is an error; so what forgets a copy or a wait gets wrong numbers here too. An
+engine's plan is the ONNX file behind a marker, and ONNX Runtime computes it. Names that a release
+of TensorRT does not have are missing.
+"""
+
+from __future__ import annotations
+
+import ctypes
+import enum
+import types
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx
+import onnxruntime
+
+MARK = b"PLAN"
+INVALID = 1
+
+
+class FakeCuda:
+    """libcuda, as far as kexport calls it."""
+
+    def __init__(self, name: str = "Orin", capability: tuple[int, int] = (8, 7), gpus: int = 1):
+        self.name, self.capability, self.gpus = name, capability, gpus
+        self.device: dict[int, Any] = {}
+        self.pinned: dict[int, Any] = {}
+        self.streams: dict[int, list[Callable[[], None]]] = {0: []}
+
+    def cuInit(self, flags: int) -> int:
+        return 0 if self.gpus else 100
+
+    def cuGetErrorString(self, status: int, text: Any) -> int:
+        text._obj.value = b"no CUDA-capable device is detected" if status == 100 else b"invalid"
+        return 0
+
+    def cuDeviceGet(self, device: Any, index: int) -> int:
+        device._obj.value = index
+        return 0
+
+    def cuDevicePrimaryCtxRetain(self, context: Any, device: int) -> int:
+        context._obj.value = 7
+        return 0
+
+    def cuCtxSetCurrent(self, context: Any) -> int:
+        return 0 if context.value == 7 else INVALID
+
+    def cuDeviceGetName(self, name: Any, size: int, device: int) -> int:
+        name.value = self.name.encode()
+        return 0
+
+    def cuDeviceTotalMem_v2(self, size: Any, device: int) -> int:
+        size._obj.value = 8 << 30
+        return 0
+
+    def cuDeviceGetAttribute(self, value: Any, number: int, device: int) -> int:
+        value._obj.value = {75: self.capability[0], 76: self.capability[1], 18: 1}[number]
+        return 0
+
+    def cuStreamCreate(self, stream: Any, flags: int) -> int:
+        stream._obj.value = len(self.streams)
+        self.streams[len(self.streams)] = []
+        return 0
+
+    def cuStreamDestroy_v2(self, stream: Any) -> int:
+        return 0 if self.streams.pop(stream.value, None) is not None else INVALID
+
+    def cuStreamSynchronize(self, stream: Any) -> int:
+        pending = self.streams[stream.value or 0]
+        while pending:
+            pending.pop(0)()
+        return 0
+
+    def cuMemAlloc_v2(self, address: Any, size: Any) -> int:
+        return self._allocate(self.device, address, size.value)
+
+    def cuMemHostAlloc(self, address: Any, size: Any, flags: int) -> int:
+        return self._allocate(self.pinned, address, size.value)
+
+    def cuMemFree_v2(self, address: Any) -> int:
+        return 0 if self.device.pop(address.value, None) is not None else INVALID
+
+    def cuMemFreeHost(self, address: Any) -> int:
+        return 0 if self.pinned.pop(address.value, None) is not None else INVALID
+
+    def cuMemcpyHtoDAsync_v2(self, device: Any, host: Any, size: Any, stream: Any) -> int:
+        return self._copy(device.value, host.value, size.value, stream, device.value, host.value)
+
+    def cuMemcpyDtoHAsync_v2(self, host: Any, device: Any, size: Any, stream: Any) -> int:
+        return self._copy(host.value, device.value, size.value, stream, device.value, host.value)
+
+    def put(self, stream: int, work: Callable[[], None]) -> None:
+        self.streams[stream].append(work)
+
+    def _allocate(self, where: dict[int, Any], address: Any, size: int) -> int:
+        memory = ctypes.create_string_buffer(b"\xa5" * size, size)
+        address._obj.value = ctypes.addressof(memory)
+        where[ctypes.addressof(memory)] = memory
+        return 0
+
+    def _copy(self, to: int, of: int, size: int, stream: Any, device: int, host: int) -> int:
+        for address, where in ((device, self.device), (host, self.pinned)):
+            if address not in where or len(where[address]) < size:
+                return INVALID
+        self.put(stream.value or 0, lambda: ctypes.memmove(to, of, size))
+        return 0
+
+
+class Severity(enum.Enum):
+    INTERNAL_ERROR = 0
+    ERROR = 1
+    WARNING = 2
+    INFO = 3
+    VERBOSE = 4
+
+
+class ILogger:
+    Severity = Severity
+
+    def __init__(self) -> None:
+        pass
+
+
+class Profile:
+    def __init__(self) -> None:
+        self.shapes: dict[str, tuple[Any, Any, Any]] = {}
+
+    def set_shape(self, name: str, smallest: Any, usual: Any, largest: Any) -> None:
+        self.shapes[name] = (smallest, usual, largest)
+
+
+class Layer:
+    def __init__(self, name: str, op_type: str, outputs: int) -> None:
+        self.name, self.type, self.num_outputs = name, op_type, outputs
+        self.precision: Any = None
+        self.output_types: dict[int, Any] = {}
+
+    def set_output_type(self, index: int, dtype: Any) -> None:
+        self.output_types[index] = dtype
+
+
+class Network:
+    def __init__(self, flags: int) -> None:
+        self.flags = flags
+        self.onnx = b""
+        self.layers: list[Layer] = []
+
+    @property
+    def num_layers(self) -> int:
+        return len(self.layers)
+
+    def get_layer(self, index: int) -> Layer:
+        return self.layers[index]
+
+
+class Cache:
+    def __init__(self, content: bytes) -> None:
+        self.content = content
+
+    def serialize(self) -> bytes:
+        return self.content or b"timed on Orin"
+
+
+class Config:
+    __slots__ = (
+        *("DLA_core", "builder_optimization_level", "cache", "default_device_type", "flags"),
+        *("hardware_compatibility_level", "pools", "profiles", "profiling_verbosity"),
+    )
+
+    def __init__(self) -> None:
+        self.flags: list[Any] = []
+        self.pools: dict[Any, int] = {}
+        self.profiles: list[Profile] = []
+        self.builder_optimization_level = 3
+        self.hardware_compatibility_level: Any = None
+        self.cache: Cache | None = None
+
+    def set_flag(self, flag: Any) -> None:
+        self.flags.append(flag)
+
+    def set_memory_pool_limit(self, pool: Any, size: int) -> None:
+        self.pools[pool] = size
+
+    def add_optimization_profile(self, profile: Profile) -> None:
+        self.profiles.append(profile)
+
+    def create_timing_cache(self, content: bytes) -> Cache:
+        return Cache(content)
+
+    def set_timing_cache(self, cache: Cache, ignore_mismatch: bool) -> bool:
+        if cache.content not in (b"", b"timed on Orin"):
+            return False
+        self.cache = cache
+        return True
+
+    def get_timing_cache(self) -> Cache | None:
+        return self.cache
+
+    def can_run_on_DLA(self, layer: Layer) -> bool:
+        return layer.type in ("Conv", "Relu")
+
+
+class Error:
+    def __init__(self, node: str, operator: str, text: str) -> None:
+        self.texts = node, operator, text
+
+    def node_name(self) -> str:
+        return self.texts[0]
+
+    def node_operator(self) -> str:
+        return self.texts[1]
+
+    def desc(self) -> str:
+        return self.texts[2]
+
+
+class OnnxParser:
+    def __init__(self, network: Network, logger: Any) -> None:
+        self.network, self.errors = network, []
+
+    def parse_from_file(self, path: str) -> bool:
+        model = onnx.load(path)
+        self.network.onnx = model.SerializeToString()
+        for node in model.graph.node:
+            if node.op_type == "Softmax" and node.name == "refused":
+                self.errors = [
+                    Error("", "", "In parse"),
+                    Error(node.name, node.op_type, "not supported"),
+                ]
+                return False
+            self.network.layers.append(Layer(node.name, node.op_type, len(node.output)))
+        return True
+
+    @property
+    def num_errors(self) -> int:
+        return len(self.errors)
+
+    def get_error(self, index: int) -> Error:
+        return self.errors[index]
+
+
+class Builder:
+    last: Builder | None = None
+    """The one that built last, for tests to look at."""
+
+    def __init__(self, logger: Any) -> None:
+        self.logger, self.num_DLA_cores = logger, 2
+        self.fails = False
+        Builder.last = self
+
+    def create_network(self, flags: int) -> Network:
+        self.network = Network(flags)
+        return self.network
+
+    def create_builder_config(self) -> Config:
+        self.config = Config()
+        return self.config
+
+    def create_optimization_profile(self) -> Profile:
+        return Profile()
+
+    def build_serialized_network(self, network: Network, config: Config) -> bytes | None:
+        self.logger.log(Severity.WARNING, "a tactic was skipped")
+        if config.pools and min(config.pools.values()) < 1 << 20:
+            self.logger.log(Severity.ERROR, "could not find any implementation for node top")
+            return None
+        return MARK + network.onnx
+
+
+class DataType(enum.Enum):
+    FLOAT = "float32"
+    UINT8 = "uint8"
+
+
+class Modes(enum.Enum):
+    INPUT = 1
+    OUTPUT = 2
+
+
+class Engine:
+    def __init__(self, cuda: FakeCuda, model: bytes) -> None:
+        self._session = onnxruntime.InferenceSession(model, providers=["CPUExecutionProvider"])
+        self._cuda = cuda
+        self._inputs = {entry.name: entry for entry in self._session.get_inputs()}
+        self._outputs = {entry.name: entry for entry in self._session.get_outputs()}
+        self._names = [*self._inputs, *self._outputs]
+        self.num_io_tensors = len(self._names)
+
+    def get_tensor_name(self, index: int) -> str:
+        return self._names[index]
+
+    def get_tensor_mode(self, name: str) -> Modes:
+        return Modes.INPUT if name in self._inputs else Modes.OUTPUT
+
+    def get_tensor_dtype(self, name: str) -> DataType:
+        return DataType[{**self._inputs, **self._outputs}[name].type[7:-1].upper()]
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        sizes = {**self._inputs, **self._outputs}[name].shape
+        return tuple(size if isinstance(size, int) else -1 for size in sizes)
+
+    def create_execution_context(self) -> IExecutionContext:
+        return IExecutionContext(self, self._cuda)
+
+
+class IExecutionContext:
+    def __init__(self, engine: Engine, cuda: FakeCuda) -> None:
+        self._engine, self._cuda = engine, cuda
+        self._shapes: dict[str, tuple[int, ...]] = {}
+        self._addresses: dict[str, int] = {}
+
+    def set_input_shape(self, name: str, shape: tuple[int, ...]) -> bool:
+        declared = self._engine.get_tensor_shape(name)
+        fits = all(size in (-1, given) for size, given in zip(declared, shape, strict=True))
+        if fits and shape[0] <= 32:
+            self._shapes[name] = shape
+            return True
+        return False
+
+    def get_tensor_shape(self, name: str) -> tuple[int, ...]:
+        if name in self._shapes:
+            return self._shapes[name]
+        batch = next(iter(self._shapes.values()))[0]
+        return tuple(batch if size == -1 else size for size in self._engine.get_tensor_shape(name))
+
+    def set_tensor_address(self, name: str, address: int) -> bool:
+        self._addresses[name] = address
+        return True
+
+    def execute_async_v3(self, stream: int) -> bool:
+        shapes = {name: self.get_tensor_shape(name) for name in self._addresses}
+        addresses = dict(self._addresses)
+        if not set(addresses.values()) <= set(self._cuda.device):
+            return False
+        self._cuda.put(stream, lambda: self._compute(addresses, shapes))
+        return True
+
+    def _compute(self, addresses: dict[str, int], shapes: dict[str, tuple[int, ...]]) -> None:
+        engine = self._engine
+        views = {}
+        for name, address in addresses.items():
+            dtype = np.dtype(engine.get_tensor_dtype(name).value)
+            size = int(np.prod(shapes[name])) * dtype.itemsize
+            memory = (ctypes.c_uint8 * size).from_address(address)
+            views[name] = np.frombuffer(memory, dtype).reshape(shapes[name])
+        feeds = {name: views[name].copy() for name in engine._inputs}
+        for name, value in zip(engine._outputs, engine._session.run(None, feeds), strict=True):
+            if name in views:
+                views[name][...] = value
+
+
+def module(version: str = "10.3.0", cuda: FakeCuda | None = None) -> types.ModuleType:
+    """A module `tensorrt` of a release, whose engines run on `cuda`."""
+    made: Any = types.ModuleType("tensorrt")
+    major, minor = (int(part) for part in version.split(".")[:2])
+    gpu = cuda or FakeCuda()
+
+    class Runtime:
+        def __init__(self, logger: Any) -> None:
+            self.logger, self.DLA_core, self.engine_host_code_allowed = logger, -1, False
+
+        def deserialize_cuda_engine(self, plan: bytes) -> Engine | None:
+            if not plan.startswith(MARK):
+                self.logger.log(Severity.ERROR, "magicTag does not match")
+                return None
+            return Engine(gpu, plan[len(MARK) :])
+
+    made.__version__ = version
+    made.ILogger, made.Builder, made.OnnxParser = ILogger, Builder, OnnxParser
+    made.Runtime, made.TensorIOMode, made.float32 = Runtime, Modes, "float32"
+    made.IExecutionContext = IExecutionContext if (major, minor) >= (8, 5) else object
+    networks = ["EXPLICIT_BATCH"] if major < 10 else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
+    made.NetworkDefinitionCreationFlag = enum.IntEnum(
+        "NetworkDefinitionCreationFlag", networks[major // 11 :], start=0
+    )
+    flags = ["GPU_FALLBACK", "TF32", *(["VERSION_COMPATIBLE"] if (major, minor) >= (8, 6) else [])]
+    weak = [] if major >= 11 else ["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"]
+    made.BuilderFlag = enum.Enum("BuilderFlag", [*flags, *weak])
+    made.MemoryPoolType = enum.Enum("MemoryPoolType", ["WORKSPACE"])
+    made.ProfilingVerbosity = enum.Enum("ProfilingVerbosity", ["DETAILED"])
+    made.DeviceType = enum.Enum("DeviceType", ["GPU", "DLA"])
+    made.HardwareCompatibilityLevel = enum.Enum(
+        "HardwareCompatibilityLevel", ["NONE", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY"]
+    )
+    return made
