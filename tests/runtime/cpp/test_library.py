@@ -165,6 +165,18 @@ def test_what_a_program_weighs_and_needs(plain, tmp_path: Path, name: str):
     assert needed <= {*allowed, "libdl", "libpthread", "ld"}
 
 
+def test_a_missing_header_is_named(sources: Path, tmp_path: Path):
+    nowhere = "-DCMAKE_FIND_ROOT_PATH_MODE_INCLUDE=ONLY", f"-DCMAKE_FIND_ROOT_PATH={tmp_path}"
+    command = ["cmake", "-S", sources, "-B", tmp_path / "build", *nowhere]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    told = " ".join(done.stderr.split())
+    assert "ONNX Runtime's header onnxruntime_c_api.h is not found." in told
+    assert "apt install libonnxruntime-dev" in told
+    assert "cmake -D KEXPORT_ONNXRUNTIME_INCLUDE=FOLDER" in told
+    assert ";" not in told
+
+
 def test_a_missing_package_is_named(sources: Path, tmp_path: Path):
     options: dict[str, Any] = {"zlib1g-dev": "ZLIB", "libssl-dev": "OpenSSL"}
     for package, name in options.items():
