@@ -48,6 +48,7 @@ test: ## the whole suite, on the wheel in a clean environment
 test-zoo: $(INSTALLED) ## 200 examples a rule and all 40 Applications; long, and heavy on memory
 	@$(VENV)/bin/pytest -n $(JOBS) --hypothesis-profile=zoo tests/conversion tests/passes
 	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
+	@$(VENV)/bin/python bench/engines.py --out docs/engines.md $(ZOO)
 
 format: $(INSTALLED) ## put the code in order
 	@$(VENV)/bin/ruff check --fix .

@@ -217,8 +217,9 @@ def _same_shapes(node: ir.Node) -> bool:
         return False
     if constant(one) is not None or constant(other) is not None:
         return False
-    shapes = [None if value.shape is None else list(value.shape) for value in (one, other)]
-    return shapes[0] is not None and shapes[0] == shapes[1]
+    if one.shape is None or other.shape is None:
+        return False
+    return list(one.shape) == list(other.shape)
 
 
 def _gates(node: ir.Node) -> bool:

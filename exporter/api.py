@@ -161,6 +161,7 @@ def export(
             subject, chosen, chosen_opset, calibration, local=local, say=say
         )
         artifact = lowering.ranked(quantised.artifact, ranking)
+        kept = lowering.beyond_float16(artifact.model, chosen, inputs, batch)
     else:
         artifact = lowering.ranked(artifact, ranking)
         artifact, kept = lowering.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
@@ -189,7 +190,7 @@ def export(
             speed = speed_entry(quantised.speed) if timestamps else None
             said["quantization"] = {**quantised.entry, "speed": speed}
         said["parity"] = parity.pending(list(answers), inputs.count, tolerance)
-        said["build"] = programs.build_entry(chosen, artifact.model, compute_capabilities)
+        said["build"] = programs.build_entry(chosen, artifact.model, kept, compute_capabilities)
         files.write_files(work, artifact.model, said, golden, names)
         if said["build"] is not None:
             programs.write_programs(work, chosen, said["build"], said["inputs"])

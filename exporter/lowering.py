@@ -82,6 +82,20 @@ def of_floats(
     return pipeline.continue_with(artifact, passes, say), kept
 
 
+def beyond_float16(
+    model: ir.Model, target: Target, inputs: Samples, batch: Batch
+) -> tuple[Kept, ...]:
+    """The nodes of an int8 graph that the target's builder must not turn into float16.
+
+    Only a builder that chooses types itself (TensorRT 8) could: the graph is float32 between its
+    integers.
+    """
+    if target.rules is None or target.rules.typing != "weak":
+        return ()
+    fixed = None if batch == "dynamic" else batch
+    return keep_float32(model, observe(model, inputs.of_batch(fixed)))
+
+
 def _positions(model: ir.Model, kept: Sequence[Kept]) -> Iterator[Kept]:
     """The nodes that compute which pixels a resize reads, but for those that are kept anyway."""
     names = {node.node for node in kept}

@@ -9,9 +9,14 @@ from importlib import import_module
 from pathlib import Path
 
 _ENGINE_MISSING = 17
+_OLDEST = (3, 8)
 
 
 def _main() -> int:
+    if sys.version_info < _OLDEST:
+        print("error: this needs Python 3.8 or newer", file=sys.stderr)
+        print("hint: build it with: sh build_engine.sh", file=sys.stderr)
+        return _ENGINE_MISSING
     bundle = Path(__file__).resolve().parent
     sys.path.insert(0, str(bundle))
     try:

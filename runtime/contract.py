@@ -107,6 +107,7 @@ _MEASURE = record(
 _STEP = record(name=text, seconds=or_null(number(0)), nodes_before=whole(0), nodes_after=whole(0))
 _BUILD = record(
     builder=exactly("tensorrt", "tensorrt_rtx"),
+    program=exactly("build_engine.py", "build_engine.sh"),
     version=text,
     float32_layers=list_of(string),
     compute_capabilities=list_of(text),

@@ -11,13 +11,14 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from support import small_classifier
+from support import healthy, small_classifier
 
 from kexport import runtime, targets
 from kexport.api import export
 from kexport.cli import main
 from kexport.cli.tables import bundle_table, show
 from kexport.errors import BadArgument, GraphRefused
+from kexport.pictures import pictures
 from kexport.pixels import Pixels
 from kexport.recipe import Recipe
 
@@ -135,3 +136,23 @@ def test_pixels_are_exact_in_float16() -> None:
     bytes_ = np.arange(256, dtype=np.uint8)
     assert (bytes_.astype(np.float16) == bytes_).all()
     assert targets.find("trt-fp16").uint8_input
+
+
+@pytest.mark.parametrize("target", ["jetson-orin-fp16", "jetson-orin-int8"])
+def test_a_builder_that_chooses_types_is_told_what_float16_cannot_hold(
+    tmp_path: Path, target: str
+) -> None:
+    drawn = pictures(40, 24, 24) if target.endswith("int8") else None
+    for jetpack, held in (("5.1", True), ("6.2", target.endswith("fp16"))):
+        bundle = export(
+            healthy(small_classifier()),
+            target,
+            output=tmp_path / jetpack,
+            recipe=TF,
+            jetpack=jetpack,
+            calibration_data=drawn,
+        )
+        names = bundle.manifest["build"]["float32_layers"]
+        assert any("Softmax" in name for name in names) == held
+        script = (bundle.path / "build_engine.sh").read_text(encoding="utf-8")
+        assert ("Softmax:fp32" in script) == (jetpack == "5.1")

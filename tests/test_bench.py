@@ -1,5 +1,6 @@
 """The benchmarks' own arithmetic and pages; nothing here is timed."""
 
+import dataclasses
 import importlib
 import sys
 from collections.abc import Iterator
@@ -11,7 +12,18 @@ import pytest
 from kexport import zoo
 
 MODULES = (
-    *("convert", "gpu", "latency", "machine", "page", "passes", "pixels", "process", "rounds"),
+    *(
+        "convert",
+        "engines",
+        "gpu",
+        "latency",
+        "machine",
+        "page",
+        "passes",
+        "pixels",
+        "process",
+        "rounds",
+    ),
     "zoo_page",
 )
 
@@ -241,3 +253,51 @@ def test_gpus_are_hidden_unless_asked_for(
     assert "CUDA_VISIBLE_DEVICES" not in environment(True)
     monkeypatch.setenv("CUDA_VISIBLE_DEVICES", "1")
     assert environment(True)["CUDA_VISIBLE_DEVICES"] == "1"
+
+
+def test_what_became_of_each_graph(bench: dict[str, ModuleType]) -> None:
+    engines = bench["engines"]
+    rows = [
+        {"found": 93, "wanted": 94, "type": "INT8"},
+        {"found": 1, "wanted": 1, "type": "FP32"},
+        {"found": 2, "wanted": 2, "type": "INT8"},
+    ]
+    check = {"state": "built", "coverage": rows, "layers": 280}
+    assert engines.cell({"check": check}) == "1 of 1 FP32, 95 of 96 INT8; 280 layers"
+    assert engines.cell({"check": {"state": "refused"}}) == "refused"
+    assert engines.cell(engines.failed("a", "b", "killed")) == "failed"
+    assert engines.cell(None) == ""
+
+
+def test_int8_is_built_for_those_that_are_to_be(bench: dict[str, ModuleType]) -> None:
+    engines = bench["engines"]
+    assert set(engines.INT8) <= set(zoo.ZOO)
+    found = engines.wanted(["vgg19", "vgg16", "mobilenet"], ["trt-fp32", "trt-int8"])
+    assert found == [
+        ("mobilenet", "trt-fp32"),
+        ("vgg16", "trt-fp32"),
+        ("vgg16", "trt-int8"),
+        ("vgg19", "trt-fp32"),
+    ]
+
+
+def test_without_the_builder_nothing_is_built(
+    bench: dict[str, ModuleType],
+    monkeypatch: pytest.MonkeyPatch,
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    monkeypatch.setattr(sys, "argv", ["engines.py"])
+    assert bench["engines"].main() == 0
+    assert "nothing was built" in capsys.readouterr().out
+
+
+@pytest.mark.rtx
+def test_engines_of_a_small_application(
+    bench: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    small = dataclasses.replace(zoo.find("mobilenet"), size=64)
+    monkeypatch.setattr(zoo, "find", lambda name: small)
+    found = bench["engines"].build_once("mobilenet", ["trt-fp16", "trt-int8"])
+    assert [row["ok"] for row in found] == [True, True], found
+    (_, int8) = [{row["type"]: row["found"] for row in one["check"]["coverage"]} for one in found]
+    assert int8["INT8"] == 27

@@ -5,9 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import onnx_ir as ir
 import pytest
 
+from kexport import targets
 from kexport.cli.tables import bundle_table, show
+from kexport.emit.build import build_entry
 
 SIZE = {"sha256": "0", "bytes": 1}
 MANIFEST: dict[str, Any] = {
@@ -17,8 +20,8 @@ MANIFEST: dict[str, Any] = {
     "inputs": [{"name": "image", "dtype": "uint8", "shape": [1, 8, 8, 3], "color": "RGB"}],
     "outputs": [{"name": "logits", "dtype": "float32", "shape": [1, 9], "kind": "logits"}],
     "parity": {"images": 8, "outputs": {}},
-    "files": {"model.onnx": SIZE, "build_engine.sh": SIZE},
-    "build": {},
+    "files": {"model.onnx": SIZE},
+    "build": {"builder": "tensorrt", "program": "build_engine.py"},
 }
 
 
@@ -58,5 +61,30 @@ def test_a_builder_that_refuses(capsys: pytest.CaptureFixture[str]) -> None:
 
 def test_without_the_builder_only_the_device_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "engine     to be built on the device" in said(capsys, engine_check=None)
-    without = said(capsys, build=None, engine_check=None, files={"model.onnx": SIZE})
+    without = said(capsys, build=None, engine_check=None)
     assert not any("engine" in line for line in without)
+
+
+def test_a_board_with_an_old_python_is_told_of_the_script(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    old = {"builder": "tensorrt", "program": "build_engine.sh"}
+    assert "next       on the device: sh out/build_engine.sh" in said(
+        capsys, build=old, engine_check=None
+    )
+
+
+@pytest.mark.parametrize(
+    ("target", "jetpack", "program"),
+    [
+        ("jetson-nano-fp16", None, "build_engine.sh"),
+        ("jetson-xavier-fp16", "5.0", "build_engine.sh"),
+        ("jetson-xavier-fp16", "5.1", "build_engine.py"),
+        ("trt-fp16", None, "build_engine.py"),
+    ],
+)
+def test_which_program_builds_on_the_device(target: str, jetpack: str | None, program: str) -> None:
+    model = ir.Model(ir.Graph([], [], nodes=[]), ir_version=8)
+    entry = build_entry(targets.find(target, jetpack=jetpack), model, ())
+    assert entry is not None
+    assert entry["program"] == program

@@ -141,7 +141,7 @@ def _engine(manifest: Mapping[str, Any]) -> Iterable[str]:
     """
     if manifest["build"] is None:
         return
-    if "build_engine.sh" in manifest["files"]:
+    if manifest["build"]["builder"] == "tensorrt":
         yield "to be built on the device"
     check = manifest["engine_check"]
     if check is None:
@@ -183,8 +183,11 @@ def _measures(rows: Iterable[tuple[str, float, float, float]]) -> Iterable[str]:
 
 def _next_commands(path: Path, manifest: Mapping[str, Any]) -> Iterable[str]:
     bundle = shlex.quote(str(path))
-    if "build_engine.sh" in manifest["files"]:
-        yield f"on the device: python {bundle}/build_engine.py --verify"
+    build = manifest["build"]
+    if build is not None and build["builder"] == "tensorrt":
+        plain = build["program"] == "build_engine.sh"
+        command = "sh {}/build_engine.sh" if plain else "python {}/build_engine.py --verify"
+        yield f"on the device: {command.format(bundle)}"
     takes_pictures = any(row["color"] for row in manifest["inputs"])
     ranks_classes = any(
         row["kind"] in ("probabilities", "logits", "scores") for row in manifest["outputs"]

@@ -3,41 +3,51 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
+from kexport.calibration.float16 import Kept
 from kexport.emit import trtexec
 from kexport.errors import BadArgument
 from kexport.runtime.manifest import InputSpec
 from kexport.runtime.profile import profile_of
-from kexport.targets import Target
+from kexport.targets import Target, Toolchain
+from kexport.targets.fields import release
 
 PROGRAM, SCRIPT = "build_engine.py", "build_engine.sh"
+
+OLDEST_PYTHON = (3, 8)
+"""The oldest Python that runs a bundle's runtime."""
 
 _FLOATS = (ir.DataType.FLOAT, ir.DataType.DOUBLE)
 _TYPELESS = frozenset({"Cast", "Constant", "DequantizeLinear", "Identity", "QuantizeLinear"})
 
 
 def build_entry(
-    target: Target, model: ir.Model, compute_capabilities: Sequence[str] = ()
+    target: Target,
+    model: ir.Model,
+    kept: Sequence[Kept],
+    compute_capabilities: Sequence[str] = (),
 ) -> dict[str, Any] | None:
     """The manifest's entry `build`; None where nothing is built.
 
     Args:
         target: where the engine will run.
         model: the finished graph.
+        kept: the nodes that float16 cannot hold, as they were found.
         compute_capabilities: those asked for, in the place of the target's own.
     """
     if target.chosen is None:
         return None
     return {
         "builder": target.engine,
+        "program": SCRIPT if _too_old(target.chosen) else PROGRAM,
         "version": target.chosen.tensorrt,
-        "float32_layers": list(_float32_layers(model)) if target.precision == "fp16" else [],
+        "float32_layers": _float32_layers(target, model, kept),
         "compute_capabilities": list(compute_capabilities or target.compute_capabilities),
     }
 
@@ -80,11 +90,28 @@ def write_programs(
         (folder / SCRIPT).chmod(0o755)
 
 
-def _float32_layers(model: ir.Model) -> Iterator[str]:
-    """The nodes that compute in float32, by the types of what they give."""
-    for node in model.graph.all_nodes():
-        if node.op_type not in _TYPELESS and any(out.dtype in _FLOATS for out in node.outputs):
-            yield node.name or ""
+def _too_old(toolchain: Toolchain) -> bool:
+    """Whether the device cannot run `PROGRAM`: its Python is too old, or its TensorRT's is.
+
+    Tensors have names in TensorRT's Python module from 8.5 on.
+    """
+    python = None if toolchain.bundle is None else toolchain.bundle.python
+    old = python is not None and release(python) < OLDEST_PYTHON
+    return old or toolchain.release < (8, 5)
+
+
+def _float32_layers(target: Target, model: ir.Model, kept: Sequence[Kept]) -> list[str]:
+    """The nodes that a builder must not turn into float16.
+
+    A float16 graph says so by the types of what its nodes give, an int8 graph does not.
+    """
+    if target.precision != "fp16":
+        return [node.node for node in kept]
+    return [
+        node.name or ""
+        for node in model.graph.all_nodes()
+        if node.op_type not in _TYPELESS and any(out.dtype in _FLOATS for out in node.outputs)
+    ]
 
 
 def _spec(item: Mapping[str, Any]) -> InputSpec:

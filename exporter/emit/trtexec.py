@@ -14,8 +14,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from kexport.runtime.profile import written
 from kexport.targets import Target
 
-POOLS_FROM = (8, 4)
-"""The release from which on the builder may take all memory for its work unasked."""
+GROWN_UP = (8, 4)
+"""The release from which on trtexec takes all memory for its work unasked, holds layers to a type,
+and can be told not to run the engine: it lists "Memory Pools", "LayerPrecisions" and "Build only"
+among its options, where 8.2.1 lists "Workspace: 16 MiB" and none of the others."""
 
 SCRIPT = """\
 #!/bin/sh
@@ -32,6 +34,11 @@ rm -f engine.plan engine.json
 """
 
 
+LEFT_TO_IT = """\
+# This trtexec cannot hold layers to float32. The graph wants it for these; if the answers are wrong
+# on the device, export to fp32 instead: {names}
+"""
+
 WORKSPACE = """\
 # A quarter of the memory, in MiB: unasked, this trtexec takes 16.
 workspace=$(awk '/MemTotal/ {print int($2 / 4096)}' /proc/meminfo)
@@ -45,16 +52,17 @@ def script(
 
     Args:
         target: its toolchain chooses the dialect, its precision the flags.
-        float32_layers: nodes of a float16 graph that stay float32, for builders that choose types.
+        float32_layers: nodes that must not become float16, for builders that choose types.
         profile: for each input with free sizes its smallest, usual and largest shape.
     """
     words = list(_options(target, float32_layers, profile))
     options = " \\\n".join(f"    {shlex.quote(word)}" for word in words)
     assert target.chosen is not None, "only a target with a TensorRT has a script"
-    if target.chosen.release >= POOLS_FROM:
+    if target.chosen.release >= GROWN_UP:
         return SCRIPT.format(toolchain=target.toolchain, options=options, before="")
     options += ' \\\n    "--workspace=$workspace"'
-    return SCRIPT.format(toolchain=target.toolchain, options=options, before=WORKSPACE)
+    said = LEFT_TO_IT.format(names=" ".join(float32_layers)) if float32_layers else ""
+    return SCRIPT.format(toolchain=target.toolchain, options=options, before=said + WORKSPACE)
 
 
 def _options(
@@ -65,15 +73,12 @@ def _options(
     yield "--onnx=model.onnx"
     yield "--saveEngine=engine.plan"
     if typing == "weak":
-        yield from _flags(target.precision, float32_layers)
+        yield from _flags(target.precision, float32_layers if release >= GROWN_UP else ())
     elif typing == "either":
         yield "--stronglyTyped"
-    if release >= POOLS_FROM:
+    if release >= GROWN_UP:
         yield "--timingCacheFile=timing.cache"
-    if release < (8, 6):
-        yield "--buildOnly"
-    else:
-        yield "--skipInference"
+        yield "--buildOnly" if release < (8, 6) else "--skipInference"
     for index, name in enumerate(("min", "opt", "max")):
         if profile:
             shapes = {key: list(three[index]) for key, three in profile.items()}
@@ -85,6 +90,6 @@ def _flags(precision: str, float32_layers: Sequence[str]) -> Iterator[str]:
         yield "--fp16"
     if precision == "int8":
         yield "--int8"
-    if precision == "fp16" and float32_layers:
+    if precision != "fp32" and float32_layers:
         yield "--precisionConstraints=obey"
         yield f"--layerPrecisions={','.join(f'{name}:fp32' for name in float32_layers)}"

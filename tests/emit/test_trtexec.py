@@ -58,9 +58,11 @@ def test_the_dialects(
 
 
 def test_before_8_4_the_workspace_is_a_quarter_of_the_memory(tmp_path: Path) -> None:
-    text = script(targets.find("jetson-nano-fp16"), (), {})
+    text = script(targets.find("jetson-nano-fp16"), ("top/Softmax",), {})
     *options, workspace = words(tmp_path, text)
-    assert options == [*COMMON, "--fp16", "--buildOnly"]
+    assert options == [*COMMON, "--fp16"]
+    assert "export to fp32 instead: top/Softmax\n" in text
+    assert "export to fp32" not in script(targets.find("jetson-nano-fp32"), (), {})
     name, _, size = workspace.partition("=")
     pages = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     assert name == "--workspace"

@@ -21,6 +21,7 @@ def for_tensorrt(data: Any) -> None:
     data["target"].update(name="trt-fp16", device="trt", precision="fp16", toolchain="TensorRT 10")
     data["build"] = {
         "builder": "tensorrt",
+        "program": "build_engine.py",
         "version": "10.3.0",
         "float32_layers": ["kept"],
         "compute_capabilities": [],

@@ -58,6 +58,7 @@ def variants(manifest: Any) -> Iterator[Any]:
     grey["target"].update(device="trt", toolchain="10.3")
     grey["build"] = {
         "builder": "tensorrt",
+        "program": "build_engine.py",
         "version": "10.3",
         "float32_layers": ["top/Softmax"],
         "compute_capabilities": ["8.6"],

@@ -1,0 +1,233 @@
+"""Every Keras Application through NVIDIA's own parser and builder, without a GPU: docs/engines.md.
+
+    python bench/engines.py [--models mobilenet,vgg16] [--targets trt-fp32,trt-fp16,trt-int8]
+        [--out docs/engines.md] [--json build/engines.jsonl] [--resume]
+
+Each Application is a process of its own, with random weights; its graphs are those that an export
+writes, and TensorRT for RTX builds them. INT8, for the Applications in INT8, takes its ranges from
+one drawn picture: what is placed where is what counts here. Parity is not looked at; docs/zoo.md
+has it. The exit status is 1 when a graph is not built, or when a convolution or matrix product runs
+in another type than the graph's. Without TensorRT for RTX (the extra `rtx`) nothing is built, and
+the exit status is 0.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import tempfile
+from collections.abc import Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+from machine import machine, versions
+from page import table
+from process import answer, measure
+from zoo import lightest_first, read_results
+
+from kexport import zoo
+from kexport.emit import builder
+
+TARGETS = ("trt-fp32", "trt-fp16", "trt-int8")
+
+INT8 = (
+    *("mobilenet_v2", "mobilenet_v3_small", "resnet50", "inception_v3", "densenet121"),
+    *("efficientnet_b0", "xception", "nasnet_mobile", "convnext_tiny", "vgg16"),
+)
+
+HEAD = """\
+# Engines that NVIDIA's builder makes of the graphs
+
+Written by `python bench/engines.py --out docs/engines.md` (part of `make test-zoo`). Each
+Application is built at its default size with random weights, and its graphs are those for TensorRT
+11; TensorRT for RTX, on a machine without a GPU, parses them and builds engines. The cells say how
+many of the graph's convolutions and matrix products run in the type that the graph has for them,
+and how many layers the engine has. Nothing was run on a GPU."""
+
+
+def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
+    """Build the graphs of one Application in this process, and say what came of each."""
+    import models
+
+    from kexport import lowering
+    from kexport.contents import outputs_of
+    from kexport.conversion import convert_model
+    from kexport.pictures import pictures
+    from kexport.pixels import Pixels
+    from kexport.recipe import Recipe
+    from kexport.samples import Samples
+    from kexport.source import open_model
+
+    application = zoo.find(name)
+    model = models.build(application)
+    source = open_model(model, Recipe(preprocess=application.mode))
+    image = pictures(1, application.size, application.size)
+    inputs = Samples({"image": image}, (image,), application.mode, Pixels())
+    converted = convert_model(model)
+    shown = outputs_of(converted)
+    artifact = lowering.simplified(converted, inputs, 1, silent)
+    return [checked(name, target, source, shown, artifact, inputs) for target in targets]
+
+
+def checked(
+    name: str, target: str, source: Any, shown: Any, artifact: Any, inputs: Any
+) -> dict[str, Any]:
+    """Lower one Application's graph for a target, and let the builder build it."""
+    from kexport import contents, parity, targets
+    from kexport.emit import build, bundle
+    from kexport.emit import manifest as entries
+
+    chosen = targets.find(target)
+    graph, kept = lowered(artifact, chosen, inputs)
+    said = contents.describe(source, chosen, chosen.opset, (), shown, graph, kept, inputs)
+    said["parity"] = parity.pending([output.name for output in shown], 1, 1.0)
+    said["build"] = build.build_entry(chosen, graph.model, kept)
+    with tempfile.TemporaryDirectory() as folder:
+        work = Path(folder)
+        bundle.write_files(work, graph.model, said, inputs.raw, None)
+        build.write_programs(work, chosen, said["build"], said["inputs"])
+        entries.write_manifest(work, said)
+        report = builder.build(work, graph.model)
+    strays = [stray for row in report.coverage for stray in row.strays]
+    return {
+        "model": name,
+        "target": target,
+        "ok": report.state == "built" and not strays,
+        "message": report.message or ", ".join(strays),
+        "check": report.entry(),
+    }
+
+
+def lowered(artifact: Any, target: Any, inputs: Any) -> tuple[Any, Any]:
+    """The target's graph, and the nodes that stay float32 in a float16 one."""
+    from kexport import lowering, pipeline
+    from kexport.calibration.for_tensorrt import FOR_TENSORRT
+    from kexport.calibration.ranges import measure_ranges
+
+    if target.precision != "int8":
+        return lowering.of_floats(artifact, target, target.opset, inputs, 1, silent)
+    plain = pipeline.continue_with(artifact, pipeline.before_int8(target.opset, target.rules))
+    names, images = FOR_TENSORRT.tensors(plain.model), inputs.raw["image"]
+    ranges = measure_ranges(plain.model, names, images, batch=1, method="minmax")
+    model = FOR_TENSORRT.quantise(plain.model, ranges, frozenset())
+    return pipeline.continue_with(replace(plain, model=model), pipeline.AFTER_INT8), ()
+
+
+def silent(step: str) -> None:
+    del step
+
+
+def failed(name: str, target: str, why: str) -> dict[str, Any]:
+    """The result of a process that did not get to say one."""
+    return {"model": name, "target": target, "ok": False, "message": why}
+
+
+def cell(found: Mapping[str, Any] | None) -> str:
+    """What one graph became."""
+    if found is None:
+        return ""
+    if "check" not in found:
+        return "failed"
+    check = found["check"]
+    if check["state"] != "built":
+        return str(check["state"])
+    merged: dict[str, list[int]] = {}
+    for row in check["coverage"]:
+        counts = merged.setdefault(row["type"], [0, 0])
+        counts[0] += row["found"]
+        counts[1] += row["wanted"]
+    rows = [f"{found} of {wanted} {kind}" for kind, (found, wanted) in sorted(merged.items())]
+    return f"{', '.join(rows)}; {check['layers']} layers"
+
+
+def page(
+    results: Mapping[tuple[str, str], Mapping[str, Any]],
+    names: Sequence[str],
+    targets: Sequence[str],
+) -> str:
+    """The whole page."""
+    rows = [[name, *(cell(results.get((name, target))) for target in targets)] for name in names]
+    pairs = [(name, target) for name in names for target in targets]
+    known = [results[pair] for pair in pairs if pair in results]
+    good = sum(bool(found["ok"]) for found in known)
+    faults = [
+        f"- {found['model']} for {found['target']}: {found['message']}"
+        for found in known
+        if not found["ok"]
+    ]
+    parts = [
+        HEAD,
+        f"{builder.version()}. {machine()}. {versions()}.",
+        f"{good} of {len(known)} graphs are built with every product in the graph's type.",
+        table(["Application", *targets], rows),
+        *faults,
+    ]
+    return "\n\n".join(parts) + "\n"
+
+
+def wanted(names: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
+    """What is to be built, lightest first; INT8 for those in INT8."""
+    return [
+        (name, target)
+        for name in lightest_first(names)
+        for target in targets
+        if not target.endswith("int8") or name in INT8
+    ]
+
+
+def built(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
+    """What `build_once` says in a process of its own."""
+    found = measure(__file__, ["--once", name, ",".join(targets)])
+    if "results" in found:
+        results: list[dict[str, Any]] = found["results"]
+        return results
+    return [failed(name, target, found["error"]) for target in targets]
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--models", default=",".join(zoo.ZOO), help="names, with commas")
+    parser.add_argument("--targets", default=",".join(TARGETS))
+    parser.add_argument("--out", type=Path, help="the page to write")
+    parser.add_argument("--json", type=Path, default=Path("build/engines.jsonl"))
+    parser.add_argument("--resume", action="store_true", help="keep what the JSON file has as done")
+    parser.add_argument("--once", nargs=2, help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> int:
+    asked = parser().parse_args()
+    if asked.once:
+        name, listed = asked.once
+        answer({"results": build_once(name, listed.split(","))})
+        return 0
+    if not builder.available():
+        print("nothing was built: TensorRT for RTX is not installed (the extra rtx)")
+        return 0
+    names = [zoo.find(name).name for name in asked.models.split(",")]
+    targets = asked.targets.split(",")
+    asked.json.parent.mkdir(parents=True, exist_ok=True)
+    if not asked.resume:
+        asked.json.unlink(missing_ok=True)
+    results = read_results(asked.json)
+    for name in lightest_first(names):
+        due = [
+            target
+            for one, target in wanted([name], targets)
+            if not results.get((one, target), {}).get("ok")
+        ]
+        for found in built(name, due) if due else ():
+            results[name, found["target"]] = found
+            with asked.json.open("a", encoding="utf-8") as file:
+                file.write(f"{json.dumps(found)}\n")
+            print(f"{name} {found['target']}: {found['message'] or cell(found)}", flush=True)
+    if asked.out:
+        asked.out.write_text(page(results, names, targets), encoding="utf-8")
+    return int(not all(results[one]["ok"] for one in wanted(names, targets)))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
