@@ -218,7 +218,22 @@ class Error:
         return self.texts[2]
 
 
+class OldError:
+    """As before TensorRT 10."""
+
+    def __init__(self, node: str, operator: str, text: str) -> None:
+        self._text = text
+
+    def node(self) -> int:
+        return 3
+
+    def desc(self) -> str:
+        return self._text
+
+
 class OnnxParser:
+    _kind: type[Error] | type[OldError] = Error
+
     def __init__(self, network: Network, logger: Any) -> None:
         self.network, self.errors = network, []
 
@@ -227,10 +242,8 @@ class OnnxParser:
         self.network.onnx = model.SerializeToString()
         for node in model.graph.node:
             if node.op_type == "Softmax" and node.name == "refused":
-                self.errors = [
-                    Error("", "", "In parse"),
-                    Error(node.name, node.op_type, "not supported"),
-                ]
+                texts = [("", "", "In parse"), (node.name, node.op_type, "not supported")]
+                self.errors = [self._kind(*one) for one in texts[self._kind is OldError :]]
                 return False
             self.network.layers.append(Layer(node.name, node.op_type, len(node.output)))
         return True
@@ -370,20 +383,21 @@ def module(version: str = "10.3.0", cuda: FakeCuda | None = None) -> types.Modul
             return Engine(gpu, plan[len(MARK) :])
 
     made.__version__ = version
-    made.ILogger, made.Builder, made.OnnxParser = ILogger, Builder, OnnxParser
+    made.ILogger, made.Builder = ILogger, Builder
+    kind = OldError if major < 10 else Error
+    made.OnnxParser = type("OnnxParser", (OnnxParser,), {"_kind": kind})
     made.Runtime, made.TensorIOMode, made.float32 = Runtime, Modes, "float32"
     made.IExecutionContext = IExecutionContext if (major, minor) >= (8, 5) else object
     networks = ["EXPLICIT_BATCH"] if major < 10 else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
     made.NetworkDefinitionCreationFlag = enum.IntEnum(
         "NetworkDefinitionCreationFlag", networks[major // 11 :], start=0
     )
+    levels = ["NONE", "AMPERE_PLUS", *(["SAME_COMPUTE_CAPABILITY"] if major >= 11 else [])]
     flags = ["GPU_FALLBACK", "TF32", *(["VERSION_COMPATIBLE"] if (major, minor) >= (8, 6) else [])]
     weak = [] if major >= 11 else ["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"]
     made.BuilderFlag = enum.Enum("BuilderFlag", [*flags, *weak])
     made.MemoryPoolType = enum.Enum("MemoryPoolType", ["WORKSPACE"])
     made.ProfilingVerbosity = enum.Enum("ProfilingVerbosity", ["DETAILED"])
     made.DeviceType = enum.Enum("DeviceType", ["GPU", "DLA"])
-    made.HardwareCompatibilityLevel = enum.Enum(
-        "HardwareCompatibilityLevel", ["NONE", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY"]
-    )
+    made.HardwareCompatibilityLevel = enum.Enum("HardwareCompatibilityLevel", levels)
     return made
