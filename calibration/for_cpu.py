@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from kexport.calibration.grid import Grid, affine
 from kexport.calibration.histogram import Range
-from kexport.calibration.integer_form import integer_bias, relu_of_integers
+from kexport.calibration.integer_form import chooses, integer_bias, on_integers
 from kexport.calibration.placement import Placement
 from kexport.calibration.scheme import Scheme
 from kexport.passes.edit import attribute, constant, small, sole_user
@@ -36,16 +36,13 @@ Both lists are those of ONNX Runtime's QDQ selectors
 ENDING = frozenset({"Relu", "Clip"})
 """Activations that the QuantizeLinear behind them takes over, by where its integers end."""
 
-ON_INTEGERS = frozenset({"Relu"})
-"""Operators that `on_integers` rewrites for integers, where they cannot be taken over."""
-
 
 def place(model: ir.Model, floats: frozenset[str] = frozenset()) -> Placement:
     """The placement with which ONNX Runtime runs a model as chains of integer operators.
 
     Everything that an integer operator makes passes through integers, behind its activation, for
-    all readers: a kernel for integers has no float result. Only Gemm and MatMul have one, which
-    they use unless a Conv, Gemm or MatMul reads it.
+    all readers: a kernel for integers has no float result. Only Gemm has one, which it uses unless
+    a Conv, Gemm or MatMul reads it.
 
     Args:
         model: a simplified float32 graph.
@@ -117,7 +114,7 @@ class _Placer:
             self._weigh(node)
         elif node.op_type in ELEMENTWISE and self._reads_integers(node):
             self._compute(node)
-        elif node.op_type in MOVING | ON_INTEGERS and node.inputs[0] in self._held:
+        elif (node.op_type in MOVING or chooses(node)) and node.inputs[0] in self._held:
             self._move(node)
 
     def placement(self) -> Placement:
@@ -133,19 +130,20 @@ class _Placer:
 
     def _weigh(self, node: ir.Node) -> None:
         result = ending(node)
-        if node.op_type == "Conv" and result.is_graph_output():
+        if node.op_type != "Gemm" and result.is_graph_output():
             return  # no kernel gives floats, and the output must stay exact
         self._nodes.add(node.name or "")
         self._weights.add(node.name or "")
         self._edges.add((node.name or "", 0))
-        if node.op_type == "Conv" or any(
+        if node.op_type != "Gemm" or any(
             use.node.op_type in WEIGHTED and use.node.name not in self._floats
             for use in result.uses()
         ):
             self._hold(result)
 
     def _compute(self, node: ir.Node) -> None:
-        result = ending(node)
+        # the integer form of a Concat takes no Relu over
+        result = node.outputs[0] if node.op_type == "Concat" else ending(node)
         if result.is_graph_output():
             return
         self._nodes.add(node.name or "")
@@ -198,7 +196,7 @@ FOR_CPU = Scheme(
     place,
     grid,
     prepare=(whole_shift, norm_to_conv),
-    finish=(relu_of_integers, integer_bias),
+    finish=(on_integers, integer_bias),
     paired=True,
 )
 """The form that ONNX Runtime runs as chains of integer kernels on any CPU, with or without VNNI."""

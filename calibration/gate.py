@@ -14,6 +14,7 @@ from kexport.calibration.channels import channel_peaks
 from kexport.calibration.equalize import equalize, pairs
 from kexport.calibration.islands import by_sensitivity
 from kexport.calibration.judge import Judge
+from kexport.calibration.operations import share
 from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.ranges import Range, measure_ranges
@@ -23,6 +24,9 @@ Array = np.ndarray[Any, Any]
 
 FEW, SOME = 8, 32
 """Pictures on which the sensitivity of every node is measured, and biases are corrected."""
+
+LEAST_INTEGERS = 0.5
+"""The share of the multiply-adds that must be left in integers for a model to be called int8."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -57,6 +61,8 @@ class Gated:
     steps: tuple[Step, ...]
     holds: bool
     """Whether the quality is as asked for."""
+    layers: tuple[Shift, ...]
+    """What quantisation does to each layer with weights, as it was last measured."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -107,7 +113,8 @@ def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
 
     Equalisation and bias correction cost nothing at run time, so both are always tried, and kept
     where they bring the scores nearer to Keras'. Nodes go back to float only while the gate does
-    not hold, the most sensitive for their multiply-adds first.
+    not hold, the most sensitive for their multiply-adds first, and at most so many that
+    `LEAST_INTEGERS` stay.
 
     Args:
         model: the float32 model that the gate's scheme has prepared.
@@ -132,6 +139,7 @@ class _Candidate:
 class _Search:
     def __init__(self, gate: Gate, first: Attempt) -> None:
         self._gate, self._steps = gate, list[Step]()
+        self._layers: tuple[Shift, ...] = ()
         gate.say("quantising")
         self._best = self._made(first)
         self._steps.append(Step("quantised", self._best.quality, kept=True))
@@ -142,7 +150,8 @@ class _Search:
 
     def result(self) -> Gated:
         best = self._best
-        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), self.holds)
+        layers = best.attempt.layers or self._layers
+        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), self.holds, layers)
 
     def equalise(self) -> None:
         floating = self._best.attempt.floating
@@ -161,7 +170,7 @@ class _Search:
     def islands(self) -> None:
         """Leave ever more layers in float until the gate holds, and then as few as it takes."""
         start = self._best.attempt
-        ranked = self._gate.ranked(start)
+        ranked = _affordable(start.floating, self._gate.ranked(start))
 
         def leave(count: int) -> tuple[str, _Candidate]:
             name = f"{count} layer{'s' if count > 1 else ''} in float"
@@ -185,7 +194,8 @@ class _Search:
                 few = middle
 
     def _corrected(self, attempt: Attempt) -> Attempt:
-        return replace(attempt, layers=self._gate.layers(attempt))
+        self._layers = self._gate.layers(attempt)
+        return replace(attempt, layers=self._layers)
 
     def _made(self, attempt: Attempt) -> _Candidate:
         model = self._gate.quantised(attempt)
@@ -196,3 +206,11 @@ class _Search:
         self._steps.append(Step(name, candidate.quality, kept))
         if kept:
             self._best = candidate
+
+
+def _affordable(model: ir.Model, ranked: list[str]) -> list[str]:
+    """The first of the ranked nodes, as many as may be float."""
+    count = len(ranked)
+    while share(model, ranked[:count]) > 1 - LEAST_INTEGERS:
+        count -= 1
+    return ranked[:count]

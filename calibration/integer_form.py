@@ -8,35 +8,71 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.artifact import Pass
-from kexport.passes.edit import numbers, remove, small, sole_user, take_over
+from kexport.calibration.grid import Grid, quantised
+from kexport.passes.edit import attribute, numbers, remove, small, sole_user, take_over
 
 Array = np.ndarray[Any, Any]
 
 LARGEST = 2**31 - 1
 
 
-@Pass
-def relu_of_integers(model: ir.Model) -> None:
-    """A Relu between two grids that are one becomes a Clip of the integers at their zero point.
+CHOOSING = frozenset({"Max", "Pad", "Relu"})
+"""Operators that ONNX Runtime computes on uint8 and int8, and for which it has no QDQ form."""
 
-    ONNX Runtime has a Clip of uint8 and int8, and no QDQ form of Relu.
+
+def chooses(node: ir.Node) -> bool:
+    """Whether `on_integers` can rewrite `node`: it chooses between its input and constants."""
+    if node.op_type == "Pad":
+        value = node.inputs[2] if len(node.inputs) > 2 else None
+        constant = value is None or small(value) is not None
+        return constant and attribute(node, "mode", "constant") == "constant"
+    if node.op_type == "Max":
+        return len(node.inputs) == 2 and small(node.inputs[1]) is not None
+    return node.op_type == "Relu"
+
+
+@Pass
+def on_integers(model: ir.Model) -> None:
+    """Relu, Pad and Max with a constant, between two grids that are one, read and give integers.
+
+    A Relu becomes a Clip at the zero point; what a Pad puts in, and the constant of a Max, are
+    quantised on the grid.
     """
     for node in list(model.graph):
-        if node.op_type != "Relu":
+        if node.op_type not in CHOOSING or not chooses(node):
             continue
         before = node.inputs[0].producer() if node.inputs[0] is not None else None
         behind = sole_user(node.outputs[0])
         if before is None or behind is None or not _same_grid(before, behind):
             continue
-        integers, zero = before.inputs[0], behind.inputs[2]
-        clip = ir.node("Clip", [integers, zero], name=f"{node.name}.integers")
-        result, old = clip.outputs[0], behind.outputs[0]
-        result.name, result.type, result.shape = clip.name, old.type, old.shape
-        model.graph.insert_before(node, clip)
+        new = _of_integers(model.graph, node, before)
+        result, old = new.outputs[0], behind.outputs[0]
+        result.name, result.type, result.shape = f"{node.name}.integers", old.type, old.shape
+        model.graph.insert_before(node, new)
         take_over(old, result)
         remove(model.graph, behind, node)
         if not before.outputs[0].uses():
             remove(model.graph, before)
+
+
+def _of_integers(graph: ir.Graph, node: ir.Node, before: ir.Node) -> ir.Node:
+    integers, scale, zero = before.inputs[:3]
+    step, point = small(scale), small(zero)
+    if step is None or point is None:
+        raise ValueError(f"the grid of {before.name} is not constant")
+    name = f"{node.name}.integers"
+    grid = Grid(step, point, "int8" if point.dtype == np.int8 else "uint8")
+
+    def rounded(value: ir.Value | None) -> ir.Value | None:
+        held = small(value)
+        return zero if held is None else numbers(graph, f"{name}.value", quantised(held, grid))
+
+    if node.op_type == "Relu":
+        return ir.node("Clip", [integers, zero], name=name)
+    if node.op_type == "Max":
+        return ir.node("Max", [integers, rounded(node.inputs[1])], name=name)
+    value = node.inputs[2] if len(node.inputs) > 2 else None
+    return ir.node("Pad", [integers, node.inputs[1], rounded(value), *node.inputs[3:]], name=name)
 
 
 @Pass

@@ -27,7 +27,7 @@ def entries(gated: Gated, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
             {"name": step.name, **quality_entry(step.quality), "kept": step.kept}
             for step in gated.steps
         ],
-        "layers": [{"node": layer.node, "sqnr": _finite(layer.sqnr)} for layer in attempt.layers],
+        "layers": [{"node": layer.node, "sqnr": _finite(layer.sqnr)} for layer in gated.layers],
         "float_nodes": list(_floats(model, nodes, attempt.floats, scheme.why_float)),
     }
 

@@ -137,15 +137,15 @@ def check(target: Target, wanted: Calibration, *, local: bool) -> None:
 def _said(wanted: Calibration) -> str | None:
     """The first option that is not as it is by default."""
     plain = Calibration()
-    names = {
-        "data": "--calibration-data",
-        "method": "--calibration-method",
-        "cache": "--calibration-cache",
-        "max_drop": "--max-drop",
-        "eval_data": "--eval-data",
-        "require_speedup": "--require-speedup",
+    changed = {
+        "--calibration-data": wanted.data is not None,
+        "--calibration-method": wanted.method != plain.method,
+        "--calibration-cache": wanted.cache is not None,
+        "--max-drop": wanted.max_drop != plain.max_drop,
+        "--eval-data": wanted.eval_data is not None,
+        "--require-speedup": wanted.require_speedup is not None,
     }
-    return next((o for n, o in names.items() if getattr(wanted, n) != getattr(plain, n)), None)
+    return next((option for option, said in changed.items() if said), None)
 
 
 def quantise(

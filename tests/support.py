@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 import resource
+import sys
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
+from importlib import util
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -211,3 +214,14 @@ def room_for(size: int) -> Iterator[None]:
         yield
     finally:
         resource.setrlimit(resource.RLIMIT_FSIZE, (soft, hard))
+
+
+def digits_module(root: Path) -> Any:
+    """examples/digits/digits.py, as a module."""
+    spec = util.spec_from_file_location("digits", root / "examples" / "digits" / "digits.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = util.module_from_spec(spec)
+    sys.modules["digits"] = module  # where its dataclass looks for its types
+    spec.loader.exec_module(module)
+    return module

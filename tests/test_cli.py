@@ -15,6 +15,7 @@ import pytest
 
 import kexport
 from kexport import errors, runtime
+from kexport.calibration.speed import Speed
 from kexport.cli import main
 from kexport.cli.group import program
 from kexport.pixels import Pixels
@@ -27,6 +28,7 @@ MANIFEST: dict[str, Any] = {
     "model": {"name": "vgg16", "source": "keras.applications.VGG16", "weights": "random"},
     "target": {"name": "cpu-fp32", "opset": 20, "toolchain": None},
     "findings": [],
+    "quantization": None,
     "inputs": [{"name": "image", "dtype": "uint8", "shape": [None, 224, 224, 3], "color": "RGB"}],
     "outputs": [
         {"name": "probabilities", "dtype": "float32", "shape": [None, 9], "kind": "probabilities"}
@@ -74,7 +76,7 @@ def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
 def succeed(model: str, target: str, *, progress: Callable[[str], None], **options: Any) -> Any:
     progress("converting")
     print("Downloading data")  # noqa: T201  what Keras does
-    return SimpleNamespace(path=Path(f"{model}-{target}"), manifest=MANIFEST)
+    return SimpleNamespace(path=Path(f"{model}-{target}"), manifest=MANIFEST, speed=None)
 
 
 def test_defaults_reach_the_api(fake_export: Fake) -> None:
@@ -96,6 +98,12 @@ def test_defaults_reach_the_api(fake_export: Fake) -> None:
         "output_layers": (),
         "pixels": Pixels(),
         "top_k": None,
+        "calibration_data": None,
+        "calibration_method": "mse",
+        "calibration_cache": None,
+        "max_drop": 0.01,
+        "eval_data": None,
+        "require_speedup": None,
         "layout_triton": None,
         "force": False,
         "timestamps": False,
@@ -112,6 +120,8 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         " --depth-multiplier 2 --no-preprocessing-layers --output-layer a --output-layer b "
         "--input-format bgra --layout nchw --input-dtype float32 --resize bilinear"
         " --crop center --top-k 3 --layout-triton models --compute-capabilities 8.6,8.9 "
+        "--calibration-data photos --calibration-method entropy --calibration-cache ranges.json "
+        "--max-drop 0.02 --eval-data labelled --require-speedup 1.5 "
         f"--preprocess caffe --batch dynamic --labels {labels} --opset 18 --seed 3 --tensorrt 10.3"
         " --force --trust --timestamps -q"
     )
@@ -146,6 +156,12 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "output_layers": ("a", "b"),
         "pixels": Pixels("bgra", "nchw", "float32", "bilinear", "center"),
         "top_k": 3,
+        "calibration_data": "photos",
+        "calibration_method": "entropy",
+        "calibration_cache": "ranges.json",
+        "max_drop": 0.02,
+        "eval_data": "labelled",
+        "require_speedup": 1.5,
         "layout_triton": Path("models"),
         "force": True,
         "timestamps": True,
@@ -191,7 +207,7 @@ def test_the_result_is_a_table_on_stdout(
 def test_a_path_with_brackets_and_blanks_survives(
     fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = SimpleNamespace(path=Path("my [bold] models"), manifest=MANIFEST)
+    bundle = SimpleNamespace(path=Path("my [bold] models"), manifest=MANIFEST, speed=None)
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32", "-q"])
     assert "kexport run 'my [bold] models' picture.jpg" in capsys.readouterr().out
@@ -203,7 +219,7 @@ def test_a_model_without_classes_is_to_be_verified_next(
     outputs = [
         {"name": "features", "dtype": "float32", "shape": [1, 7, 7, 512], "kind": "features"}
     ]
-    bundle = SimpleNamespace(path=Path("b"), manifest={**MANIFEST, "outputs": outputs})
+    bundle = SimpleNamespace(path=Path("b"), manifest={**MANIFEST, "outputs": outputs}, speed=None)
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32", "-q"])
     assert "kexport verify b\n" in capsys.readouterr().out
@@ -398,3 +414,59 @@ def test_python_m_kexport_is_the_same() -> None:
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
     assert done.stderr.startswith("error: no target given for 'vgg16'\nhint: ")
+
+
+QUANTIZATION: dict[str, Any] = {
+    "method": "mse",
+    "images": 100,
+    "judged_on": 80,
+    "skipped": ["broken.jpg"],
+    "gate": {"measure": "labels", "max_drop": 0.02},
+    "keras": {"sqnr": None, "agreement": 1.0, "top1": 0.9, "top5": 1.0},
+    "multiply_adds_int8": 0.987,
+    "steps": [
+        {"name": "quantised", "sqnr": 20.5, "agreement": 0.96, "top1": 0.88, "top5": 1.0}
+        | {"kept": True},
+        {"name": "equalisation", "sqnr": 19.0, "agreement": None, "top1": None, "top5": None}
+        | {"kept": False},
+    ],
+    "layers": [{"node": "stem/Conv", "sqnr": 31.25}, {"node": "exact/Conv", "sqnr": None}],
+    "float_nodes": [{"node": "top/Gemm", "reason": "the gate"}],
+    "speed": None,
+}
+
+
+def quantised(model: str, target: str, **options: Any) -> Any:
+    manifest = {**MANIFEST, "quantization": QUANTIZATION}
+    return SimpleNamespace(path=Path("int8"), manifest=manifest, speed=Speed(4.0, 5.0))
+
+
+def test_int8_comes_with_what_it_cost(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(quantised)
+    assert main(["vgg16", "-t", "cpu-int8", "-q"]) == 0
+    out, err = capsys.readouterr()
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "int8 98.7% of the multiply-adds" in lines
+    assert "gate top-1 accuracy may drop by 2.0%" in lines
+    assert "skipped broken.jpg" in lines
+    assert "float top/Gemm: the gate" in lines
+    assert "Keras itself 100.0% 90.0% 100.0%" in lines
+    assert "quantised 20.5 dB 96.0% 88.0% 100.0%" in lines
+    assert "equalisation 19.0 dB not kept" in lines
+    assert "stem/Conv 31.2 dB" in lines
+    assert any("5.00 ms, and 4.00 ms in fp32: 0.80 times as fast" in line for line in lines)
+    assert err == "warning: int8 is slower than fp32 here: 5.00 ms, and 4.00 ms in fp32\n"
+
+
+def test_json_has_the_speed_that_the_manifest_leaves_out(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(quantised)
+    assert main(["vgg16", "-t", "cpu-int8", "-q", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["quantization"] == {
+        **QUANTIZATION,
+        "speed": {"float_ms": 4.0, "int8_ms": 5.0},
+    }

@@ -2,7 +2,7 @@
 
 import re
 import shutil
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -30,15 +30,22 @@ def keras_as_it_was() -> Iterator[None]:
 @pytest.mark.usefixtures("keras_as_it_was")
 @pytest.mark.parametrize("page", [name for name in PAGES if name not in GENERATED])
 def test_everything_on_a_page_runs(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    passes_in_cpp: Callable[[Path], None],
 ) -> None:
-    """From top to bottom in one folder, which has the examples and a picture.jpg."""
+    """From top to bottom in one folder with the examples, a picture.jpg, and digits in photos/."""
     from PIL import Image
+    from support import digits_module
 
     from kexport.pictures import pictures
 
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
     Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "picture.jpg")
+    (tmp_path / "photos").mkdir()
+    for number, digit in enumerate(digits_module(ROOT).split()[0].pictures[:60]):
+        Image.fromarray(digit).save(tmp_path / "photos" / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     variables: dict[str, Any] = {"__name__": "document"}
     for block in blocks((ROOT / "docs" / page).read_text(encoding="utf-8")):
@@ -46,6 +53,7 @@ def test_everything_on_a_page_runs(
             run_here(block, variables)
     for manifest in tmp_path.rglob("manifest.json"):
         assert runtime.verify(manifest.parent).passed, manifest.parent.name
+        passes_in_cpp(manifest.parent)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
@@ -55,8 +56,9 @@ def check_graph(path: Path, name: str) -> None:
 
 
 @pytest.mark.parametrize("name", FAMILIES)
-def test_float32(name: str, tmp_path: Path) -> None:
+def test_float32(name: str, tmp_path: Path, passes_in_cpp: Callable[[Path], None]) -> None:
     bundle = export(name, "cpu-fp32", output=tmp_path / "b", recipe=small(name))
+    passes_in_cpp(bundle.path)
     assert bundle.manifest["model"]["traced"] == []
     assert errors(bundle)["logits"] <= 1e-4
     check_graph(bundle.path, name)

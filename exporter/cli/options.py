@@ -96,7 +96,7 @@ def pixels(command: Callable[..., Any]) -> Callable[..., Any]:
     return functools.reduce(lambda made, option: option(made), reversed(_PIXELS), collecting)
 
 
-METHODS = ("minmax", "percentile", "entropy", "mse")
+CALIBRATION_METHODS = ("minmax", "percentile", "entropy", "mse")
 """`kexport.calibration.ranges.METHODS`, which takes too long to load for a help text."""
 
 CALIBRATION = (
@@ -117,7 +117,7 @@ _CALIBRATION = (
     ),
     click.option(
         "--calibration-method",
-        type=click.Choice(METHODS),
+        type=click.Choice(CALIBRATION_METHODS),
         default="mse",
         show_default=True,
         help="How the range of each tensor is found.",

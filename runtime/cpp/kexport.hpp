@@ -215,8 +215,11 @@ struct Prediction {
     double score = 0.0;
 };
 
-/// Where the model runs. `bundle` is what the bundle was made for; if that is CUDA and CUDA does
-/// not load, the CPU runs it, and `Model::warning` says so.
+/// What runs the model. `bundle`: engine.plan in TensorRT where it has been built and loads,
+/// otherwise model.onnx in ONNX Runtime, on CUDA for a bundle that was made for it and on the CPU
+/// for any other. Where what is wanted does not load, the next one runs, and `Model::warning` says
+/// so. `cpu`, `cuda`: model.onnx there. `tensorrt`: engine.plan, or a fault (built with
+/// KEXPORT_TENSORRT).
 enum class Device : std::uint8_t { bundle, cpu, cuda, tensorrt };
 
 struct Options {

@@ -1,9 +1,7 @@
 """The gate: hard models hold after repair, and one that cannot is said not to."""
 
-import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
-from importlib import util
 from pathlib import Path
 from typing import Any
 
@@ -11,7 +9,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
-from support import healthy
+from support import digits_module, healthy
 
 from kexport import pipeline
 from kexport.calibration.for_cpu import FOR_CPU, place
@@ -30,20 +28,20 @@ EXACT = Quality(np.inf, 1.0)
 
 @pytest.fixture(scope="module")
 def digits(root: Path) -> Any:
-    """examples/digits/digits.py."""
-    spec = util.spec_from_file_location("digits", root / "examples" / "digits" / "digits.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = util.module_from_spec(spec)
-    sys.modules["digits"] = module  # where its dataclass looks for its types
-    spec.loader.exec_module(module)
-    return module
+    return digits_module(root)
+
+
+@pytest.fixture(scope="module")
+def trained(root: Path) -> keras.Model:
+    path = root / "examples" / "digits" / "digits.keras"
+    return keras.saving.load_model(path, compile=False)
 
 
 @pytest.fixture
-def model(root: Path) -> keras.Model:
-    path = root / "examples" / "digits" / "digits.keras"
-    return keras.saving.load_model(path, compile=False)
+def model(trained: keras.Model) -> Iterator[keras.Model]:
+    weights = trained.get_weights()
+    yield trained
+    trained.set_weights(weights)
 
 
 def norms(model: keras.Model) -> list[Any]:
@@ -104,10 +102,10 @@ def gated(
     passes = (*pipeline.with_image_input("tf", None), *pipeline.before_int8(18), *FOR_CPU.prepare)
     floating = pipeline.run(convert_model(model).model, passes).model
     train, held_out = digits.split()
-    images, classes = held_out.pictures[:200], held_out.classes[:200]
+    images, classes = held_out.pictures[:120], held_out.classes[:120]
     reference = model.predict(prepare(images, "tf"), verbose=0)
     judge = Judge(images, reference, "probabilities", classes)
-    gate = Gate(FOR_CPU, train.pictures[:32], judge, holds, "mse", lambda step: None)
+    gate = Gate(FOR_CPU, train.pictures[:24], judge, holds, "mse", lambda step: None)
     return floating, quantise(floating, gate.ranges(floating), gate)
 
 
@@ -152,27 +150,28 @@ def judged(small: tuple[ir.Model, Judge], holds: Callable[[Quality], bool]) -> G
 def test_a_model_that_cannot_hold_is_said_not_to(small: tuple[ir.Model, Judge]) -> None:
     result = judged(small, lambda quality: False)
     assert not result.holds
-    floats = [step.name for step in result.steps if "float" in step.name]
-    assert floats == ["1 layer in float", *(f"{n} layers in float" for n in (2, 4, 5))]
-    assert result.steps[-1].quality.sqnr > 60  # nothing is quantised any more
+    assert result.steps[-1].name.endswith("in float")
+    for step in (result, judged(small, lambda quality: quality.sqnr > 80)):
+        left = share(small[0], place(small[0], step.attempt.floats).nodes)
+        assert 0.5 <= left <= 1.0
 
 
 def test_as_few_layers_as_it_takes_stay_float(small: tuple[ir.Model, Judge]) -> None:
-    best = judged(small, lambda quality: False).steps
-    by_count = [step.quality.sqnr for step in best if "float" in step.name]  # 1, 2, 4, 5
-    wanted = by_count[1] + 0.01
+    floats = [s for s in judged(small, lambda quality: False).steps if "float" in s.name]
+    assert [step.name for step in floats][:2] == ["1 layer in float", "2 layers in float"]
+    wanted = (floats[0].quality.sqnr + floats[1].quality.sqnr) / 2
+    assert floats[0].quality.sqnr < wanted
     result = judged(small, lambda quality: quality.sqnr > wanted)
     assert result.holds
-    assert len(result.attempt.floats) in (3, 4)
-    tried = [step.name for step in result.steps if step.name == "3 layers in float"]
-    assert tried
+    assert len(result.attempt.floats) == 2
+    assert result.steps[-1].name == "2 layers in float"
 
 
 def test_the_report_says_what_stays_float_and_why(small: tuple[ir.Model, Judge]) -> None:
     floating, _ = small
-    result = judged(small, lambda quality: quality.sqnr > 60)
+    result = judged(small, lambda quality: False)
     entry = entries(result, FOR_CPU, floating)
-    assert entry["multiply_adds_int8"] == 0
+    assert 0.5 <= entry["multiply_adds_int8"] < 1
     assert {row["node"] for row in entry["float_nodes"]} == result.attempt.floats
     assert {row["reason"] for row in entry["float_nodes"]} == {CHOSEN}
     assert [row["name"] for row in entry["steps"]] == [step.name for step in result.steps]

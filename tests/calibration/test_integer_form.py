@@ -2,11 +2,12 @@
 
 import numpy as np
 import onnx_ir as ir
+import pytest
 from support import Sketch, normal, onnx_answers, operators
 
 from kexport.calibration.grid import affine
 from kexport.calibration.histogram import Range
-from kexport.calibration.integer_form import integer_bias, relu_of_integers
+from kexport.calibration.integer_form import chooses, integer_bias, on_integers
 from kexport.calibration.placement import Placement
 from kexport.calibration.quantize import quantize
 
@@ -25,7 +26,7 @@ def relu_between(high: float) -> ir.Model:
 
 def test_a_relu_on_one_grid_is_a_clip_of_its_integers() -> None:
     model = relu_between(4.0)
-    changed = relu_of_integers(model)
+    changed = on_integers(model)
     assert operators(changed) == {
         "QuantizeLinear": 1,
         "Clip": 1,
@@ -35,8 +36,36 @@ def test_a_relu_on_one_grid_is_a_clip_of_its_integers() -> None:
     assert np.array_equal(onnx_answers(changed, [IMAGE])[0], onnx_answers(model, [IMAGE])[0])
 
 
+@pytest.mark.parametrize("kind", ["Pad", "Pad of a value", "Max"])
+def test_margins_and_borders_are_integers(kind: str) -> None:
+    s = Sketch(opset=18)
+    x = s.input("x", [1, 4, 5, 5])
+    pads = s.constant("pads", [0, 0, 1, 0, 0, 0, 0, 2], np.int64)
+    border = np.where(np.arange(25).reshape(5, 5) % 4, -np.inf, 0.5).astype(np.float32)
+    y = {
+        "Pad": lambda: s.op("Pad", x, pads),
+        "Pad of a value": lambda: s.op("Pad", x, pads, s.constant("value", 1.0)),
+        "Max": lambda: s.op("Max", x, s.constant("border", border)),
+    }[kind]()
+    model = s.model(s.op("Add", y, s.constant("one", 1.0)))
+    edges = frozenset({(y.name or "", 0), ("Add_0", 0)})
+    grids = dict.fromkeys(("x", y.name or ""), affine(Range(-3.0, 4.0)))
+    whole = quantize(Placement(frozenset(), edges), grids)(model)
+    changed = on_integers(whole)
+    assert operators(changed)["DequantizeLinear"] == operators(changed)["QuantizeLinear"] == 1
+    assert np.array_equal(onnx_answers(changed, [IMAGE])[0], onnx_answers(whole, [IMAGE])[0])
+
+
+def test_what_reflects_or_compares_two_tensors_stays() -> None:
+    s = Sketch(opset=18)
+    x = s.input("x", [1, 4, 5, 5])
+    pad = s.op("Pad", x, s.constant("pads", [0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode="reflect")
+    both = s.op("Max", x, s.input("y", [1, 4, 5, 5]))
+    assert [chooses(value.producer()) for value in (pad, both)] == [False, False]
+
+
 def test_a_relu_to_another_grid_stays() -> None:
-    assert operators(relu_of_integers(relu_between(5.0)))["Relu"] == 1
+    assert operators(on_integers(relu_between(5.0)))["Relu"] == 1
 
 
 def biased(bias: np.ndarray, scale: float = 1.0) -> ir.Model:

@@ -2,11 +2,12 @@
 
 from __future__ import annotations
 
+from operator import ge
 from typing import Any
 
 import numpy as np
 import pytest
-from hypothesis import given
+from hypothesis import assume, given
 from hypothesis import strategies as st
 from keras import layers
 from support import assert_converts, keras_answers, model_of, normal
@@ -51,6 +52,9 @@ def test_local(kind: str, rank: int, data: st.DataObject) -> None:
         "strides": data.draw(st.none() | sizes, "strides"),
         "padding": data.draw(st.sampled_from(["valid", "same"]), "padding"),
     }
+    # TensorFlow's Pool3D without oneDNN crops where a stride is wider than its window
+    strides = arguments["strides"] or arguments["pool_size"]
+    assume(rank < 3 or all(map(ge, arguments["pool_size"], strides)))
     picture = data.draw(st.tuples(*[st.integers(4, 8)] * rank), "extents")
     pool = LOCAL[kind][rank - 1]
     check(lambda **more: pool(**arguments, **more), picture, data.draw(st.sampled_from(FORMATS)))

@@ -43,7 +43,7 @@ void set_transforms(png_structp png, png_infop info) {
             png_error(png, "it is grey with more than 8 bits; convert it to 8 bits a pixel first");
         png_set_strip_16(png);
     }
-    if ((type & PNG_COLOR_MASK_ALPHA) != 0) png_set_strip_alpha(png);
+    png_set_strip_alpha(png);
     png_set_interlace_handling(png);
 }
 

@@ -12,6 +12,7 @@ constexpr int wrong_usage = 2;
 
 constexpr Option shared[] = {
     {"--threads", "N", "threads within an operation (default: the engine's choice)"},
+    {"--device", "NAME", "cpu, cuda or tensorrt (default: what the bundle was made for)"},
     {"--onnxruntime", "PATH", "ONNX Runtime's library, or the folder that holds it"},
 };
 
@@ -40,6 +41,13 @@ double number(const char* usage, const std::string& option, const char* text, bo
     return value;
 }
 
+kexport::Device device(const char* usage, const std::string& name) {
+    if (name == "cpu") return kexport::Device::cpu;
+    if (name == "cuda") return kexport::Device::cuda;
+    if (name == "tensorrt") return kexport::Device::tensorrt;
+    stop(usage, "no device named '" + name + "'; use cpu, cuda or tensorrt");
+}
+
 }  // namespace
 
 Arguments read(int count, char** words, const char* usage, const char* purpose,
@@ -59,6 +67,7 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
         if (!known) stop(usage, "no option named " + word);
         if (++at == count) stop(usage, word + " needs a value");
         if (word == "--onnxruntime") found.options.onnxruntime = words[at];
+        if (word == "--device") found.options.device = device(usage, words[at]);
         if (word == "--threads")
             found.options.threads = static_cast<int>(number(usage, word, words[at], true));
         if (word == "-k") found.top_k = static_cast<int>(number(usage, word, words[at], true));

@@ -24,7 +24,7 @@ struct Option {
 };
 
 /// Read a command line, or end the program: with status 0 after --help, with 2 for wrong usage.
-/// Every program takes --threads and --onnxruntime beside `more`.
+/// Every program takes --threads, --device and --onnxruntime beside `more`.
 Arguments read(int count, char** words, const char* usage, const char* purpose,
                const std::vector<Option>& more, std::size_t least, std::size_t most);
 

@@ -43,6 +43,10 @@ void text(const Json& value, const std::string& where) {
         depart(where, "a non-empty text", value);
 }
 
+void string(const Json& value, const std::string& where) {
+    if (!value.is_string()) depart(where, "a text", value);
+}
+
 void flag(const Json& value, const std::string& where) {
     if (!value.is_boolean()) depart(where, "true or false", value);
 }

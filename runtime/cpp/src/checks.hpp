@@ -25,6 +25,7 @@ struct Departure {
 std::string shown(const Json& value);
 
 void text(const Json& value, const std::string& where);      ///< with at least one character
+void string(const Json& value, const std::string& where);    ///< which may be empty
 void flag(const Json& value, const std::string& where);      ///< true or false
 void anything(const Json& value, const std::string& where);  ///< anything at all
 

@@ -90,7 +90,11 @@ Check whole_manifest() {
                                {"seconds", or_null(number(0))},
                                {"nodes_before", whole(0)},
                                {"nodes_after", whole(0)}});
-    return record({
+    const Check build = record({{"builder", exactly({"tensorrt", "tensorrt_rtx"})},
+                                {"version", text},
+                                {"float32_layers", list_of(string)},
+                                {"compute_capabilities", list_of(text)}});
+    const Check entries = record({
         {"schema", exactly({manifest_schema})},
         {"kexport", text},
         {"created", or_null(text)},
@@ -120,6 +124,7 @@ Check whole_manifest() {
                       record({{"model.onnx", anything}}),
                   })},
     });
+    return all_of({entries, given("build", or_null(build))});
 }
 
 }  // namespace

@@ -53,27 +53,6 @@ void check_size(const fs::path& path, const std::string& name, std::uint64_t byt
                       export_again);
 }
 
-std::string sha256(const fs::path& path, const std::string& name) {
-    const File file = opened(path, name);
-    const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
-                                                                     EVP_MD_CTX_free);
-    std::vector<unsigned char> block(1 << 20);
-    unsigned char digest[EVP_MAX_MD_SIZE];
-    unsigned length = 0;
-    bool sound = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
-    for (std::size_t read; (read = std::fread(block.data(), 1, block.size(), file.get())) > 0;)
-        sound = sound && EVP_DigestUpdate(context.get(), block.data(), read) == 1;
-    if (std::ferror(file.get())) refuse_unreadable(name, errno);
-    if (!sound || EVP_DigestFinal_ex(context.get(), digest, &length) != 1)
-        refuse(Status::failed, "OpenSSL gives no SHA-256", "allow SHA-256 in OpenSSL's settings");
-    std::string text;
-    for (unsigned at = 0; at < length; ++at) {
-        text += "0123456789abcdef"[digest[at] >> 4];
-        text += "0123456789abcdef"[digest[at] & 15];
-    }
-    return text;
-}
-
 }  // namespace
 
 std::string read_file(const fs::path& path, const std::string& name, std::uintmax_t largest) {
@@ -88,6 +67,29 @@ std::string read_file(const fs::path& path, const std::string& name, std::uintma
     return content;
 }
 
+std::string sha256_of(const std::vector<fs::path>& paths) {
+    const std::unique_ptr<EVP_MD_CTX, void (*)(EVP_MD_CTX*)> context(EVP_MD_CTX_new(),
+                                                                     EVP_MD_CTX_free);
+    std::vector<unsigned char> block(1 << 20);
+    unsigned char digest[EVP_MAX_MD_SIZE];
+    unsigned length = 0;
+    bool sound = context && EVP_DigestInit_ex(context.get(), EVP_sha256(), nullptr) == 1;
+    for (const fs::path& path : paths) {
+        const File file = opened(path, path.native());
+        for (std::size_t read; (read = std::fread(block.data(), 1, block.size(), file.get())) > 0;)
+            sound = sound && EVP_DigestUpdate(context.get(), block.data(), read) == 1;
+        if (std::ferror(file.get())) refuse_unreadable(path.native(), errno);
+    }
+    if (!sound || EVP_DigestFinal_ex(context.get(), digest, &length) != 1)
+        refuse(Status::failed, "OpenSSL gives no SHA-256", "allow SHA-256 in OpenSSL's settings");
+    std::string text;
+    for (unsigned at = 0; at < length; ++at) {
+        text += "0123456789abcdef"[digest[at] >> 4];
+        text += "0123456789abcdef"[digest[at] & 15];
+    }
+    return text;
+}
+
 void check_files(const fs::path& bundle, const Manifest& manifest) {
     std::error_code error;
     const fs::path root = fs::canonical(bundle, error);
@@ -95,7 +97,7 @@ void check_files(const fs::path& bundle, const Manifest& manifest) {
     for (const auto& [name, entry] : manifest.files)
         check_size(inside(root, name), name, entry.bytes);
     for (const auto& [name, entry] : manifest.files)
-        if (sha256(inside(root, name), name) != entry.sha256)
+        if (sha256_of({inside(root, name)}) != entry.sha256)
             refuse_bundle(cat(name, " does not match its SHA-256"), export_again);
 }
 

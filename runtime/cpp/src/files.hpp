@@ -13,6 +13,10 @@ namespace kexport {
 std::string read_file(const std::filesystem::path& path, const std::string& name,
                       std::uintmax_t largest);
 
+/// SHA-256 over the content of some files, one behind the other, in lower-case hexadecimal. Throws
+/// a Refusal where one cannot be read.
+std::string sha256_of(const std::vector<std::filesystem::path>& paths);
+
 /// Compare every file the manifest lists with its size and SHA-256. Sizes come first, since they
 /// cost nothing. Throws a Refusal naming the first file that is missing, that is not a plain file,
 /// that leads out of the bundle through a link, or that differs.

@@ -116,7 +116,7 @@ std::unique_ptr<ModelState> open_state(const std::filesystem::path& bundle,
     state->manifest = read_manifest(bundle);
     if (options.check_files) check_files(bundle, state->manifest);
     state->labels = read_labels(bundle, state->manifest);
-    state->engine = open_onnxruntime(bundle, state->manifest, options);
+    state->engine = open_engine(bundle, state->manifest, options);
     return state;
 }
 

@@ -105,7 +105,13 @@ Verification verified(const ModelState& state, const std::filesystem::path& bund
     const Manifest& manifest = state.manifest;
     const Arrays golden = read_golden(bundle, manifest);
     const std::size_t samples = samples_of(golden, manifest);
-    const Arrays outputs = run_all(state, golden, samples);
+    Arrays outputs;
+    try {
+        outputs = run_all(state, golden, samples);
+    } catch (const Refusal& refusal) {
+        if (refusal.fault.status != Status::bad_input) throw;
+        refuse_bundle(cat("golden.npz does not fit the model: ", refusal.fault.message));
+    }
     Verification found{manifest.model,
                        manifest.target,
                        state.engine->name,

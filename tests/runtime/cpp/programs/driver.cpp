@@ -4,6 +4,7 @@
 ///     driver threads BUNDLE COUNT   the same from several threads at once: whether all agree
 ///     driver classify BUNDLE FILE WIDTH HEIGHT STRIDE FORMAT K
 ///     driver manifests FOLDER...    what is wrong with each folder's manifest, or "read"
+///     driver decode FILE            width, height, channels, then the values of a picture
 ///     driver npz FILE...            what is wrong with each archive of arrays, or "read"
 ///     driver faults BUNDLE          calls that must be refused: status, message and hint of each
 #include <atomic>
@@ -14,6 +15,7 @@
 #include <thread>
 
 #include "kexport.hpp"
+#include "programs/decode.hpp"
 #include "src/faults.hpp"
 #include "src/files.hpp"
 #include "src/golden.hpp"
@@ -141,6 +143,13 @@ int manifests(int count, char** words) {
     return 0;
 }
 
+int decode(const char* path) {
+    const programs::Picture picture = demand(programs::decode(path));
+    std::printf("%d %d %d\n", picture.width, picture.height, picture.channels);
+    std::fwrite(picture.values.data(), 1, picture.values.size(), stdout);
+    return 0;
+}
+
 int npz(int count, char** words) {
     for (int at = 2; at < count; ++at) {
         try {
@@ -207,6 +216,7 @@ int main(int count, char** words) {
     if (command == "threads" && count == 4) return threads(words[2], std::atoi(words[3]));
     if (command == "classify" && count == 9) return classify(words);
     if (command == "manifests") return manifests(count, words);
+    if (command == "decode") return decode(words[2]);
     if (command == "npz") return npz(count, words);
     if (command == "faults") return faults(words[2]);
     return 2;

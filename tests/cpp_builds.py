@@ -14,18 +14,19 @@ from pathlib import Path
 
 import onnxruntime
 import pytest
+from documents import blocks
 
 import kexport.runtime
 
-HERE = Path(__file__).parent
+TESTS = Path(__file__).parent / "runtime" / "cpp"
 SOURCES = Path(kexport.runtime.__file__).parent / "cpp"
 WARNINGS = "-Wall -Wextra -Werror"
-SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O0 -g1"
+SANITIZERS = "-fsanitize=address,undefined -fno-sanitize-recover=all -O0"
 ENVIRONMENT = {
     **os.environ,
     "KEXPORT_ONNXRUNTIME": str(Path(onnxruntime.__file__).parent / "capi"),
     "ASAN_OPTIONS": "abort_on_error=0:exitcode=99:detect_leaks=1",
-    "LSAN_OPTIONS": f"suppressions={HERE / 'leaks.txt'}:print_suppressions=0",
+    "LSAN_OPTIONS": f"suppressions={TESTS / 'programs' / 'leaks.txt'}:print_suppressions=0",
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
 }
 SANITIZER_FOUND = 99
@@ -71,7 +72,7 @@ def need(*commands: str) -> None:
             pytest.skip(f"{command} is not installed; .ci/packages installs it on Debian")
 
 
-def newest(*folders: Path) -> str:
+def content(*folders: Path) -> str:
     """A hash of the files in some folders, so that a build serves as long as they stay."""
     digest = hashlib.sha256()
     for folder in folders:
@@ -81,9 +82,9 @@ def newest(*folders: Path) -> str:
     return digest.hexdigest()[:12]
 
 
-def configured(folder: Path, sources: Path, options: Sequence[str]) -> None:
+def configured(folder: Path, project: Path, options: Sequence[str]) -> None:
     """Run cmake; skip where it misses a package, fail for anything else."""
-    command = ["cmake", "-S", str(sources), "-B", str(folder), *options]
+    command = ["cmake", "-S", str(project), "-B", str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if "is not found" in done.stderr:
         missing = next(line for line in done.stderr.splitlines() if "is not found" in line)
@@ -93,18 +94,26 @@ def configured(folder: Path, sources: Path, options: Sequence[str]) -> None:
 
 
 @pytest.fixture(scope="session")
+def sources() -> Path:
+    """What a bundle has under cpp/."""
+    need("cmake", "make", "g++")
+    return SOURCES
+
+
+@pytest.fixture(scope="session")
 def packages(root: Path) -> Path:
     """What .ci/packages unpacked; perhaps nothing."""
     return root / "build" / "packages"
 
 
 @pytest.fixture(scope="session")
-def make_build(root: Path, packages: Path) -> Callable[..., Path]:
+def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]:
     """Build some sources with cmake options; the same again costs nothing."""
 
-    def make(name: str, sources: Path, *options: str, targets: Sequence[str] = ()) -> Path:
-        need("cmake", "make", "g++")
-        key = newest(SOURCES, HERE) + hashlib.sha256(repr((sources, options)).encode()).hexdigest()
+    def make(name: str, project: Path, *options: str, targets: Sequence[str] = ()) -> Path:
+        key = (
+            content(sources, TESTS) + hashlib.sha256(repr((project, options)).encode()).hexdigest()
+        )
         folder = root / "build" / "cpp" / f"{name}-{key[:20]}"
         folder.parent.mkdir(parents=True, exist_ok=True)
         with (folder.parent / f"{name}.lock").open("w") as lock:
@@ -114,7 +123,7 @@ def make_build(root: Path, packages: Path) -> Callable[..., Path]:
             for old in folder.parent.glob(f"{name}-*"):
                 shutil.rmtree(old)
             headers = packages / "headers" / "usr" / "include" / "onnxruntime"
-            configured(folder, sources, [f"-DKEXPORT_ONNXRUNTIME_INCLUDE={headers}", *options])
+            configured(folder, project, [f"-DKEXPORT_ONNXRUNTIME_INCLUDE={headers}", *options])
             wanted = [word for target in targets for word in ("--target", target)]
             command = ["cmake", "--build", str(folder), *wanted]
             done = subprocess.run(command, capture_output=True, text=True)
@@ -131,19 +140,47 @@ def plain(make_build: Callable[..., Path]) -> Build:
     return Build(make_build("plain", SOURCES, f"-DCMAKE_CXX_FLAGS={WARNINGS}"))
 
 
+@pytest.fixture
+def passes_in_cpp(request: pytest.FixtureRequest) -> Callable[[Path], None]:
+    """Hold a bundle to kexport-verify; nothing where that cannot be built, as other tests say."""
+    try:
+        build: Build = request.getfixturevalue("plain")
+    except pytest.skip.Exception:
+        return lambda bundle: None
+
+    def check(bundle: Path) -> None:
+        done = build.run("kexport-verify", bundle)
+        assert done.status == 0, done.out + done.err
+
+    return check
+
+
+def documented(root: Path) -> Path:
+    """The program that docs/cpp.md shows, as a file."""
+    shown = blocks((root / "docs" / "cpp.md").read_text("utf-8"))
+    (program,) = (block.body for block in shown if block.language == "cpp")
+    path = root / "build" / "cpp" / "documented.cpp"
+    path.parent.mkdir(parents=True, exist_ok=True)
+    if not path.exists() or path.read_text("utf-8") != program:
+        path.write_text(program, encoding="utf-8")
+    return path
+
+
 @pytest.fixture(scope="session")
 def sanitized(root: Path, make_build: Callable[..., Path]) -> Build:
     """The programs, the tests' own and the examples, with ASan and UBSan; fuzzers with clang."""
+    examples = [*sorted((root / "examples" / "cpp").glob("*.cpp")), documented(root)]
     clang = shutil.which("clang++")
     fuzzer = " -fsanitize=fuzzer-no-link" if clang else ""
     folder = make_build(
         "sanitized",
-        HERE,
+        TESTS,
         "-DCMAKE_BUILD_TYPE=Sanitized",
         f"-DCMAKE_CXX_COMPILER={clang or 'g++'}",
         f"-DCMAKE_CXX_FLAGS={WARNINGS} {SANITIZERS}{fuzzer}",
         f"-DKEXPORT_SOURCES={SOURCES}",
         "-DCMAKE_UNITY_BUILD_BATCH_SIZE=0",
+        f"-DKEXPORT_EXAMPLES={';'.join(map(str, examples))}",
     )
     return Build(folder / "bin")
 
@@ -164,6 +201,7 @@ def aarch64(
     folder = make_build(
         "aarch64",
         SOURCES,
+        "-DCMAKE_BUILD_TYPE=Quick",
         "-DCMAKE_SYSTEM_NAME=Linux",
         "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
         "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
@@ -171,7 +209,7 @@ def aarch64(
         f"-DOPENSSL_INCLUDE_DIR={inside}/include",
         f"-DOPENSSL_CRYPTO_LIBRARY={libraries}/libcrypto.so",
         f"-DZLIB_INCLUDE_DIR={inside}/include",
-        f"-DZLIB_LIBRARY={libraries}/libz.so",
+        f"-DZLIB_LIBRARY={unpacked}/lib/aarch64-linux-gnu/libz.so.1",
         "-DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON",
         "-DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON",
         targets=["kexport-verify"],

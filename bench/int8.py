@@ -1,0 +1,277 @@
+"""INT8 on a CPU beside ONNX Runtime's quantize_static and NNCF: accuracy, share, speed and cost.
+
+python bench/int8.py [--models mobilenet,...] [--large inception_v3,...] [--work out/int8]
+    [--out docs/int8.md]
+
+The models are trained on digits first, by bench/train_digits.py, or have random weights (--large).
+Every result is kept in the work folder, and what is there is not made again. NNCF takes part where
+it is installed.
+"""
+
+from __future__ import annotations
+
+import argparse
+import json
+import sys
+import time
+from collections.abc import Callable, Sequence
+from importlib import util
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from int8_peers import MAKERS
+from machine import PACKAGES, machine, peak_memory, versions
+from page import put_section, table
+from process import answer, measure
+from rounds import Times, interleave
+
+MODELS = "mobilenet,mobilenet_v2,efficientnet_b0,resnet50_v2"
+LARGE = "inception_v3,resnet50,mobilenet_v2"
+CALIBRATED, JUDGED = 100, 64
+FLOATING = "float.onnx"
+HERE = Path(__file__).resolve().parent
+
+
+def subject(name: str, work: Path) -> None:
+    """Write the float graph, pictures, and Keras' answers of one model; trained where it is small.
+
+    `name` is that of an Application, with "@digits" behind it for one that was trained.
+    """
+    import keras
+    import models
+
+    from kexport import pipeline, serialize, zoo
+    from kexport.conversion import convert_model
+    from kexport.pictures import pictures
+    from kexport.preprocessing import prepare
+
+    application = zoo.find(name.partition("@")[0])
+    folder = work / name
+    if name.endswith("@digits"):
+        sys.path.insert(0, str(HERE.parent / "examples" / "digits"))
+        from digits import split
+
+        model = keras.saving.load_model(work / f"{application.name}.keras", compile=False)
+        train, held_out = split()
+        calibration = train.pictures[:CALIBRATED]
+        judged, labels = held_out.pictures, held_out.classes
+    else:
+        model = models.build(application)
+        drawn = pictures(CALIBRATED + JUDGED, application.size, application.size)
+        calibration, judged, labels = drawn[:CALIBRATED], drawn[CALIBRATED:], None
+        condition(model, application.mode, calibration[:8])
+    passes = (*pipeline.with_image_input(application.mode, 1), *pipeline.for_float32(18))
+    folder.mkdir(parents=True, exist_ok=True)
+    serialize.save(pipeline.run(convert_model(model).model, passes).model, folder / FLOATING)
+    answers = model.predict(prepare(judged, application.mode), batch_size=16, verbose=0)
+    known = {} if labels is None else {"labels": labels}
+    np.savez(folder / "data.npz", calibration=calibration, judged=judged, answers=answers, **known)
+
+
+def condition(model: Any, mode: str, drawn: Any) -> None:
+    """Weights with which the answers differ from picture to picture, as kexport's random ones."""
+    from kexport import weights
+    from kexport.preprocessing import prepare
+
+    weights.randomise(model, 0, prepare(drawn, mode))
+
+
+def make(name: str, maker: str, work: Path) -> dict[str, Any]:
+    """Make one int8 file, in this process; seconds and peak memory."""
+    folder = work / name
+    data = np.load(folder / "data.npz")
+    pictures, judged, answers = (data[key] for key in ("calibration", "judged", "answers"))
+    begun = time.perf_counter()
+    MAKERS[maker](folder / FLOATING, folder / f"{maker}.onnx", pictures, judged, answers)
+    return {"seconds": time.perf_counter() - begun, "memory": peak_memory()}
+
+
+def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
+    """SQNR of the logits, agreement, top-1 and share of one file, as ONNX Runtime runs it."""
+    import models
+
+    from kexport.calibration.quality import class_quality
+    from kexport.runtime.compare import logits_of
+
+    folder = work / name
+    data = np.load(folder / "data.npz")
+    labels = data["labels"] if "labels" in data.files else None
+    session = models.onnx_session(folder / f"{maker}.onnx", 1)
+    judged = data["judged"]
+    given = [session.run(None, {"image": judged[i : i + 1]})[0] for i in range(len(judged))]
+    wanted = logits_of(data["answers"])
+    found = class_quality(wanted, logits_of(np.concatenate(given)), labels)
+    exact = class_quality(wanted, wanted, labels)
+    return {
+        "sqnr": found.sqnr,
+        "agreement": found.agreement,
+        "top1": found.top1,
+        "keras": exact.top1,
+        "share": share(folder / f"{maker}.onnx"),
+    }
+
+
+def share(file: Path) -> float:
+    """The share of multiply-adds whose two factors are both read from integers."""
+    import onnx
+
+    graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
+    makers = {output: node for node in graph.node for output in node.output}
+    stored = {tensor.name: list(tensor.dims) for tensor in graph.initializer}
+    shapes = {
+        value.name: [dim.dim_value for dim in value.type.tensor_type.shape.dim]
+        for value in (*graph.value_info, *graph.output)
+    }
+
+    def integers(name: str) -> bool:
+        return name in makers and makers[name].op_type == "DequantizeLinear"
+
+    whole = within = 0
+    for node in graph.node:
+        if node.op_type not in ("Conv", "Gemm", "MatMul"):
+            continue
+        weights = node.input[1]
+        held = stored.get(makers[weights].input[0] if integers(weights) else weights)
+        if held is None:
+            continue
+        pixels = shapes[node.output[0]][2:] if node.op_type == "Conv" else []
+        count = int(np.prod(held)) * int(np.prod(pixels))
+        whole += count
+        within += count * (integers(node.input[0]) and integers(weights))
+    return within / whole
+
+
+def times(name: str, work: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds a picture on one thread, of the float file and all int8 files that there are."""
+    import models
+
+    folder = work / name
+    picture = np.load(folder / "data.npz")["judged"][:1]
+    runs: dict[str, Callable[[], object]] = {}
+    for file in (folder / FLOATING, *(folder / f"{maker}.onnx" for maker in MAKERS)):
+        if file.exists():
+            session = models.onnx_session(file, 1)
+            runs[file.stem] = lambda session=session: session.run(None, {"image": picture})
+    found = interleave(runs, rounds=rounds, clock=time.process_time)
+    return {maker: list(timed.rounds) for maker, timed in found.items()}
+
+
+def kept(file: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
+    """What is in `file`, computed and written where it is missing."""
+    if not file.exists():
+        file.parent.mkdir(parents=True, exist_ok=True)
+        file.write_text(json.dumps(compute()), encoding="utf-8")
+    found: dict[str, Any] = json.loads(file.read_text(encoding="utf-8"))
+    return found
+
+
+def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
+    """One row of the table for each maker."""
+    folder, script = work / name, str(Path(__file__).resolve())
+    trained = name.endswith("@digits")
+    if trained and not (work / f"{name.partition('@')[0]}.keras").exists():
+        done = measure(str(HERE / "train_digits.py"), [name.partition("@")[0], str(work)])
+        print(f"{name}: trained, {done}", file=sys.stderr)
+    if not (folder / "data.npz").exists():
+        measure(script, ["--once", "subject", name, "-", "--work", str(work)])
+    makers = [maker for maker in MAKERS if "NNCF" not in maker or util.find_spec("nncf")]
+    results = {}
+    for maker in makers:
+        results[maker] = kept(
+            folder / f"{maker}.json",
+            lambda maker=maker: (
+                measure(script, ["--once", "make", name, maker, "--work", str(work)])
+                | measure(script, ["--once", "judge", name, maker, "--work", str(work)])
+            ),
+        )
+        print(f"{name}: {maker}, {results[maker]}", file=sys.stderr)
+    timed = kept(
+        folder / "times.json",
+        lambda: measure(
+            script, ["--once", "times", name, "-", "--work", str(work), "--rounds", str(rounds)]
+        ),
+    )
+    floating = Times(tuple(timed["float"]))
+    return [row(name, maker, results[maker], timed.get(maker), floating) for maker in makers]
+
+
+def row(
+    name: str, maker: str, found: dict[str, Any], timed: list[float] | None, floating: Times
+) -> list[str]:
+    if "error" in found or timed is None:
+        return [f"{name}, {maker}", found.get("error", "-"), *["-"] * 6]
+    mine = Times(tuple(timed))
+    top1 = "-" if found["top1"] is None else f"{found['top1']:.1%} ({found['keras']:.1%})"
+    return [
+        f"{name}, {maker}",
+        f"{found['sqnr']:.1f}",
+        f"{found['agreement']:.1%}",
+        top1,
+        f"{found['share']:.1%}",
+        f"{mine.least * 1e3:.2f}",
+        f"{1 / mine.over(floating):.2f}",
+        f"{found['seconds']:.0f} s, {found['memory'] / 1e9:.1f} GB",
+    ]
+
+
+HEADINGS = (
+    "model, made by",
+    "SQNR, dB",
+    "agreement",
+    "top-1 (Keras)",
+    "in int8",
+    "ms",
+    "times fp32",
+    "made in",
+)
+
+
+def page(found: Sequence[Sequence[str]]) -> str:
+    return "\n".join(
+        [
+            "## Beside others",
+            "",
+            f"{machine()}; {versions((*PACKAGES, 'nncf'))}.",
+            "",
+            f"Everyone quantises the same float32 graph on the same {CALIBRATED} pictures. "
+            "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones; the "
+            f"others have random weights and their own size, on {JUDGED} drawn pictures. SQNR is "
+            "that of the logits. One thread, one picture; `python bench/int8.py` writes this.",
+            "",
+            table(HEADINGS, found),
+        ]
+    )
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--models", default=MODELS)
+    parser.add_argument("--large", default=LARGE)
+    parser.add_argument("--work", type=Path, default=Path("out/int8"))
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--out", type=Path)
+    parser.add_argument("--once", nargs=3, metavar=("WHAT", "MODEL", "MAKER"))
+    given = parser.parse_args(arguments)
+    if given.once:
+        what, name, maker = given.once
+        if what == "subject":
+            subject(name, given.work)
+            answer({})
+        elif what == "times":
+            answer(times(name, given.work, given.rounds))
+        else:
+            answer({"make": make, "judge": judge}[what](name, maker, given.work))
+        return 0
+    names = [f"{name}@digits" for name in given.models.split(",") if name]
+    names += [name for name in given.large.split(",") if name]
+    found = [cells for name in names for cells in rows(name, given.work, given.rounds)]
+    text = page(found)
+    print(text)
+    if given.out is not None:
+        put_section(given.out, "int8", text, "INT8")
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(main())

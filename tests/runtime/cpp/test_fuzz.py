@@ -1,0 +1,26 @@
+"""Any bytes in the place of manifest.json and golden.npz: read or refused, under ASan and UBSan.
+
+The fuzzers are built with clang. They run for long by hand:
+
+    build/cpp/sanitized-*/bin/fuzz-manifest CORPUS
+"""
+
+from __future__ import annotations
+
+import shutil
+from pathlib import Path
+
+import pytest
+
+
+@pytest.mark.parametrize(("fuzzer", "seed"), [("manifest", "manifest.json"), ("npz", "golden.npz")])
+def test_any_bytes(sanitized, bundle: Path, tmp_path: Path, fuzzer: str, seed: str):
+    if not (sanitized.folder / f"fuzz-{fuzzer}").exists():
+        pytest.skip("clang++ is not installed; .ci/packages installs it on Debian")
+    corpus = tmp_path / "corpus"
+    corpus.mkdir()
+    shutil.copy(bundle / seed, corpus)
+    limits = ["-seed=1", "-max_total_time=2", "-max_len=8192", "-rss_limit_mb=2048", "-timeout=10"]
+    done = sanitized.run(f"fuzz-{fuzzer}", corpus, *limits, f"-artifact_prefix={tmp_path}/")
+    assert done.status == 0, done.err[-2000:]
+    assert "DONE" in done.err
