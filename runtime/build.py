@@ -237,8 +237,13 @@ def _set_timing_cache(config: Any, content: bytes) -> None:
 
 
 def _first(errors: Sequence[Any]) -> str:
-    """The first error that names a node; the parser puts consequences behind it."""
+    """The first error that names a node; the parser puts consequences behind it.
+
+    Before TensorRT 10 errors have the number of a node, and no name.
+    """
     for error in errors:
+        if not hasattr(error, "node_name"):
+            return f"node {error.node()}: {error.desc()}"
         if error.node_name():
             return f"{error.node_name()} ({error.node_operator()}): {error.desc()}"
-    return errors[0].desc() if errors else "the parser gave no reason"
+    return str(errors[0].desc()) if errors else "the parser gave no reason"

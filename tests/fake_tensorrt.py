@@ -11,103 +11,14 @@ from __future__ import annotations
 import ctypes
 import enum
 import types
-from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 import onnx
 import onnxruntime
+from fake_cuda import FakeCuda
 
 MARK = b"PLAN"
-INVALID = 1
-
-
-class FakeCuda:
-    """libcuda, as far as kexport calls it."""
-
-    def __init__(self, name: str = "Orin", capability: tuple[int, int] = (8, 7), gpus: int = 1):
-        self.name, self.capability, self.gpus = name, capability, gpus
-        self.device: dict[int, Any] = {}
-        self.pinned: dict[int, Any] = {}
-        self.streams: dict[int, list[Callable[[], None]]] = {0: []}
-
-    def cuInit(self, flags: int) -> int:
-        return 0 if self.gpus else 100
-
-    def cuGetErrorString(self, status: int, text: Any) -> int:
-        text._obj.value = b"no CUDA-capable device is detected" if status == 100 else b"invalid"
-        return 0
-
-    def cuDeviceGet(self, device: Any, index: int) -> int:
-        device._obj.value = index
-        return 0
-
-    def cuDevicePrimaryCtxRetain(self, context: Any, device: int) -> int:
-        context._obj.value = 7
-        return 0
-
-    def cuCtxSetCurrent(self, context: Any) -> int:
-        return 0 if context.value == 7 else INVALID
-
-    def cuDeviceGetName(self, name: Any, size: int, device: int) -> int:
-        name.value = self.name.encode()
-        return 0
-
-    def cuDeviceTotalMem_v2(self, size: Any, device: int) -> int:
-        size._obj.value = 8 << 30
-        return 0
-
-    def cuDeviceGetAttribute(self, value: Any, number: int, device: int) -> int:
-        value._obj.value = {75: self.capability[0], 76: self.capability[1], 18: 1}[number]
-        return 0
-
-    def cuStreamCreate(self, stream: Any, flags: int) -> int:
-        stream._obj.value = len(self.streams)
-        self.streams[len(self.streams)] = []
-        return 0
-
-    def cuStreamDestroy_v2(self, stream: Any) -> int:
-        return 0 if self.streams.pop(stream.value, None) is not None else INVALID
-
-    def cuStreamSynchronize(self, stream: Any) -> int:
-        pending = self.streams[stream.value or 0]
-        while pending:
-            pending.pop(0)()
-        return 0
-
-    def cuMemAlloc_v2(self, address: Any, size: Any) -> int:
-        return self._allocate(self.device, address, size.value)
-
-    def cuMemHostAlloc(self, address: Any, size: Any, flags: int) -> int:
-        return self._allocate(self.pinned, address, size.value)
-
-    def cuMemFree_v2(self, address: Any) -> int:
-        return 0 if self.device.pop(address.value, None) is not None else INVALID
-
-    def cuMemFreeHost(self, address: Any) -> int:
-        return 0 if self.pinned.pop(address.value, None) is not None else INVALID
-
-    def cuMemcpyHtoDAsync_v2(self, device: Any, host: Any, size: Any, stream: Any) -> int:
-        return self._copy(device.value, host.value, size.value, stream, device.value, host.value)
-
-    def cuMemcpyDtoHAsync_v2(self, host: Any, device: Any, size: Any, stream: Any) -> int:
-        return self._copy(host.value, device.value, size.value, stream, device.value, host.value)
-
-    def put(self, stream: int, work: Callable[[], None]) -> None:
-        self.streams[stream].append(work)
-
-    def _allocate(self, where: dict[int, Any], address: Any, size: int) -> int:
-        memory = ctypes.create_string_buffer(b"\xa5" * size, size)
-        address._obj.value = ctypes.addressof(memory)
-        where[ctypes.addressof(memory)] = memory
-        return 0
-
-    def _copy(self, to: int, of: int, size: int, stream: Any, device: int, host: int) -> int:
-        for address, where in ((device, self.device), (host, self.pinned)):
-            if address not in where or len(where[address]) < size:
-                return INVALID
-        self.put(stream.value or 0, lambda: ctypes.memmove(to, of, size))
-        return 0
 
 
 class Severity(enum.Enum):
@@ -218,7 +129,22 @@ class Error:
         return self.texts[2]
 
 
+class OldError:
+    """As before TensorRT 10."""
+
+    def __init__(self, node: str, operator: str, text: str) -> None:
+        self._text = text
+
+    def node(self) -> int:
+        return 3
+
+    def desc(self) -> str:
+        return self._text
+
+
 class OnnxParser:
+    _kind: type[Error] | type[OldError] = Error
+
     def __init__(self, network: Network, logger: Any) -> None:
         self.network, self.errors = network, []
 
@@ -227,10 +153,8 @@ class OnnxParser:
         self.network.onnx = model.SerializeToString()
         for node in model.graph.node:
             if node.op_type == "Softmax" and node.name == "refused":
-                self.errors = [
-                    Error("", "", "In parse"),
-                    Error(node.name, node.op_type, "not supported"),
-                ]
+                texts = [("", "", "In parse"), (node.name, node.op_type, "not supported")]
+                self.errors = [self._kind(*one) for one in texts[self._kind is OldError :]]
                 return False
             self.network.layers.append(Layer(node.name, node.op_type, len(node.output)))
         return True
@@ -370,20 +294,21 @@ def module(version: str = "10.3.0", cuda: FakeCuda | None = None) -> types.Modul
             return Engine(gpu, plan[len(MARK) :])
 
     made.__version__ = version
-    made.ILogger, made.Builder, made.OnnxParser = ILogger, Builder, OnnxParser
+    made.ILogger, made.Builder = ILogger, Builder
+    kind = OldError if major < 10 else Error
+    made.OnnxParser = type("OnnxParser", (OnnxParser,), {"_kind": kind})
     made.Runtime, made.TensorIOMode, made.float32 = Runtime, Modes, "float32"
     made.IExecutionContext = IExecutionContext if (major, minor) >= (8, 5) else object
     networks = ["EXPLICIT_BATCH"] if major < 10 else ["EXPLICIT_BATCH", "STRONGLY_TYPED"]
     made.NetworkDefinitionCreationFlag = enum.IntEnum(
         "NetworkDefinitionCreationFlag", networks[major // 11 :], start=0
     )
+    levels = ["NONE", "AMPERE_PLUS", *(["SAME_COMPUTE_CAPABILITY"] if major >= 11 else [])]
     flags = ["GPU_FALLBACK", "TF32", *(["VERSION_COMPATIBLE"] if (major, minor) >= (8, 6) else [])]
     weak = [] if major >= 11 else ["FP16", "INT8", "OBEY_PRECISION_CONSTRAINTS"]
     made.BuilderFlag = enum.Enum("BuilderFlag", [*flags, *weak])
     made.MemoryPoolType = enum.Enum("MemoryPoolType", ["WORKSPACE"])
     made.ProfilingVerbosity = enum.Enum("ProfilingVerbosity", ["DETAILED"])
     made.DeviceType = enum.Enum("DeviceType", ["GPU", "DLA"])
-    made.HardwareCompatibilityLevel = enum.Enum(
-        "HardwareCompatibilityLevel", ["NONE", "AMPERE_PLUS", "SAME_COMPUTE_CAPABILITY"]
-    )
+    made.HardwareCompatibilityLevel = enum.Enum("HardwareCompatibilityLevel", levels)
     return made

@@ -245,7 +245,7 @@ def words() -> keras.Model:
     [
         (never_called, "has no known inputs: it has not been built"),
         (two_arguments, "'pair' takes its inputs as 2 arguments: x, y"),
-        (words, "layer 'words' has no rule"),
+        (words, r"layer 'words' \(StringLookup\) has no ONNX form"),
     ],
 )
 def test_a_model_without_a_road_is_named_and_nothing_is_written(

@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 from support import healthy, keras_answers, small_classifier
 
-from kexport import api, runtime
+from kexport import lowering, runtime
 from kexport.api import Bundle, export
 from kexport.artifact import Pass
 from kexport.cli import main
@@ -235,7 +235,7 @@ def test_a_fault_in_the_ranking_is_refused(
 
         return top_k
 
-    monkeypatch.setattr(api, "best", wrong)
+    monkeypatch.setattr(lowering, "top_k", wrong)
     with pytest.raises(ParityFailed):
         published(model, tmp_path / "b", top_k=10)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 import sys
 from collections.abc import Callable
 from typing import Any
@@ -188,6 +189,30 @@ def test_a_failed_build_says_why_and_leaves_what_was_there(build, device, capsys
     assert "could not find any implementation for node top" in capsys.readouterr().err
     assert (bundle / "engine.plan").read_bytes() == b"old"
     assert not (bundle / "engine.json").exists()
+
+
+@pytest.mark.parametrize(
+    ("version", "reason"),
+    [("8.6.1", "node 3: not supported"), ("10.3.0", r"refused \(Softmax\): not supported")],
+)
+def test_a_graph_that_is_not_read_is_refused_with_its_node(
+    build, device, capsys, reseal, version, reason
+):
+    device(version)
+    bundle = build(edit=for_tensorrt)
+    model = onnx.load(bundle / "model.onnx")
+    model.graph.node[-1].name = "refused"
+    onnx.save(model, bundle / "model.onnx")
+    reseal(bundle)
+    assert build_command.main(bundle, []) == 14
+    assert re.search(rf"tensorrt {version} cannot read .*{reason}", capsys.readouterr().err)
+
+
+def test_a_level_of_compatibility_that_a_release_does_not_have(build, device, capsys):
+    device("10.3.0")
+    level = ["--hardware-compatibility-level", "same_compute_capability"]
+    assert build_command.main(build(edit=for_tensorrt), level) == 16
+    assert "has no SAME_COMPUTE_CAPABILITY" in capsys.readouterr().err
 
 
 @pytest.mark.parametrize(
