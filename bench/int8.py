@@ -45,6 +45,7 @@ def subject(name: str, work: Path) -> None:
     from kexport.conversion import convert_model
     from kexport.pictures import pictures
     from kexport.preprocessing import prepare
+    from kexport.runtime.compare import logits_of
 
     application = zoo.find(name.partition("@")[0])
     folder = work / name
@@ -63,10 +64,21 @@ def subject(name: str, work: Path) -> None:
         condition(model, application.mode, calibration[:8])
     passes = (*pipeline.with_image_input(application.mode, 1), *pipeline.for_float32(18))
     folder.mkdir(parents=True, exist_ok=True)
-    serialize.save(pipeline.run(convert_model(model).model, passes).model, folder / FLOATING)
-    answers = model.predict(prepare(judged, application.mode), batch_size=16, verbose=0)
+    graph = pipeline.run(convert_model(model).model, passes).model
+    serialize.save(without_softmax(graph), folder / FLOATING)
+    probabilities = model.predict(prepare(judged, application.mode), batch_size=16, verbose=0)
+    answers = logits_of(probabilities)
     known = {} if labels is None else {"labels": labels}
     np.savez(folder / "data.npz", calibration=calibration, judged=judged, answers=answers, **known)
+
+
+def without_softmax(model: Any) -> Any:
+    """The model with its logits as the output: some quantise a Softmax, which hides all else."""
+    graph = model.graph
+    node = graph.outputs[0].producer()
+    graph.outputs[0] = node.inputs[0]
+    graph.remove(node, safe=True)
+    return model
 
 
 def condition(model: Any, mode: str, drawn: Any) -> None:
@@ -92,7 +104,6 @@ def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
     import models
 
     from kexport.calibration.quality import class_quality
-    from kexport.runtime.compare import logits_of
 
     folder = work / name
     data = np.load(folder / "data.npz")
@@ -100,8 +111,8 @@ def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
     session = models.onnx_session(folder / f"{maker}.onnx", 1)
     judged = data["judged"]
     given = [session.run(None, {"image": judged[i : i + 1]})[0] for i in range(len(judged))]
-    wanted = logits_of(data["answers"])
-    found = class_quality(wanted, logits_of(np.concatenate(given)), labels)
+    wanted = data["answers"]
+    found = class_quality(wanted, np.concatenate(given), labels)
     exact = class_quality(wanted, wanted, labels)
     return {
         "sqnr": found.sqnr,

@@ -12,7 +12,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 Maker = Callable[[Path, Path, Array, Array, Array], None]
 """From a float32 file to an int8 file: both paths, pictures to calibrate on, pictures held out, and
-what Keras says of these."""
+the logits that Keras gives for these."""
 
 REPAIR_ON = 32
 """Held-out pictures on which kexport's gate decides; the table's figures are of all."""
@@ -30,7 +30,7 @@ def kexport(floating: Path, made: Path, pictures: Array, held_out: Array, answer
 
     passes = (*FOR_CPU.prepare, *pipeline.before_int8(18))
     model = pipeline.run(ir.load(floating), passes).model
-    judge = Judge(held_out[:REPAIR_ON], answers[:REPAIR_ON], "probabilities")
+    judge = Judge(held_out[:REPAIR_ON], answers[:REPAIR_ON], "scores")
     passing = Passing("nothing", 0.01, Quality(np.inf))
     gate = Gate(FOR_CPU, pictures, judge, passing.holds, "mse", lambda step: None)
     found = quantise(model, gate.ranges(model), gate)
