@@ -5,10 +5,12 @@ from __future__ import annotations
 import re
 import shutil
 import subprocess
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+import onnxruntime
 import pytest
 
 from kexport.runtime import load
@@ -129,6 +131,16 @@ def test_libraries_that_do_not_serve(plain, bundle: Path, tmp_path: Path, place:
     assert (done.status, done.out) == (17, "")
     assert reason in done.err
     assert "hint: run: pip install onnxruntime, or name the library with KEXPORT_" in done.err
+
+
+def test_a_library_of_the_oldest_release(sanitized, bundle: Path):
+    """Nothing is called that came after 1.11, whatever headers it is built with."""
+    (real,) = Path(onnxruntime.__file__).parent.glob("capi/libonnxruntime.so*")
+    old = sanitized.folder.parent / "old"
+    on_old = replace(sanitized, environment={"REAL_ONNXRUNTIME": str(real)})
+    done = on_old.run("kexport-verify", bundle, "--onnxruntime", old)
+    assert (done.status, done.err) == (0, "")
+    assert "samples on onnxruntime 1.11.0, CPUExecutionProvider" in done.out
 
 
 def test_cuda_that_does_not_load(plain, bundle: Path, rewrite):

@@ -1,0 +1,34 @@
+/// ONNX Runtime as a release of 1.11 would be: the real library's functions up to that release, and
+/// none of the later ones. REAL_ONNXRUNTIME is the library.
+#include <dlfcn.h>
+#include <onnxruntime_c_api.h>
+
+#include <cstddef>
+#include <cstdint>
+#include <cstdlib>
+#include <cstring>
+
+namespace {
+
+const OrtApiBase* real() {
+    void* library = dlopen(std::getenv("REAL_ONNXRUNTIME"), RTLD_NOW | RTLD_LOCAL);
+    return reinterpret_cast<const OrtApiBase* (*)()>(dlsym(library, "OrtGetApiBase"))();
+}
+
+const OrtApi* get_api(std::uint32_t version) noexcept {
+    static OrtApi old{};
+    if (version > 11) return nullptr;
+    std::memcpy(&old, real()->GetApi(11), offsetof(OrtApi, AddExternalInitializers));
+    return &old;
+}
+
+const char* get_version() noexcept {
+    return "1.11.0";
+}
+
+}  // namespace
+
+extern "C" const OrtApiBase* OrtGetApiBase() noexcept {
+    static const OrtApiBase base{get_api, get_version};
+    return &base;
+}
