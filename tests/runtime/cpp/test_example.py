@@ -1,0 +1,54 @@
+"""examples/cpp, configured and built by its own CMakeLists as docs/cpp.md tells a user, and run."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+from pathlib import Path
+
+import pytest
+from cpp_builds import WARNINGS, Build, configured
+from PIL import Image
+
+from kexport.runtime import load
+
+
+@pytest.fixture
+def example(root: Path, sources: Path, packages: Path, bundle: Path, tmp_path: Path) -> Build:
+    """The project, which takes the runtime out of the bundle; without optimisation."""
+    shutil.copytree(sources, bundle / "cpp")
+    headers = packages / "headers" / "usr" / "include" / "onnxruntime"
+    options = {
+        "BUNDLE": bundle,
+        "CMAKE_BUILD_TYPE": "Quick",
+        "CMAKE_CXX_FLAGS": WARNINGS,
+        "CMAKE_UNITY_BUILD_BATCH_SIZE": 0,
+        "KEXPORT_ONNXRUNTIME_INCLUDE": headers,
+    }
+    folder = tmp_path / "build"
+    said = [f"-D{name}={value}" for name, value in options.items()]
+    configured(folder, root / "examples" / "cpp", said)
+    command = ["cmake", "--build", str(folder)]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode == 0, done.stdout + done.stderr
+    return Build(folder)
+
+
+@pytest.mark.slow
+def test_the_example_names_what_python_names(
+    example: Build, bundle: Path, sample_pictures, tmp_path: Path
+):
+    pixels = sample_pictures(1, seed=3)[0]
+    Image.fromarray(pixels).save(tmp_path / "picture.ppm")
+    done = example.run("label-picture", bundle, tmp_path / "picture.ppm")
+    assert (done.status, done.err) == (0, "")
+    best = load(bundle).classify(pixels, top_k=3)
+    told = [line.split() for line in done.out.splitlines()]
+    assert [label for label, _ in told] == [found.label for found in best]
+    assert [float(score) for _, score in told] == pytest.approx(
+        [found.score for found in best], rel=1e-5
+    )
+
+    refused = example.run("label-picture", bundle, bundle / "labels.txt")
+    assert (refused.status, refused.out) == (15, "")
+    assert refused.err.endswith("labels.txt is no PPM\n")
