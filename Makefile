@@ -45,8 +45,9 @@ test: ## the whole suite, on the wheel in a clean environment
 	@echo "== tests"
 	@$(CLEAN)/bin/pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
-test-zoo: $(INSTALLED) ## 200 examples a rule and all 40 Applications; long, and heavy on memory
+test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, one on aarch64; long, and heavy on memory
 	@$(VENV)/bin/pytest -n $(JOBS) --hypothesis-profile=zoo tests/conversion tests/passes
+	@$(VENV)/bin/pytest -m zoo tests/runtime/cpp
 	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
 	@$(VENV)/bin/python bench/engines.py --out docs/engines.md $(ZOO)
 

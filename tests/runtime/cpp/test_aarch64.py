@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 import numpy as np
+import pytest
 
 from kexport.runtime import verify
 
@@ -31,3 +32,15 @@ def test_a_file_that_was_altered(aarch64, bundle: Path):
     done = aarch64.run("kexport-verify", bundle)
     assert (done.status, done.out) == (14, "")
     assert done.err.startswith("error: labels.txt has ")
+
+
+@pytest.mark.zoo
+def test_golden_pictures_of_mobilenet_v2(aarch64, tmp_path: Path):
+    import kexport
+
+    recipe = kexport.Recipe(weights="random")
+    bundle = kexport.export("mobilenet_v2", "cpu-fp32", output=tmp_path / "bundle", recipe=recipe)
+    done = aarch64.run("kexport-verify", bundle.path)
+    assert (done.status, done.err) == (0, "")
+    assert done.out.splitlines()[0] == "mobilenet_v2 for cpu-fp32: passed"
+    assert done.out.count("  ok") == len(verify(bundle.path).rows) == 2
