@@ -14,6 +14,7 @@ from kexport import zoo
 MODULES = (
     *(
         "convert",
+        "cpp",
         "engines",
         "gpu",
         "latency",
@@ -130,6 +131,20 @@ def test_goals_of_pixels(bench: dict[str, ModuleType]) -> None:
     assert pixels.verdict("bicubic", even) == "reported"
 
 
+def test_goals_of_cpp(bench: dict[str, ModuleType]) -> None:
+    times, cpp = bench["rounds"].Times, bench["cpp"]
+    found = cpp.Overhead((101.0, 204.0, 99.0), (100.0, 200.0, 100.0))
+    assert cpp.overhead_row("digits", found) == [
+        *("digits", "101.0", "100.0", "1.0100", "0.9900 to 1.0200", "met: at most 1.01")
+    ]
+    seconds = {"classify": 0.02, "run.py": 0.1, "verify": 0.3, "run.py --verify": 0.2}
+    assert cpp.start_rows("digits", {name: times((each,)) for name, each in seconds.items()}) == [
+        ["digits", "kexport-classify", "run.py", "20", "100", "0.20", "met: at most 1"],
+        ["digits", "kexport-verify", "run.py --verify", "300", "200", "1.50", "missed: at most 1"],
+    ]
+    assert cpp.size_row("kexport-verify", 300_000)[1:] == ["300.0", "missed: under 300 kB"]
+
+
 def test_models_of_the_latency_benchmark_exist(bench: dict[str, ModuleType]) -> None:
     assert set(bench["latency"].MODELS) <= set(zoo.ZOO)
     assert set(bench["zoo"].HEAVY) <= set(zoo.ZOO)
@@ -196,7 +211,7 @@ def test_heavy_models_come_last(bench: dict[str, ModuleType]) -> None:
     assert order == ["xception", "mobilenet", "vgg16", "convnext_xlarge"]
 
 
-@pytest.mark.parametrize("script", ["convert", "latency", "passes", "zoo"])
+@pytest.mark.parametrize("script", ["convert", "cpp", "latency", "passes", "zoo"])
 def test_arguments_have_defaults(bench: dict[str, ModuleType], script: str) -> None:
     assert bench[script].parser().parse_args([]).out is None
 
