@@ -217,7 +217,7 @@ def module_of(name: str) -> Any:
     if not hasattr(trt.IExecutionContext, _BY_NAME):
         raise EngineMissing(
             f"{name} {trt.__version__} is older than 8.5, from which on tensors have names",
-            hint="run engine.plan with trtexec or a program of your own, or use JetPack 5.1 or newer",
+            hint="run it with trtexec or a program of your own, or use JetPack 5.1 or newer",
         )
     return trt
 
