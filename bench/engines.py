@@ -14,7 +14,6 @@ the exit status is 0.
 from __future__ import annotations
 
 import argparse
-import json
 import sys
 import tempfile
 from collections.abc import Mapping, Sequence
@@ -25,7 +24,8 @@ from typing import Any
 from machine import machine, versions
 from page import table
 from process import answer, measure
-from zoo import lightest_first, read_results
+from results import failed, open_results
+from zoo import lightest_first
 
 from kexport import zoo
 from kexport.emit import builder
@@ -119,11 +119,6 @@ def silent(step: str) -> None:
     del step
 
 
-def failed(name: str, target: str, why: str) -> dict[str, Any]:
-    """The result of a process that did not get to say one."""
-    return {"model": name, "target": target, "ok": False, "message": why}
-
-
 def cell(found: Mapping[str, Any] | None) -> str:
     """What one graph became."""
     if found is None:
@@ -209,24 +204,15 @@ def main() -> int:
         return 0
     names = [zoo.find(name).name for name in asked.models.split(",")]
     targets = asked.targets.split(",")
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    if not asked.resume:
-        asked.json.unlink(missing_ok=True)
-    results = read_results(asked.json)
+    results = open_results(asked.json, resume=asked.resume)
     for name in lightest_first(names):
-        due = [
-            target
-            for one, target in wanted([name], targets)
-            if not results.get((one, target), {}).get("ok")
-        ]
+        due = [target for _, target in wanted([name], targets) if not results.is_done(name, target)]
         for found in built(name, due) if due else ():
-            results[name, found["target"]] = found
-            with asked.json.open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(found)}\n")
+            results.add(found)
             print(f"{name} {found['target']}: {found['message'] or cell(found)}", flush=True)
     if asked.out:
-        asked.out.write_text(page(results, names, targets), encoding="utf-8")
-    return int(not all(results[one]["ok"] for one in wanted(names, targets)))
+        asked.out.write_text(page(results.found, names, targets), encoding="utf-8")
+    return int(not all(results.found[one]["ok"] for one in wanted(names, targets)))
 
 
 if __name__ == "__main__":

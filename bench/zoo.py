@@ -23,6 +23,7 @@ from typing import Any
 
 from machine import peak_memory
 from process import answer, measure
+from results import failed, open_results
 from zoo_page import page
 
 from kexport import zoo
@@ -115,20 +116,6 @@ def described(bundle: Path) -> dict[str, Any]:
     }
 
 
-def failed(name: str, target: str, why: str) -> dict[str, Any]:
-    """The result of a process that did not get to say one."""
-    return {"model": name, "target": target, "ok": False, "message": why}
-
-
-def read_results(path: Path) -> dict[tuple[str, str], dict[str, Any]]:
-    """The last result of each model and target in a file of JSON lines."""
-    if not path.exists():
-        return {}
-    lines = path.read_text(encoding="utf-8").splitlines()
-    results = [json.loads(line) for line in lines if line.strip()]
-    return {(result["model"], result["target"]): result for result in results}
-
-
 def lightest_first(names: Iterable[str]) -> list[str]:
     return sorted(names, key=lambda name: HEAVY.index(name) if name in HEAVY else -1)
 
@@ -154,24 +141,19 @@ def main() -> int:
         return 0
     names = [zoo.find(name).name for name in asked.models.split(",")]
     targets = asked.targets.split(",")
-    asked.json.parent.mkdir(parents=True, exist_ok=True)
-    if not asked.resume:
-        asked.json.unlink(missing_ok=True)
-    results = read_results(asked.json)
+    results = open_results(asked.json, resume=asked.resume)
     for target in targets:
         for name in lightest_first(names):
-            if results.get((name, target), {}).get("ok"):
+            if results.is_done(name, target):
                 continue
             result = measure(__file__, ["--once", name, target])
             if "model" not in result:
                 result = failed(name, target, result["error"])
-            results[name, target] = result
-            with asked.json.open("a", encoding="utf-8") as file:
-                file.write(f"{json.dumps(result)}\n")
+            results.add(result)
             print(said(result), flush=True)
     if asked.out:
-        asked.out.write_text(page(results, names, targets), encoding="utf-8")
-    wanted = [results[name, target] for target in targets for name in names]
+        asked.out.write_text(page(results.found, names, targets), encoding="utf-8")
+    wanted = [results.found[name, target] for target in targets for name in names]
     good = sum(result["ok"] for result in wanted)
     print(f"{good} of {len(wanted)} exports are equal to Keras within tolerance")
     return int(good < len(wanted))

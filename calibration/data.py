@@ -10,6 +10,7 @@ from typing import Any
 from kexport.calibration.progress import Progress
 from kexport.calibration.sources import from_files, open_source, picture_files, shuffled
 from kexport.calibration.spool import FEWEST, Pictures, select, spool
+from kexport.classes import class_folders
 from kexport.errors import BadArgument, did_you_mean
 
 __all__ = ["Pictures", "gather", "labelled", "split"]
@@ -90,7 +91,7 @@ def labelled(
     """
     _check_limit(limit)
     folder = Path(folder)
-    names = _subfolders(folder)
+    names = class_folders(folder)
     of_class = _classes_of(folder, names, classes)
     labels = {
         f"{name}/{file}": of_class[name] for name in names for file in picture_files(folder / name)
@@ -128,25 +129,6 @@ def _check_limit(limit: int) -> None:
         raise BadArgument(
             f"{limit} pictures are too few to calibrate on", hint=f"take at least {FEWEST}"
         )
-
-
-def _subfolders(folder: Path) -> list[str]:
-    if not folder.is_dir():
-        what = "is no folder" if folder.exists() else "does not exist"
-        raise BadArgument(f"{folder} {what}", hint="give a folder with a subfolder for each class")
-    try:
-        names = sorted(entry.name for entry in folder.iterdir() if entry.is_dir())
-    except OSError as error:
-        raise BadArgument(
-            f"the folder {folder} cannot be read: {error.strerror}",
-            hint="give yourself the right to read it",
-        ) from error
-    names = [name for name in names if not name.startswith(".")]
-    if not names:
-        raise BadArgument(
-            f"the folder {folder} has no subfolders", hint="sort its pictures into one for a class"
-        )
-    return names
 
 
 def _classes_of(folder: Path, names: list[str], classes: Sequence[str] | int) -> dict[str, int]:

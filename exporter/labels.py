@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from pathlib import Path
 
+from kexport.classes import class_folders
 from kexport.conversion import Converted
 from kexport.errors import BadArgument
 from kexport.source import imagenet_labels
@@ -28,11 +29,11 @@ def read(said: Said) -> tuple[str, ...]:
         BadArgument: the file or folder cannot be read, or holds no label; a label is empty or has
             a line break.
     """
+    if said == IMAGENET:
+        return imagenet_labels()
     if isinstance(said, (str, Path)):
         path = Path(said)
-        return (
-            imagenet_labels() if said == IMAGENET else (_folder if path.is_dir() else _file)(path)
-        )
+        return tuple(class_folders(path)) if path.is_dir() else _file(path)
     labels = tuple(said)
     if not labels or not all(label and len(label.splitlines()) == 1 for label in labels):
         raise BadArgument(
@@ -85,28 +86,6 @@ def _file(path: Path) -> tuple[str, ...]:
         raise BadArgument(
             f"labels file {path} has {'no labels' if not labels else 'an empty line'}",
             hint="write one label a line, in the order of the classes",
-        )
-    return labels
-
-
-def _folder(path: Path) -> tuple[str, ...]:
-    """The subfolders' names as `image_dataset_from_directory(labels="inferred")` has them.
-
-    Keras sorts them by code point and leaves out what begins with a dot or is no folder
-    (keras.src.utils.dataset_utils.index_directory).
-    """
-    try:
-        names = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
-    except OSError as error:
-        raise BadArgument(
-            f"training folder {path} cannot be read: {error.strerror or error}",
-            hint="see that you may list it, or give a file with one label a line",
-        ) from error
-    labels = tuple(name for name in names if not name.startswith("."))
-    if not labels:
-        raise BadArgument(
-            f"training folder {path} has no subfolders",
-            hint="give the folder that holds one subfolder for each class",
         )
     return labels
 

@@ -23,6 +23,7 @@ MODULES = (
         "passes",
         "pixels",
         "process",
+        "results",
         "rounds",
     ),
     "zoo_page",
@@ -202,8 +203,8 @@ def test_results_are_resumed_from_the_last_line(
     path.write_text(
         '{"model": "a", "target": "t", "ok": false}\n\n{"model": "a", "target": "t", "ok": true}\n'
     )
-    assert bench["zoo"].read_results(path)["a", "t"]["ok"] is True
-    assert bench["zoo"].read_results(tmp_path / "none") == {}
+    assert bench["results"].open_results(path, resume=True).found["a", "t"]["ok"] is True
+    assert bench["results"].open_results(tmp_path / "none", resume=True).found == {}
 
 
 def test_heavy_models_come_last(bench: dict[str, ModuleType]) -> None:

@@ -99,41 +99,43 @@ def test_few_damaged_pictures_are_skipped_and_named(take: Any, tmp_path: Path) -
     assert len(found.names) == 20
 
 
-def refused(take: Any, source: Any, message: str, scratch: Path, **more: Any) -> None:
+def refused(take: Any, source: Any, message: str, scratch: Path, **more: Any) -> bool:
     with pytest.raises(BadArgument, match=message) as caught:
         take(source, **more)
     assert caught.value.hint
-    assert not list(scratch.iterdir())
+    return not list(scratch.iterdir())
 
 
 def test_refusals_of_folders(take: Any, tmp_path: Path) -> None:
     scratch, path = tmp_path / "scratch", folder(tmp_path / "p")
-    refused(take, tmp_path / "none", "does not exist", scratch)
-    refused(take, path / "notes.txt", "neither a folder nor", scratch)
+    assert refused(take, tmp_path / "none", "does not exist", scratch)
+    assert refused(take, path / "notes.txt", "neither a folder nor", scratch)
     (tmp_path / "empty").mkdir()
-    refused(take, tmp_path / "empty", "is empty", scratch)
+    assert refused(take, tmp_path / "empty", "is empty", scratch)
     (tmp_path / "empty" / "a.txt").touch()
-    refused(take, tmp_path / "empty", "holds no pictures", scratch)
-    refused(take, folder(tmp_path / "few", 15), "15 usable pictures, too few", scratch)
-    refused(take, path, "15 pictures are too few", scratch, limit=15)
+    assert refused(take, tmp_path / "empty", "holds no pictures", scratch)
+    assert refused(take, folder(tmp_path / "few", 15), "15 usable pictures, too few", scratch)
+    assert refused(take, path, "15 pictures are too few", scratch, limit=15)
     for index in range(3):
         (path / f"{index}.png").write_bytes(b"no picture")
-    refused(take, path, r"too many pictures .* 3 so far: .*0\.png", scratch)
+    assert refused(take, path, r"too many pictures .* 3 so far: .*0\.png", scratch)
 
 
 def test_refusals_of_arrays(take: Any, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
-    refused(take, drawn(20).astype(np.float32), "is float32", scratch)
-    refused(take, drawn(20, (7, 5)), r"is uint8 \[20, 7, 5, 3\], and the model", scratch)
-    refused(take, [np.zeros((2, 2, 9), np.uint8)] * 20, "a picture must be uint8", scratch)
-    refused(take, np.zeros((20, *SIZE, 3), np.uint8), "all 20 pictures .* are equal", scratch)
+    assert refused(take, drawn(20).astype(np.float32), "is float32", scratch)
+    assert refused(take, drawn(20, (7, 5)), r"is uint8 \[20, 7, 5, 3\], and the model", scratch)
+    assert refused(take, [np.zeros((2, 2, 9), np.uint8)] * 20, "a picture must be uint8", scratch)
+    assert refused(
+        take, np.zeros((20, *SIZE, 3), np.uint8), "all 20 pictures .* are equal", scratch
+    )
     for name in ("a.npy", "a.npz"):
         (tmp_path / name).write_bytes(b"nothing of the kind")
-        refused(take, tmp_path / name, "cannot be read", scratch)
+        assert refused(take, tmp_path / name, "cannot be read", scratch)
     np.savez(tmp_path / "two.npz", x=drawn(20), y=drawn(20))
-    refused(take, tmp_path / "two.npz", "holds no array named images, but x, y", scratch)
+    assert refused(take, tmp_path / "two.npz", "holds no array named images, but x, y", scratch)
     np.savez(tmp_path / "f.npz", np.asfortranarray(drawn(20)))
-    refused(take, tmp_path / "f.npz", "Fortran", scratch)
+    assert refused(take, tmp_path / "f.npz", "Fortran", scratch)
 
 
 def test_a_scratch_folder_that_is_not_there(take: Any, tmp_path: Path) -> None:

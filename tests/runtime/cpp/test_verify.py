@@ -149,7 +149,7 @@ def damage_no_folder(bundle: Path) -> None:
 )
 def test_damage(plain, bundle: Path, damage):
     damage(bundle)
-    refused(plain, bundle)
+    assert refused(plain, bundle)
 
 
 def test_links_that_stay_within(sanitized, bundle: Path):
@@ -188,7 +188,7 @@ def test_a_manifest_of_another_model(plain, bundle: Path, rewrite, name: str):
     rewrite(bundle, lambda data: data["outputs"][0].update({name: other}))
     (bundle / "labels.txt").unlink()
     rewrite(bundle, lambda data: data["files"].pop("labels.txt"))
-    refused(plain, bundle)
+    assert refused(plain, bundle)
 
 
 @pytest.mark.parametrize("words", [[], ["a", "b"], ["a", "--nothing", "1"], ["a", "--threads"]])
