@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from kexport.artifact import Pass
-from kexport.calibration.grid import Grid
+from kexport.calibration.grid import Grid, in_float16
 from kexport.calibration.placement import Placement
 from kexport.calibration.quantize import quantize
 from kexport.calibration.ranges import Range
@@ -30,6 +30,8 @@ class Scheme:
     """Passes over the quantised graph."""
     paired: bool = False
     """Whether weights are held to `pairs.of_pairs`."""
+    half_scales: bool = False
+    """Whether all scales are numbers that float16 holds."""
     why_float: str = "the engine has no integer kernel for it here"
     """Why a node that has weights is not placed, unless it is told to stay float."""
 
@@ -43,7 +45,7 @@ class Scheme:
         """`model` with integers wherever this form has them, but for the nodes in `floats`."""
         placement = self.place(model, floats)
         grids = self._grids(model, placement, ranges)
-        copy = quantize(placement, grids, paired=self.paired)(model)
+        copy = quantize(placement, grids, paired=self.paired, half=self.half_scales)(model)
         for change in self.finish:
             change.edit(copy)
         return copy
@@ -65,6 +67,7 @@ class Scheme:
                 first = first.widened(extent)
             candidates = [self.grid(values[name], first) for name in sorted(group)]
             chosen = min(candidates, key=lambda grid: float(grid.scale))
+            chosen = in_float16(chosen) if self.half_scales else chosen
             grids.update(dict.fromkeys(group, chosen))
         return grids
 

@@ -39,10 +39,11 @@ def _has_gpu() -> bool:
 
 
 @pytest.fixture(autouse=True)
-def tensorrt_rtx_is_absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only tests marked `rtx` build with it; exports for TensorRT in the others stay fast."""
-    if request.node.get_closest_marker("rtx") is None:
-        monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+def tensorrt_is_absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests marked `rtx` or `gpu` build with it; exports for TensorRT elsewhere stay fast."""
+    for mark, module in (("rtx", "tensorrt_rtx"), ("gpu", "tensorrt")):
+        if request.node.get_closest_marker(mark) is None:
+            monkeypatch.setitem(sys.modules, module, None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:

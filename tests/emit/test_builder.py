@@ -234,13 +234,25 @@ def test_capabilities_that_make_no_sense(
 
 
 @pytest.mark.rtx
-@pytest.mark.parametrize("target", ["jetson-orin-int8", "rtx-int8"])
-def test_every_convolution_that_is_int8_runs_so(tmp_path: Path, target: str) -> None:
-    bundle = exported(tmp_path, target, calibration_data=pictures(40, 24, 24))
+@pytest.mark.parametrize(
+    ("target", "tensorrt", "rest"),
+    [
+        ("jetson-orin-int8", None, "FP16"),
+        ("jetson-orin-int8", "8.5", "FP32"),
+        ("rtx-int8", None, "FP16"),
+    ],
+)
+def test_every_convolution_that_is_int8_runs_so(
+    tmp_path: Path, target: str, tensorrt: str | None, rest: str
+) -> None:
+    drawn = pictures(40, 24, 24)
+    bundle = exported(tmp_path, target, calibration_data=drawn, tensorrt=tensorrt)
     wanted = [node for node in ir.load(bundle.path / "model.onnx").graph if decodes_both(node)]
     found = {(row["kind"], row["type"]): row for row in bundle.manifest["engine_check"]["coverage"]}
     row = found["convolutions", "INT8"]
     assert row["wanted"] == row["found"] == len(wanted) >= 1
+    assert {row["type"] for row in found.values()} == {"INT8", rest}
+    assert not any(row["strays"] for row in found.values())
     assert bundle.manifest["parity"]["passed"]
 
 
