@@ -29,6 +29,13 @@ PLACES = {
 """The oldest of the toolchains of a device that share a row of targets/tensorrt."""
 
 
+def test_every_jetpack_and_every_tensorrt_is_among_the_places() -> None:
+    chains = [chain for device in DEVICES for chain in targets.toolchains(device)]
+    packs = {chain.bundle.name for chain in chains if chain.bundle is not None}
+    assert packs == {row.name for row in targets.jetpacks()}
+    assert {rules for _, rules in PLACES} == {row.name for row in targets.tensorrts()}
+
+
 def modern(size: int = 32) -> keras.Model:
     """A block of ConvNeXt's kind: LayerNormalization, gelu, a scale, a residual."""
     x = keras.Input((size, size, 3))
