@@ -40,7 +40,8 @@ test: ## the whole suite, on the wheel in a clean environment
 	@$(CLEAN)/bin/pip wheel -qq --no-deps --wheel-dir $(WHEELS) .
 	@$(CLEAN)/bin/pip install -qq "$$(echo $(WHEELS)/*.whl)[cpu,dev]"
 	@$(CLEAN)/bin/pip install -qq --no-deps $(ALONE)
-	@echo "== lint, types, architecture"
+	@echo "== lint, types, architecture; beside them the C++ runtime is built"
+	@$(CLEAN)/bin/pytest tests/runtime/cpp/test_builds.py > $(CLEAN)/builds.log 2>&1 &
 	@$(CLEAN)/bin/ruff check .
 	@$(CLEAN)/bin/ruff format --check .
 	@$(CLEAN)/bin/mypy --cache-dir $(CLEAN)/mypy -p kexport
@@ -48,9 +49,10 @@ test: ## the whole suite, on the wheel in a clean environment
 	@echo "== tests"
 	@$(CLEAN)/bin/pytest -n $(JOBS) --dist loadfile $(PYTEST)
 
-test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, one on aarch64; long, and heavy on memory
+test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, all that tests export on aarch64; long, and heavy on memory
 	@$(VENV)/bin/pytest -n $(JOBS) --hypothesis-profile=zoo tests/conversion tests/passes
 	@$(VENV)/bin/pytest -m zoo tests/runtime/cpp
+	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --aarch64 tests/test_*.py tests/emit tests/calibration
 	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
 	@$(VENV)/bin/python bench/engines.py --out docs/engines.md $(ZOO)
 
