@@ -34,7 +34,7 @@ _TYPES = {"float": "float32", "double": "float64"}
 
 
 class OrtEngine:
-    """model.onnx in ONNX Runtime, with its default graph optimisations.
+    """model.onnx in ONNX Runtime, with its default graph optimisations where they are right.
 
     `name` says what runs it, for example "onnxruntime 1.31.1, CPUExecutionProvider".
     """
@@ -53,6 +53,8 @@ class OrtEngine:
             preload(ort)
         options = ort.SessionOptions()
         options.log_severity_level = _WARNINGS_AND_BELOW_HIDDEN
+        if manifest.as_written:
+            options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
