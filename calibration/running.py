@@ -56,8 +56,8 @@ def run_all(model: ir.Model, images: Array, output: str) -> Array:
 def open_session(model: ir.Model, *, optimised: bool = True, threads: int | None = None) -> Any:
     """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default.
 
-    Pairs with scales of float16 stay as they are: WeightBiasQuantization (1.31.1) makes int32 of
-    biases, in steps that are products of two scales in float16, where most of these vanish.
+    Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
+    int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
     """
     ort = need("onnxruntime", extra="cpu")
     options = ort.SessionOptions()

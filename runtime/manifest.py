@@ -90,9 +90,8 @@ class Manifest:
     def half_scales(self) -> bool:
         """Whether it is INT8 with scales of float16, for TensorRT; opset 19 brought them.
 
-        ONNX Runtime must leave its pairs as they are: WeightBiasQuantization (1.31.1, at every
-        level) makes int32 of biases, in steps that are products of two scales in float16, where
-        most of these vanish. MobileNetV2 falls from 33 dB to 2 dB.
+        ONNX Runtime must leave its pairs as they are: with WeightBiasQuantization (1.31.1, at every
+        level), which makes int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
         """
         target = self.data["target"]
         engine = self.data.get("build") is not None

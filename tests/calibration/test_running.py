@@ -12,10 +12,7 @@ from kexport.passes.to_float16 import to_float16
 
 
 def between_pairs() -> ir.Model:
-    """Two convolutions with biases, and pairs on all else that they read.
-
-    Each scale is one that float16 holds, and the product of two is 0 there.
-    """
+    """Two convolutions with biases, and pairs on all else that they read."""
     s = Sketch(19)
 
     def through(x: ir.Value, name: str) -> ir.Value:
@@ -44,3 +41,19 @@ def test_an_optimised_session_computes_the_same(half: bool) -> None:
         open_session(model, optimised=optimised).run(None, feeds)[0] for optimised in (False, True)
     )
     assert far(optimised, plain) < 2e-2
+
+
+@pytest.mark.parametrize("half", [False, True])
+def test_pairs_with_float16_scales_are_left_alone(half: bool) -> None:
+    model = between_pairs()
+    session = open_session(to_float16(frozenset())(model) if half else model)
+    options = session.get_session_options()
+    name = "session.disable_quant_qdq"
+    assert _said(options, name) == half
+
+
+def _said(options: object, name: str) -> bool:
+    try:
+        return options.get_session_config_entry(name) == "1"  # type: ignore[attr-defined]
+    except RuntimeError:
+        return False
