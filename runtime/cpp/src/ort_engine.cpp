@@ -31,7 +31,7 @@ class OrtEngine : public Engine {
         return OrtHandle<Held>(held, {api_});
     }
     void check(OrtStatus* status) const { ort_check(api_, status); }
-    void load(const std::string& path, int threads, bool cuda);
+    void load(const std::string& path, int threads, bool cuda, bool half_scales);
     std::string add_cuda(OrtSessionOptions* options) const;
 
     OrtLibrary library_;
@@ -53,7 +53,7 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
                       (options.device == Device::bundle && manifest.device == "cuda");
     const std::string path = bundle / model_file;
     try {
-        load(path, options.threads, cuda);
+        load(path, options.threads, cuda, manifest.half_scales);
     } catch (const std::runtime_error& error) {
         refuse_bundle(
             cat("onnxruntime ", library_.version, " cannot load ", path, ": ", error.what()),
@@ -71,17 +71,19 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
     for (const OutputInfo& output : manifest.outputs) model_.outputs.push_back(output.name.c_str());
 }
 
-void OrtEngine::load(const std::string& path, int threads, bool cuda) {
+void OrtEngine::load(const std::string& path, int threads, bool cuda, bool half_scales) {
     const auto options = made<OrtSessionOptions>(
         [&](OrtSessionOptions** made) { return api_->CreateSessionOptions(made); });
     check(api_->SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_ERROR));
+    if (half_scales)  // its WeightBiasQuantization makes wrong biases of such pairs
+        check(api_->AddSessionConfigEntry(options.get(), "session.disable_quant_qdq", "1"));
     if (threads > 0) check(api_->SetIntraOpNumThreads(options.get(), threads));
     if (cuda) warning = add_cuda(options.get());
     OrtSession* session = nullptr;
     OrtStatus* status = api_->CreateSession(env_.get(), path.c_str(), options.get(), &session);
     if (status != nullptr && cuda && warning.empty()) {
         const std::string reason = ort_failure(api_, status);
-        load(path, threads, false);
+        load(path, threads, false, half_scales);
         warning = reason;
         return;
     }
