@@ -66,7 +66,7 @@ def digits(folder: Path, target: str = "cpu-fp32", **options: Any) -> Bundle:
 
 def digits_in_int8(folder: Path) -> Bundle:
     seen = digits_module(ROOT).split()[0].pictures[:24]
-    return digits(folder, "cpu-int8", calibration_data=seen, max_drop=0.1)
+    return digits(folder, "arm64-int8", calibration_data=seen, max_drop=0.1)
 
 
 KINDS: dict[str, Maker] = {
@@ -87,7 +87,7 @@ KINDS: dict[str, Maker] = {
     "resized": small(pixels=Pixels(format="bgra", resize="bilinear")),
     "planes of floats": small(pixels=Pixels(layout="nchw", dtype="float32")),
     "digits": digits,
-    "digits in int8": digits_in_int8,
+    "digits in int8 for Arm": digits_in_int8,
 }
 
 
