@@ -147,7 +147,7 @@ def test_rounding_for_the_inputs_lowers_the_noise(spread: ir.Model, images: np.n
     before, after = (noise(gate.quantised(a), spread, others) for a in (corrected, mended))
     assert after < before / 1.2
     held = gate.quantised(mended).graph.initializers
-    for node in spread.graph:
+    for node in plain.floating.graph:
         if node.name in mended.rounded:
             stored = held[f"{node.inputs[1].name}.quantized"].const_value
             assert np.array_equal(stored.numpy(), mended.rounded[node.name].integers)
