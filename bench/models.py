@@ -36,14 +36,15 @@ def build(application: Application, *, as_called: bool = False) -> Any:
     return model
 
 
-def cpu_graph(model: Any, mode: str, passes: Any = None) -> Any:
-    """The onnx_ir model of a cpu-fp32 bundle, batch 1; `passes` in the place of the pipeline's."""
+def cpu_graph(model: Any, mode: str) -> Any:
+    """The onnx_ir model of a cpu-fp32 bundle, batch 1."""
     from kexport import pipeline, targets
     from kexport.conversion import convert_model
 
-    chosen = pipeline.with_image_input(mode, 1) if passes is None else passes
-    opset = targets.find("cpu-fp32").opset
-    return pipeline.run(convert_model(model).model, (*chosen, *pipeline.for_float32(opset))).model
+    target = targets.find("cpu-fp32")
+    lowered = pipeline.for_float32(target.opset, blocked=target.blocked_layout)
+    passes = (*pipeline.with_image_input(mode, 1), *lowered)
+    return pipeline.run(convert_model(model).model, passes).model
 
 
 def onnx_session(path: Path, threads: int) -> Any:

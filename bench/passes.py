@@ -1,6 +1,6 @@
 """What each pass of the pipeline is worth: nodes and latency of the cpu-fp32 graph without it.
 
-python bench/passes.py [--models mobilenet_v2,densenet121] [--rounds 6] [--out docs/bench.md]
+python bench/passes.py [--models densenet121,attention] [--rounds 6] [--out docs/bench.md]
 """
 
 from __future__ import annotations
@@ -13,75 +13,83 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import models
 from machine import PACKAGES, machine, versions
 from page import put_section, table
+from pass_cases import CASES, Case
 from process import answer, measure
 from rounds import Times, interleave
 
-MODELS = "mobilenet_v3_small,mobilenet_v2,densenet121,nasnet_mobile,efficientnet_b0"
-
-NEEDED = frozenset({"infer_shapes"})
-"""Passes that others read from, rather than passes that change the graph."""
+NEEDED = frozenset({"infer_shapes", "lower_opset", "check"})
+"""Passes that others read from, that lower the opset or that look, rather than improve a graph."""
 
 
 def names() -> list[str]:
     """Every pass that can be left out, in order."""
-    from kexport import pipeline
-
-    found = dict.fromkeys(step.__name__ for step in pipeline.SIMPLIFY)
+    found = dict.fromkeys(step.__name__ for step in whole(CASES["mobilenet_v3_small"])[2:])
     return [name for name in found if name not in NEEDED]
 
 
-def variants(mode: str) -> dict[str, Any]:
-    """The passes without one of them each, and under "" all."""
-    from kexport import pipeline
+def whole(case: Case) -> tuple[Any, ...]:
+    """All passes from the converted graph to that of a cpu-fp32 bundle for one picture."""
+    from kexport import pipeline, targets
 
-    whole = pipeline.with_image_input(mode, 1)
+    target = targets.find("cpu-fp32")
+    lowered = pipeline.for_float32(target.opset, blocked=target.blocked_layout)
+    return (*pipeline.with_image_input(case.mode, 1, case.pixels), *lowered)
+
+
+def variants(case: Case) -> dict[str, tuple[Any, ...]]:
+    """The passes without one of them each, and under "" all."""
     return {
-        left_out: tuple(step for step in whole if step.__name__ != left_out)
+        left_out: tuple(step for step in whole(case) if step.__name__ != left_out)
         for left_out in ("", *names())
     }
 
 
 def once(name: str, rounds: int) -> dict[str, Any]:
-    """Nodes and times of one model by the pass left out, in this process."""
-    import models
+    """Nodes, bytes and times of one model by the pass left out, in this process."""
+    from kexport import pipeline, serialize
+    from kexport.conversion import convert_model
+    from kexport.pictures import pictures
 
-    from kexport import serialize, zoo
-
-    application = zoo.find(name)
-    model = models.build(application)
-    feeds = {"image": models.picture(application.size)}
-    runs, nodes = {}, {}
+    case = CASES[name]
+    source = convert_model(case.model()).model
+    feeds = {"image": pictures(1, case.size, case.size)[..., : case.pixels.channels]}
+    runs, nodes, sizes = {}, {}, {}
     with tempfile.TemporaryDirectory() as folder:
-        for left_out, passes in variants(application.mode).items():
-            graph = models.cpu_graph(model, application.mode, passes)
+        for left_out, passes in variants(case).items():
+            graph = pipeline.run(source, passes).model
             path = Path(folder, "model.onnx")
             serialize.save(graph, path)
             session = models.onnx_session(path, 1)
             runs[left_out] = lambda session=session: session.run(None, feeds)
             nodes[left_out] = len(graph.graph)
+            sizes[left_out] = path.stat().st_size
     times = interleave(runs, rounds=rounds, clock=time.process_time)
-    return {"nodes": nodes, "times": {pass_: list(found.rounds) for pass_, found in times.items()}}
+    rounds_of = {left_out: list(found.rounds) for left_out, found in times.items()}
+    return {"nodes": nodes, "bytes": sizes, "times": rounds_of}
 
 
 def cells(found: dict[str, Any], left_out: str) -> str:
-    """Further nodes, and the time over the whole pipeline's; of the pipeline itself, both plain."""
+    """Further nodes and kilobytes, and the time over the whole pipeline's; of that, all plain."""
     if "error" in found:
         return found["error"]
     times = {name: Times(tuple(seconds)) for name, seconds in found["times"].items()}
-    nodes = found["nodes"]
+    nodes, sizes = found["nodes"], found["bytes"]
     if not left_out:
-        return f"{nodes['']}, {times[''].least * 1e3:.2f} ms"
-    return f"{nodes[left_out] - nodes['']:+d}, {times[left_out].over(times['']):.2f} x"
+        return f"{nodes['']}, {sizes[''] / 1e3:.0f} kB, {times[''].least * 1e3:.2f} ms"
+    ratio = times[left_out].over(times[""])
+    kilobytes = (sizes[left_out] - sizes[""]) / 1e3
+    return f"{nodes[left_out] - nodes['']:+d}, {kilobytes:+.0f} kB, {ratio:.2f} x"
 
 
 def page(found: dict[str, dict[str, Any]], rows: Sequence[Sequence[str]]) -> str:
     parts = [
         "## What each pass is worth",
-        "The first row is the whole pipeline: nodes, and milliseconds on one thread. The others "
-        "leave one pass out: further nodes, and the time over that of the whole pipeline. ONNX "
-        "Runtime's own optimiser runs in all of them.",
+        "The first row is the whole pipeline: nodes, kilobytes of the file, and milliseconds on "
+        "one thread. The others leave one pass out: further nodes and kilobytes, and the time over "
+        "that of the whole pipeline. ONNX Runtime's own optimiser runs in all of them.",
         f"{machine()}. {versions(PACKAGES)}.",
         table(["without", *found], rows),
     ]
@@ -91,7 +99,9 @@ def page(found: dict[str, dict[str, Any]], rows: Sequence[Sequence[str]]) -> str
 def parser() -> argparse.ArgumentParser:
     raw = argparse.RawTextHelpFormatter
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
-    parser.add_argument("--models", default=MODELS, help="names, with commas")
+    parser.add_argument(
+        "--models", default=",".join(CASES), help="of pass_cases.CASES, with commas"
+    )
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--out", type=Path, help="the page to write the table to")
     parser.add_argument("--once", metavar="MODEL", help=argparse.SUPPRESS)

@@ -10,6 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.observe import Extent
+from kexport.passes.sampling import POSITIONS
 
 LARGEST = float(np.finfo(np.float16).max)
 """65504: beyond it float16 is infinite."""
@@ -38,8 +39,8 @@ def keep_float32(model: ir.Model, extents: Mapping[str, Extent]) -> tuple[Kept, 
     """The nodes of a float32 model that float16 cannot hold, in graph order.
 
     A node stays in float32 when it is one of `WIDE_OPERATORS`, when a tensor it reads or writes
-    came within `HEADROOM` of the largest float16, when a weight lies beyond that, or when the sum
-    behind an average would.
+    came within `HEADROOM` of the largest float16, when a weight lies beyond that, when the sum
+    behind an average would, or when it computes which pixels a resize reads.
     """
     kept = []
     for node in model.graph:
@@ -61,6 +62,8 @@ def _reason(node: ir.Node, extents: Mapping[str, Extent]) -> str:
         total = _largest(node.outputs[0], extents) * _summed_elements(node)
         if not total <= LARGEST:
             return f"the sum behind the average reaches {total:.4g} of 65504"
+    if (node.name or "").startswith(POSITIONS):
+        return "float16 does not tell one pixel from the next"
     return ""
 
 

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator
+from dataclasses import replace
 
 import onnx_ir as ir
 
@@ -234,3 +235,6 @@ FOR_TENSORRT = Scheme(
     place, grid, why_float="int8 is no faster for so few channels, rows or pixels"
 )
 """The form for TensorRT: symmetric int8 all over, with float32 scales and biases."""
+
+FOR_STRONG_TYPES = replace(FOR_TENSORRT, half_scales=True)
+"""The same for an engine that takes its types from the graph, whose rest becomes float16."""

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any, Literal
 
 import numpy as np
@@ -58,6 +58,15 @@ def of_weights(weights: Array, axis: int, levels: int = LEVELS, least: Array | f
     largest = np.abs(weights.astype(np.float64)).max(axis=others, initial=0.0)
     scale = _scale(np.maximum(largest / levels, least))
     return Grid(scale, np.zeros(scale.shape, np.int8), "int8", axis)
+
+
+def in_float16(grid: Grid) -> Grid:
+    """The grid with scales that float16 holds exactly: the next larger ones, so that all fits."""
+    with np.errstate(over="ignore"):
+        scale = np.minimum(grid.scale, np.finfo(np.float16).max).astype(np.float16)
+    above = np.nextafter(scale, np.float16(np.inf))
+    scale = np.where(scale.astype(np.float32) < grid.scale, above, scale)
+    return replace(grid, scale=np.asarray(scale.astype(np.float32)))
 
 
 def quantised(array: Array, grid: Grid) -> Array:

@@ -22,15 +22,15 @@ class Extent:
     largest: float
 
 
-def observe(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Extent]:
+def observe(model: ir.Model, *feeds: Mapping[str, Array]) -> dict[str, Extent]:
     """Run `model` and note the largest |x| of every float32 tensor that a node makes.
 
     The reduction happens inside the graph, so that memory stays that of an ordinary run, whatever
     the number of tensors.
 
     Args:
-        model: a float32 model; opset 18 or higher.
-        feeds: an array for each input, as for `InferenceSession.run`.
+        model: a float32 model, with integers in it or without.
+        feeds: one run each: an array for each input, as for `InferenceSession.run`.
 
     Returns:
         An extent for each value, by name; infinite where a value was not a number.
@@ -44,8 +44,12 @@ def observe(model: ir.Model, feeds: Mapping[str, Array]) -> dict[str, Extent]:
             if value.dtype == ir.DataType.FLOAT and value.name:
                 names.append(value.name)
                 _add_probe(graph, value, infinity)
-    results = open_session(probed).run([f"{name}.largest" for name in names], dict(feeds))
-    return {name: Extent(float(largest)) for name, largest in zip(names, results, strict=True)}
+    session, outputs = open_session(probed), [f"{name}.largest" for name in names]
+    results = np.array([session.run(outputs, dict(feed)) for feed in feeds])
+    return {
+        name: Extent(float(largest))
+        for name, largest in zip(names, results.max(axis=0), strict=True)
+    }
 
 
 def _add_probe(graph: ir.Graph, value: ir.Value, infinity: ir.Value) -> None:

@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.artifact import Pass
-from kexport.calibration.grid import LEVELS, Grid, of_weights, quantised
+from kexport.calibration.grid import LEVELS, Grid, in_float16, of_weights, quantised
 from kexport.calibration.pairs import of_pairs
 from kexport.calibration.placement import Placement
 from kexport.calibration.rounded import Rounded
@@ -31,6 +31,7 @@ def quantize(
     levels: int = LEVELS,
     *,
     paired: bool = False,
+    half: bool = False,
     rounded: Mapping[str, Rounded] = MappingProxyType({}),
 ) -> Pass:
     """A pass that quantises the edges and the weights of a placement.
@@ -47,12 +48,13 @@ def quantize(
         levels: the integer of the largest weight of a channel.
         paired: whether weights are held to what `pairs.of_pairs` says, where they are not those of
             a depthwise Conv, whose kernels add in 32 bits.
+        half: whether the scales of weights are numbers that float16 holds.
         rounded: weights that are integers already, by the node's name.
     """
 
     @Pass
     def quantize(model: ir.Model) -> None:
-        writer = _Writer(model.graph, grids, levels, paired, rounded)
+        writer = _Writer(model.graph, grids, levels, paired, half, rounded)
         for node in list(model.graph):
             for index, value in enumerate(node.inputs):
                 if value is not None and (node.name or "", index) in placement.edges:
@@ -70,10 +72,11 @@ class _Writer:
         grids: Mapping[str, Grid],
         levels: int,
         paired: bool,
+        half: bool,
         rounded: Mapping[str, Rounded],
     ) -> None:
-        self._graph, self._grids = graph, grids
-        self._levels, self._paired, self._rounded = levels, paired, rounded
+        self._graph, self._grids, self._rounded = graph, grids, rounded
+        self._levels, self._paired, self._half = levels, paired, half
         self._activations: dict[ir.Value, ir.Value] = {}
         self._weights: dict[tuple[ir.Value, int], ir.Value] = {}
         self._parameters: dict[tuple[ir.Value, int | None], tuple[ir.Value, ir.Value]] = {}
@@ -101,6 +104,7 @@ class _Writer:
                 found, grid = of_pairs(array, axis, least)
             else:
                 grid = of_weights(array, axis, self._levels, least)
+                grid = in_float16(grid) if self._half else grid
                 found = quantised(array, grid)
             integers = numbers(self._graph, f"{value.name}.quantized", found)
             self._weights[value, axis] = self._dequantise(integers, value, grid)

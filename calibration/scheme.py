@@ -9,7 +9,7 @@ from types import MappingProxyType
 import onnx_ir as ir
 
 from kexport.artifact import Pass
-from kexport.calibration.grid import Grid
+from kexport.calibration.grid import Grid, in_float16
 from kexport.calibration.placement import Placement
 from kexport.calibration.quantize import quantize
 from kexport.calibration.ranges import Range
@@ -32,6 +32,8 @@ class Scheme:
     """Passes over the quantised graph."""
     paired: bool = False
     """Whether weights are held to `pairs.of_pairs`."""
+    half_scales: bool = False
+    """Whether all scales are numbers that float16 holds."""
     why_float: str = "the engine has no integer kernel for it here"
     """Why a node that has weights is not placed, unless it is told to stay float."""
 
@@ -52,7 +54,9 @@ class Scheme:
         """
         placement = self.place(model, floats)
         grids = self._grids(model, placement, ranges)
-        copy = quantize(placement, grids, paired=self.paired, rounded=rounded)(model)
+        copy = quantize(
+            placement, grids, paired=self.paired, half=self.half_scales, rounded=rounded
+        )(model)
         for change in self.finish:
             change.edit(copy)
         return copy
@@ -74,6 +78,7 @@ class Scheme:
                 first = first.widened(extent)
             candidates = [self.grid(values[name], first) for name in sorted(group)]
             chosen = min(candidates, key=lambda grid: float(grid.scale))
+            chosen = in_float16(chosen) if self.half_scales else chosen
             grids.update(dict.fromkeys(group, chosen))
         return grids
 

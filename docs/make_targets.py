@@ -51,7 +51,7 @@ refuses more than the third. Typing is *weak* where builder flags choose the pre
 where the graph's types do, and *either* on TensorRT 10, where kexport's float16 graphs are
 meant for `--stronglyTyped`. Operators that a toolchain does not import are written in others
 where a formula is known: LayerNormalization before 8.6, HardSwish and Reciprocal before 8.5,
-Gelu before 10.1.
+Gelu before 10.1. INT8 is written in opset 19 from TensorRT 10 on, with float16 scales.
 
 """
 

@@ -22,7 +22,7 @@ from kexport.calibration.speed import Speed
 from kexport.conversion import convert_model
 from kexport.direct import check_opset
 from kexport.emit import build as programs
-from kexport.emit import builder, triton
+from kexport.emit import builder, here, triton
 from kexport.emit import bundle as files
 from kexport.emit import manifest as entries
 from kexport.emit.folder import publish, refuse_existing, staging
@@ -48,6 +48,8 @@ class Bundle:
     manifest: dict[str, Any]
     speed: Speed | None = None
     """How fast an int8 bundle for a machine like this is here, beside fp32."""
+    engine: here.Built | None = None
+    """The engine, where the target's GPU and TensorRT are here."""
 
 
 def export(
@@ -161,7 +163,7 @@ def export(
             subject, chosen, chosen_opset, calibration, local=local, say=say
         )
         artifact = lowering.ranked(quantised.artifact, ranking)
-        kept = lowering.beyond_float16(artifact.model, chosen, inputs, batch)
+        kept = quantised.kept or lowering.beyond_float16(artifact.model, chosen, inputs, batch)
     else:
         artifact = lowering.ranked(artifact, ranking)
         artifact, kept = lowering.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
@@ -174,7 +176,7 @@ def export(
         tolerance = (
             parity.TOLERANCES[chosen.precision]
             if quantised is None
-            else quantization.tolerance(quantised.artifact.model, shown, inputs.raw, answers)
+            else quantization.tolerance(quantised.in_float32, shown, inputs.raw, answers)
         )
         if ranking is not None:
             answers, shown = ranking.golden(answers), ranking.shown(shown)
@@ -202,11 +204,15 @@ def export(
         measured = parity.measure(work, golden, tolerance)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
         rejected = folder.with_name(f"{folder.name}.rejected")
+        engine = None
+        if measured.passed and here.device_is_here(targets.platform(chosen)):
+            say("building the engine on this GPU, and proving it")
+            engine = here.build(work, source.name)
         publish(work, folder if measured.passed else rejected)
         parity.require(measured, rejected)
     if layout_triton is not None:
         triton.write_layout(folder, manifest, chosen, Path(layout_triton))
-    return Bundle(folder, manifest, None if quantised is None else quantised.speed)
+    return Bundle(folder, manifest, None if quantised is None else quantised.speed, engine)
 
 
 def _is_here(target: Target) -> bool:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable
 from dataclasses import replace
 from typing import Literal
 
@@ -14,7 +14,6 @@ from kexport.calibration.float16 import Kept, keep_float32
 from kexport.calibration.observe import observe
 from kexport.conversion import Converted
 from kexport.errors import BadArgument
-from kexport.passes.sampling import POSITIONS
 from kexport.passes.top_k import top_k
 from kexport.pixels import Pixels
 from kexport.ranking import Ranking
@@ -76,7 +75,6 @@ def of_floats(
     say("observing the values of every tensor")
     fixed = None if batch == "dynamic" else batch
     kept = keep_float32(artifact.model, observe(artifact.model, inputs.of_batch(fixed)))
-    kept = (*kept, *_positions(artifact.model, kept))
     names = frozenset(node.node for node in kept)
     passes = pipeline.for_float16(opset, names, target.rules)
     return pipeline.continue_with(artifact, passes, say), kept
@@ -87,18 +85,9 @@ def beyond_float16(
 ) -> tuple[Kept, ...]:
     """The nodes of an int8 graph that the target's builder must not turn into float16.
 
-    Only a builder that chooses types itself (TensorRT 8) could: the graph is float32 between its
-    integers.
+    Only a builder that chooses types itself (TensorRT 8) could.
     """
     if target.rules is None or target.rules.typing != "weak":
         return ()
     fixed = None if batch == "dynamic" else batch
     return keep_float32(model, observe(model, inputs.of_batch(fixed)))
-
-
-def _positions(model: ir.Model, kept: Sequence[Kept]) -> Iterator[Kept]:
-    """The nodes that compute which pixels a resize reads, but for those that are kept anyway."""
-    names = {node.node for node in kept}
-    for node in model.graph:
-        if (node.name or "").startswith(POSITIONS) and node.name not in names:
-            yield Kept(node.name or "", "float16 does not tell one pixel from the next")

@@ -106,6 +106,11 @@ AFTER_INT8: tuple[Pass, ...] = (infer_shapes, tidy, share_constants, check)
 """From the graph with its integers to the one that a target reads."""
 
 
+def rest_in_float16(kept: frozenset[str]) -> tuple[Pass, ...]:
+    """From a graph with its integers to the one whose rest is float16, but for the nodes `kept`."""
+    return (to_float16(kept), infer_shapes, tidy, share_constants, check)
+
+
 def run(model: ir.Model, passes: Sequence[Pass], progress: Progress | None = None) -> Artifact:
     """Run `passes` on a copy of `model`, first to last."""
     return continue_with(Artifact(model), passes, progress)

@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
@@ -17,15 +17,18 @@ from kexport import parity, pipeline
 from kexport.artifact import Artifact, Step
 from kexport.calibration import cache, gate, report
 from kexport.calibration.data import Pictures, gather, labelled, split
+from kexport.calibration.float16 import Kept
 from kexport.calibration.for_cpu import FOR_CPU
-from kexport.calibration.for_tensorrt import FOR_TENSORRT
+from kexport.calibration.for_tensorrt import FOR_STRONG_TYPES, FOR_TENSORRT
 from kexport.calibration.judge import Judge, Kind
 from kexport.calibration.passing import Passing, measure_of
 from kexport.calibration.progress import Say, counted
 from kexport.calibration.ranges import METHODS, Range
 from kexport.calibration.running import open_session
+from kexport.calibration.scheme import Scheme
 from kexport.calibration.speed import Speed, compare
 from kexport.errors import BadArgument, QuantizationRefused, did_you_mean
+from kexport.halving import halve
 from kexport.passes.infer_shapes import infer_shapes
 from kexport.pixels import Pixels
 from kexport.preprocessing import decode, prepare
@@ -85,6 +88,10 @@ class Quantised:
     artifact: Artifact
     entry: dict[str, Any]
     speed: Speed | None
+    kept: tuple[Kept, ...]
+    """The nodes that stay float32 where the rest of the graph is float16."""
+    in_float32: ir.Model
+    """The same graph before its rest became float16."""
 
 
 def check(target: Target, wanted: Calibration, *, local: bool) -> None:
@@ -166,7 +173,7 @@ def quantise(
         UnsupportedModel: the model gives NaN or infinity on the pictures.
         QuantizationRefused: the accuracy or the speed asked for is not reached.
     """
-    scheme = SCHEMES[target.engine]
+    scheme = _scheme(target, opset)
     started = time.perf_counter()
     passes = (*pipeline.before_int8(opset, target.rules), *scheme.prepare, infer_shapes)
     artifact = pipeline.continue_with(subject.artifact, passes, say)
@@ -190,6 +197,14 @@ def quantise(
         step = Step("quantize", seconds, len(artifact.model.graph), len(gated.model.graph))
         whole = Artifact(gated.model, (*artifact.steps, step))
         whole = pipeline.continue_with(whole, pipeline.AFTER_INT8, say)
+        in_float32, kept = whole.model, tuple[Kept, ...]()
+        if scheme.half_scales:
+            halved, kept = halve(whole, images, say)
+            quality = judge(halved.model)
+            holds = passing.holds(quality)
+            whole, kept = (halved, kept) if holds else (whole, ())
+            last = gate.Step("the rest in float16", quality, holds)
+            gated = replace(gated, steps=(*gated.steps, last))
         speed = _speed(subject, whole.model, target, opset, images, say) if local else None
     _require_speed(speed, wanted.require_speedup, target.name)
     entry = {
@@ -201,7 +216,12 @@ def quantise(
         "keras": report.quality_entry(exact) if judge.labels is not None else None,
         **report.entries(gated, scheme, artifact.model),
     }
-    return Quantised(whole, entry, speed)
+    return Quantised(whole, entry, speed, kept, in_float32)
+
+
+def _scheme(target: Target, opset: int) -> Scheme:
+    """The form of INT8 for a target."""
+    return FOR_STRONG_TYPES if target.halves_rest(opset) else SCHEMES[target.engine]
 
 
 def tolerance(

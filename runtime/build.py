@@ -19,6 +19,9 @@ if TYPE_CHECKING:
 STRONG_FROM = 10
 """The first major release in which an engine takes its types from the graph."""
 
+WEAK_OPSET = 17
+"""The opset that TensorRT 8 reads: newer axes are ignored, and float16 scales read as float32."""
+
 RTX = "tensorrt_rtx"
 _SHARE_OF_MEMORY = {True: 4, False: 2}
 """Workspace is this part of the memory: where the CPU has the same memory, and where not."""
@@ -98,6 +101,16 @@ def flags_for(trt: Any, precision: str, flags: Flags) -> Flags:
         return replace(flags, strongly_typed=True, fp16=False, int8=False)
     half = precision in ("fp16", "int8")
     return replace(flags, strongly_typed=False, fp16=half, int8=precision == "int8")
+
+
+def check_opset(trt: Any, opset: int) -> None:
+    """Raise BundleRefused for a graph that this TensorRT would read as another, in silence."""
+    if version_of(trt)[0] < STRONG_FROM and opset > WEAK_OPSET:
+        raise BundleRefused(
+            f"the graph is of opset {opset}, and {trt.__name__} {trt.__version__} reads "
+            f"{WEAK_OPSET} at most",
+            hint=f"export it again with --tensorrt {'.'.join(trt.__version__.split('.')[:2])}",
+        )
 
 
 def workspace_for(memory: int, integrated: bool) -> int:

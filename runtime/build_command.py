@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import engine
-from .build import RTX, Log, Wishes, build, flags_for, workspace_for
+from .build import RTX, Log, Wishes, build, check_opset, flags_for, workspace_for
 from .command import PARITY_FAILED, tell
 from .engine import Flags, Place, Record
 from .errors import BadInput, BundleRefused, EngineMissing, RuntimeFault
@@ -113,6 +113,7 @@ def _job(bundle: Path, manifest: Manifest, options: argparse.Namespace) -> Job:
         )
     module = options.module or entry["builder"]
     trt = _imported(module)
+    check_opset(trt, manifest.data["target"]["opset"])
     capabilities = _capabilities(module, entry, options)
     gpu = None if module == RTX else Cuda().gpu
     if options.verify and options.output not in (None, bundle):

@@ -30,6 +30,7 @@ That is where TensorRT bundles run too, as the reference for the engine that the
 
 _PACKAGES = {"cuda": "onnxruntime-gpu"}
 _WARNINGS_AND_BELOW_HIDDEN = 3
+_PAIRS_AS_THEY_ARE = ("session.disable_quant_qdq", "1")
 _TYPES = {"float": "float32", "double": "float64"}
 
 
@@ -53,6 +54,8 @@ class OrtEngine:
             preload(ort)
         options = ort.SessionOptions()
         options.log_severity_level = _WARNINGS_AND_BELOW_HIDDEN
+        if manifest.half_scales:
+            options.add_session_config_entry(*_PAIRS_AS_THEY_ARE)
         if threads is not None:
             options.intra_op_num_threads = threads
         try:

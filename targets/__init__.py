@@ -87,15 +87,13 @@ def of_device(device: Device, toolchain: Toolchain | None = None) -> tuple[Targe
     """The device in each precision that kexport writes, for `toolchain` or for its newest."""
     known = toolchains(device)
     chosen = toolchain or (known[0] if known else None)
-    opset = device.opset if chosen is None else chosen.rules.opset
-    assert opset is not None, "a device without an opset has toolchains"
     return tuple(
         Target(
             name=f"{device.name}-{precision}",
             device=device.name,
             precision=precision,
             engine=device.engine,
-            opset=opset,
+            opset=_opset(device, chosen, precision),
             chosen=chosen,
             providers=device.providers,
             blocked_layout=device.blocked_layout,
@@ -104,6 +102,12 @@ def of_device(device: Device, toolchain: Toolchain | None = None) -> tuple[Targe
         )
         for precision in device.precisions
     )
+
+
+def _opset(device: Device, chosen: Toolchain | None, precision: Precision) -> int:
+    opset = device.opset if chosen is None else chosen.rules.opset_of(precision)
+    assert opset is not None, "a device without an opset has toolchains"
+    return opset
 
 
 def find(name: str, *, jetpack: str | None = None, tensorrt: str | None = None) -> Target:

@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from kexport.targets.fields import read_table
-from kexport.targets.toolchain import TensorRT, Toolchain
+from kexport.targets.toolchain import HALF_SCALES, TensorRT, Toolchain
 
 Engine = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
@@ -73,6 +73,18 @@ class Target:
     def uint8_input(self) -> bool:
         """Whether the graph may take uint8; where not, a picture comes as float32 in 0..255."""
         return self.chosen is None or self.chosen.rules.uint8_input
+
+    def halves_rest(self, opset: int) -> bool:
+        """Whether what an int8 graph of that opset computes in floats is float16.
+
+        It is where the engine takes its types from the graph, and its scales may be float16.
+        """
+        rules = self.rules
+        return (
+            self.precision == "int8"
+            and rules is not None
+            and (rules.half_scales and opset >= HALF_SCALES)
+        )
 
     @property
     def operators(self) -> tuple[str, ...] | None:

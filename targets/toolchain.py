@@ -9,6 +9,9 @@ from kexport.targets.fields import matches, read_table, release
 Typing = Literal["weak", "either", "strong"]
 TYPINGS: tuple[str, ...] = get_args(Typing)
 
+HALF_SCALES = 19
+"""The ONNX opset with which QuantizeLinear and DequantizeLinear take float16 scales."""
+
 
 @dataclass(frozen=True, slots=True)
 class TensorRT:
@@ -18,7 +21,7 @@ class TensorRT:
     """The first release with these rules."""
     releases: tuple[str, ...]
     opset: int
-    """The ONNX opset that kexport writes for it."""
+    """The ONNX opset that kexport writes for it, but for float16 scales."""
     opset_cap: int
     """The highest opset that the parser is documented to read."""
     typing: Typing
@@ -37,10 +40,18 @@ class TensorRT:
     """Whether QuantizeLinear and DequantizeLinear may leave the zero-point out."""
     half_weights: bool
     """Whether float16 initializers are imported natively."""
+    half_scales: bool
+    """Whether an engine takes its types from a graph whose scales are float16, as opset 19 has
+    them."""
     local_functions: bool
     dla: bool
     """Whether it drives the deep-learning accelerator of devices that have one."""
     source: Mapping[str, str]
+
+    def opset_of(self, precision: str) -> int:
+        """The ONNX opset that kexport writes for it in a precision."""
+        halved = precision == "int8" and self.half_scales
+        return max(self.opset, HALF_SCALES) if halved else self.opset
 
 
 @dataclass(frozen=True, slots=True)
@@ -92,7 +103,7 @@ def read_tensorrt(text: str, name: str) -> TensorRT:
     """Read the TOML `text` of targets/tensorrt/`name`.toml; raises ValueError as `read_table`."""
     kinds = _kinds(TensorRT, opset=int, opset_cap=int)
     kinds |= dict.fromkeys(("operators", "types", "constant_inputs"), list)
-    booleans = ("uint8_input", "axes_inputs", "zero_point_optional", "half_weights")
+    booleans = ("uint8_input", "axes_inputs", "zero_point_optional", "half_weights", "half_scales")
     kinds |= dict.fromkeys((*booleans, "local_functions", "dla"), bool)
     where = f"targets/tensorrt/{name}.toml"
     table = read_table(text, where, kinds, self_evident=("name",))

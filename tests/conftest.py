@@ -39,10 +39,11 @@ def _has_gpu() -> bool:
 
 
 @pytest.fixture(autouse=True)
-def tensorrt_rtx_is_absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only tests marked `rtx` build with it; exports for TensorRT in the others stay fast."""
-    if request.node.get_closest_marker("rtx") is None:
-        monkeypatch.setitem(sys.modules, "tensorrt_rtx", None)
+def tensorrt_is_absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """Only tests marked `rtx` or `gpu` build with it; exports for TensorRT elsewhere stay fast."""
+    for mark, module in (("rtx", "tensorrt_rtx"), ("gpu", "tensorrt")):
+        if request.node.get_closest_marker(mark) is None:
+            monkeypatch.setitem(sys.modules, module, None)
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -54,7 +55,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 sys.path.append(str(ROOT / "tests"))  # for `support`, the helpers that several folders share
 
-pytest_plugins = ["cpp_builds"]  # builds of runtime/cpp, for the tests of several folders
+pytest_plugins = ["cpp_builds", "cpp_verifiers"]  # runtime/cpp, for the tests of all folders
 
 settings.register_profile("default", max_examples=20, deadline=None, derandomize=True)
 settings.register_profile("zoo", parent=settings.get_profile("default"), max_examples=200)

@@ -12,6 +12,7 @@ from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 
+import numpy as np
 import onnxruntime
 import pytest
 from documents import blocks
@@ -30,6 +31,7 @@ ENVIRONMENT = {
     "UBSAN_OPTIONS": "print_stacktrace=1:exitcode=99",
 }
 SANITIZER_FOUND = 99
+WITH_VERIFIER = f"-DCMAKE_PROJECT_INCLUDE={TESTS / 'verifier.cmake'}"
 
 
 @dataclass(frozen=True)
@@ -40,12 +42,18 @@ class Build:
     launcher: Sequence[str] = ()
     environment: dict[str, str] = field(default_factory=dict)
 
+    def command(self, program: str, *arguments: object) -> list[str]:
+        return [*self.launcher, str(self.folder / program), *map(str, arguments)]
+
+    @property
+    def surroundings(self) -> dict[str, str]:
+        """The environment that its programs run in."""
+        return {**ENVIRONMENT, **self.environment}
+
     def run(self, program: str, *arguments: object) -> Done:
         """Run a program that was built; a sanitiser's finding fails the test."""
-        command = [*self.launcher, str(self.folder / program), *map(str, arguments)]
-        done = subprocess.run(
-            command, capture_output=True, env={**ENVIRONMENT, **self.environment}, timeout=120
-        )
+        command = self.command(program, *arguments)
+        done = subprocess.run(command, capture_output=True, env=self.surroundings, timeout=120)
         found = done.returncode == SANITIZER_FOUND or b"runtime error" in done.stderr
         assert not found, done.stderr.decode(errors="replace")
         assert done.returncode >= 0
@@ -65,6 +73,22 @@ class Done:
         return self.raw.decode()
 
 
+def same_bits(build: Build, bundle: Path) -> bool:
+    """Whether `run` gives what Python's gives for whole batches of golden.npz, to the last bit."""
+    session = kexport.runtime.load(bundle)
+    with np.load(bundle / "golden.npz") as golden:
+        inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
+    size = session.batch or len(next(iter(inputs.values())))
+    expected = b""
+    for at in range(0, len(next(iter(inputs.values()))) - size + 1, size):
+        batch = {name: array[at : at + size] for name, array in inputs.items()}
+        given = session.run(batch)
+        expected += b"".join(given[spec.name].tobytes() for spec in session.manifest.outputs)
+    done = build.run("driver", "run", bundle)
+    assert (done.status, done.err) == (0, "")
+    return bool(done.raw == expected)
+
+
 def need(*commands: str) -> None:
     """Skip where a command is not installed."""
     for command in commands:
@@ -77,7 +101,7 @@ def content(*folders: Path) -> str:
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
-            if path.suffix in (".cpp", ".hpp", ".txt"):
+            if path.suffix in (".cpp", ".hpp", ".txt", ".cmake"):
                 digest.update(path.read_bytes())
     return digest.hexdigest()[:12]
 
@@ -137,22 +161,7 @@ def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]
 @pytest.fixture(scope="session")
 def plain(make_build: Callable[..., Path]) -> Build:
     """The programs as a user builds them from a bundle, with warnings as errors."""
-    return Build(make_build("plain", SOURCES, f"-DCMAKE_CXX_FLAGS={WARNINGS}"))
-
-
-@pytest.fixture
-def passes_in_cpp(request: pytest.FixtureRequest) -> Callable[[Path], None]:
-    """Hold a bundle to kexport-verify; nothing where that cannot be built, as other tests say."""
-    try:
-        build: Build = request.getfixturevalue("plain")
-    except pytest.skip.Exception:
-        return lambda bundle: None
-
-    def check(bundle: Path) -> None:
-        done = build.run("kexport-verify", bundle)
-        assert done.status == 0, done.out + done.err
-
-    return check
+    return Build(make_build("plain", SOURCES, f"-DCMAKE_CXX_FLAGS={WARNINGS}", WITH_VERIFIER))
 
 
 def documented(root: Path) -> Path:
@@ -185,11 +194,26 @@ def sanitized(root: Path, make_build: Callable[..., Path]) -> Build:
     return Build(folder / "bin")
 
 
+@dataclass(frozen=True)
+class Core:
+    """An Arm core: what /proc/cpuinfo says of it."""
+
+    features: str
+    variant: str
+    part: str
+
+
+COMMON = "fp asimd evtstrm aes pmull sha1 sha2 crc32"
+CORES = {
+    "cortex-a57": Core(COMMON, "0x1", "0xd07"),
+    "cortex-a76": Core(f"{COMMON} atomics fphp asimdhp asimddp", "0x3", "0xd0b"),
+}
+"""Jetson Nano's; and one that, as Orin's, computes in half precision and has SDOT."""
+
+
 @pytest.fixture(scope="session")
-def aarch64(
-    packages: Path, make_build: Callable[..., Path], tmp_path_factory: pytest.TempPathFactory
-) -> Build:
-    """kexport-verify cross-compiled, and qemu-user to run it."""
+def cross_built(packages: Path, make_build: Callable[..., Path]) -> Path:
+    """kexport-verify and the verifier for aarch64; skips where they cannot be built or run."""
     if platform.machine() == "aarch64":
         pytest.skip("this machine is an aarch64 itself")
     need("aarch64-linux-gnu-g++", "qemu-aarch64")
@@ -197,8 +221,7 @@ def aarch64(
     if not unpacked.is_dir():
         pytest.skip(f"{unpacked} is not there; .ci/packages makes it on Debian")
     inside = unpacked / "usr"
-    libraries = inside / "lib" / "aarch64-linux-gnu"
-    folder = make_build(
+    return make_build(
         "aarch64",
         SOURCES,
         "-DCMAKE_BUILD_TYPE=Quick",
@@ -207,35 +230,54 @@ def aarch64(
         "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
         f"-DCMAKE_CXX_FLAGS={WARNINGS} -isystem {inside}/include/aarch64-linux-gnu",
         f"-DOPENSSL_INCLUDE_DIR={inside}/include",
-        f"-DOPENSSL_CRYPTO_LIBRARY={libraries}/libcrypto.so",
+        f"-DOPENSSL_CRYPTO_LIBRARY={inside}/lib/aarch64-linux-gnu/libcrypto.so",
         f"-DZLIB_INCLUDE_DIR={inside}/include",
         f"-DZLIB_LIBRARY={unpacked}/lib/aarch64-linux-gnu/libz.so.1",
         "-DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON",
         "-DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON",
-        targets=["kexport-verify"],
+        WITH_VERIFIER,
+        targets=["kexport-verify", "verifier"],
     )
-    system = emulated(tmp_path_factory.mktemp("aarch64"))
-    launcher = ["qemu-aarch64", "-cpu", "cortex-a76", "-L", str(system)]
-    launcher += ["-E", f"LD_LIBRARY_PATH={libraries}:{unpacked / 'lib/aarch64-linux-gnu'}"]
-    return Build(folder, launcher, {"KEXPORT_ONNXRUNTIME": str(unpacked)})
 
 
-def emulated(system: Path) -> Path:
+@pytest.fixture(scope="session")
+def emulated(
+    packages: Path, cross_built: Path, tmp_path_factory: pytest.TempPathFactory
+) -> Callable[[str], Build]:
+    """The programs for aarch64 on one of CORES, by qemu-user."""
+
+    def on(core: str) -> Build:
+        unpacked = packages / "aarch64"
+        system = root_of(CORES[core], tmp_path_factory.mktemp(core))
+        libraries = f"{unpacked}/usr/lib/aarch64-linux-gnu:{unpacked}/lib/aarch64-linux-gnu"
+        launcher = ["qemu-aarch64", "-cpu", core, "-L", str(system)]
+        launcher += ["-E", f"LD_LIBRARY_PATH={libraries}"]
+        return Build(cross_built, launcher, {"KEXPORT_ONNXRUNTIME": str(unpacked)})
+
+    return on
+
+
+@pytest.fixture(scope="session")
+def aarch64(emulated: Callable[[str], Build]) -> Build:
+    return emulated("cortex-a76")
+
+
+def root_of(core: Core, system: Path) -> Path:
     """A root for qemu: Debian's aarch64 libc, and an Arm's cpuinfo instead of this machine's.
 
     ONNX Runtime reads /proc/cpuinfo and ends where it finds an x86 described there.
     """
     (system / "lib").symlink_to("/usr/aarch64-linux-gnu/lib")
     (system / "proc").mkdir()
-    core = [
+    lines = [
         "processor\t: 0",
         "BogoMIPS\t: 100.00",
-        "Features\t: fp asimd evtstrm aes pmull sha1 sha2 crc32 atomics fphp asimdhp asimddp",
+        f"Features\t: {core.features}",
         "CPU implementer\t: 0x41",
         "CPU architecture: 8",
-        "CPU variant\t: 0x3",
-        "CPU part\t: 0xd0b",
+        f"CPU variant\t: {core.variant}",
+        f"CPU part\t: {core.part}",
         "CPU revision\t: 1",
     ]
-    (system / "proc" / "cpuinfo").write_text("\n".join(core) + "\n\n")
+    (system / "proc" / "cpuinfo").write_text("\n".join(lines) + "\n\n")
     return system

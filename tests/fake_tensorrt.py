@@ -227,6 +227,9 @@ class Engine:
         sizes = {**self._inputs, **self._outputs}[name].shape
         return tuple(size if isinstance(size, int) else -1 for size in sizes)
 
+    def _answers(self, feeds: dict[str, Any]) -> list[Any]:
+        return self._session.run(None, feeds)
+
     def create_execution_context(self) -> IExecutionContext:
         return IExecutionContext(self, self._cuda)
 
@@ -272,7 +275,7 @@ class IExecutionContext:
             memory = (ctypes.c_uint8 * size).from_address(address)
             views[name] = np.frombuffer(memory, dtype).reshape(shapes[name])
         feeds = {name: views[name].copy() for name in engine._inputs}
-        for name, value in zip(engine._outputs, engine._session.run(None, feeds), strict=True):
+        for name, value in zip(engine._outputs, engine._answers(feeds), strict=True):
             if name in views:
                 views[name][...] = value
 

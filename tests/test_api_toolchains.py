@@ -143,7 +143,7 @@ def test_a_builder_that_chooses_types_is_told_what_float16_cannot_hold(
     tmp_path: Path, target: str
 ) -> None:
     drawn = pictures(40, 24, 24) if target.endswith("int8") else None
-    for jetpack, held in (("5.1", True), ("6.2", target.endswith("fp16"))):
+    for jetpack in ("5.1", "6.2"):
         bundle = export(
             healthy(small_classifier()),
             target,
@@ -153,6 +153,6 @@ def test_a_builder_that_chooses_types_is_told_what_float16_cannot_hold(
             calibration_data=drawn,
         )
         names = bundle.manifest["build"]["float32_layers"]
-        assert any("Softmax" in name for name in names) == held
+        assert any("Softmax" in name for name in names)
         script = (bundle.path / "build_engine.sh").read_text(encoding="utf-8")
         assert ("Softmax:fp32" in script) == (jetpack == "5.1")

@@ -57,11 +57,13 @@ def test_one_device_with_the_sources_of_its_facts(name: str, capsys: Capture) ->
 def test_the_toolchains_of_a_device(capsys: Capture) -> None:
     assert main(["targets", "jetson-xavier"]) == 0
     out = capsys.readouterr().out
-    assert "Jetson AGX Xavier 64GB: 64 GB, 2 DLA cores" in out
+    assert "Jetson AGX Xavier 64GB: 64 GB, DLA cores: 2" in out
     assert "hardware    fp32, fp16, int8" in out
     rows = [line.split() for line in out.splitlines()]
     assert ["5.0.2", "8.4.1", "11.4", "8.4.1", "3.8", "20.04", "13", "of", "13", "float32"] in rows
     assert ["5.1.5", "8.5.2", "11.4", "8.6.0", "3.8", "20.04", "17", "of", "17", "uint8"] in rows
+    assert main(["targets", "jetson-orin"]) == 0
+    assert "3.10     22.04    17, int8 19 of 20   uint8" in capsys.readouterr().out
 
 
 def test_one_toolchain_with_the_sources_of_its_facts(capsys: Capture) -> None:

@@ -1,17 +1,29 @@
-"""Every family of keras.applications, small; three at their own size."""
+"""Every family of keras.applications, small: its bundles and its random weights.
+
+Three are exported at their own size.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Iterator
+from contextlib import contextmanager
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+import keras
+import numpy as np
 import onnx
 import pytest
 
 from kexport import zoo
 from kexport.api import Bundle, export
+from kexport.pictures import pictures
+from kexport.preprocessing import prepare
 from kexport.recipe import Recipe
+from kexport.source import Source, open_model
+
+Array = np.ndarray[Any, Any]
 
 FAMILIES = (
     "xception",
@@ -55,20 +67,91 @@ def check_graph(path: Path, name: str) -> None:
     assert "Identity" not in {node.op_type for node in graph.node}
 
 
-@pytest.mark.parametrize("name", FAMILIES)
-def test_float32(name: str, tmp_path: Path, passes_in_cpp: Callable[[Path], None]) -> None:
-    bundle = export(name, "cpu-fp32", output=tmp_path / "b", recipe=small(name))
-    passes_in_cpp(bundle.path)
+@dataclass(frozen=True)
+class Family:
+    """An Application as `export` builds it, with random weights; to build it takes longest."""
+
+    name: str
+    source: Source
+
+    @property
+    def model(self) -> keras.Model:
+        return self.source.model
+
+    def export(self, target: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
+        """What `export` makes of its name."""
+        monkeypatch.setattr("kexport.api.open_model", lambda *said: self.source)
+        return export(self.name, target, output=folder, recipe=small(self.name))
+
+    def floats(self, count: int) -> Array:
+        """Pictures that the weights were not drawn with."""
+        height, width, _ = self.model.input_shape[1:]
+        return prepare(pictures(count, height, width, seed=99), self.source.mode)
+
+    def logits(self, images: Array) -> Array:
+        with bare(self.model.layers[-1]):
+            return np.asarray(self.model(images))
+
+
+@contextmanager
+def bare(top: Any) -> Iterator[None]:
+    """A classifier without its activation."""
+    activation, top.activation = top.activation, keras.activations.linear
+    yield
+    top.activation = activation
+
+
+@pytest.fixture(scope="module", params=FAMILIES)
+def family(request: pytest.FixtureRequest) -> Iterator[Family]:
+    yield Family(request.param, open_model(request.param, small(request.param)))
+    keras.backend.clear_session()
+
+
+def test_float32(family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = family.export("cpu-fp32", tmp_path / "b", monkeypatch)
     assert bundle.manifest["model"]["traced"] == []
     assert errors(bundle)["logits"] <= 1e-4
-    check_graph(bundle.path, name)
+    check_graph(bundle.path, family.name)
 
 
-@pytest.mark.parametrize("name", HALF)
-def test_float16(name: str, tmp_path: Path) -> None:
-    bundle = export(name, "trt-fp16", output=tmp_path / "b", recipe=small(name))
+@pytest.mark.parametrize("family", HALF, indirect=True)
+def test_float16(family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    bundle = family.export("trt-fp16", tmp_path / "b", monkeypatch)
     assert errors(bundle)["logits"] <= 2e-2
-    check_graph(bundle.path, name)
+    check_graph(bundle.path, family.name)
+
+
+def test_pictures_never_seen_are_told_apart(family: Family) -> None:
+    logits = family.logits(family.floats(8))
+    assert np.isfinite(logits).all()
+    assert 0.4 < logits.std() < 6
+    assert logits.std(axis=0).mean() / logits.std() > 0.3
+    assert len(set(logits.argmax(axis=-1))) > 2
+
+
+def test_rounding_does_not_grow_on_its_way(family: Family) -> None:
+    images, model = family.floats(4), family.model
+    logits, weights = family.logits(images), model.get_weights()
+    rng = np.random.default_rng(0)
+    noisy = [(w * (1 + 1e-6 * rng.standard_normal(w.shape))).astype(w.dtype) for w in weights]
+    model.set_weights(noisy)
+    change = np.abs(family.logits(images) - logits).max() / logits.std()
+    model.set_weights(weights)
+    assert 0 < change < 4e-4
+
+
+def test_no_weight_is_idle(family: Family) -> None:
+    for layer in family.model.layers:
+        for weight in layer.weights:
+            values = np.asarray(weight)
+            assert np.isfinite(values).all(), weight.path
+            if weight.name in ("bias", "beta", "kernel"):
+                assert np.abs(values).max() > 0, weight.path
+            if weight.name == "gamma":
+                assert 0.25 < values.min() < values.max() < 1.35, weight.path
+            if weight.name == "moving_variance":
+                assert values.min() > 0, weight.path
+                assert np.abs(values - 1).max() > 0.05, weight.path
 
 
 @pytest.mark.slow

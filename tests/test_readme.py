@@ -2,6 +2,7 @@
 
 import re
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -38,7 +39,9 @@ def test_the_languages_are_known(readme: list[Block]) -> None:
 
 
 @pytest.mark.slow
-def test_everything_in_the_readme_runs(root: Path, readme: list[Block], tmp_path: Path) -> None:
+def test_everything_in_the_readme_runs(
+    root: Path, readme: list[Block], tmp_path: Path, passes_in_cpp: Callable[[Path], None]
+) -> None:
     """From top to bottom in one folder, which has the examples and a picture.jpg."""
     from PIL import Image
 
@@ -49,6 +52,8 @@ def test_everything_in_the_readme_runs(root: Path, readme: list[Block], tmp_path
     for block in readme:
         if block.runs and block.language != "cpp":
             run_apart(block, tmp_path)
+    for manifest in tmp_path.rglob("manifest.json"):
+        passes_in_cpp(manifest.parent)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

@@ -242,6 +242,27 @@ def test_the_toolchain_asked_for(
 
 
 @pytest.mark.parametrize(
+    ("name", "tensorrt", "opset", "halved"),
+    [
+        ("trt-int8", "8.6", 17, False),
+        ("trt-int8", "10.0", 19, True),
+        ("trt-int8", None, 19, True),
+        ("trt-fp16", None, 17, False),
+        ("rtx-int8", None, 19, True),
+        ("jetson-orin-int8", "10.3", 19, True),
+        ("jetson-xavier-int8", "8.2", 13, False),
+        ("cpu-int8", None, 18, False),
+    ],
+)
+def test_int8_has_float16_scales_from_tensorrt_10_on(
+    name: str, tensorrt: str | None, opset: int, halved: bool
+) -> None:
+    target = targets.find(name, tensorrt=tensorrt)
+    assert (target.opset, target.halves_rest(target.opset)) == (opset, halved)
+    assert not target.halves_rest(18)
+
+
+@pytest.mark.parametrize(
     ("name", "jetpack", "tensorrt", "message", "hint"),
     [
         ("jetson-nano-fp16", "6.2", None, "JetPack 6.2 is not known to run", "--jetpack 4.6.6"),

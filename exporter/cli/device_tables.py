@@ -35,7 +35,7 @@ def device_table(device: "Device") -> Table:
         "sm": device.sm,
         "modules": device.modules
         and "\n".join(
-            f"{module.name}: {module.memory_gb} GB, {module.dla_cores} DLA cores"
+            f"{module.name}: {module.memory_gb} GB, DLA cores: {module.dla_cores}"
             for module in device.modules
         ),
         "jetpacks": device.jetpacks,
@@ -64,8 +64,10 @@ def toolchains_table(toolchains: Iterable["Toolchain"]) -> Table:
         libraries = ("",) * 4 if row is None else (row.cuda, row.cudnn, row.python, row.ubuntu)
         rules = toolchain.rules
         pictures = "uint8" if rules.uint8_input else "float32"
-        jetpack, opset = toolchain.jetpack or "", f"{rules.opset} of {rules.opset_cap}"
-        rows.add_row(jetpack, toolchain.tensorrt, *libraries, opset, pictures)
+        jetpack, halved = toolchain.jetpack or "", rules.opset_of("int8")
+        opset = f"{rules.opset}{'' if halved == rules.opset else f', int8 {halved}'}"
+        numbers = f"{opset} of {rules.opset_cap}"
+        rows.add_row(jetpack, toolchain.tensorrt, *libraries, numbers, pictures)
     return rows
 
 

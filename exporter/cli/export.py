@@ -204,11 +204,13 @@ def export(
                 **bundle.manifest["quantization"],
                 "speed": asdict(bundle.speed),
             }
+        if bundle.engine is not None:
+            document["engine"] = asdict(bundle.engine)
         click.echo(json.dumps(document, indent=2))
         return
     from kexport.cli.tables import bundle_table, show
 
-    show(bundle_table(bundle.path, bundle.manifest))
+    show(bundle_table(bundle.path, bundle.manifest, bundle.engine))
     if bundle.manifest["quantization"] is not None:
         from kexport.cli.quantization_tables import tables
 

@@ -15,6 +15,7 @@ from rich.table import Table
 
 if TYPE_CHECKING:
     from kexport.cli.checks import Check
+    from kexport.emit.here import Built
     from kexport.runtime import Verification
     from kexport.zoo import Application
 
@@ -44,8 +45,11 @@ def show(table: Table) -> None:
         click.echo(line.rstrip())
 
 
-def bundle_table(path: Path, manifest: Mapping[str, Any]) -> Table:
-    """What was made, how far it strays from Keras, where it is, and what to type next."""
+def bundle_table(path: Path, manifest: Mapping[str, Any], built: "Built | None" = None) -> Table:
+    """What was made, how far it strays from Keras, where it is, and what to type next.
+
+    `built` is an engine that was built for the GPU of this machine.
+    """
     model, target, parity = manifest["model"], manifest["target"], manifest["parity"]
     size = sum(file["bytes"] for name, file in manifest["files"].items() if _holds_model(name))
     rows = [
@@ -58,9 +62,9 @@ def bundle_table(path: Path, manifest: Mapping[str, Any]) -> Table:
         ("size", megabytes(size)),
         *_named("parity", _parity(parity["outputs"])),
         ("", f"on {parity['images']} pictures, Keras against the bundle's runtime"),
-        *_named("engine", _engine(manifest)),
+        *_named("engine", (*_engine_here(built), *_engine(manifest, here=built is not None))),
         ("bundle", str(path)),
-        *_named("next", _next_commands(path, manifest)),
+        *_named("next", _next_commands(path, manifest, built=built is not None)),
     ]
     return pairs(rows)
 
@@ -134,14 +138,25 @@ def _warnings(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
         yield f"{first['node'] or 'the graph'}: {first['what']}; {first['effect']}{more}"
 
 
-def _engine(manifest: Mapping[str, Any]) -> Iterable[str]:
+def _engine_here(built: "Built | None") -> Iterable[str]:
+    """The engine for this machine's GPU, and how far it strays from Keras."""
+    if built is not None:
+        place, rows = built.record["place"], built.verification["rows"]
+        maker = f"{place['module']} {place['version']}"
+        yield f"{megabytes(built.bytes)} for {place['gpu']}, by {maker}; the same pictures on it:"
+        keys = ("name", "max_abs", "error", "tolerance")
+        yield from _measures(tuple(row[key] for key in keys) for row in rows)
+
+
+def _engine(manifest: Mapping[str, Any], *, here: bool) -> Iterable[str]:
     """Where the engine comes from, and what NVIDIA's own builder made of the graph, if it is here.
 
-    An engine that is not built ahead of time is built on the device; the builder is a check then.
+    An engine that is not built ahead of time, or `here`, is built on the device; the builder is a
+    check then.
     """
     if manifest["build"] is None:
         return
-    if manifest["build"]["builder"] == "tensorrt":
+    if manifest["build"]["builder"] == "tensorrt" and not here:
         yield "to be built on the device"
     check = manifest["engine_check"]
     if check is None:
@@ -181,10 +196,10 @@ def _measures(rows: Iterable[tuple[str, float, float, float]]) -> Iterable[str]:
             yield f"{name}: largest difference {largest:.1e}, allowed {allowed:.1e}"
 
 
-def _next_commands(path: Path, manifest: Mapping[str, Any]) -> Iterable[str]:
+def _next_commands(path: Path, manifest: Mapping[str, Any], *, built: bool) -> Iterable[str]:
     bundle = shlex.quote(str(path))
     build = manifest["build"]
-    if build is not None and build["builder"] == "tensorrt":
+    if build is not None and build["builder"] == "tensorrt" and not built:
         plain = build["program"] == "build_engine.sh"
         command = "sh {}/build_engine.sh" if plain else "python {}/build_engine.py --verify"
         yield f"on the device: {command.format(bundle)}"

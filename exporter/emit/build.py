@@ -47,7 +47,7 @@ def build_entry(
         "builder": target.engine,
         "program": SCRIPT if _too_old(target.chosen) else PROGRAM,
         "version": target.chosen.tensorrt,
-        "float32_layers": _float32_layers(target, model, kept),
+        "float32_layers": _float32_layers(model, kept),
         "compute_capabilities": list(compute_capabilities or target.compute_capabilities),
     }
 
@@ -100,16 +100,17 @@ def _too_old(toolchain: Toolchain) -> bool:
     return old or toolchain.release < (8, 5)
 
 
-def _float32_layers(target: Target, model: ir.Model, kept: Sequence[Kept]) -> list[str]:
+def _float32_layers(model: ir.Model, kept: Sequence[Kept]) -> list[str]:
     """The nodes that a builder must not turn into float16.
 
-    A float16 graph says so by the types of what its nodes give, an int8 graph does not.
+    A graph with float16 in it says so by the types of what its nodes give; another does not.
     """
-    if target.precision != "fp16":
+    nodes = list(model.graph.all_nodes())
+    if not any(out.dtype == ir.DataType.FLOAT16 for node in nodes for out in node.outputs):
         return [node.node for node in kept]
     return [
         node.name or ""
-        for node in model.graph.all_nodes()
+        for node in nodes
         if node.op_type not in _TYPELESS and any(out.dtype in _FLOATS for out in node.outputs)
     ]
 

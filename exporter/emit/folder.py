@@ -77,5 +77,5 @@ def _failed(output: Path, error: OSError) -> OutputFailed:
     reason = error.strerror or str(error)
     return OutputFailed(
         f"{output} cannot be written: {reason[:1].lower()}{reason[1:]}",
-        hint="make room, or choose another place with --output; nothing was changed",
+        hint="make room, or choose another place; nothing was changed",
     )

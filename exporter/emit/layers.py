@@ -7,6 +7,7 @@ it. The engine's own inspector says the same, but needs a GPU.
 
 from __future__ import annotations
 
+import math
 import re
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
@@ -20,7 +21,12 @@ KINDS["MatMul"] = "matrix products"
 
 _TYPES = {"Float": "FP32", "Half": "FP16", "BFloat16": "BF16", "Int8": "INT8", "FP8": "FP8"}
 _LINE = re.compile(r"Name: (?P<name>.*?), LayerType: (?P<kind>\w+), (?P<rest>.*)")
-_TYPE = re.compile(r"Inputs: \[ \{ [^}]*?Datatype: (\w+)")
+_TENSORS = {
+    list_: re.compile(list_ + r": \[(?P<tensors>(?: \{[^}]*\},?)*)\]")
+    for list_ in ("Inputs", "Constants")
+}
+_EXTENTS = re.compile(r"Dimensions: \[([\d,]*)\]")
+_TYPE = re.compile(r"Datatype: (\w+)")
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
 _GLUE = "kgen"
 """The type of layers that TensorRT generates for what stands between the products."""
@@ -30,8 +36,9 @@ _GLUE = "kgen"
 class Layer:
     """One layer of an engine.
 
-    `type` is that of its first input, such as "FP16", or None where it has none; `nodes` are the
-    names of the ONNX nodes in it.
+    `type` is what it computes in, such as "FP16", or None where it reads nothing: the type that its
+    weights and an input have in common, and without weights that of its first input. `nodes` are
+    the names of the ONNX nodes in it.
     """
 
     name: str
@@ -90,10 +97,43 @@ def _layers(log: str) -> Iterator[Layer]:
         match = _LINE.match(line)
         if match is None:
             return
-        found = _TYPE.search(match["rest"])
-        dtype = None if found is None else _TYPES.get(found[1], found[1].upper())
+        dtype = _type(match["kind"], match["rest"])
         nodes = tuple(dict.fromkeys(_NODE.findall(match["rest"])))
         yield Layer(match["name"], match["kind"], dtype, nodes)
+
+
+def _type(kind: str, rest: str) -> str | None:
+    """What a layer computes in.
+
+    A residual that is fused with a product may stand before what the product reads, and be of
+    another type, with a Cast between them in the same layer ("CorrCastAdd"). The weights are the
+    largest constant, and of the product's type; the bias and scales of int8 are not.
+    """
+    inputs, constants = (_tensors(rest, name) for name in ("Inputs", "Constants"))
+    if not inputs:
+        return None
+    types = [dtype for _, dtype in inputs]
+    if constants and kind != _GLUE:
+        _, weights = max(constants)
+        if weights in types:
+            return weights
+    return types[0]
+
+
+def _tensors(rest: str, name: str) -> list[tuple[int, str]]:
+    """Number of elements and type of each tensor in one of a layer's lists."""
+    listed = _TENSORS[name].search(rest)
+    found = [] if listed is None else listed["tensors"].split("}")
+    return [
+        (_size(text), _TYPES.get(said[1], said[1].upper()))
+        for text in found
+        if (said := _TYPE.search(text)) is not None
+    ]
+
+
+def _size(text: str) -> int:
+    extents = _EXTENTS.search(text)
+    return 0 if extents is None else math.prod(int(size) for size in extents[1].split(",") if size)
 
 
 def _running(layers: Sequence[Layer]) -> Mapping[str, str]:
@@ -130,5 +170,5 @@ _NAMES: Mapping[ir.DataType | None, str] = {
 
 
 def counted(layers: Sequence[Layer]) -> dict[str, int]:
-    """How many layers of the engine take which type first."""
+    """How many layers of the engine compute in which type."""
     return dict(sorted(Counter(layer.type or "none" for layer in layers).items()))

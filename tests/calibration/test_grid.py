@@ -7,7 +7,15 @@ from onnx import helper
 from onnx.reference import ReferenceEvaluator
 from support import normal
 
-from kexport.calibration.grid import Grid, affine, dequantised, of_weights, quantised, symmetric
+from kexport.calibration.grid import (
+    Grid,
+    affine,
+    dequantised,
+    in_float16,
+    of_weights,
+    quantised,
+    symmetric,
+)
 from kexport.calibration.histogram import Range
 
 TYPES = {"uint8": onnx.TensorProto.UINT8, "int8": onnx.TensorProto.INT8}
@@ -78,3 +86,17 @@ def test_a_channel_without_weights_has_a_scale_that_divides() -> None:
     assert np.array_equal(grid.scale, [1.0, 1.0])
     assert not quantised(weights, grid).any()
     assert affine(Range(0.0, 0.0)).scale == 1.0
+
+
+def test_scales_in_float16_are_the_next_ones_that_it_holds() -> None:
+    weights = normal(8, 16) * np.logspace(-9, 6, 8, dtype=np.float32).reshape(8, 1)
+    exact = of_weights(weights, 0)
+    grid = in_float16(exact)
+    assert grid.scale.dtype == np.float32
+    assert np.array_equal(grid.scale.astype(np.float16).astype(np.float32), grid.scale)
+    inside = (exact.scale > 1e-4) & (exact.scale < 6e4)
+    assert inside.sum() >= 3
+    assert (grid.scale >= exact.scale)[exact.scale < 6e4].all()
+    assert (grid.scale <= exact.scale * (1 + 2**-10))[inside].all()
+    assert grid.scale.min() == 2**-24
+    assert in_float16(symmetric(Range(-127.0, 3.0))).scale == 1.0

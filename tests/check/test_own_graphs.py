@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from functools import cache
 
 import keras
@@ -11,7 +12,11 @@ from keras import layers
 from support import assert_near, healthy, onnx_answers, operators
 
 from kexport import check, pipeline, targets
+from kexport.artifact import Artifact
+from kexport.calibration.for_tensorrt import FOR_STRONG_TYPES, FOR_TENSORRT
+from kexport.calibration.ranges import measure_ranges
 from kexport.conversion import convert_model
+from kexport.halving import halve
 from kexport.pictures import pictures
 from kexport.pixels import Dtype, Pixels
 
@@ -22,6 +27,13 @@ PLACES = {
     for chain in targets.toolchains(device)
 }
 """The oldest of the toolchains of a device that share a row of targets/tensorrt."""
+
+
+def test_every_jetpack_and_every_tensorrt_is_among_the_places() -> None:
+    chains = [chain for device in DEVICES for chain in targets.toolchains(device)]
+    packs = {chain.bundle.name for chain in chains if chain.bundle is not None}
+    assert packs == {row.name for row in targets.jetpacks()}
+    assert {rules for _, rules in PLACES} == {row.name for row in targets.tensorrts()}
 
 
 def modern(size: int = 32) -> keras.Model:
@@ -38,7 +50,26 @@ def mobile() -> keras.Model:
     return keras.applications.MobileNetV3Small((32, 32, 3), alpha=0.35, weights=None, classes=5)
 
 
-MODELS = {"modern": (modern, "tf"), "mobile_net_v3": (mobile, "none")}
+def gated() -> keras.Model:
+    """A block of EfficientNet's kind, wide enough for INT8: swish, a gate, a residual."""
+    x = keras.Input((32, 32, 3))
+    y = z = layers.Conv2D(16, 3, strides=4, padding="same", activation="swish")(x)
+    y = layers.DepthwiseConv2D(3, padding="same", activation="hard_swish")(y)
+    gate = layers.GlobalAveragePooling2D(keepdims=True)(y)
+    gate = layers.Conv2D(16, 1, activation="hard_sigmoid")(layers.Conv2D(4, 1)(gate))
+    y = layers.Add()([z, layers.Conv2D(16, 1)(layers.Multiply()([y, gate]))])
+    y = layers.Concatenate()([layers.MaxPooling2D(3, 1, "same")(y), layers.Conv2D(16, 1)(y)])
+    y = layers.GlobalAveragePooling2D()(layers.Conv2D(16, 1)(y))
+    return keras.Model(x, layers.Dense(5, activation="softmax")(y))
+
+
+MODELS = {"modern": (modern, "tf"), "mobile_net_v3": (mobile, "none"), "gated": (gated, "caffe")}
+CASES = [
+    (kind, precision)
+    for kind in MODELS
+    for precision in ("fp32", "fp16", "int8")
+    if (kind, precision) != ("mobile_net_v3", "int8")  # "gated" has what it has, in a second less
+]
 
 
 @cache
@@ -47,6 +78,8 @@ def lowered(kind: str, precision: str, tensorrt: str, dtype: Dtype) -> ir.Model:
     _, mode = MODELS[kind]
     (rules,) = [row for row in targets.tensorrts() if row.name == tensorrt]
     passes = pipeline.with_image_input(mode, 1, Pixels(dtype=dtype))
+    if precision == "int8":
+        return in_integers(pipeline.run(converted(kind), passes), rules, dtype)
     if precision == "fp32":
         passes = (*passes, *pipeline.for_float32(rules.opset, rules))
     else:
@@ -55,19 +88,33 @@ def lowered(kind: str, precision: str, tensorrt: str, dtype: Dtype) -> ir.Model:
     return pipeline.run(converted(kind), passes).model
 
 
+def in_integers(artifact: Artifact, rules: targets.TensorRT, dtype: Dtype) -> ir.Model:
+    """The same in INT8, with the ranges of one picture."""
+    opset, seen = rules.opset_of("int8"), pictures(2, 32, 32)[1:].astype(dtype)
+    scheme = FOR_STRONG_TYPES if rules.half_scales else FOR_TENSORRT
+    artifact = pipeline.continue_with(artifact, pipeline.before_int8(opset, rules))
+    names = scheme.tensors(artifact.model)
+    ranges = measure_ranges(artifact.model, names, seen, batch=1, method="minmax")
+    quantised = replace(artifact, model=scheme.quantise(artifact.model, ranges, frozenset()))
+    whole = pipeline.continue_with(quantised, pipeline.AFTER_INT8)
+    return (halve(whole, seen, list[str]().append)[0] if rules.half_scales else whole).model
+
+
 @cache
 def converted(kind: str) -> ir.Model:
     build, mode = MODELS[kind]
     return convert_model(healthy(build(), mode)).model
 
 
-@pytest.mark.parametrize("precision", ["fp32", "fp16"])
-@pytest.mark.parametrize("kind", MODELS)
+@pytest.mark.parametrize(("kind", "precision"), CASES)
 @pytest.mark.parametrize("place", PLACES.values(), ids=" ".join)
 def test_no_rule_is_broken(place: tuple[str, str, str], kind: str, precision: str) -> None:
     device, jetpack, tensorrt = place
     platform = targets.place(device, jetpack=jetpack or None, tensorrt=tensorrt)
     assert platform.toolchain is not None
+    if precision not in platform.device.precisions:
+        assert (device, precision) in {("jetson-nano", "int8"), ("jetson-tx2", "int8")}
+        return
     rules = platform.toolchain.rules
     model = lowered(kind, precision, rules.name, "uint8" if rules.uint8_input else "float32")
     findings = check.find(model, platform)
@@ -85,6 +132,19 @@ def test_it_still_computes_the_same(row: targets.TensorRT, kind: str) -> None:
     newest = pipeline.run(converted(kind), passes).model
     model = lowered(kind, "fp32", row.name, dtype)
     assert_near(onnx_answers(model, [given]), onnx_answers(newest, [given]))
+
+
+@pytest.mark.parametrize("kind", ["modern", "gated"])
+@pytest.mark.parametrize("row", ["8.5", "11.0"])
+def test_the_rest_of_int8_is_float16_where_the_types_are_the_graphs(row: str, kind: str) -> None:
+    model = lowered(kind, "int8", row, "uint8")
+    half = row == "11.0"
+    assert model.graph.opset_imports[""] == (19 if half else 17)
+    wanted = ir.DataType.FLOAT16 if half else ir.DataType.FLOAT
+    scales = {node.inputs[1].dtype for node in model.graph if "Linear" in node.op_type}
+    assert scales == {wanted}
+    products = [node for node in model.graph if node.op_type in ("Conv", "Gemm", "MatMul")]
+    assert {value.dtype for node in products for value in node.inputs} == {wanted}
 
 
 def test_operators_go_by_the_list_and_not_by_the_opset_alone() -> None:

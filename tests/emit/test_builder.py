@@ -7,9 +7,12 @@ say is skipped.
 from __future__ import annotations
 
 import json
+import shutil
 from dataclasses import replace
 from pathlib import Path
 
+import numpy as np
+import onnx
 import onnx_ir as ir
 import pytest
 from support import healthy, small_classifier
@@ -90,6 +93,52 @@ def test_a_graph_that_the_parser_cannot_read_is_refused_with_its_node(folder: Pa
     report = build(bundle.path, model)
     assert report.state == "refused"
     assert "beyond (Erfc)" in report.message
+
+
+def mixed(half: bool) -> onnx.ModelProto:
+    """Two convolutions, a residual between them, and one beside it in another float type."""
+    inner, outer = (np.float16, np.float32) if half else (np.float32, np.float16)
+    types = {np.float16: onnx.TensorProto.FLOAT16, np.float32: onnx.TensorProto.FLOAT}
+    weights = np.random.default_rng(0).normal(0, 0.1, (16, 16, 1, 1))
+    constants = [
+        onnx.numpy_helper.from_array(weights.astype(dtype), name)
+        for name, dtype in (("w", inner), ("v", outer))
+    ]
+    node = onnx.helper.make_node
+    nodes = [
+        node("Cast", ["image"], ["x"], name="in.cast", to=types[outer]),
+        node("Conv", ["x", "v"], ["first"], name="first/Conv"),
+        node("Cast", ["first"], ["cast"], name="first.cast", to=types[inner]),
+        node("Sigmoid", ["cast"], ["sigmoid"], name="sigmoid"),
+        node("Conv", ["sigmoid", "w"], ["inner"], name="inner/Conv"),
+        node("Cast", ["inner"], ["inner.cast"], name="inner.cast", to=types[outer]),
+        node("Add", ["first", "inner.cast"], ["sum"], name="add"),
+        node("Conv", ["sum", "v"], ["last"], name="last/Conv"),
+        node("Cast", ["last"], ["out"], name="out.cast", to=types[np.float32]),
+    ]
+    edges = [
+        [onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, [1, 16, 4, 4])]
+        for name in ("image", "out")
+    ]
+    graph = onnx.helper.make_graph(nodes, "mixed", *edges, constants)
+    opset = [onnx.helper.make_opsetid("", 17)]
+    return onnx.shape_inference.infer_shapes(
+        onnx.helper.make_model(graph, opset_imports=opset, ir_version=8)
+    )
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize("half", [False, True])
+def test_a_fused_residual_of_another_type_is_no_stray(folder: Path, half: bool) -> None:
+    """The builder joins inner/Conv, inner.cast and add, and names the residual first."""
+    bundle = folder / f"mixed-{half}"
+    shutil.copytree(exported(folder / f"m{half}", "trt-fp32").path, bundle)
+    onnx.save(mixed(half), bundle / "model.onnx")
+    reseal(bundle)
+    report = build(bundle, ir.load(bundle / "model.onnx"))
+    found = {row.type: (row.found, row.wanted, row.strays) for row in report.coverage}
+    one, two = ("FP16", "FP32") if half else ("FP32", "FP16")
+    assert found == {one: (1, 1, ()), two: (2, 2, ())}
 
 
 @pytest.mark.rtx
@@ -185,13 +234,25 @@ def test_capabilities_that_make_no_sense(
 
 
 @pytest.mark.rtx
-@pytest.mark.parametrize("target", ["jetson-orin-int8", "rtx-int8"])
-def test_every_convolution_that_is_int8_runs_so(tmp_path: Path, target: str) -> None:
-    bundle = exported(tmp_path, target, calibration_data=pictures(40, 24, 24))
+@pytest.mark.parametrize(
+    ("target", "tensorrt", "rest"),
+    [
+        ("jetson-orin-int8", None, "FP16"),
+        ("jetson-orin-int8", "8.5", "FP32"),
+        ("rtx-int8", None, "FP16"),
+    ],
+)
+def test_every_convolution_that_is_int8_runs_so(
+    tmp_path: Path, target: str, tensorrt: str | None, rest: str
+) -> None:
+    drawn = pictures(40, 24, 24)
+    bundle = exported(tmp_path, target, calibration_data=drawn, tensorrt=tensorrt)
     wanted = [node for node in ir.load(bundle.path / "model.onnx").graph if decodes_both(node)]
     found = {(row["kind"], row["type"]): row for row in bundle.manifest["engine_check"]["coverage"]}
     row = found["convolutions", "INT8"]
     assert row["wanted"] == row["found"] == len(wanted) >= 1
+    assert {row["type"] for row in found.values()} == {"INT8", rest}
+    assert not any(row["strays"] for row in found.values())
     assert bundle.manifest["parity"]["passed"]
 
 

@@ -31,8 +31,10 @@ def test_what_is_not_published_is_gone(tmp_path: Path) -> None:
     "error", [OSError(28, "No space left on device"), PermissionError(13, "Permission denied")]
 )
 def test_a_failure_while_writing(error: OSError, tmp_path: Path) -> None:
-    with pytest.raises(OutputFailed, match=str(error.strerror).lower()), staging(tmp_path / "b"):
+    reason = str(error.strerror).lower()
+    with pytest.raises(OutputFailed, match=reason) as caught, staging(tmp_path / "b"):
         raise error
+    assert caught.value.hint == "make room, or choose another place; nothing was changed"
     assert not list(tmp_path.iterdir())
 
 

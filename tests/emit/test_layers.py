@@ -29,6 +29,17 @@ I/O Tensors:
 """
 
 
+FUSED = """
+Layers:
+Name: __myl_CorrCastAdd_myl0_3, LayerType: runtime_fusion, Inputs: [ { Name: r, Dimensions: \
+[1,16,4,4], Datatype: Half, Format: x }, { Name: s, Dimensions: [1,16,4,4], Datatype: Float, \
+Format: x }], Constants: [ { Name: b, Dimensions: [1,16,1,1], Datatype: Half, Format: x }, { Name: \
+w, Dimensions: [16,16,1,1], Datatype: Float, Format: x }], Outputs: [ { Name: t, Dimensions: \
+[1,16,4,4], Datatype: Half, Format: x }], TacticName: , StreamId: 0, Metadata: [ONNX Layer: a/Conv]\
+[ONNX Layer: c.cast][ONNX Layer: add]
+"""
+
+
 def quantised(name: str) -> ir.Value:
     integer = ir.Value(name=f"{name}.quantized", type=ir.TensorType(ir.DataType.INT8))
     scale = ir.Value(name=f"{name}.scale")
@@ -54,6 +65,22 @@ def test_layers_are_read_with_their_types_and_nodes() -> None:
 
 def test_a_log_without_layers_has_none() -> None:
     assert read_layers("nothing was built\n") == ()
+
+
+def test_a_residual_of_another_type_does_not_say_what_a_product_runs_in() -> None:
+    (layer,) = read_layers(FUSED)
+    assert layer.type == "FP32"
+    (layer,) = read_layers(FUSED.replace("Datatype: Float", "Datatype: Int8"))
+    assert layer.type == "INT8"
+    (layer,) = read_layers(FUSED.replace("runtime_fusion", "kgen"))
+    assert layer.type == "FP16"
+
+
+def test_weights_of_a_type_that_no_input_has_do_not_count() -> None:
+    (layer,) = read_layers(
+        FUSED.replace("16,16,1,1], Datatype: Float", "16,16,1,1], Datatype: Int8")
+    )
+    assert layer.type == "FP16"
 
 
 def test_what_the_graph_wants_is_held_to_what_the_engine_does() -> None:

@@ -23,8 +23,8 @@ def schema() -> Any:
     try:
         files = metadata.files("tritonclient") or []
     except metadata.PackageNotFoundError:
-        pytest.skip("needs tritonclient (kexport[bench])")
-    path = next(file for file in files if file.name == "model_config_pb2.py")
+        pytest.skip("needs tritonclient: pip install --no-deps tritonclient")
+    path = next(file for file in files if str(file) == "tritonclient/grpc/model_config_pb2.py")
     spec = importlib.util.spec_from_file_location("model_config_pb2", str(path.locate()))
     assert spec is not None
     assert spec.loader is not None

@@ -128,3 +128,46 @@ def test_the_scales_of_a_resize_stay_in_float32() -> None:
     assert resize.inputs[2].dtype == ir.DataType.FLOAT
     assert resize.outputs[0].dtype == ir.DataType.FLOAT16
     assert far(onnx_answers(half, [given])[0], onnx_answers(model, [given])[0]) < 5e-3
+
+
+def quantised() -> ir.Model:
+    """relu -> Q -> DQ -> two convolutions of weights in int8, one of them behind another Relu."""
+    s = Sketch(19)
+
+    def through(x: ir.Value, name: str, scale: object) -> ir.Value:
+        step, zero = s.constant(f"{name}.scale", scale), s.constant(f"{name}.zero", 0, np.int8)
+        integers = s.op("QuantizeLinear", x, step, zero)
+        return s.op("DequantizeLinear", integers, step, zero)
+
+    def weights(name: str, seed: int) -> ir.Value:
+        levels = np.clip(normal(4, 4, 1, 1, seed=seed, scale=50), -127, 127).astype(np.int8)
+        step = s.constant(f"{name}.scale", [0.5**k for k in range(5, 9)])
+        zero = s.constant(f"{name}.zero", np.zeros(4), np.int8)
+        return s.op("DequantizeLinear", s.constant(name, levels, np.int8), step, zero, axis=0)
+
+    x = through(s.op("Relu", s.input("x", [1, 4, 3, 3])), "x", 2.0**-5)
+    first = s.op("Conv", x, weights("v", 1))
+    second = s.op("Conv", x, weights("w", 2))
+    return s.model(s.op("Relu", first), s.op("Relu", second))
+
+
+@pytest.mark.parametrize("kept", [(), ("Conv_1",), ("Conv_0", "Conv_1", "Relu_0")])
+def test_integers_stay_and_no_cast_parts_them_from_their_readers(kept: tuple[str, ...]) -> None:
+    model = quantised()
+    changed = to_float16(frozenset(kept))(model)
+    proto = ir.to_proto(changed)
+    onnx.checker.check_model(proto, full_check=True)
+    types = {}
+    for node in changed.graph:
+        assert node.op_type == "Cast" or len(float_types(node)) == 1, node
+        if node.op_type == "Conv":
+            types[node.name] = node.inputs[0].dtype
+            sources = [value.producer().op_type for value in node.inputs]
+            assert sources == ["DequantizeLinear"] * 2
+    single = {name for name, dtype in types.items() if dtype == ir.DataType.FLOAT}
+    assert single == set(kept) & {"Conv_0", "Conv_1"}
+    given = np.abs(normal(1, 4, 3, 3)).astype(np.float16).astype(np.float32)
+    for mine, wanted in zip(
+        onnx_answers(changed, [given]), onnx_answers(model, [given]), strict=True
+    ):
+        assert far(mine, wanted) < 2e-3

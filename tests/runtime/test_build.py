@@ -19,7 +19,8 @@ from kexport.runtime.profile import profile_of, shapes_of, written
 
 
 def for_tensorrt(data: Any) -> None:
-    data["target"].update(name="trt-fp16", device="trt", precision="fp16", toolchain="TensorRT 10")
+    about = {"name": "trt-fp16", "device": "trt", "precision": "fp16", "toolchain": "TensorRT 10"}
+    data["target"].update(about, opset=17)
     data["build"] = {
         "builder": "tensorrt",
         "program": "build_engine.py",
@@ -126,6 +127,23 @@ def test_int8_flags_on_8(build, device):
 
     assert build_command.main(build(edit=edit), []) == 0
     assert names(built().config.flags) == {"FP16", "INT8"}
+
+
+def test_tensorrt_8_does_not_read_what_was_made_for_10(build, device, capsys):
+    device("8.6.1")
+
+    def edit(data: Any) -> None:
+        for_tensorrt(data)
+        data["target"].update(precision="int8", opset=19)
+
+    bundle = build(edit=edit)
+    assert build_command.main(bundle, []) == 14
+    said = capsys.readouterr().err
+    assert "the graph is of opset 19, and tensorrt 8.6.1 reads 17 at most" in said
+    assert "--tensorrt 8.6" in said
+    assert not (bundle / "engine.plan").exists()
+    device("10.3.0")
+    assert build_command.main(bundle, []) == 0
 
 
 def test_flags_on_request(build, device):

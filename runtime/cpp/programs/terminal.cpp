@@ -73,7 +73,8 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
         if (word == "-k") found.top_k = static_cast<int>(number(usage, word, words[at], true));
         if (word == "--seconds") found.seconds = number(usage, word, words[at], false);
     }
-    if (found.plain.size() < least) stop(usage, "something is missing");
+    if (found.plain.size() < least)
+        stop(usage, found.plain.empty() ? "the bundle is missing" : "the picture is missing");
     if (found.plain.size() > most) stop(usage, "one argument too many: " + found.plain[most]);
     return found;
 }

@@ -9,16 +9,29 @@
 
 namespace kexport {
 
+/// A caller's tensors, made ready for an engine; for one thread at a time.
+class Binding {
+  public:
+    virtual ~Binding() = default;
+
+    /// Make the next runs read and write these tensors, which fit the manifest. `inputs` are all of
+    /// the manifest's, in its order; of `outputs` those that are not wanted have no data. Throws a
+    /// Refusal (bad_input) where the engine gives up on them; `run` must wait for a later `bind`.
+    virtual void bind(const Input* inputs, const Output* outputs) = 0;
+
+    /// Run the model once, into the caller's memory. Throws as `bind` does.
+    virtual void run() = 0;
+};
+
 class Engine {
   public:
     virtual ~Engine() = default;
 
-    /// Run the model once, into the caller's memory. The tensors fit the manifest. `inputs` are all
-    /// of the manifest's, in its order; of `outputs` those that are not wanted have no data. Throws
-    /// a Refusal (bad_input) where the engine gives up on them.
-    virtual void run(const Input* inputs, const Output* outputs) const = 0;
+    /// A binding of its own for each thread. The engine must outlive it.
+    virtual std::unique_ptr<Binding> binding() const = 0;
 
-    /// Run the model once, and return every output, whatever its sizes turn out to be.
+    /// Run the model once, and return every output, whatever its sizes turn out to be. `inputs` as
+    /// for Binding::bind.
     virtual Arrays run(const Input* inputs) const = 0;
 
     std::string name;     ///< what it is: library, version, device
@@ -37,8 +50,8 @@ std::unique_ptr<Engine> open_engine(const std::filesystem::path& bundle, const M
 std::unique_ptr<Engine> open_tensorrt(const std::filesystem::path& bundle,
                                       const Manifest& manifest);
 
-/// ONNX Runtime, loaded when the program runs. Throws a Refusal where it is not there, or cannot
-/// load the model.
+/// ONNX Runtime, loaded when the program runs. The manifest must outlive it. Throws a Refusal where
+/// it is not there, or cannot load the model.
 std::unique_ptr<Engine> open_onnxruntime(const std::filesystem::path& bundle,
                                          const Manifest& manifest, const Options& options);
 

@@ -52,6 +52,7 @@ void fit(const char* role, const char* verb, const Tensor* given, std::size_t co
             refuse_input(cat(role, " ", repr(given[at].name), " is given twice"));
         check(role, verb, given[at], infos[place]);
         fitted[place] = given[at];
+        fitted[place].name = infos[place].name;
     }
 }
 

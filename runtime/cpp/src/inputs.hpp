@@ -5,8 +5,9 @@
 
 namespace kexport {
 
-/// Put the caller's inputs into the manifest's order. Throws a Refusal for names, dtypes and sizes
-/// that do not fit, for free sizes, and for inputs with different numbers of samples.
+/// Put the caller's inputs into the manifest's order, under its copies of their names. Throws a
+/// Refusal for names, dtypes and sizes that do not fit, for free sizes, and for inputs with
+/// different numbers of samples.
 void fit_inputs(const Input* given, std::size_t count, const std::vector<InputInfo>& infos,
                 Input* fitted);
 

@@ -13,6 +13,8 @@ namespace kexport {
 
 namespace {
 
+constexpr std::int64_t opset_of_half_scales = 19;
+
 using Json = nlohmann::json;
 
 constexpr int deepest = 100;
@@ -110,6 +112,9 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
     manifest.model = data["model"]["name"];
     manifest.target = data["target"]["name"];
     manifest.device = data["target"]["device"];
+    manifest.half_scales = data.contains("build") && !data["build"].is_null() &&
+                           data["target"]["precision"] == "int8" &&
+                           whole_at(data["target"]["opset"]) >= opset_of_half_scales;
     for (const Json& item : data["inputs"]) manifest.inputs.push_back(input_at(item, path));
     for (const Json& item : data["outputs"]) manifest.outputs.push_back(output_at(item, path));
     for (const auto& [name, item] : data["parity"]["outputs"].items())

@@ -8,7 +8,6 @@
 #include "inputs.hpp"
 #include "labels.hpp"
 #include "picture.hpp"
-#include "pool.hpp"
 #include "state.hpp"
 #include "text.hpp"
 
@@ -132,14 +131,9 @@ Result<Model> Model::open(const std::string& bundle, const Options& options) noe
 Result<void> Model::run(const Input* inputs, std::size_t input_count, const Output* outputs,
                         std::size_t output_count) const noexcept {
     return guarded<void>([&]() -> Result<void> {
-        const Manifest& manifest = state_->manifest;
-        const auto views = state_->views.lend([&manifest] {
-            return Views{std::vector<Input>(manifest.inputs.size()),
-                         std::vector<Output>(manifest.outputs.size())};
-        });
-        fit_inputs(inputs, input_count, manifest.inputs, views->inputs.data());
-        fit_outputs(outputs, output_count, manifest.outputs, views->outputs.data());
-        state_->engine->run(views->inputs.data(), views->outputs.data());
+        const auto call =
+            state_->calls.lend([this] { return Call(state_->manifest, *state_->engine); });
+        call->run(inputs, input_count, outputs, output_count);
         return {};
     });
 }

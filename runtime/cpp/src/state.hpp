@@ -5,23 +5,18 @@
 #include <string>
 #include <vector>
 
+#include "call.hpp"
 #include "engine.hpp"
 #include "manifest.hpp"
 #include "pool.hpp"
 
 namespace kexport {
 
-/// A call's tensors in the manifest's order.
-struct Views {
-    std::vector<Input> inputs;
-    std::vector<Output> outputs;
-};
-
 struct ModelState {
     Manifest manifest;
     std::vector<std::string> labels;
     std::unique_ptr<Engine> engine;
-    mutable Pool<Views> views;
+    mutable Pool<Call> calls;
 };
 
 /// What Model::open does. Throws a Refusal.

@@ -106,8 +106,9 @@ class TrtEngine : public Engine {
     TrtEngine(const std::filesystem::path& bundle, const Manifest& manifest);
     ~TrtEngine() override;
 
-    void run(const Input* inputs, const Output* outputs) const override;
+    std::unique_ptr<Binding> binding() const override;
     Arrays run(const Input* inputs) const override;
+    void run(const Input* inputs, const Output* outputs) const;
 
   private:
     template <class Infos>
@@ -126,6 +127,28 @@ class TrtEngine : public Engine {
     mutable std::vector<Shape> shapes_;
     mutable std::mutex mutex_;
 };
+
+/// Tensors to be copied to the GPU and back.
+class TrtBinding : public Binding {
+  public:
+    TrtBinding(const TrtEngine& engine, const Manifest& manifest)
+        : engine_(engine), inputs_(manifest.inputs.size()), outputs_(manifest.outputs.size()) {}
+
+    void bind(const Input* inputs, const Output* outputs) override {
+        inputs_.assign(inputs, inputs + inputs_.size());
+        outputs_.assign(outputs, outputs + outputs_.size());
+    }
+    void run() override { engine_.run(inputs_.data(), outputs_.data()); }
+
+  private:
+    const TrtEngine& engine_;
+    std::vector<Input> inputs_;
+    std::vector<Output> outputs_;
+};
+
+std::unique_ptr<Binding> TrtEngine::binding() const {
+    return std::make_unique<TrtBinding>(*this, manifest_);
+}
 
 TrtEngine::TrtEngine(const std::filesystem::path& bundle, const Manifest& manifest)
     : manifest_(manifest), inputs_(manifest.inputs.size()), outputs_(manifest.outputs.size()) {

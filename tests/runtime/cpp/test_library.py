@@ -7,31 +7,12 @@ import shutil
 import subprocess
 from dataclasses import replace
 from pathlib import Path
-from typing import Any
 
-import numpy as np
 import onnxruntime
 import pytest
-
-from kexport.runtime import load
+from cpp_builds import same_bits
 
 LARGEST = 300_000
-
-
-def same_bits(driver, bundle: Path) -> bool:
-    """Whether `run` gives what Python's gives for golden.npz, to the last bit."""
-    session = load(bundle)
-    with np.load(bundle / "golden.npz") as golden:
-        inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
-    size = session.batch or len(next(iter(inputs.values())))
-    expected = b""
-    for at in range(0, len(next(iter(inputs.values()))), size):
-        batch = {name: array[at : at + size] for name, array in inputs.items()}
-        given = session.run(batch)
-        expected += b"".join(given[spec.name].tobytes() for spec in session.manifest.outputs)
-    done = driver.run("driver", "run", bundle)
-    assert (done.status, done.err) == (0, "")
-    return bool(done.raw == expected)
 
 
 @pytest.mark.parametrize("batch", [1, 2, None])
@@ -97,6 +78,9 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         ],
         "null": ["16", "input 'image' has no data", "pass a pointer to memory"],
         "wrong output": ["16", "output 'probabilities' is float32 [1, 5], got float32 [5]", ""],
+        "fits again": ["done"],
+        "named": ["done"],
+        "renamed": ["16", "no input named 'Image'", "the model's inputs are: image"],
         "null picture": [
             "16",
             "there is no picture of 8 x 6",
@@ -184,17 +168,28 @@ def test_a_missing_header_is_named(sources: Path, tmp_path: Path):
     assert done.returncode != 0
     told = " ".join(done.stderr.split())
     assert "ONNX Runtime's header onnxruntime_c_api.h is not found." in told
-    assert "apt install libonnxruntime-dev" in told
-    assert "cmake -D KEXPORT_ONNXRUNTIME_INCLUDE=FOLDER" in told
+    assert "apt install libonnxruntime-dev nlohmann-json3-dev" in told
+    assert "\n    cmake -S cpp -B build -D KEXPORT_ONNXRUNTIME_INCLUDE=FOLDER\n" in done.stderr
     assert ";" not in told
 
 
-def test_a_missing_package_is_named(sources: Path, tmp_path: Path):
-    options: dict[str, Any] = {"zlib1g-dev": "ZLIB", "libssl-dev": "OpenSSL"}
-    for package, name in options.items():
-        there = [f"-DKEXPORT_ONNXRUNTIME={tmp_path}", f"-DKEXPORT_JSON={tmp_path}"]
-        gone = f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON"
-        command = ["cmake", "-S", sources, "-B", tmp_path, gone, *there]
-        done = subprocess.run(command, capture_output=True, text=True)
-        assert done.returncode != 0
-        assert f"On Debian and Ubuntu: apt install {package}" in done.stderr
+def test_missing_packages_are_named_at_once(sources: Path, tmp_path: Path):
+    there = [f"-DKEXPORT_ONNXRUNTIME={tmp_path}", f"-DKEXPORT_JSON={tmp_path}"]
+    gone = [f"-DCMAKE_DISABLE_FIND_PACKAGE_{name}=ON" for name in ("OpenSSL", "ZLIB")]
+    command = ["cmake", "-S", sources, "-B", tmp_path, *gone, *there]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "OpenSSL's libcrypto is not found.\n" in done.stderr
+    assert "On Debian and Ubuntu:\n\n    apt install libssl-dev zlib1g-dev\n" in done.stderr
+
+
+def test_headers_are_found_where_a_package_is_unpacked(
+    sources: Path, packages: Path, tmp_path: Path
+):
+    if not (packages / "headers").is_dir():
+        pytest.skip("the headers are the system's own")
+    where = f"-DKEXPORT_ONNXRUNTIME_INCLUDE={packages / 'headers'}"
+    done = subprocess.run(
+        ["cmake", "-S", sources, "-B", tmp_path, where], capture_output=True, text=True
+    )
+    assert done.returncode == 0, done.stderr

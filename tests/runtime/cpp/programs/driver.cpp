@@ -195,6 +195,11 @@ int faults(const std::string& bundle) {
     print("null",
           model.run({{"image", static_cast<const std::uint8_t*>(nullptr), {1, 8, 6, 3}}}, {taken}));
     print("wrong output", model.run({given}, {{"probabilities", scores, {5}}}));
+    print("fits again", model.run({given}, {taken}));
+    char name[] = "image";
+    print("named", model.run({{name, image, {1, 8, 6, 3}}}, {taken}));
+    name[0] = 'I';
+    print("renamed", model.run({{name, image, {1, 8, 6, 3}}}, {taken}));
     const auto no_picture = model.classify(nullptr, 6, 8, 0, kexport::PixelFormat::rgb);
     print("null picture", no_picture ? kexport::Result<void>() : no_picture.fault());
     const auto short_rows = model.classify(image, 6, 8, 17, kexport::PixelFormat::rgb);

@@ -1,0 +1,113 @@
+"""One bundle of each kind: verified in Python, here in C++, and on aarch64; and the same bits."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import pytest
+from cpp_builds import Build, same_bits
+from keras import layers
+from support import digits_module, healthy, randomise, small_classifier
+
+from kexport.api import Bundle, export
+from kexport.pictures import pictures
+from kexport.pixels import Pixels
+from kexport.recipe import Recipe
+from kexport.runtime import verify
+
+SIZE = 16
+ROOT = Path(__file__).resolve().parents[3]
+DIGITS = ROOT / "examples" / "digits"
+TF = Recipe(preprocess="tf")
+Maker = Callable[[Path], Bundle]
+
+
+def small(target: str = "cpu-fp32", **options: Any) -> Maker:
+    """A classifier of pictures, exported so."""
+    if target.endswith("int8"):
+        drawn = pictures(16, SIZE, SIZE, seed=1)
+        options = {"calibration_data": drawn, "max_drop": 0.5, **options}
+
+    def make(folder: Path) -> Bundle:
+        model = healthy(small_classifier(SIZE), "tf")
+        return export(model, target, output=folder, recipe=TF, **options)
+
+    return make
+
+
+def without_classifier(folder: Path) -> Bundle:
+    image = keras.Input((SIZE, SIZE, 3))
+    x = layers.Conv2D(4, 3, activation="relu", name="conv")(image)
+    model = keras.Model(image, layers.MaxPooling2D(name="pool")(x), name="small")
+    return export(healthy(model, "tf"), "cpu-fp32", output=folder, recipe=TF)
+
+
+def several_tensors(folder: Path) -> Bundle:
+    numbers, image = keras.Input((4,), name="numbers"), keras.Input((8, 8, 3), name="image")
+    x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 3, name="seen")(image))
+    y = layers.Concatenate()([layers.Dense(2, name="read")(numbers), x])
+    model = randomise(keras.Model([numbers, image], [layers.Dense(3, name="both")(y), x]))
+    return export(model, "cpu-fp32", output=folder)
+
+
+def no_picture(folder: Path) -> Bundle:
+    sample = keras.Input((7,), name="sample")
+    model = randomise(keras.Model(sample, layers.Dense(5, activation="softmax")(sample)))
+    return export(model, "cpu-fp32", output=folder)
+
+
+def digits(folder: Path, target: str = "cpu-fp32", **options: Any) -> Bundle:
+    options = {"labels": DIGITS / "labels.txt", **options}
+    return export(DIGITS / "digits.keras", target, output=folder, recipe=TF, **options)
+
+
+def digits_in_int8(folder: Path) -> Bundle:
+    seen = digits_module(ROOT).split()[0].pictures[:24]
+    return digits(folder, "arm64-int8", calibration_data=seen, max_drop=0.1)
+
+
+KINDS: dict[str, Maker] = {
+    "fp32": small(),
+    "fp16": small("trt-fp16"),
+    "int8": small("cpu-int8"),
+    "int8 for TensorRT": small("trt-int8"),
+    "three at a time": small(batch=3),
+    "any batch": small(batch="dynamic"),
+    "best classes": small(top_k=3),
+    "layers": small(output_layers=("pool", "top")),
+    "labels": small(labels=[f"class number {i}" for i in range(10)]),
+    "no classifier": without_classifier,
+    "several tensors": several_tensors,
+    "no picture": no_picture,
+    "nv12": small(pixels=Pixels(format="nv12")),
+    "yuyv": small(pixels=Pixels(format="yuyv")),
+    "resized": small(pixels=Pixels(format="bgra", resize="bilinear")),
+    "planes of floats": small(pixels=Pixels(layout="nchw", dtype="float32")),
+    "digits": digits,
+    "digits in int8 for Arm": digits_in_int8,
+}
+
+
+@pytest.fixture(scope="module", params=KINDS)
+def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A bundle of the kind, made once."""
+    return KINDS[request.param](tmp_path_factory.mktemp("kind") / "bundle").path
+
+
+def test_python_and_this_machine(kind: Path, plain: Build) -> None:
+    """The program prints what Python prints, to the last digit."""
+    found = verify(kind)
+    assert found.passed
+    done = plain.run("kexport-verify", kind)
+    assert (done.status, done.out, done.err) == (0, f"{found}\n", "")
+
+
+def test_aarch64(kind: Path, passes_on_aarch64: Callable[[Path], None]) -> None:
+    passes_on_aarch64(kind)
+
+
+def test_the_bits_are_those_of_python(kind: Path, sanitized: Build) -> None:
+    assert same_bits(sanitized, kind)
