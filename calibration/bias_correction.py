@@ -13,7 +13,7 @@ from kexport.artifact import Pass
 from kexport.calibration.progress import Progress
 from kexport.calibration.quality import decibels
 from kexport.calibration.running import batches_of
-from kexport.calibration.stepwise import Stepwise
+from kexport.calibration.stepwise import Change, Stepwise
 from kexport.passes.weighted import add_to_bias
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +38,7 @@ def shifts(
     nodes: Collection[str],
     images: Array,
     progress: Progress | None = None,
+    change: Change | None = None,
 ) -> list[Shift]:
     """How far the mean of every channel moves, layer by layer, each behind the corrected ones.
 
@@ -51,6 +52,7 @@ def shifts(
         nodes: names of the Conv and Gemm to look at.
         images: what the input takes; all their activations around one layer are in memory at once.
         progress: called after each layer.
+        change: what is done to the inputs of each quantised layer before it runs.
     """
 
     def stop(node: ir.Node) -> bool:
@@ -60,7 +62,7 @@ def shifts(
     batches = list(batches_of(floating, images))
     found: list[Shift] = []
     exact = Stepwise(floating, batches).until(stop)
-    rounded = Stepwise(quantised, batches).until(stop)
+    rounded = Stepwise(quantised, batches).until(stop, change)
     for (node, wanted), (_, given) in zip(exact, rounded, strict=True):
         correction = _means(wanted) - _means(given)
         addend = correction.astype(np.float32).reshape(-1, *[1] * (wanted[0].ndim - 2))

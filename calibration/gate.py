@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
+import math
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field, replace
 from typing import Any
 
 import numpy as np
@@ -17,13 +18,22 @@ from kexport.calibration.judge import Judge
 from kexport.calibration.operations import share
 from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
+from kexport.calibration.quantize import is_depthwise
 from kexport.calibration.ranges import Range, measure_ranges
+from kexport.calibration.rounded import Rounded, rounded
 from kexport.calibration.scheme import Scheme
+from kexport.calibration.stepwise import Change, Parts
+from kexport.passes.edit import small
 
 Array = np.ndarray[Any, Any]
 
 FEW, SOME = 8, 32
-"""Pictures on which the sensitivity of every node is measured, and biases are corrected."""
+"""Pictures on which the sensitivity of every node is measured, and at least as many on which
+weights are rounded and biases are corrected."""
+
+HELD = 1 << 27
+"""Bytes of the largest tensor on all pictures that are worked on at a time, where it is more than
+that of `SOME` of them."""
 
 LEAST_INTEGERS = 0.5
 """The share of the multiply-adds that must be left in integers for a model to be called int8."""
@@ -38,6 +48,8 @@ class Attempt:
     ranges: Mapping[str, Range]
     layers: tuple[Shift, ...] = ()
     """What bias correction found, and corrects."""
+    rounded: Mapping[str, Rounded] = field(default_factory=dict)
+    """Weights that are rounded for what they meet, by the node's name."""
     floats: frozenset[str] = frozenset()
     """Nodes that could be quantised and stay float."""
 
@@ -82,7 +94,7 @@ class Gate:
         """The model of an attempt, quantised."""
         corrections = {layer.node: layer.correction for layer in attempt.layers}
         floating = correct_bias(corrections)(attempt.floating)
-        return self.scheme.quantise(floating, attempt.ranges, attempt.floats)
+        return self.scheme.quantise(floating, attempt.ranges, attempt.floats, attempt.rounded)
 
     def ranges(self, model: ir.Model) -> dict[str, Range]:
         """The ranges of every tensor that the scheme may quantise."""
@@ -90,13 +102,33 @@ class Gate:
         told = counted(self.say, "measuring ranges")
         return measure_ranges(model, names, self.images, batch=4, method=self.method, progress=told)
 
-    def layers(self, attempt: Attempt) -> tuple[Shift, ...]:
-        """What quantisation does to each layer with weights."""
+    def corrected(self, attempt: Attempt) -> Attempt:
+        """The attempt with its biases corrected."""
+        return self._mended(attempt, None, "correcting biases")
+
+    def rounded(self, attempt: Attempt) -> Attempt:
+        """The attempt with every weight rounded for what it meets, and its biases corrected."""
+        found: dict[str, Rounded] = {}
+        nodes = {node.name: node for node in attempt.floating.graph}
+
+        def change(node: ir.Node, inputs: Sequence[Parts]) -> None:
+            name = node.name or ""
+            exact = small(nodes[name].inputs[1])
+            if exact is None:
+                return
+            paired = self.scheme.paired and not is_depthwise(node, exact)
+            mended = rounded(node, exact, inputs[0], paired=paired)
+            if mended is not None:
+                found[name], inputs[1][0] = mended, mended.numbers
+
+        return replace(self._mended(attempt, change, "rounding weights"), rounded=found)
+
+    def _mended(self, attempt: Attempt, change: Change | None, what: str) -> Attempt:
         bare = replace(attempt, layers=())
         nodes = self.scheme.place(bare.floating, bare.floats).weights
-        told = counted(self.say, "correcting biases")
-        model, images = self.quantised(bare), self.images[:SOME]
-        return tuple(shifts(bare.floating, model, nodes, images, told))
+        told, images = counted(self.say, what), self.images[: pictures_held(bare.floating)]
+        found = shifts(bare.floating, self.quantised(bare), nodes, images, told, change)
+        return replace(attempt, layers=tuple(found))
 
     def ranked(self, attempt: Attempt) -> list[str]:
         """The nodes with weights, first those whose float form buys most."""
@@ -111,9 +143,9 @@ class Gate:
 def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
     """Quantise `model`, with the repairs that help, and with as many float islands as it needs.
 
-    Equalisation and bias correction cost nothing at run time, so both are always tried, and kept
-    where they bring the scores nearer to Keras'. Nodes go back to float only while the gate does
-    not hold, the most sensitive for their multiply-adds first, and at most so many that
+    Equalisation, rounding and bias correction cost nothing at run time, so they are always tried,
+    and kept where they bring the scores nearer to Keras'. Nodes go back to float only while the
+    gate does not hold, the most sensitive for their multiply-adds first, and at most so many that
     `LEAST_INTEGERS` stay.
 
     Args:
@@ -123,7 +155,7 @@ def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
     """
     search = _Search(gate, Attempt(model, ranges))
     search.equalise()
-    search.correct()
+    search.mend()
     if not search.holds:
         search.islands()
     return search.result()
@@ -164,8 +196,17 @@ class _Search:
         attempt = replace(self._best.attempt, floating=even, ranges=ranges)
         self._keep_better("equalisation", self._made(attempt))
 
-    def correct(self) -> None:
-        self._keep_better("bias correction", self._made(self._corrected(self._best.attempt)))
+    def mend(self) -> None:
+        """Round the weights anew with biases to match, or only correct these."""
+        start = self._best.attempt
+        for name, repair in (
+            ("rounding and bias correction", self._gate.rounded),
+            ("bias correction", self._gate.corrected),
+        ):
+            attempt = repair(start)
+            self._layers = attempt.layers
+            if self._keep_better(name, self._made(attempt)):
+                return
 
     def islands(self) -> None:
         """Leave ever more layers in float until the gate holds, and then as few as it takes."""
@@ -176,7 +217,9 @@ class _Search:
             name = f"{count} layer{'s' if count > 1 else ''} in float"
             self._gate.say(f"leaving {name}")
             attempt = replace(start, floats=frozenset(ranked[:count]))
-            return name, self._made(self._corrected(attempt))
+            attempt = self._gate.corrected(attempt)
+            self._layers = attempt.layers
+            return name, self._made(attempt)
 
         few, many = 0, min(1, len(ranked))
         while not self.holds and few < many:
@@ -193,19 +236,26 @@ class _Search:
             else:
                 few = middle
 
-    def _corrected(self, attempt: Attempt) -> Attempt:
-        self._layers = self._gate.layers(attempt)
-        return replace(attempt, layers=self._layers)
-
     def _made(self, attempt: Attempt) -> _Candidate:
         model = self._gate.quantised(attempt)
         return _Candidate(attempt, model, self._gate.judge(model))
 
-    def _keep_better(self, name: str, candidate: _Candidate) -> None:
+    def _keep_better(self, name: str, candidate: _Candidate) -> bool:
         kept = candidate.quality.sqnr > self._best.quality.sqnr
         self._steps.append(Step(name, candidate.quality, kept))
         if kept:
             self._best = candidate
+        return kept
+
+
+def pictures_held(model: ir.Model) -> int:
+    """How many pictures a model is mended on, layer by layer."""
+    sizes = (
+        math.prod(dim for dim in list(value.shape or ())[1:] if isinstance(dim, int))
+        for node in model.graph
+        for value in node.outputs
+    )
+    return max(SOME, HELD // (4 * max(sizes, default=1)))
 
 
 def _affordable(model: ir.Model, ranked: list[str]) -> list[str]:

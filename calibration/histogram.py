@@ -13,12 +13,6 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 BINS = 2048
-CHUNK = 1 << 16
-"""Values that are binned at a time: their indices stay in the processor's cache."""
-
-SAMPLE = 1 << 15
-"""How many values of a tensor are looked at, of each picture."""
-
 TAIL = 0.01
 """Per cent of the values that `percentile` cuts off at either end."""
 
@@ -72,33 +66,12 @@ class Histogram:
     def without_zeros(self) -> Counts:
         """`counts` less the values that are exactly 0."""
         counts = self.counts.copy()
-        counts[_bins(np.zeros(1, np.float32), self.range)] -= self.zeros
+        counts[bins(np.zeros(1, np.float32), self.range)] -= self.zeros
         return counts
 
-    def plus(self, other: Histogram) -> Histogram:
-        """Both together; they are of one range."""
-        return Histogram(self.range, self.counts + other.counts, self.zeros + other.zeros)
 
-
-def count(values: Array, extent: Range) -> Histogram:
-    """The histogram of float32 `values` of any shape over a range that is wider than nothing.
-
-    What lies outside counts in the outermost bins.
-    """
-    counts = np.zeros(BINS, np.int64)
-    flat = values.reshape(-1)
-    for start in range(0, flat.size, CHUNK):
-        counts += np.bincount(_bins(flat[start : start + CHUNK], extent), minlength=BINS)
-    return Histogram(extent, counts, flat.size - int(np.count_nonzero(flat)))
-
-
-def sampled(values: Array, count: int) -> Array:
-    """At least `count` of the values, at regular distances, odd so that all columns are met."""
-    flat = values.reshape(-1)
-    return flat[:: flat.size // max(count, 1) // 2 * 2 + 1] if flat.size > 2 * count else flat
-
-
-def _bins(values: Array, extent: Range) -> npt.NDArray[np.intp]:
+def bins(values: Array, extent: Range) -> npt.NDArray[np.intp]:
+    """The bin of each value, of the `BINS` that a range has; the outermost for what is outside."""
     scaled = values.astype(np.float64)
     scaled -= extent.low
     scaled *= BINS / (extent.high - extent.low)

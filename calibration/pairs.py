@@ -41,15 +41,15 @@ def of_pairs(weights: Array, axis: int, least: Array | float = 0.0) -> tuple[Arr
     Returns:
         The integers in the shape of `weights`, and their grid.
     """
-    rows = _rows(weights, axis)
+    wanted = rows(weights, axis)
     scale = of_weights(weights, axis, LEVELS, least).scale.copy()
-    integers = np.empty(rows.shape, np.int8)
-    step = max(1, AT_ONCE // max(1, rows.shape[1]))
-    for start in range(0, len(rows), step):
+    integers = np.empty(wanted.shape, np.int8)
+    step = max(1, AT_ONCE // max(1, wanted.shape[1]))
+    for start in range(0, len(wanted), step):
         part = slice(start, start + step)
-        integers[part], scale[part] = _best(rows[part].astype(np.float32), scale[part])
+        integers[part], scale[part] = _best(wanted[part].astype(np.float32), scale[part])
     zero_point = np.zeros(scale.shape, np.int8)
-    return _restored(integers, weights.shape, axis), Grid(scale, zero_point, "int8", axis)
+    return restored(integers, weights.shape, axis), Grid(scale, zero_point, "int8", axis)
 
 
 def _best(rows: Array, finest: Array) -> tuple[Array, Array]:
@@ -95,14 +95,14 @@ def _pairs(rows: Array) -> Array:
     return padded.reshape(len(rows), -1, 2)
 
 
-def _rows(weights: Array, axis: int) -> Array:
+def rows(weights: Array, axis: int) -> Array:
     """One row for each output channel, in the order in which kernels multiply."""
     first = np.moveaxis(weights, axis, 0)
     return np.moveaxis(first, 1, -1).reshape(len(first), -1)
 
 
-def _restored(rows: Array, shape: tuple[int, ...], axis: int) -> Array:
-    """Rows back in the shape that `_rows` took."""
+def restored(integers: Array, shape: tuple[int, ...], axis: int) -> Array:
+    """Rows back in the shape that `rows` took."""
     first = np.moveaxis(np.empty(shape, np.int8), axis, 0).shape
     window = (first[0], *first[2:], first[1])
-    return np.ascontiguousarray(np.moveaxis(np.moveaxis(rows.reshape(window), -1, 1), 0, axis))
+    return np.ascontiguousarray(np.moveaxis(np.moveaxis(integers.reshape(window), -1, 1), 0, axis))

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from types import MappingProxyType
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from kexport.artifact import Pass
 from kexport.calibration.grid import LEVELS, Grid, in_float16, of_weights, quantised
 from kexport.calibration.pairs import of_pairs
 from kexport.calibration.placement import Placement
+from kexport.calibration.rounded import Rounded
 from kexport.passes.edit import attribute, constant, numbers, small
 
 Array = np.ndarray[Any, Any]
@@ -30,6 +32,7 @@ def quantize(
     *,
     paired: bool = False,
     half: bool = False,
+    rounded: Mapping[str, Rounded] = MappingProxyType({}),
 ) -> Pass:
     """A pass that quantises the edges and the weights of a placement.
 
@@ -46,11 +49,12 @@ def quantize(
         paired: whether weights are held to what `pairs.of_pairs` says, where they are not those of
             a depthwise Conv, whose kernels add in 32 bits.
         half: whether the scales of weights are numbers that float16 holds.
+        rounded: weights that are integers already, by the node's name.
     """
 
     @Pass
     def quantize(model: ir.Model) -> None:
-        writer = _Writer(model.graph, grids, levels, paired, half)
+        writer = _Writer(model.graph, grids, levels, paired, half, rounded)
         for node in list(model.graph):
             for index, value in enumerate(node.inputs):
                 if value is not None and (node.name or "", index) in placement.edges:
@@ -63,9 +67,15 @@ def quantize(
 
 class _Writer:
     def __init__(
-        self, graph: ir.Graph, grids: Mapping[str, Grid], levels: int, paired: bool, half: bool
+        self,
+        graph: ir.Graph,
+        grids: Mapping[str, Grid],
+        levels: int,
+        paired: bool,
+        half: bool,
+        rounded: Mapping[str, Rounded],
     ) -> None:
-        self._graph, self._grids = graph, grids
+        self._graph, self._grids, self._rounded = graph, grids, rounded
         self._levels, self._paired, self._half = levels, paired, half
         self._activations: dict[ir.Value, ir.Value] = {}
         self._weights: dict[tuple[ir.Value, int], ir.Value] = {}
@@ -87,7 +97,10 @@ class _Writer:
         axis = OUTPUT_AXES.get(node.op_type, 0 if attribute(node, "transB", 0) else 1)
         if (value, axis) not in self._weights:
             array, least = tensor.numpy(), self._least(node)
-            if self._paired and not _is_depthwise(node, array):
+            ready = self._rounded.get(node.name or "")
+            if ready is not None:
+                found, grid = ready.integers, ready.grid
+            elif self._paired and not is_depthwise(node, array):
                 found, grid = of_pairs(array, axis, least)
             else:
                 grid = of_weights(array, axis, self._levels, least)
@@ -151,7 +164,8 @@ class _Writer:
             self._graph.insert_before(next(iter(self._graph)), node)
 
 
-def _is_depthwise(node: ir.Node, weights: Array) -> bool:
+def is_depthwise(node: ir.Node, weights: Array) -> bool:
+    """Whether each output of a Conv reads one input channel; not where there is one alone."""
     return node.op_type == "Conv" and attribute(node, "group", 1) == len(weights) > 1
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from types import MappingProxyType
 
 import onnx_ir as ir
 
@@ -12,6 +13,7 @@ from kexport.calibration.grid import Grid, in_float16
 from kexport.calibration.placement import Placement
 from kexport.calibration.quantize import quantize
 from kexport.calibration.ranges import Range
+from kexport.calibration.rounded import Rounded
 from kexport.passes.edit import small
 
 Place = Callable[[ir.Model, frozenset[str]], Placement]
@@ -40,12 +42,21 @@ class Scheme:
         return sorted(self.place(model, frozenset()).tensors(model))
 
     def quantise(
-        self, model: ir.Model, ranges: Mapping[str, Range], floats: frozenset[str]
+        self,
+        model: ir.Model,
+        ranges: Mapping[str, Range],
+        floats: frozenset[str],
+        rounded: Mapping[str, Rounded] = MappingProxyType({}),
     ) -> ir.Model:
-        """`model` with integers wherever this form has them, but for the nodes in `floats`."""
+        """`model` with integers wherever this form has them, but for the nodes in `floats`.
+
+        `rounded` are weights that are integers already, by the node's name.
+        """
         placement = self.place(model, floats)
         grids = self._grids(model, placement, ranges)
-        copy = quantize(placement, grids, paired=self.paired, half=self.half_scales)(model)
+        copy = quantize(
+            placement, grids, paired=self.paired, half=self.half_scales, rounded=rounded
+        )(model)
         for change in self.finish:
             change.edit(copy)
         return copy

@@ -14,6 +14,7 @@ from kexport.passes.edit import constant
 Array = np.ndarray[Any, Any]
 Parts = list[Array]
 """A tensor on all pictures, a batch at a time; a constant is one part."""
+Change = Callable[[ir.Node, Sequence[Parts]], None]
 
 
 class Stepwise:
@@ -32,9 +33,17 @@ class Stepwise:
         } | {given: len(given.uses())}
         self._nodes = iter(model.graph)
 
-    def until(self, stop: Callable[[ir.Node], bool]) -> Iterator[tuple[ir.Node, Parts]]:
-        """Run on; yield each node for which `stop` holds, with its output, which may be changed."""
+    def until(
+        self, stop: Callable[[ir.Node], bool], change: Change | None = None
+    ) -> Iterator[tuple[ir.Node, Parts]]:
+        """Run on; yield each node for which `stop` holds, with its output, which may be changed.
+
+        Before such a node runs, `change` is called with it and with what it reads, and may change
+        that.
+        """
         for node in self._nodes:
+            if change is not None and stop(node):
+                change(node, [self._held.get(value, []) for value in node.inputs if value])
             made = self._run(node)
             for value, parts in zip(node.outputs, made, strict=True):
                 self._held[value] = parts

@@ -18,6 +18,7 @@ import onnx_ir as ir
 import onnxruntime
 
 from kexport import pipeline, weights
+from kexport.calibration.histogram import BINS, Histogram, Range, bins
 from kexport.conversion import Converted, convert_model
 from kexport.pictures import pictures
 from kexport.preprocessing import prepare
@@ -225,3 +226,9 @@ def digits_module(root: Path) -> Any:
     sys.modules["digits"] = module  # where its dataclass looks for its types
     spec.loader.exec_module(module)
     return module
+
+
+def count(values: Array, extent: Range) -> Histogram:
+    """The histogram of float32 `values` of any shape over a range that is wider than nothing."""
+    counts = np.bincount(bins(values.reshape(-1), extent), minlength=BINS)
+    return Histogram(extent, counts, values.size - int(np.count_nonzero(values)))

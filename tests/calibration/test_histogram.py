@@ -4,12 +4,12 @@ from __future__ import annotations
 
 import numpy as np
 import pytest
+from support import count
 
 from kexport.calibration.histogram import (
     BINS,
     Histogram,
     Range,
-    count,
     entropy,
     expected_errors,
     mse,
@@ -50,14 +50,6 @@ def test_counts_equal_numpys(kind: str) -> None:
     assert np.abs(np.cumsum(found.counts) - np.cumsum(wanted)).max() <= 2
     np.testing.assert_allclose(found.edges, edges, rtol=1e-12, atol=1e-12)
     assert found.zeros == np.sum(values == 0)
-
-
-def test_two_batches_count_as_one() -> None:
-    values = drawn("relu")
-    whole = extent(values)
-    both, parts = count(values, whole), count(values[:7], whole).plus(count(values[7:], whole))
-    np.testing.assert_array_equal(parts.counts, both.counts)
-    assert parts.zeros == both.zeros
 
 
 def test_what_lies_outside_counts_at_the_ends() -> None:

@@ -1,5 +1,7 @@
 """Equalisation and bias correction: what they leave as it is, and what they bring."""
 
+from dataclasses import replace
+
 import keras
 import numpy as np
 import onnx_ir as ir
@@ -10,8 +12,10 @@ from support import healthy, onnx_answers
 from kexport import pipeline
 from kexport.calibration.bias_correction import correct_bias, shifts
 from kexport.calibration.channels import channel_peaks
-from kexport.calibration.equalize import equalize, pairs
+from kexport.calibration.equalize import HEADROOM, equalize, pairs
 from kexport.calibration.for_cpu import FOR_CPU, place
+from kexport.calibration.gate import Attempt, Gate
+from kexport.calibration.judge import Judge
 from kexport.calibration.ranges import measure_ranges
 from kexport.calibration.running import run_all
 from kexport.calibration.stepwise import Stepwise
@@ -94,6 +98,15 @@ def test_equalisation_gives_every_channel_its_share(spread: ir.Model, images: np
     assert all(narrow < 1.0 for _, narrow in decades.values()), decades
 
 
+def test_what_is_scaled_up_keeps_room_for_more(spread: ir.Model, images: np.ndarray) -> None:
+    tensors = [pair.tensor.name or "" for pair in pairs(spread)]
+    before = channel_peaks(spread, tensors, images)
+    after = channel_peaks(even(spread, images), tensors, images)
+    for name in tensors:
+        larger = after[name] > 1.001 * before[name]
+        assert after[name][larger].max() <= 1.001 * before[name].max() / HEADROOM
+
+
 def _decades(peaks: np.ndarray) -> float:
     """How far the channels that say anything at all lie apart."""
     return float(np.ptp(np.log10(peaks[peaks > 0])))
@@ -120,6 +133,24 @@ def test_bias_correction_takes_back_what_moved_on_average(
     rest = shifts(spread, quantised(mended, images), nodes, images)
     moved, left = (np.abs(np.concatenate([s.correction for s in x])) for x in (found, rest))
     assert left.mean() < moved.mean() / 3
+
+
+def test_rounding_for_the_inputs_lowers_the_noise(spread: ir.Model, images: np.ndarray) -> None:
+    name = spread.graph.outputs[0].name or ""
+    judge = Judge(images, run_all(spread, images, name), "numbers")
+    gate = Gate(FOR_CPU, images, judge, lambda quality: True, "minmax", lambda step: None)
+    others = pictures(16, SIZE, SIZE, seed=4)
+    whole = replace(gate, images=np.concatenate([images, others]))  # so that nothing is clipped
+    plain = Attempt(even(spread, images), whole.ranges(even(spread, images)))
+    corrected, mended = gate.corrected(plain), gate.rounded(plain)
+    assert set(mended.rounded) == place(spread).weights
+    before, after = (noise(gate.quantised(a), spread, others) for a in (corrected, mended))
+    assert after < before / 1.2
+    held = gate.quantised(mended).graph.initializers
+    for node in plain.floating.graph:
+        if node.name in mended.rounded:
+            stored = held[f"{node.inputs[1].name}.quantized"].const_value
+            assert np.array_equal(stored.numpy(), mended.rounded[node.name].integers)
 
 
 def test_the_noise_of_a_layer_is_that_of_its_output(spread: ir.Model, images: np.ndarray) -> None:

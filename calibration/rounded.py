@@ -1,0 +1,80 @@
+"""The weights of one quantised layer, rounded for what the layer reads."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.calibration.columns import columns
+from kexport.calibration.grid import Grid, dequantised
+from kexport.calibration.pairs import MOST, restored, rows
+from kexport.calibration.rounding import round_for_inputs, spread
+from kexport.passes.edit import attribute, constant, small
+
+Array = np.ndarray[Any, Any]
+
+WIDEST = 4608
+"""The most weights of one output whose errors are made up for: the square of it is computed with.
+3 x 3 of 512 channels are as many."""
+
+PLACES = 4096
+"""How many places of a layer's output are looked at, and twice as many as one has weights."""
+
+
+@dataclass(frozen=True, slots=True)
+class Rounded:
+    """int8 weights, in the shape of a node's own, and their grid."""
+
+    integers: Array
+    grid: Grid
+
+    @property
+    def numbers(self) -> Array:
+        """What they stand for, float32."""
+        return dequantised(self.integers, self.grid)
+
+
+def rounded(
+    node: ir.Node, exact: Array, inputs: Sequence[Array], *, paired: bool
+) -> Rounded | None:
+    """The weights `exact` on the grid that `node` reads its weights from, rounded for `inputs`.
+
+    Args:
+        node: a quantised Conv or Gemm.
+        exact: float32 weights of it.
+        inputs: what it reads, batch by batch.
+        paired: whether its weights are held to what `pairs.of_pairs` says.
+
+    Returns:
+        None where the weights are not its own, on one grid for each output, or are too many.
+    """
+    read = None if node.inputs[1] is None else node.inputs[1].producer()
+    if read is None or read.op_type != "DequantizeLinear" or len(read.outputs[0].uses()) != 1:
+        return None
+    scale, integers = small(read.inputs[1]), constant(read.inputs[0])
+    axis = int(attribute(read, "axis", 1))
+    if scale is None or integers is None or scale.ndim != 1 or _is_other(node):
+        return None
+    wanted = rows(exact, axis)
+    groups = int(attribute(node, "group", 1))
+    if wanted.shape[1] > WIDEST:
+        return None
+    steps = (wanted / scale[:, np.newaxis]).reshape(groups, -1, wanted.shape[1])
+    met = columns(node, inputs, exact.shape, max(PLACES, 2 * wanted.shape[1]))
+    found = round_for_inputs(steps, spread(met), MOST if paired else None)
+    grid = Grid(scale, np.zeros(scale.shape, np.int8), "int8", axis)
+    return Rounded(restored(found.reshape(wanted.shape), exact.shape, axis), grid)
+
+
+def _is_other(node: ir.Node) -> bool:
+    """Neither a Conv of two axes nor a Gemm, or one whose input is read otherwise than it is."""
+    if node.op_type == "Gemm":
+        return bool(attribute(node, "transA", 0))
+    padding = attribute(node, "auto_pad", "NOTSET")
+    weights = node.inputs[1]
+    rank = 0 if weights is None or weights.shape is None else len(weights.shape)
+    return node.op_type != "Conv" or rank != 4 or padding not in ("NOTSET", "VALID")
