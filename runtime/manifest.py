@@ -87,6 +87,11 @@ class Manifest:
     data: dict[str, Any]
 
     @property
+    def builds_engine(self) -> bool:
+        """Whether what counts on the device is an engine that is built of model.onnx."""
+        return self.data.get("build") is not None
+
+    @property
     def half_scales(self) -> bool:
         """Whether it is INT8 with scales of float16, for TensorRT; opset 19 brought them.
 
@@ -94,8 +99,8 @@ class Manifest:
         level), which makes int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
         """
         target = self.data["target"]
-        engine = self.data.get("build") is not None
-        return engine and target["precision"] == "int8" and target["opset"] >= _HALF_SCALES
+        late = target["opset"] >= _HALF_SCALES
+        return self.builds_engine and target["precision"] == "int8" and late
 
     @property
     def resizes(self) -> bool:

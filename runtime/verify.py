@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import warnings
 import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
@@ -11,6 +12,7 @@ import numpy as np
 
 from .compare import differences
 from .errors import BadInput, BundleRefused
+from .ort import OrtEngine
 from .ranking import unranked
 from .session import load
 
@@ -22,6 +24,12 @@ if TYPE_CHECKING:
     from .manifest import Manifest
 
 GOLDEN = "golden.npz"
+
+ENGINE_COUNTS = (
+    "model.onnx ran in ONNX Runtime, whose float16 kernels differ from CPU to CPU; on the device "
+    "the engine counts, so build it, and verify it: python build_engine.py --verify"
+)
+"""Said where model.onnx strays, but an engine is to be built of it."""
 
 
 @dataclass(frozen=True)
@@ -96,7 +104,8 @@ def verify(
     """Check a bundle's hashes, run its golden samples, and compare with what Keras gave for them.
 
     Outputs that lie too far from Keras' make a Verification that has not passed; they raise
-    nothing. `threads` and `engine` are as for `load`.
+    nothing. Where they are model.onnx's, in a bundle whose engine counts, a RuntimeWarning says so.
+    `threads` and `engine` are as for `load`.
 
     Raises BundleRefused where a file is not what the manifest says or the golden file does not fit
     the model, EngineMissing where the engine is not installed.
@@ -111,10 +120,10 @@ def verify(
     except BadInput as fault:
         raise BundleRefused(f"{GOLDEN} does not fit the model: {fault}") from fault
     rows = tuple(
-        Row(**asdict(found), tolerance=_tolerance(manifest, found.name))
-        for found in differences(*unranked(manifest.outputs, outputs, golden))
+        Row(**asdict(measured), tolerance=_tolerance(manifest, measured.name))
+        for measured in differences(*unranked(manifest.outputs, outputs, golden))
     )
-    return Verification(
+    found = Verification(
         model=manifest.model,
         target=manifest.target,
         engine=session.engine.name,
@@ -122,6 +131,9 @@ def verify(
         images=len(next(iter(inputs.values()))),
         rows=rows,
     )
+    if not found.passed and manifest.builds_engine and isinstance(session.engine, OrtEngine):
+        warnings.warn(ENGINE_COUNTS, RuntimeWarning, stacklevel=2)
+    return found
 
 
 def _golden(folder: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:

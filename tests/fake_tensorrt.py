@@ -315,3 +315,16 @@ def module(version: str = "10.3.0", cuda: FakeCuda | None = None) -> types.Modul
     made.DeviceType = enum.Enum("DeviceType", ["GPU", "DLA"])
     made.HardwareCompatibilityLevel = enum.Enum("HardwareCompatibilityLevel", levels)
     return made
+
+
+def for_tensorrt(data: Any) -> None:
+    """Make the manifest `data` that of a bundle whose engine TensorRT builds."""
+    about = {"name": "trt-fp16", "device": "trt", "precision": "fp16", "toolchain": "TensorRT 10"}
+    data["target"].update(about, opset=17)
+    data["build"] = {
+        "builder": "tensorrt",
+        "program": "build_engine.py",
+        "version": "10.3.0",
+        "float32_layers": ["kept"],
+        "compute_capabilities": [],
+    }

@@ -1,7 +1,9 @@
 """The command line's own work: parsing, routing, messages, exit statuses. The API is a stand-in."""
 
+import contextlib
 import json
 import os
+import signal
 import subprocess
 import sys
 from collections.abc import Callable
@@ -16,6 +18,7 @@ import kexport
 from kexport import errors
 from kexport.calibration.speed import Speed
 from kexport.cli import main
+from kexport.cli.progress import progress
 from kexport.pixels import Pixels
 from kexport.runtime import errors as faults
 from kexport.source import Recipe
@@ -73,7 +76,9 @@ def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
 def succeed(model: str, target: str, *, progress: Callable[[str], None], **options: Any) -> Any:
     progress("converting")
     print("Downloading data")  # noqa: T201  what Keras does
-    return SimpleNamespace(path=Path(f"{model}-{target}"), manifest=MANIFEST, speed=None)
+    return SimpleNamespace(
+        path=Path(f"{model}-{target}"), manifest=MANIFEST, speed=None, engine=None
+    )
 
 
 def test_defaults_reach_the_api(fake_export: Fake) -> None:
@@ -204,7 +209,9 @@ def test_the_result_is_a_table_on_stdout(
 def test_a_path_with_brackets_and_blanks_survives(
     fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = SimpleNamespace(path=Path("my [bold] models"), manifest=MANIFEST, speed=None)
+    bundle = SimpleNamespace(
+        path=Path("my [bold] models"), manifest=MANIFEST, speed=None, engine=None
+    )
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32", "-q"])
     assert "kexport run 'my [bold] models' picture.jpg" in capsys.readouterr().out
@@ -216,7 +223,9 @@ def test_a_model_without_classes_is_to_be_verified_next(
     outputs = [
         {"name": "features", "dtype": "float32", "shape": [1, 7, 7, 512], "kind": "features"}
     ]
-    bundle = SimpleNamespace(path=Path("b"), manifest={**MANIFEST, "outputs": outputs}, speed=None)
+    bundle = SimpleNamespace(
+        path=Path("b"), manifest={**MANIFEST, "outputs": outputs}, speed=None, engine=None
+    )
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32", "-q"])
     assert "kexport verify b\n" in capsys.readouterr().out
@@ -297,6 +306,16 @@ def test_an_interrupt_ends_with_130(
     assert capsys.readouterr().err.strip() == "error: stopped; nothing was written"
 
 
+def test_an_interrupt_that_a_library_swallows() -> None:
+    with progress(quiet=True) as report:
+        report("converting")
+        with contextlib.suppress(KeyboardInterrupt):
+            signal.raise_signal(signal.SIGINT)
+        with pytest.raises(KeyboardInterrupt):
+            report("running Keras for comparison")
+    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
 def test_an_interrupt_under_another_name(fake_export: Fake) -> None:
     def fail(*args: Any, **options: Any) -> None:
         try:
@@ -339,7 +358,7 @@ QUANTIZATION: dict[str, Any] = {
 
 def quantised(model: str, target: str, **options: Any) -> Any:
     manifest = {**MANIFEST, "quantization": QUANTIZATION}
-    return SimpleNamespace(path=Path("int8"), manifest=manifest, speed=Speed(4.0, 5.0))
+    return SimpleNamespace(path=Path("int8"), manifest=manifest, speed=Speed(4.0, 5.0), engine=None)
 
 
 def test_int8_comes_with_what_it_cost(

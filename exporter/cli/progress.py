@@ -8,6 +8,8 @@ from contextlib import contextmanager, redirect_stdout
 
 import click
 
+from kexport.cli.interrupt import remembered_interrupt
+
 Report = Callable[[str], None]
 
 
@@ -18,13 +20,27 @@ def progress(*, quiet: bool) -> Iterator[Report]:
     On a terminal there is one line with the step and the seconds since the start; elsewhere each
     step gets a line of its own. With `quiet` there is nothing. What libraries print to stdout in
     the meantime, such as Keras' download bar, goes to stderr, or nowhere with `quiet`.
+
+    Ctrl-C raises KeyboardInterrupt, and again as the next step begins: Python drops it where it
+    meets a callback of its garbage collector, of which the libraries below have many.
     """
+    with remembered_interrupt() as stop_if_pressed, _shown(quiet=quiet) as show:
+
+        def report(step: str) -> None:
+            stop_if_pressed()
+            show(step)
+
+        yield report
+
+
+@contextmanager
+def _shown(*, quiet: bool) -> Iterator[Report]:
     if quiet:
         with open(os.devnull, "w", encoding="utf-8") as nowhere, redirect_stdout(nowhere):
             yield lambda step: None
     elif sys.stderr.isatty():
-        with _live() as report:
-            yield report
+        with _live() as show:
+            yield show
     else:
         start = time.monotonic()
         with redirect_stdout(sys.stderr):

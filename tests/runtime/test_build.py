@@ -18,18 +18,6 @@ from kexport.runtime.manifest import InputSpec
 from kexport.runtime.profile import profile_of, shapes_of, written
 
 
-def for_tensorrt(data: Any) -> None:
-    about = {"name": "trt-fp16", "device": "trt", "precision": "fp16", "toolchain": "TensorRT 10"}
-    data["target"].update(about, opset=17)
-    data["build"] = {
-        "builder": "tensorrt",
-        "program": "build_engine.py",
-        "version": "10.3.0",
-        "float32_layers": ["kept"],
-        "compute_capabilities": [],
-    }
-
-
 @pytest.fixture
 def device(monkeypatch: pytest.MonkeyPatch) -> Callable[[str], fake.FakeCuda]:
     """Make this a device with a GPU and a release of TensorRT."""
@@ -54,7 +42,7 @@ def names(flags: Any) -> set[str]:
 
 def test_an_engine_is_built_recorded_and_verified(build, device, capsys):
     device()
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     assert build_command.main(bundle, ["--verify"]) == 0
     said = capsys.readouterr().out
     assert "by tensorrt 10.3.0, types: those of the graph" in said
@@ -68,7 +56,7 @@ def test_an_engine_is_built_recorded_and_verified(build, device, capsys):
 
 def test_an_engine_that_fits_is_kept_and_a_stale_one_built_again(build, device, capsys):
     device()
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     assert build_command.main(bundle, []) == 0
     capsys.readouterr()
     assert build_command.main(bundle, []) == 0
@@ -86,7 +74,7 @@ def test_golden_samples_that_differ_end_with_a_number(build, device, capsys):
     device()
 
     def spoil(data: Any) -> None:
-        for_tensorrt(data)
+        fake.for_tensorrt(data)
         data["parity"]["outputs"]["logits"]["tolerance"] = 1e-12
 
     assert build_command.main(build(edit=spoil), ["--verify", "--json"]) == 12
@@ -95,7 +83,7 @@ def test_golden_samples_that_differ_end_with_a_number(build, device, capsys):
 
 def test_tensorrt_8_takes_precisions_as_flags_and_keeps_float32_layers(build, device, reseal):
     device("8.5.2")
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     model = onnx.load(bundle / "model.onnx")
     model.graph.node[-1].name = "kept"
     onnx.save(model, bundle / "model.onnx")
@@ -113,7 +101,7 @@ def test_tensorrt_8_takes_precisions_as_flags_and_keeps_float32_layers(build, de
 @pytest.mark.parametrize(("version", "bit"), [("10.3.0", 1), ("11.4.0", 0)])
 def test_from_10_on_the_graph_says_the_types(build, device, version, bit):
     device(version)
-    assert build_command.main(build(edit=for_tensorrt), []) == 0
+    assert build_command.main(build(edit=fake.for_tensorrt), []) == 0
     assert built().network.flags == 1 << bit
     assert names(built().config.flags) == set()
 
@@ -122,7 +110,7 @@ def test_int8_flags_on_8(build, device):
     device("8.6.1")
 
     def edit(data: Any) -> None:
-        for_tensorrt(data)
+        fake.for_tensorrt(data)
         data["target"]["precision"], data["build"]["float32_layers"] = "int8", []
 
     assert build_command.main(build(edit=edit), []) == 0
@@ -133,7 +121,7 @@ def test_tensorrt_8_does_not_read_what_was_made_for_10(build, device, capsys):
     device("8.6.1")
 
     def edit(data: Any) -> None:
-        for_tensorrt(data)
+        fake.for_tensorrt(data)
         data["target"].update(precision="int8", opset=19)
 
     bundle = build(edit=edit)
@@ -150,7 +138,7 @@ def test_flags_on_request(build, device):
     device()
     arguments = ["--version-compatible", "--hardware-compatibility-level", "ampere_plus"]
     arguments += ["--builder-optimization-level", "5", "--workspace", "100"]
-    assert build_command.main(build(edit=for_tensorrt), arguments) == 0
+    assert build_command.main(build(edit=fake.for_tensorrt), arguments) == 0
     config = built().config
     assert names(config.flags) == {"VERSION_COMPATIBLE"}
     assert config.hardware_compatibility_level.name == "AMPERE_PLUS"
@@ -160,13 +148,13 @@ def test_flags_on_request(build, device):
 
 def test_a_flag_that_a_release_does_not_have_is_refused(build, device, capsys):
     device("8.5.2")
-    assert build_command.main(build(edit=for_tensorrt), ["--version-compatible"]) == 16
+    assert build_command.main(build(edit=fake.for_tensorrt), ["--version-compatible"]) == 16
     assert "has no VERSION_COMPATIBLE" in capsys.readouterr().err
 
 
 def test_the_accelerator_runs_what_it_can_and_the_rest_is_named(build, device, capsys):
     device()
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     assert build_command.main(bundle, ["--use-dla-core", "1", "--json"]) == 0
     config = built().config
     assert (config.DLA_core, config.default_device_type.name) == (1, "DLA")
@@ -180,17 +168,17 @@ def test_the_accelerator_runs_what_it_can_and_the_rest_is_named(build, device, c
 
 def test_a_free_batch_gets_a_profile(build, device):
     device()
-    bundle = build(edit=for_tensorrt, batch=None)
+    bundle = build(edit=fake.for_tensorrt, batch=None)
     assert build_command.main(bundle, ["--max-shapes", "image:64x8x6x3"]) == 0
     (profile,) = built().config.profiles
     assert profile.shapes == {"image": ([1, 8, 6, 3], [8, 8, 6, 3], [64, 8, 6, 3])}
-    assert build_command.main(build("fixed", edit=for_tensorrt), []) == 0
+    assert build_command.main(build("fixed", edit=fake.for_tensorrt), []) == 0
     assert built().config.profiles == []
 
 
 def test_the_timing_cache_is_used_again_unless_it_is_another_gpus(build, device):
     device()
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     for content in (b"timed on Orin", b"timed elsewhere"):
         (bundle / "timing.cache").write_bytes(content)
         assert build_command.main(bundle, ["--force"]) == 0
@@ -201,7 +189,7 @@ def test_the_timing_cache_is_used_again_unless_it_is_another_gpus(build, device)
 
 def test_a_failed_build_says_why_and_leaves_what_was_there(build, device, capsys):
     device()
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     (bundle / "engine.plan").write_bytes(b"old")
     assert build_command.main(bundle, ["--workspace", "0"]) == 14
     assert "could not find any implementation for node top" in capsys.readouterr().err
@@ -217,7 +205,7 @@ def test_a_graph_that_is_not_read_is_refused_with_its_node(
     build, device, capsys, reseal, version, reason
 ):
     device(version)
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     model = onnx.load(bundle / "model.onnx")
     model.graph.node[-1].name = "refused"
     onnx.save(model, bundle / "model.onnx")
@@ -229,7 +217,7 @@ def test_a_graph_that_is_not_read_is_refused_with_its_node(
 def test_a_level_of_compatibility_that_a_release_does_not_have(build, device, capsys):
     device("10.3.0")
     level = ["--hardware-compatibility-level", "same_compute_capability"]
-    assert build_command.main(build(edit=for_tensorrt), level) == 16
+    assert build_command.main(build(edit=fake.for_tensorrt), level) == 16
     assert "has no SAME_COMPUTE_CAPABILITY" in capsys.readouterr().err
 
 
@@ -243,13 +231,13 @@ def test_a_level_of_compatibility_that_a_release_does_not_have(build, device, ca
 )
 def test_arguments_that_make_no_sense(build, device, capsys, arguments, status, message):
     device()
-    assert build_command.main(build(edit=for_tensorrt), arguments) == status
+    assert build_command.main(build(edit=fake.for_tensorrt), arguments) == status
     assert message in capsys.readouterr().err
 
 
 def test_a_machine_without_tensorrt_or_gpu_is_told(build, device, capsys, monkeypatch):
     device(gpus=0)
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     assert build_command.main(bundle, []) == 17
     assert "there is no NVIDIA GPU to run on" in capsys.readouterr().err
     monkeypatch.setitem(sys.modules, "tensorrt", None)
@@ -264,7 +252,7 @@ def test_other_bundles_have_no_engine(bundle, capsys):
 
 def test_an_altered_model_is_not_built(build, device, capsys):
     device()
-    bundle = build(edit=for_tensorrt)
+    bundle = build(edit=fake.for_tensorrt)
     (bundle / "model.onnx").write_bytes(b"else")
     assert build_command.main(bundle, []) == 14
     assert "model.onnx has 4 bytes" in capsys.readouterr().err

@@ -2,6 +2,7 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_tensorrt import for_tensorrt
 
 from kexport.runtime import BundleRefused, verify
 from kexport.runtime.verify import Row
@@ -52,6 +53,15 @@ def test_other_golden_outputs_fail_without_an_exception(build, reseal):
     assert [row.passed for row in found.rows] == [True, True, False]
     assert found.rows[2].max_abs == pytest.approx(0.5, rel=1e-4)
     assert found.rows[2].error == pytest.approx(0.5 / features.std(), rel=1e-3)
+
+
+def test_model_onnx_strays_where_an_engine_counts(build, reseal, recwarn):
+    bundle = build(outputs=ALL, edit=for_tensorrt)
+    assert verify(bundle).passed
+    assert not recwarn.list
+    change_golden(bundle, reseal, features=golden(bundle, "features") + 0.5)
+    with pytest.warns(RuntimeWarning, match="python build_engine.py --verify"):
+        assert not verify(bundle).passed
 
 
 def test_the_logits_row_catches_what_probabilities_hide(build, reseal):

@@ -112,8 +112,8 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
     manifest.model = data["model"]["name"];
     manifest.target = data["target"]["name"];
     manifest.device = data["target"]["device"];
-    manifest.half_scales = data.contains("build") && !data["build"].is_null() &&
-                           data["target"]["precision"] == "int8" &&
+    manifest.builds_engine = data.contains("build") && !data["build"].is_null();
+    manifest.half_scales = manifest.builds_engine && data["target"]["precision"] == "int8" &&
                            whole_at(data["target"]["opset"]) >= opset_of_half_scales;
     for (const Json& item : data["inputs"]) manifest.inputs.push_back(input_at(item, path));
     for (const Json& item : data["outputs"]) manifest.outputs.push_back(output_at(item, path));

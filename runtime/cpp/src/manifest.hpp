@@ -22,6 +22,7 @@ struct FileEntry {
 /// largest error that parity allowed, `files` each path (relative, forward slashes) to its entry.
 struct Manifest {
     std::string model, target, device;
+    bool builds_engine = false;  ///< what counts on the device is an engine built of model.onnx
     bool half_scales = false;  ///< INT8 with scales of float16, for TensorRT
     std::vector<InputInfo> inputs;
     std::vector<OutputInfo> outputs;

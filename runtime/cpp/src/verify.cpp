@@ -14,6 +14,11 @@ namespace kexport {
 
 namespace {
 
+/// Said where model.onnx strays, but an engine is to be built of it.
+constexpr const char* engine_counts =
+    "model.onnx ran in ONNX Runtime, whose float16 kernels differ from CPU to CPU; on the device "
+    "the engine counts, so build it, and verify it: python build_engine.py --verify";
+
 /// How many golden samples there are. Throws a Refusal where the arrays do not fit the inputs.
 std::size_t samples_of(const Arrays& golden, const Manifest& manifest) {
     std::int64_t samples = -1;
@@ -126,6 +131,9 @@ Verification verified(const ModelState& state, const std::filesystem::path& bund
                 cat("the manifest states no tolerance for ", repr(row.name), " in parity.outputs"));
         row.tolerance = stated->second;
     }
+    const bool in_onnxruntime = found.engine.rfind("onnxruntime ", 0) == 0;
+    if (!found.passed() && manifest.builds_engine && in_onnxruntime && found.warning.empty())
+        found.warning = engine_counts;
     return found;
 }
 

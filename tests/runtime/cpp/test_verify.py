@@ -7,8 +7,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from fake_tensorrt import for_tensorrt
 
 from kexport.runtime import BundleRefused, load, verify
+from kexport.runtime.verify import ENGINE_COUNTS
 
 ALL = ("probabilities", "features")
 
@@ -55,6 +57,15 @@ def test_golden_outputs_that_are_missed(plain, build, reseal):
     features = np.load(bundle / "golden.npz")["features"]
     change_golden(bundle, reseal, features=features + 0.5)
     assert agrees(plain, bundle) == 12
+
+
+def test_model_onnx_strays_where_an_engine_counts(plain, build, reseal):
+    bundle = build(outputs=ALL, edit=for_tensorrt)
+    assert agrees(plain, bundle) == 0
+    features = np.load(bundle / "golden.npz")["features"]
+    change_golden(bundle, reseal, features=features + 0.5)
+    done = plain.run("kexport-verify", bundle)
+    assert (done.status, done.err) == (12, f"warning: {ENGINE_COUNTS}\n")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
