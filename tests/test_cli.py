@@ -6,7 +6,7 @@ import os
 import signal
 import subprocess
 import sys
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -306,6 +306,15 @@ def test_an_interrupt_ends_with_130(
     assert capsys.readouterr().err.strip() == "error: stopped; nothing was written"
 
 
+@pytest.fixture
+def heeded() -> Iterator[None]:
+    """Ctrl-C as in a terminal; a job in a script's background inherits that it does nothing."""
+    before = signal.signal(signal.SIGINT, signal.default_int_handler)
+    yield
+    signal.signal(signal.SIGINT, before)
+
+
+@pytest.mark.usefixtures("heeded")
 def test_an_interrupt_that_a_library_swallows() -> None:
     with progress(quiet=True) as report:
         report("converting")
@@ -314,6 +323,13 @@ def test_an_interrupt_that_a_library_swallows() -> None:
         with pytest.raises(KeyboardInterrupt):
             report("running Keras for comparison")
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
+
+
+@pytest.mark.usefixtures("heeded")
+def test_an_interrupt_stays_ignored_where_it_was() -> None:
+    signal.signal(signal.SIGINT, signal.SIG_IGN)
+    with progress(quiet=True):
+        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_an_interrupt_under_another_name(fake_export: Fake) -> None:

@@ -139,11 +139,18 @@ def test_models_that_cannot_be_opened(
     assert [file.name for file in tmp_path.iterdir()] == ["text.keras"]
 
 
+def heed_interrupts() -> None:
+    """As in a terminal; a job in a script's background inherits that Ctrl-C does nothing."""
+    signal.signal(signal.SIGINT, signal.SIG_DFL)
+
+
 @pytest.mark.slow
 @pytest.mark.skipif(os.name == "nt", reason="needs POSIX signals")
 def test_an_interrupt_leaves_nothing_behind(words: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kexport", *words[:-1], "--output", str(tmp_path / "digits")]
-    with subprocess.Popen(command, stderr=subprocess.PIPE, text=True) as process:
+    with subprocess.Popen(
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+    ) as process:
         assert process.stderr is not None
         for line in process.stderr:
             if "convert" in line:
