@@ -1,12 +1,10 @@
 """The command line's own work: parsing, routing, messages, exit statuses. The API is a stand-in."""
 
-import contextlib
 import json
 import os
-import signal
 import subprocess
 import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -18,7 +16,6 @@ import kexport
 from kexport import errors
 from kexport.calibration.speed import Speed
 from kexport.cli import main
-from kexport.cli.progress import progress
 from kexport.pixels import Pixels
 from kexport.runtime import errors as faults
 from kexport.source import Recipe
@@ -304,32 +301,6 @@ def test_an_interrupt_ends_with_130(
     fake_export(interrupt)
     assert main(["vgg16", "-t", "cpu-fp32", "-q"]) == 130
     assert capsys.readouterr().err.strip() == "error: stopped; nothing was written"
-
-
-@pytest.fixture
-def heeded() -> Iterator[None]:
-    """Ctrl-C as in a terminal; a job in a script's background inherits that it does nothing."""
-    before = signal.signal(signal.SIGINT, signal.default_int_handler)
-    yield
-    signal.signal(signal.SIGINT, before)
-
-
-@pytest.mark.usefixtures("heeded")
-def test_an_interrupt_that_a_library_swallows() -> None:
-    with progress(quiet=True) as report:
-        report("converting")
-        with contextlib.suppress(KeyboardInterrupt):
-            signal.raise_signal(signal.SIGINT)
-        with pytest.raises(KeyboardInterrupt):
-            report("running Keras for comparison")
-    assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
-
-
-@pytest.mark.usefixtures("heeded")
-def test_an_interrupt_stays_ignored_where_it_was() -> None:
-    signal.signal(signal.SIGINT, signal.SIG_IGN)
-    with progress(quiet=True):
-        assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN
 
 
 def test_an_interrupt_under_another_name(fake_export: Fake) -> None:
