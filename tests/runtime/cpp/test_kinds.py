@@ -105,8 +105,9 @@ def test_python_and_this_machine(kind: Path, plain: Build) -> None:
     assert (done.status, done.out, done.err) == (0, f"{found}\n", "")
 
 
-def test_aarch64(kind: Path, passes_on_aarch64: Callable[[Path], None]) -> None:
-    passes_on_aarch64(kind)
+def test_aarch64(kind: Path, verify_on_aarch64: Callable[[Path], tuple[int, str]]) -> None:
+    status, told = verify_on_aarch64(kind)
+    assert status == 0, told
 
 
 def test_the_bits_are_those_of_python(kind: Path, sanitized: Build) -> None:
