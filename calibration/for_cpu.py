@@ -12,6 +12,8 @@ from kexport.calibration.placement import Placement
 from kexport.calibration.scheme import Scheme
 from kexport.passes.edit import attribute, constant, small, sole_user
 from kexport.passes.norm_to_conv import norm_to_conv
+from kexport.passes.order_pools import order_pools
+from kexport.passes.pool_to_conv import pool_to_conv
 from kexport.passes.whole_shift import whole_shift
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
@@ -195,7 +197,7 @@ def _has_weights(node: ir.Node) -> bool:
 FOR_CPU = Scheme(
     place,
     grid,
-    prepare=(whole_shift, norm_to_conv),
+    prepare=(whole_shift, norm_to_conv, order_pools, pool_to_conv),
     finish=(on_integers, integer_bias),
     paired=True,
 )

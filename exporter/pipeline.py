@@ -23,6 +23,7 @@ from kexport.passes.image_input import image_input
 from kexport.passes.infer_shapes import infer_shapes
 from kexport.passes.lower_opset import lower_opset
 from kexport.passes.merge_reshapes import merge_reshapes
+from kexport.passes.order_pools import order_pools
 from kexport.passes.share_constants import share_constants
 from kexport.passes.spell_batch_norm import spell_batch_norm
 from kexport.passes.tidy import tidy
@@ -70,7 +71,9 @@ def for_float32(
     `rules` are those of the TensorRT that reads it; `blocked` is `Target.blocked_layout`.
     """
     widened = (widen_gates,) if blocked else ()
-    return (*widened, *_lowered(opset, rules), infer_shapes, check)
+    # TensorRT would lose the Relu that it computes with the Conv
+    ordered = (order_pools,) if rules is None else ()
+    return (*ordered, *widened, *_lowered(opset, rules), infer_shapes, check)
 
 
 def _lowered(opset: int, rules: TensorRT | None) -> tuple[Pass, ...]:
