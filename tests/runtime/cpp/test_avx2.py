@@ -1,0 +1,56 @@
+"""int8 bundles on x86 without VNNI, where ONNX Runtime adds two products in 16 bits at most."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import replace
+from pathlib import Path
+
+import pytest
+from cpp_builds import Build, need
+from support import healthy, small_classifier
+
+from kexport import quantization
+from kexport.api import export
+from kexport.calibration.for_cpu import FOR_CPU
+from kexport.errors import ParityFailed
+from kexport.pictures import pictures
+from kexport.recipe import Recipe
+
+SIZE = 16
+PASSED, FAILED = 0, 12
+
+
+@pytest.fixture(scope="module")
+def haswell(plain: Build) -> Build:
+    """The programs on a core with AVX2 and no more, by qemu-user."""
+    if platform.machine() != "x86_64":
+        pytest.skip("this machine has no x86-64 library of ONNX Runtime")
+    need("qemu-x86_64")
+    return Build(plain.folder, ["qemu-x86_64", "-cpu", "Haswell"])
+
+
+def bundle(folder: Path) -> Path:
+    """A classifier in int8; what fails on this machine is verified too."""
+    output, drawn = folder / "bundle", pictures(16, SIZE, SIZE, seed=1)
+    model, recipe = healthy(small_classifier(SIZE), "tf"), Recipe(preprocess="tf")
+    try:
+        return export(
+            model, "cpu-int8", output=output, recipe=recipe, calibration_data=drawn, max_drop=0.5
+        ).path
+    except ParityFailed:
+        return output.with_name("bundle.rejected")
+
+
+def test_it_computes_the_same(plain: Build, haswell: Build, tmp_path: Path) -> None:
+    made = bundle(tmp_path)
+    done = haswell.run("kexport-verify", made)
+    assert (done.status, done.out) == (PASSED, plain.run("kexport-verify", made).out)
+
+
+def test_weights_that_make_it_saturate_are_found_out(
+    haswell: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setitem(quantization.SCHEMES, "onnxruntime", replace(FOR_CPU, paired=False))
+    done = haswell.run("kexport-verify", bundle(tmp_path))
+    assert done.status == FAILED, done.out
