@@ -17,6 +17,7 @@ MODULES = (
         "cpp",
         "engines",
         "gpu",
+        "int8_speed",
         "latency",
         "machine",
         "page",
@@ -208,12 +209,24 @@ def test_results_are_resumed_from_the_last_line(
     assert bench["results"].open_results(tmp_path / "none", resume=True).found == {}
 
 
+def test_int8_is_held_to_its_goal_with_avx2(bench: dict[str, ModuleType]) -> None:
+    row = bench["int8_speed"].row
+    vnni = {"fp32": [0.3, 0.3], "kexport": [0.1, 0.1], "quantize_static": [0.2, 0.2]}
+    avx2 = {"fp32": [0.3, 0.3], "kexport": [0.2, 0.2], "quantize_static": [0.3, 0.3]}
+    cells = row("mobilenet_v2", vnni, avx2)
+    assert cells[1:5] == ["300.0", "100.0", "3.00", "1.50"]
+    assert cells[5:] == ["300.0", "200.0", "1.50", "1.00", "met: 1.4"]
+    assert row("resnet50", vnni, avx2)[-1] == "missed: 1.6"
+    assert row("mobilenet", vnni, avx2)[-1] == ""
+    assert row("resnet50", vnni, {"error": "killed"})[-1] == "killed"
+
+
 def test_heavy_models_come_last(bench: dict[str, ModuleType]) -> None:
     order = bench["zoo"].lightest_first(["convnext_xlarge", "vgg16", "xception", "mobilenet"])
     assert order == ["xception", "mobilenet", "vgg16", "convnext_xlarge"]
 
 
-@pytest.mark.parametrize("script", ["convert", "cpp", "latency", "passes", "zoo"])
+@pytest.mark.parametrize("script", ["convert", "cpp", "int8_speed", "latency", "passes", "zoo"])
 def test_arguments_have_defaults(bench: dict[str, ModuleType], script: str) -> None:
     assert bench[script].parser().parse_args([]).out is None
 

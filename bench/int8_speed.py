@@ -1,0 +1,175 @@
+"""Speed of INT8 on a CPU beside fp32 and quantize_static, with VNNI and with AVX2 alone.
+
+python bench/int8_speed.py [--models inception_v3,...] [--rounds 6] [--work out/int8-speed]
+    [--out docs/int8.md]
+
+Weights are random and nothing is repaired, which changes no time. The files are kept in the work
+folder. For AVX2, as_avx2.c is compiled and hides what is beyond it from the measured process.
+"""
+
+from __future__ import annotations
+
+import argparse
+import os
+import subprocess
+import sys
+import time
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+from machine import PACKAGES, machine, versions
+from page import number, put_section, table
+from process import answer, measure
+from rounds import Times, interleave
+
+MODELS = (
+    *("mobilenet", "mobilenet_v2", "inception_v3", "resnet50", "resnet50_v2", "xception"),
+    *("densenet121", "nasnet_mobile", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small"),
+)
+GOALS = {"inception_v3": 1.6, "resnet50": 1.6, "mobilenet_v2": 1.4}
+"""Least of fp32's time over kexport's int8 with AVX2 alone."""
+
+CALIBRATED = 4
+FILES = ("fp32", "kexport", "quantize_static")
+HERE = Path(__file__).resolve().parent
+
+
+def make(name: str, folder: Path) -> None:
+    """Write the three files of one Application."""
+    import int8_peers
+    import models
+    import onnx_ir as ir
+
+    from kexport import pipeline, serialize, zoo
+    from kexport.calibration.for_cpu import FOR_CPU
+    from kexport.calibration.ranges import measure_ranges
+    from kexport.conversion import convert_model
+    from kexport.pictures import pictures
+
+    application = zoo.find(name)
+    model = models.build(application)
+    folder.mkdir(parents=True, exist_ok=True)
+    fp32, kexport, peer = (folder / f"{file}.onnx" for file in FILES)
+    serialize.save(models.cpu_graph(model, application.mode), fp32)
+    images = pictures(CALIBRATED, application.size, application.size)
+    before = (*pipeline.with_image_input(application.mode, 1), *pipeline.before_int8(18))
+    plain = folder / "plain.onnx"
+    serialize.save(pipeline.run(convert_model(model).model, before).model, plain)
+    prepared = pipeline.run(ir.load(plain), (*FOR_CPU.prepare, *pipeline.before_int8(18))).model
+    names = FOR_CPU.tensors(prepared)
+    ranges = measure_ranges(prepared, names, images, batch=1, method="minmax")
+    integers = FOR_CPU.quantise(prepared, ranges, frozenset())
+    serialize.save(pipeline.run(integers, pipeline.AFTER_INT8).model, kexport)
+    int8_peers.quantize_static(plain, peer, images, images, images)
+
+
+def timed(folder: Path, rounds: int) -> dict[str, list[float]]:
+    """Seconds a picture on one thread."""
+    import models
+
+    runs: dict[str, Callable[[], object]] = {}
+    for file in FILES:
+        session = models.onnx_session(folder / f"{file}.onnx", 1)
+        (given,) = session.get_inputs()
+        picture = np.random.default_rng(0).integers(0, 256, given.shape).astype(np.uint8)
+        feeds = {given.name: picture}
+        runs[file] = lambda session=session, feeds=feeds: session.run(None, feeds)
+    found = interleave(runs, rounds=rounds, clock=time.process_time)
+    return {file: list(times.rounds) for file, times in found.items()}
+
+
+@contextmanager
+def preloaded(library: Path) -> Iterator[None]:
+    """Processes that are started meanwhile load `library` first."""
+    os.environ["LD_PRELOAD"] = str(library)
+    try:
+        yield
+    finally:
+        del os.environ["LD_PRELOAD"]
+
+
+def compiled(folder: Path) -> Path:
+    """as_avx2.c as a library."""
+    library = folder.resolve() / "as_avx2.so"
+    command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(HERE / "as_avx2.c")]
+    subprocess.run(command, check=True)
+    return library
+
+
+def row(name: str, here: dict[str, Any], avx2: dict[str, Any]) -> list[str]:
+    cells = [name]
+    for found in (here, avx2):
+        if "error" in found:
+            return [name, *[found["error"]] * 9]
+        times = {file: Times(tuple(found[file])) for file in FILES}
+        cells += [f"{times['fp32'].least * 1e3:.1f}", f"{times['kexport'].least * 1e3:.1f}"]
+        ratios = [times["fp32"].over(times[file]) for file in FILES[1:]]
+        cells += [f"{ratio:.2f}" for ratio in ratios]
+    goal = GOALS.get(name)
+    met = "" if goal is None else f"{'met' if ratios[0] >= goal else 'missed'}: {number(goal, 1)}"
+    return [*cells, met]
+
+
+HEADINGS = (
+    *("model", "fp32, ms", "int8, ms", "times", "quantize_static"),
+    *("AVX2: fp32, ms", "int8, ms", "times", "quantize_static", "goal"),
+)
+
+
+def page(rows: Sequence[Sequence[str]]) -> str:
+    return "\n\n".join(
+        [
+            "## How fast",
+            "*times* is fp32's time over kexport's int8, and *quantize_static* over that of ONNX "
+            "Runtime's own quantiser, the medians of the rounds. One thread, one picture of the "
+            "default size, random weights, before repairs, which change no time. In the columns "
+            "behind *AVX2* all beyond it was hidden from the process (`bench/as_avx2.c`), so that "
+            "kernels are those of a processor without AVX-512 and VNNI; fp32 has no AVX-512 there "
+            "either. `python bench/int8_speed.py` writes this.",
+            f"{machine()}. {versions(PACKAGES)}.",
+            table(HEADINGS, rows),
+        ]
+    )
+
+
+def parser() -> argparse.ArgumentParser:
+    raw = argparse.RawTextHelpFormatter
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=raw)
+    parser.add_argument("--models", default=",".join(MODELS), help="names, with commas")
+    parser.add_argument("--rounds", type=int, default=6)
+    parser.add_argument("--work", type=Path, default=Path("out/int8-speed"))
+    parser.add_argument("--out", type=Path, help="the page to write the table to")
+    parser.add_argument("--once", nargs=2, metavar=("WHAT", "MODEL"), help=argparse.SUPPRESS)
+    return parser
+
+
+def main() -> int:
+    asked = parser().parse_args()
+    if asked.once:
+        what, name = asked.once
+        if what == "make":
+            make(name, asked.work / name)
+        answer({} if what == "make" else timed(asked.work / name, asked.rounds))
+        return 0
+    asked.work.mkdir(parents=True, exist_ok=True)
+    library, rows = compiled(asked.work), []
+    for name in asked.models.split(","):
+        common = [name, "--work", str(asked.work), "--rounds", str(asked.rounds)]
+        made = {}
+        if not all((asked.work / name / f"{file}.onnx").exists() for file in FILES):
+            made = measure(__file__, ["--once", "make", *common])
+        here = made if "error" in made else measure(__file__, ["--once", "time", *common])
+        with preloaded(library):
+            avx2 = made if "error" in made else measure(__file__, ["--once", "time", *common])
+        rows.append(row(name, here, avx2))
+        print(*rows[-1], sep="\t", flush=True)
+    if asked.out:
+        put_section(asked.out, "int8-speed", page(rows), "INT8")
+    return int(any("missed" in cells[-1] for cells in rows))
+
+
+if __name__ == "__main__":
+    sys.exit(main())
