@@ -40,23 +40,21 @@ def _of_one_pixel(node: ir.Node) -> bool:
 
 def _pays(conv: ir.Node, pool: ir.Node, *, first: ir.Node) -> bool:
     """Whether additions and multiplications are fewer in the other order."""
-    outer = None if first.inputs[0] is None else first.inputs[0].shape
-    inner = (pool if first is conv else conv).outputs[0].shape
-    weights = constant(conv.inputs[1])
-    if outer is None or inner is None or weights is None:
-        return False
-    whole, pooled = [*outer[2:]], [*inner[2:]]
-    if not all(isinstance(dim, int) for dim in (*whole, *pooled)):
+    outer, inner = first.inputs[0], (pool if first is conv else conv).outputs[0]
+    weights, whole, pooled = constant(conv.inputs[1]), _pixels(outer), _pixels(inner)
+    if weights is None or whole is None or pooled is None:
         return False
     made, read = extents(weights)[:2]
-    window = math.prod(attribute(pool, "kernel_shape", []))
-
-    def cost(pixels: list[int], channels: int) -> int:
-        """Of a Conv that makes `pixels` and a pool of `channels`."""
-        return made * read * math.prod(pixels) + channels * window * math.prod(pooled)
-
-    conv_first, pool_first = cost(whole, made), cost(pooled, read)
+    taps = pooled * math.prod(map(int, attribute(pool, "kernel_shape", [])))
+    conv_first, pool_first = made * read * whole + made * taps, made * read * pooled + read * taps
     return pool_first < conv_first if first is conv else conv_first < pool_first
+
+
+def _pixels(value: ir.Value | None) -> int | None:
+    """Height times width, where both are known."""
+    dims = [] if value is None or value.shape is None else list(value.shape)[2:]
+    known = [dim for dim in dims if isinstance(dim, int)]
+    return math.prod(known) if dims and len(known) == len(dims) else None
 
 
 def _swap(graph: ir.Graph, first: ir.Node, second: ir.Node) -> None:
