@@ -5,6 +5,7 @@ Three are exported at their own size.
 
 from __future__ import annotations
 
+from collections import Counter
 from collections.abc import Iterator
 from contextlib import contextmanager
 from dataclasses import dataclass
@@ -57,13 +58,15 @@ def errors(bundle: Bundle) -> dict[str, float]:
 def check_graph(path: Path, name: str) -> None:
     graph = onnx.load(path / "model.onnx", load_external_data=False).graph
     makers = {output: node for node in graph.node for output in node.output}
+    readers = Counter(name for node in graph.node for name in node.input)
     transposes = [node for node in graph.node if node.op_type == "Transpose"]
     if not name.startswith("convnext"):
         assert len(transposes) <= 1
     for node in graph.node:
         if node.op_type == "BatchNormalization":
             maker: Any = makers.get(node.input[0])
-            assert maker is None or maker.op_type != "Conv"
+            shared = readers[node.input[0]] > 1
+            assert maker is None or maker.op_type != "Conv" or shared
     assert "Identity" not in {node.op_type for node in graph.node}
 
 
