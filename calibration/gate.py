@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from kexport.calibration.bias_correction import Shift, correct_bias, shifts
 from kexport.calibration.channels import channel_peaks
-from kexport.calibration.equalize import equalize, pairs
+from kexport.calibration.equalize import equalize
 from kexport.calibration.islands import by_sensitivity
 from kexport.calibration.judge import Judge
 from kexport.calibration.operations import share
@@ -20,6 +20,7 @@ from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.quantize import is_depthwise
 from kexport.calibration.ranges import Range, measure_ranges
+from kexport.calibration.regions import regions
 from kexport.calibration.rounded import Rounded, rounded
 from kexport.calibration.scheme import Scheme
 from kexport.calibration.stepwise import Change, Parts
@@ -187,7 +188,7 @@ class _Search:
 
     def equalise(self) -> None:
         floating = self._best.attempt.floating
-        tensors = [pair.tensor.name or "" for pair in pairs(floating)]
+        tensors = [value.name or "" for region in regions(floating) for value in region.tensors]
         if not tensors:
             return
         self._gate.say("equalising channels")
