@@ -70,7 +70,7 @@ def _scale(region: Region, peaks: list[Array]) -> Array:
         scale = np.minimum(scale, np.maximum(ceiling / np.maximum(peak, TINY), 1.0))
         scale[peak >= ceiling] = 1.0
     scale[np.max(peaks, axis=0) == 0] = 1.0
-    return scale
+    return np.asarray(scale)
 
 
 def _ceiling(tensor: ir.Value) -> float:
