@@ -10,7 +10,7 @@ Array = np.ndarray[Any, Any]
 
 OBSERVATIONS = 8
 """How many observations there should be for each weight of an output: fewer say more about
-themselves than about the inputs, and no damping was found to help."""
+themselves than about the inputs, and refitting was seldom found to help."""
 
 DAMPINGS = (0.001, 0.01, 0.1, 1.0)
 """What is tried as the share of their mean power that every input counts beyond what was seen."""
