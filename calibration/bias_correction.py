@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,14 @@ from kexport.artifact import Pass
 from kexport.calibration.progress import Progress
 from kexport.calibration.quality import decibels
 from kexport.calibration.running import batches_of
-from kexport.calibration.stepwise import Change, Stepwise
+from kexport.calibration.stepwise import Parts, Stepwise
 from kexport.passes.weighted import add_to_bias
 
 Array = np.ndarray[Any, Any]
+
+Repair = Callable[[ir.Node, Sequence[Parts], Sequence[Parts]], None]
+"""What may be done to a layer before it runs: the quantised node, what it reads, which may be
+changed, and what it reads in the float graph."""
 
 HAS_BIAS = frozenset({"Conv", "Gemm"})
 
@@ -38,7 +42,7 @@ def shifts(
     nodes: Collection[str],
     images: Array,
     progress: Progress | None = None,
-    change: Change | None = None,
+    repair: Repair | None = None,
 ) -> list[Shift]:
     """How far the mean of every channel moves, layer by layer, each behind the corrected ones.
 
@@ -52,7 +56,7 @@ def shifts(
         nodes: names of the Conv and Gemm to look at.
         images: what the input takes; all their activations around one layer are in memory at once.
         progress: called after each layer.
-        change: what is done to the inputs of each quantised layer before it runs.
+        repair: what is done to each quantised layer before it runs.
     """
 
     def stop(node: ir.Node) -> bool:
@@ -61,7 +65,16 @@ def shifts(
     total = sum(stop(node) for node in floating.graph)
     batches = list(batches_of(floating, images))
     found: list[Shift] = []
-    exact = Stepwise(floating, batches).until(stop)
+    met: list[Parts] = []
+
+    def note(node: ir.Node, inputs: Sequence[Parts]) -> None:
+        met[:] = inputs
+
+    def change(node: ir.Node, inputs: Sequence[Parts]) -> None:
+        if repair is not None:
+            repair(node, inputs, met)
+
+    exact = Stepwise(floating, batches).until(stop, note)
     rounded = Stepwise(quantised, batches).until(stop, change)
     for (node, wanted), (_, given) in zip(exact, rounded, strict=True):
         correction = _means(wanted) - _means(given)

@@ -10,9 +10,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from kexport.calibration.bias_correction import Shift, correct_bias, shifts
+from kexport.calibration.bias_correction import Repair, Shift, correct_bias, shifts
 from kexport.calibration.channels import channel_peaks
-from kexport.calibration.equalize import equalize, pairs
+from kexport.calibration.equalize import equalize
 from kexport.calibration.islands import by_sensitivity
 from kexport.calibration.judge import Judge
 from kexport.calibration.operations import share
@@ -20,9 +20,10 @@ from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.quantize import is_depthwise
 from kexport.calibration.ranges import Range, measure_ranges
+from kexport.calibration.regions import regions
 from kexport.calibration.rounded import Rounded, rounded
 from kexport.calibration.scheme import Scheme
-from kexport.calibration.stepwise import Change, Parts
+from kexport.calibration.stepwise import Parts
 from kexport.passes.edit import small
 
 Array = np.ndarray[Any, Any]
@@ -111,23 +112,23 @@ class Gate:
         found: dict[str, Rounded] = {}
         nodes = {node.name: node for node in attempt.floating.graph}
 
-        def change(node: ir.Node, inputs: Sequence[Parts]) -> None:
+        def repair(node: ir.Node, inputs: Sequence[Parts], wanted: Sequence[Parts]) -> None:
             name = node.name or ""
             exact = small(nodes[name].inputs[1])
             if exact is None:
                 return
             paired = self.scheme.paired and not is_depthwise(node, exact)
-            mended = rounded(node, exact, inputs[0], paired=paired)
+            mended = rounded(node, exact, inputs[0], wanted[0], paired=paired)
             if mended is not None:
                 found[name], inputs[1][0] = mended, mended.numbers
 
-        return replace(self._mended(attempt, change, "rounding weights"), rounded=found)
+        return replace(self._mended(attempt, repair, "rounding weights"), rounded=found)
 
-    def _mended(self, attempt: Attempt, change: Change | None, what: str) -> Attempt:
+    def _mended(self, attempt: Attempt, repair: Repair | None, what: str) -> Attempt:
         bare = replace(attempt, layers=())
         nodes = self.scheme.place(bare.floating, bare.floats).weights
         told, images = counted(self.say, what), self.images[: pictures_held(bare.floating)]
-        found = shifts(bare.floating, self.quantised(bare), nodes, images, told, change)
+        found = shifts(bare.floating, self.quantised(bare), nodes, images, told, repair)
         return replace(attempt, layers=tuple(found))
 
     def ranked(self, attempt: Attempt) -> list[str]:
@@ -187,7 +188,7 @@ class _Search:
 
     def equalise(self) -> None:
         floating = self._best.attempt.floating
-        tensors = [pair.tensor.name or "" for pair in pairs(floating)]
+        tensors = [value.name or "" for region in regions(floating) for value in region.tensors]
         if not tensors:
             return
         self._gate.say("equalising channels")
