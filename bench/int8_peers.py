@@ -33,7 +33,8 @@ def kexport(floating: Path, made: Path, pictures: Array, held_out: Array, answer
     judge = Judge(held_out[:REPAIR_ON], answers[:REPAIR_ON], "scores")
     passing = Passing("nothing", 0.01, Quality(np.inf))
     gate = Gate(FOR_CPU, pictures, judge, passing.holds, "mse", lambda step: None)
-    found = quantise(model, gate.ranges(model), gate)
+    measured = gate.measured(model)
+    found = quantise(model, measured.ranges, gate, measured.channels)
     serialize.save(pipeline.run(found.model, pipeline.AFTER_INT8).model, made)
 
 

@@ -1,32 +1,78 @@
-"""Statistics of every channel of a tensor, gathered inside the graph."""
+"""What the channels of a tensor hold, so that its range is known for any scale of each of them."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+import math
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
-from kexport.calibration.probes import add_output, find
-from kexport.calibration.running import run_batches
+from kexport.calibration.histogram import Range
 
 Array = np.ndarray[Any, Any]
 
-
-def channel_peaks(model: ir.Model, names: Sequence[str], images: Array) -> dict[str, Array]:
-    """The largest magnitude in each channel of the tensors `names` [N, C, H, W], float64 [C]."""
-    probed = model.clone()
-    outputs = {name: _add_peaks(probed.graph, find(probed.graph, name)) for name in names}
-    peaks: dict[str, Array] = {}
-    for found in run_batches(probed, images, list(outputs.values())):
-        for name, output in outputs.items():
-            largest = found[output].max(axis=(0, 2, 3)).astype(np.float64)
-            peaks[name] = np.maximum(peaks[name], largest) if name in peaks else largest
-    return peaks
+KEPT = 1 << 16
+"""How many values of a tensor are kept, of all pictures together, at most."""
 
 
-def _add_peaks(graph: ir.Graph, value: ir.Value) -> str:
-    magnitude = ir.node("Abs", [value], name=f"{value.name}.magnitude")
-    highest = ir.node("GlobalMaxPool", [magnitude.outputs[0]], name=f"{value.name}.peaks")
-    return add_output(graph, value, [magnitude, highest], f"{value.name}.peaks", None)
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The ends of each channel of a tensor, and some of its values."""
+
+    lowest: Array
+    highest: Array
+    """float64 [C]."""
+    values: Array
+    """float32 [K]."""
+    owners: Array
+    """The channel of each of them, [K]."""
+
+    @property
+    def peaks(self) -> Array:
+        """The largest magnitude in each channel, float64 [C]."""
+        return np.maximum(-self.lowest, self.highest)
+
+    @property
+    def extent(self) -> Range:
+        """All values that were seen, and 0."""
+        return Range(min(float(self.lowest.min()), 0.0), max(float(self.highest.max()), 0.0))
+
+    def scaled(self, scale: Array) -> Channels:
+        """The same of a tensor whose channels are multiplied by `scale` [C], positive."""
+        lowest, highest = (
+            (ends * scale).astype(np.float32).astype(np.float64)
+            for ends in (self.lowest, self.highest)
+        )
+        values = np.clip(self.values * scale[self.owners], lowest.min(), highest.max())
+        return Channels(lowest, highest, values.astype(np.float32), self.owners)
+
+
+class Gathering:
+    """Collects `Channels` batch by batch; memory does not grow with the number of pictures."""
+
+    def __init__(self, channels: int, plane: int, step: int, each: int, pictures: int) -> None:
+        """`each` values of a picture are given, `step` apart; `plane` of a channel lie together."""
+        self._plane, self._step = plane, step
+        self._every = max(1, -(-pictures * each // KEPT))
+        while math.gcd(self._every, each) > 1:  # so that it is not the same places of each picture
+            self._every += 1
+        kept = -(-pictures * each // self._every)
+        self._values, self._owners = np.empty(kept, np.float32), np.empty(kept, np.uint16)
+        self._ends = np.full(channels, np.inf), np.full(channels, -np.inf)
+        self._given = self._kept = 0
+
+    def add(self, lowest: Array, highest: Array, sample: Array) -> None:
+        """Take the ends of a batch [N, C], and those of its values that were picked out."""
+        np.minimum(self._ends[0], lowest.min(axis=0), out=self._ends[0])
+        np.maximum(self._ends[1], highest.max(axis=0), out=self._ends[1])
+        chosen = np.arange(-self._given % self._every, len(sample), self._every)
+        place = slice(self._kept, self._kept + len(chosen))
+        self._values[place] = sample[chosen]
+        self._owners[place] = chosen * self._step // self._plane % len(self._ends[0])
+        self._given, self._kept = self._given + len(sample), place.stop
+
+    def channels(self) -> Channels:
+        """Of all that was given."""
+        kept = slice(0, self._kept)
+        return Channels(*self._ends, self._values[kept], self._owners[kept])

@@ -83,6 +83,12 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
     return equalize
 
 
+def scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
+    """What `equalize` multiplies the channels of each tensor with, [C], by the tensor's name."""
+    names = {pair.tensor.name or "": pair for pair in pairs(model)}
+    return {name: _scale(pair, peaks[name]) for name, pair in names.items()}
+
+
 def _scale(pair: Pair, peak: Array) -> Array:
     ceiling = _ceiling(pair.tensor)
     share = np.maximum(peak / max(float(peak.max()), TINY), 1 / LARGEST_SCALE)

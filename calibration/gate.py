@@ -11,18 +11,18 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.bias_correction import Shift, correct_bias, shifts
-from kexport.calibration.channels import channel_peaks
-from kexport.calibration.equalize import equalize, pairs
+from kexport.calibration.channels import Channels
+from kexport.calibration.equalize import equalize, pairs, scales
 from kexport.calibration.islands import by_sensitivity
 from kexport.calibration.judge import Judge
 from kexport.calibration.operations import share
 from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.quantize import is_depthwise
-from kexport.calibration.ranges import Range, measure_ranges
+from kexport.calibration.ranges import Measured, Range, measure, range_of
 from kexport.calibration.rounded import Rounded, rounded
 from kexport.calibration.scheme import Scheme
-from kexport.calibration.stepwise import Change, Parts
+from kexport.calibration.stepwise import Change
 from kexport.passes.edit import small
 
 Array = np.ndarray[Any, Any]
@@ -98,20 +98,31 @@ class Gate:
 
     def ranges(self, model: ir.Model) -> dict[str, Range]:
         """The ranges of every tensor that the scheme may quantise."""
-        names = self.scheme.tensors(model)
-        told = counted(self.say, "measuring ranges")
-        return measure_ranges(model, names, self.images, batch=4, method=self.method, progress=told)
+        return self.measured(model).ranges
 
-    def corrected(self, attempt: Attempt) -> Attempt:
-        """The attempt with its biases corrected."""
-        return self._mended(attempt, None, "correcting biases")
+    def measured(self, model: ir.Model) -> Measured:
+        """The same, and what the channels hold that may be equalised, in one run."""
+        return self._measured(model, self.scheme.tensors(model), "measuring ranges")
 
-    def rounded(self, attempt: Attempt) -> Attempt:
+    def channels(self, model: ir.Model) -> dict[str, Channels]:
+        """What the channels hold that may be equalised, by the tensor's name."""
+        return self._measured(model, [], "measuring channels").channels
+
+    def _measured(self, model: ir.Model, names: Sequence[str], what: str) -> Measured:
+        watched = [pair.tensor.name or "" for pair in pairs(model)]
+        told, method = counted(self.say, what), self.method
+        return measure(model, names, watched, self.images, batch=4, method=method, progress=told)
+
+    def corrected(self, attempt: Attempt, bare: ir.Model) -> Attempt:
+        """The attempt with its biases corrected; `bare` is it, quantised with its own biases."""
+        return self._mended(attempt, bare, None, "correcting biases")
+
+    def rounded(self, attempt: Attempt, bare: ir.Model) -> Attempt:
         """The attempt with every weight rounded for what it meets, and its biases corrected."""
         found: dict[str, Rounded] = {}
         nodes = {node.name: node for node in attempt.floating.graph}
 
-        def change(node: ir.Node, inputs: Sequence[Parts]) -> None:
+        def change(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
             name = node.name or ""
             exact = small(nodes[name].inputs[1])
             if exact is None:
@@ -119,15 +130,17 @@ class Gate:
             paired = self.scheme.paired and not is_depthwise(node, exact)
             mended = rounded(node, exact, inputs[0], paired=paired)
             if mended is not None:
-                found[name], inputs[1][0] = mended, mended.numbers
+                found[name], inputs[1] = mended, [mended.numbers]
 
-        return replace(self._mended(attempt, change, "rounding weights"), rounded=found)
+        return replace(self._mended(attempt, bare, change, "rounding weights"), rounded=found)
 
-    def _mended(self, attempt: Attempt, change: Change | None, what: str) -> Attempt:
-        bare = replace(attempt, layers=())
-        nodes = self.scheme.place(bare.floating, bare.floats).weights
-        told, images = counted(self.say, what), self.images[: pictures_held(bare.floating)]
-        found = shifts(bare.floating, self.quantised(bare), nodes, images, told, change)
+    def _mended(
+        self, attempt: Attempt, bare: ir.Model, change: Change | None, what: str
+    ) -> Attempt:
+        floating = attempt.floating
+        nodes = self.scheme.place(floating, attempt.floats).weights
+        told, images = counted(self.say, what), self.images[: pictures_held(floating)]
+        found = shifts(floating, bare, nodes, images, told, change)
         return replace(attempt, layers=tuple(found))
 
     def ranked(self, attempt: Attempt) -> list[str]:
@@ -140,7 +153,12 @@ class Gate:
         return by_sensitivity(attempt.floating, self.scheme, attempt.ranges, scores, told)
 
 
-def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
+def quantise(
+    model: ir.Model,
+    ranges: Mapping[str, Range],
+    gate: Gate,
+    channels: Mapping[str, Channels] | None = None,
+) -> Gated:
     """Quantise `model`, with the repairs that help, and with as many float islands as it needs.
 
     Equalisation, rounding and bias correction cost nothing at run time, so they are always tried,
@@ -152,8 +170,9 @@ def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
         model: the float32 model that the gate's scheme has prepared.
         ranges: those of the tensors that the scheme asks for.
         gate: what decides.
+        channels: as `Gate.channels` has them, where they are known; else they are measured.
     """
-    search = _Search(gate, Attempt(model, ranges))
+    search = _Search(gate, Attempt(model, ranges), channels)
     search.equalise()
     search.mend()
     if not search.holds:
@@ -169,7 +188,8 @@ class _Candidate:
 
 
 class _Search:
-    def __init__(self, gate: Gate, first: Attempt) -> None:
+    def __init__(self, gate: Gate, first: Attempt, channels: Mapping[str, Channels] | None) -> None:
+        self._channels = channels
         self._gate, self._steps = gate, list[Step]()
         self._layers: tuple[Shift, ...] = ()
         gate.say("quantising")
@@ -187,23 +207,28 @@ class _Search:
 
     def equalise(self) -> None:
         floating = self._best.attempt.floating
-        tensors = [pair.tensor.name or "" for pair in pairs(floating)]
-        if not tensors:
+        if not pairs(floating):
             return
+        known = self._channels
+        channels = self._gate.channels(floating) if known is None else known
         self._gate.say("equalising channels")
-        even = equalize(channel_peaks(floating, tensors, self._gate.images))(floating)
-        ranges = self._gate.ranges(even)
-        attempt = replace(self._best.attempt, floating=even, ranges=ranges)
+        peaks = {name: each.peaks for name, each in channels.items()}
+        changed = {
+            name: range_of(channels[name].scaled(scale), self._gate.method)
+            for name, scale in scales(floating, peaks).items()
+        }
+        ranges = {**self._best.attempt.ranges, **changed}
+        attempt = replace(self._best.attempt, floating=equalize(peaks)(floating), ranges=ranges)
         self._keep_better("equalisation", self._made(attempt))
 
     def mend(self) -> None:
         """Round the weights anew with biases to match, or only correct these."""
-        start = self._best.attempt
+        start = self._best
         for name, repair in (
             ("rounding and bias correction", self._gate.rounded),
             ("bias correction", self._gate.corrected),
         ):
-            attempt = repair(start)
+            attempt = repair(start.attempt, start.model)
             self._layers = attempt.layers
             if self._keep_better(name, self._made(attempt)):
                 return
@@ -217,7 +242,8 @@ class _Search:
             name = f"{count} layer{'s' if count > 1 else ''} in float"
             self._gate.say(f"leaving {name}")
             attempt = replace(start, floats=frozenset(ranked[:count]))
-            attempt = self._gate.corrected(attempt)
+            bare = self._gate.quantised(replace(attempt, layers=()))
+            attempt = self._gate.corrected(attempt, bare)
             self._layers = attempt.layers
             return name, self._made(attempt)
 

@@ -11,12 +11,12 @@ from support import healthy, onnx_answers
 
 from kexport import pipeline
 from kexport.calibration.bias_correction import correct_bias, shifts
-from kexport.calibration.channels import channel_peaks
-from kexport.calibration.equalize import HEADROOM, equalize, pairs
+from kexport.calibration.channels import Channels
+from kexport.calibration.equalize import HEADROOM, equalize, pairs, scales
 from kexport.calibration.for_cpu import FOR_CPU, place
 from kexport.calibration.gate import Attempt, Gate
 from kexport.calibration.judge import Judge
-from kexport.calibration.ranges import measure_ranges
+from kexport.calibration.ranges import measure, measure_ranges, range_of
 from kexport.calibration.running import run_all
 from kexport.calibration.stepwise import Stepwise
 from kexport.conversion import convert_model
@@ -56,6 +56,14 @@ def images() -> np.ndarray:
 def even(model: ir.Model, images: np.ndarray) -> ir.Model:
     tensors = [pair.tensor.name or "" for pair in pairs(model)]
     return equalize(channel_peaks(model, tensors, images))(model)
+
+
+def channels(model: ir.Model, names: list[str], images: np.ndarray) -> dict[str, Channels]:
+    return measure(model, [], names, images, batch=4, method="minmax").channels
+
+
+def channel_peaks(model: ir.Model, names: list[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    return {name: each.peaks for name, each in channels(model, names, images).items()}
 
 
 def quantised(model: ir.Model, images: np.ndarray) -> ir.Model:
@@ -107,6 +115,24 @@ def test_what_is_scaled_up_keeps_room_for_more(spread: ir.Model, images: np.ndar
         assert after[name][larger].max() <= 1.001 * before[name].max() / HEADROOM
 
 
+@pytest.mark.parametrize("method", ["minmax", "mse", "percentile", "entropy"])
+def test_ranges_of_scaled_channels_are_those_of_the_scaled_graph(
+    method: str, spread: ir.Model, images: np.ndarray
+) -> None:
+    tensors = [pair.tensor.name or "" for pair in pairs(spread)]
+    seen = measure(spread, [], tensors, images, batch=4, method=method).channels
+    peaks = {name: each.peaks for name, each in seen.items()}
+    wanted = measure_ranges(equalize(peaks)(spread), tensors, images, batch=4, method=method)
+    for name, scale in scales(spread, peaks).items():
+        found = range_of(seen[name].scaled(scale), method)
+        assert found.high == pytest.approx(
+            wanted[name].high, rel=1e-5 if method == "minmax" else 0.05
+        )
+        assert found.low == pytest.approx(
+            wanted[name].low, rel=1e-5 if method == "minmax" else 0.05
+        )
+
+
 def _decades(peaks: np.ndarray) -> float:
     """How far the channels that say anything at all lie apart."""
     return float(np.ptp(np.log10(peaks[peaks > 0])))
@@ -142,7 +168,8 @@ def test_rounding_for_the_inputs_lowers_the_noise(spread: ir.Model, images: np.n
     others = pictures(16, SIZE, SIZE, seed=4)
     whole = replace(gate, images=np.concatenate([images, others]))  # so that nothing is clipped
     plain = Attempt(even(spread, images), whole.ranges(even(spread, images)))
-    corrected, mended = gate.corrected(plain), gate.rounded(plain)
+    bare = gate.quantised(plain)
+    corrected, mended = gate.corrected(plain, bare), gate.rounded(plain, bare)
     assert set(mended.rounded) == place(spread).weights
     before, after = (noise(gate.quantised(a), spread, others) for a in (corrected, mended))
     assert after < before / 1.2
@@ -168,5 +195,5 @@ def test_step_by_step_gives_what_the_engine_gives(spread: ir.Model, images: np.n
     rough = quantised(spread, images)
     wanted = onnx_answers(rough, [images])[0]
     batches = [images[:8], images[8:]]
-    ((_, parts),) = Stepwise(rough, batches).until(lambda node: node.outputs[0].is_graph_output())
-    assert np.allclose(np.concatenate(parts), wanted, atol=1e-4 * np.abs(wanted).max())
+    (layer,) = Stepwise(rough, batches).layers(lambda node: node.outputs[0].is_graph_output())
+    assert np.allclose(np.concatenate(layer.result()), wanted, atol=1e-4 * np.abs(wanted).max())
