@@ -13,9 +13,9 @@ import onnx_ir as ir
 from kexport.calibration.bias_correction import Shift, correct_bias, shifts
 from kexport.calibration.channels import Channels
 from kexport.calibration.equalize import equalize, pairs, scales
-from kexport.calibration.islands import by_sensitivity
+from kexport.calibration.islands import Island, by_worth
 from kexport.calibration.judge import Judge
-from kexport.calibration.operations import share
+from kexport.calibration.operations import multiply_adds, share
 from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.quantize import is_depthwise
@@ -37,6 +37,9 @@ that of `SOME` of them."""
 
 LEAST_INTEGERS = 0.5
 """The share of the multiply-adds that must be left in integers for a model to be called int8."""
+
+RESERVED_INTEGERS = 0.8
+"""The share of them that is left where all that is missing is the reserve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -86,9 +89,12 @@ class Gate:
     """Pictures to measure on, as the model takes them, batch first."""
     judge: Judge
     holds: Callable[[Quality], bool]
+    """Whether a quality is as asked for; what never is, is refused."""
     method: str
     """How a range is found (`ranges.METHODS`)."""
     say: Say
+    ample: Callable[[Quality], bool] | None = None
+    """Whether a quality is as asked for with a reserve, for which islands are sought too."""
 
     def quantised(self, attempt: Attempt) -> ir.Model:
         """The model of an attempt, quantised."""
@@ -143,14 +149,20 @@ class Gate:
         found = shifts(floating, bare, nodes, images, told, change)
         return replace(attempt, layers=tuple(found))
 
-    def ranked(self, attempt: Attempt) -> list[str]:
-        """The nodes with weights, first those whose float form buys most."""
+    def islands(self, attempt: Attempt) -> list[Island]:
+        """What may go back to float, first what gains most for its cost."""
 
         def scores(model: ir.Model) -> Array:
             return self.judge.scores(model, self.images[:FEW])
 
         told = counted(self.say, "measuring what each layer costs")
-        return by_sensitivity(attempt.floating, self.scheme, attempt.ranges, scores, told)
+        ranges, integers = attempt.ranges, attempt.rounded
+        return by_worth(attempt.floating, self.scheme, ranges, integers, scores, told)
+
+    def share(self, attempt: Attempt) -> float:
+        """The share of the multiply-adds that an attempt leaves in integers."""
+        placement = self.scheme.place(attempt.floating, attempt.floats)
+        return share(attempt.floating, placement.nodes)
 
 
 def quantise(
@@ -163,8 +175,9 @@ def quantise(
 
     Equalisation, rounding and bias correction cost nothing at run time, so they are always tried,
     and kept where they bring the scores nearer to Keras'. Nodes go back to float only while the
-    gate does not hold, the most sensitive for their multiply-adds first, and at most so many that
-    `LEAST_INTEGERS` stay.
+    gate does not hold, those first that gain most for the time they cost, and at most so many that
+    `LEAST_INTEGERS` of the multiply-adds stay; or while it holds without a reserve, and
+    `RESERVED_INTEGERS` stay.
 
     Args:
         model: the float32 model that the gate's scheme has prepared.
@@ -175,8 +188,7 @@ def quantise(
     search = _Search(gate, Attempt(model, ranges), channels)
     search.equalise()
     search.mend()
-    if not search.holds:
-        search.islands()
+    search.islands()
     return search.result()
 
 
@@ -196,14 +208,10 @@ class _Search:
         self._best = self._made(first)
         self._steps.append(Step("quantised", self._best.quality, kept=True))
 
-    @property
-    def holds(self) -> bool:
-        return self._gate.holds(self._best.quality)
-
     def result(self) -> Gated:
         best = self._best
-        layers = best.attempt.layers or self._layers
-        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), self.holds, layers)
+        layers, holds = best.attempt.layers or self._layers, self._gate.holds(best.quality)
+        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), holds, layers)
 
     def equalise(self) -> None:
         floating = self._best.attempt.floating
@@ -234,28 +242,47 @@ class _Search:
                 return
 
     def islands(self) -> None:
-        """Leave ever more layers in float until the gate holds, and then as few as it takes."""
-        start = self._best.attempt
-        ranked = _affordable(start.floating, self._gate.ranked(start))
+        """Leave ever more in float until the gate holds with a reserve, and then no more of it."""
+        gate, start = self._gate, self._best.attempt
+        wanted = [(gate.holds, LEAST_INTEGERS)]
+        if gate.ample is not None:
+            wanted.append((gate.ample, RESERVED_INTEGERS))
+        ranked: list[Island] | None = None
+        for enough, least in wanted:
+            if not enough(self._best.quality):
+                ranked = gate.islands(start) if ranked is None else ranked
+                self._leave(start, ranked, enough, least)
+
+    def _leave(
+        self,
+        start: Attempt,
+        ranked: Sequence[Island],
+        enough: Callable[[Quality], bool],
+        least: float,
+    ) -> None:
+        gate = self._gate
+        growing = [start]
+        for island in ranked:
+            grown = replace(start, floats=growing[-1].floats | island.nodes)
+            if gate.share(grown) >= least:
+                growing.append(grown)
 
         def leave(count: int) -> tuple[str, _Candidate]:
-            name = f"{count} layer{'s' if count > 1 else ''} in float"
-            self._gate.say(f"leaving {name}")
-            attempt = replace(start, floats=frozenset(ranked[:count]))
-            bare = self._gate.quantised(replace(attempt, layers=()))
-            attempt = self._gate.corrected(attempt, bare)
+            name, attempt = _named(growing[count]), growing[count]
+            gate.say(f"leaving {name}")
+            attempt = gate.corrected(attempt, gate.quantised(replace(attempt, layers=())))
             self._layers = attempt.layers
             return name, self._made(attempt)
 
-        few, many = 0, min(1, len(ranked))
-        while not self.holds and few < many:
+        few, many = 0, min(1, len(growing) - 1)
+        while not enough(self._best.quality) and few < many:
             self._keep_better(*leave(many))
-            if not self.holds:
-                few, many = many, min(2 * many, len(ranked))
-        while self.holds and many - few > max(1, many // 8):
+            if not enough(self._best.quality):
+                few, many = many, min(2 * many, len(growing) - 1)
+        while enough(self._best.quality) and many - few > max(1, many // 8):
             middle = (few + many) // 2
             name, candidate = leave(middle)
-            kept = self._gate.holds(candidate.quality)
+            kept = enough(candidate.quality)
             self._steps.append(Step(name, candidate.quality, kept))
             if kept:
                 self._best, many = candidate, middle
@@ -267,7 +294,8 @@ class _Search:
         return _Candidate(attempt, model, self._gate.judge(model))
 
     def _keep_better(self, name: str, candidate: _Candidate) -> bool:
-        kept = candidate.quality.sqnr > self._best.quality.sqnr
+        holds, best, found = self._gate.holds, self._best.quality, candidate.quality
+        kept = found.sqnr > best.sqnr and (holds(found) or not holds(best))
         self._steps.append(Step(name, candidate.quality, kept))
         if kept:
             self._best = candidate
@@ -284,9 +312,10 @@ def pictures_held(model: ir.Model) -> int:
     return max(SOME, HELD // (4 * max(sizes, default=1)))
 
 
-def _affordable(model: ir.Model, ranked: list[str]) -> list[str]:
-    """The first of the ranked nodes, as many as may be float."""
-    count = len(ranked)
-    while share(model, ranked[:count]) > 1 - LEAST_INTEGERS:
-        count -= 1
-    return ranked[:count]
+def _named(attempt: Attempt) -> str:
+    """What an attempt leaves in float: "2 layers and 1 elementwise node in float"."""
+    chosen = [node for node in attempt.floating.graph if node.name in attempt.floats]
+    layers = sum(bool(multiply_adds(node)) for node in chosen)
+    counts = (("layer", layers), ("elementwise node", len(chosen) - layers))
+    said = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts if count]
+    return f"{' and '.join(said)} in float"

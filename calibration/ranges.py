@@ -58,9 +58,9 @@ def measure(
     """Run `model` on pictures, find the range of each tensor in `names`, and watch some channels.
 
     The smallest and the largest values are found inside the graph, and every method but minmax
-    counts `probes.SAMPLE` values of each tensor and picture, which the graph picks out. The graph
-    runs piece after piece, so that memory is that of one batch and of a few weights, whatever the
-    number of pictures.
+    counts about `probes.SAMPLE` values of each tensor, which the graph picks out. It runs piece
+    after piece, so that memory is that of one batch and of a few weights, whatever the number of
+    pictures.
 
     Args:
         model: a float32 model of one input, whose batch is fixed or open.

@@ -189,7 +189,7 @@ def quantise(
             classes=judge.kind != "numbers",
         )
         passing = Passing(measure, wanted.max_drop, exact)
-        asked = gate.Gate(scheme, images, judge, passing.holds, wanted.method, say)
+        asked = gate.Gate(scheme, images, judge, passing.holds, wanted.method, say, passing.ample)
         ranges, channels = _ranges(artifact.model, asked, wanted.cache)
         gated = gate.quantise(artifact.model, ranges, asked, channels)
         if not gated.holds:
