@@ -313,9 +313,9 @@ def pictures_held(model: ir.Model) -> int:
 
 
 def _named(attempt: Attempt) -> str:
-    """What an attempt leaves in float: "2 layers and 1 elementwise node in float"."""
+    """What an attempt leaves in float: "3 elementwise nodes and 1 layer in float"."""
     chosen = [node for node in attempt.floating.graph if node.name in attempt.floats]
     layers = sum(bool(multiply_adds(node)) for node in chosen)
-    counts = (("layer", layers), ("elementwise node", len(chosen) - layers))
+    counts = (("elementwise node", len(chosen) - layers), ("layer", layers))
     said = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts if count]
     return f"{' and '.join(said)} in float"

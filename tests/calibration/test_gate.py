@@ -163,7 +163,7 @@ def test_a_model_that_cannot_hold_is_said_not_to(small: tuple[ir.Model, Judge]) 
 def test_as_little_as_it_takes_stays_float(small: tuple[ir.Model, Judge]) -> None:
     floats = [s for s in judged(small, lambda quality: False).steps if "float" in s.name]
     names = [step.name for step in floats]
-    assert names[:2] == ["1 elementwise node in float", "1 layer and 1 elementwise node in float"]
+    assert names[:2] == ["1 elementwise node in float", "1 elementwise node and 1 layer in float"]
     wanted = (floats[0].quality.sqnr + floats[1].quality.sqnr) / 2
     assert floats[0].quality.sqnr < wanted
     result = judged(small, lambda quality: quality.sqnr > wanted)
