@@ -21,6 +21,7 @@ from kexport.calibration.quality import Quality
 from kexport.calibration.quantize import is_depthwise
 from kexport.calibration.ranges import Measured, Range, measure, range_of
 from kexport.calibration.rounded import Rounded, rounded
+from kexport.calibration.running import give_back
 from kexport.calibration.scheme import Scheme
 from kexport.calibration.stepwise import Change
 from kexport.passes.edit import small
@@ -117,7 +118,9 @@ class Gate:
     def _measured(self, model: ir.Model, names: Sequence[str], what: str) -> Measured:
         watched = [pair.tensor.name or "" for pair in pairs(model)]
         told, method = counted(self.say, what), self.method
-        return measure(model, names, watched, self.images, batch=4, method=method, progress=told)
+        found = measure(model, names, watched, self.images, batch=4, method=method, progress=told)
+        give_back()
+        return found
 
     def corrected(self, attempt: Attempt, bare: ir.Model) -> Attempt:
         """The attempt with its biases corrected; `bare` is it, quantised with its own biases."""

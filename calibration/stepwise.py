@@ -116,7 +116,7 @@ class Stepwise:
         found, addend = self._held[value][index], self._addends.get(value)
         if addend is None:
             return found
-        return found + addend.astype(found.dtype).reshape(-1, *[1] * (found.ndim - 2))
+        return np.asarray(found + addend.astype(found.dtype).reshape(-1, *[1] * (found.ndim - 2)))
 
     def _read(self, value: ir.Value) -> Sequence[Array]:
         if value in self._fixed:
