@@ -47,7 +47,8 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
     from kexport.calibration.gate import Gate, quantise
     from kexport.calibration.judge import Judge
     from kexport.calibration.passing import Passing, measure_of
-    from kexport.calibration.running import run_all
+    from kexport.calibration.piecewise import run_in_pieces
+    from kexport.calibration.running import Batches
 
     floating = ir.load(task.floating)
     model = pipeline.run(floating, (*pipeline.before_int8(18), *FOR_CPU.prepare)).model
@@ -58,7 +59,9 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
             task.pictures, (height, width), channels, limit=count, seed=0, scratch=Path(folder)
         )
         measured_on, judged_on = split(found, 0)
-        exact = run_all(floating, judged_on.images, floating.graph.outputs[0].name or "")
+        name, batches = floating.graph.outputs[0].name or "", Batches(floating, judged_on.images)
+        made = [found for *_, found in run_in_pieces(floating, batches) if name in found]
+        exact = np.concatenate([each[name] for each in made])
         judge = Judge(judged_on.images, exact, "scores")
         measure = measure_of(random=task.random or not gated, labelled=False, classes=True)
         passing = Passing(measure, 0.01, judge.keras())

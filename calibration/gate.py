@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from kexport.calibration.bias_correction import Shift, correct_bias, shifts
 from kexport.calibration.channels import Channels
-from kexport.calibration.equalize import equalize, pairs, scales
+from kexport.calibration.equalize import equalize, scales
 from kexport.calibration.islands import Island, by_worth
 from kexport.calibration.judge import Judge
 from kexport.calibration.operations import multiply_adds, share
@@ -20,6 +20,7 @@ from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.quantize import is_depthwise
 from kexport.calibration.ranges import Measured, Range, measure, range_of
+from kexport.calibration.regions import regions
 from kexport.calibration.rounded import Rounded, rounded
 from kexport.calibration.running import give_back
 from kexport.calibration.scheme import Scheme
@@ -116,7 +117,7 @@ class Gate:
         return self._measured(model, [], "measuring channels").channels
 
     def _measured(self, model: ir.Model, names: Sequence[str], what: str) -> Measured:
-        watched = [pair.tensor.name or "" for pair in pairs(model)]
+        watched = [value.name or "" for region in regions(model) for value in region.tensors]
         told, method = counted(self.say, what), self.method
         found = measure(model, names, watched, self.images, batch=4, method=method, progress=told)
         give_back()
@@ -218,7 +219,7 @@ class _Search:
 
     def equalise(self) -> None:
         floating = self._best.attempt.floating
-        if not pairs(floating):
+        if not regions(floating):
             return
         known = self._channels
         channels = self._gate.channels(floating) if known is None else known
@@ -227,6 +228,7 @@ class _Search:
         changed = {
             name: range_of(channels[name].scaled(scale), self._gate.method)
             for name, scale in scales(floating, peaks).items()
+            if name in self._best.attempt.ranges
         }
         ranges = {**self._best.attempt.ranges, **changed}
         attempt = replace(self._best.attempt, floating=equalize(peaks)(floating), ranges=ranges)

@@ -79,7 +79,8 @@ class Tally:
             few = few[: math.floor(few.size * part)]
             _count(self._counted, few, extent, self._method)
         if self._gathering is not None:
-            self._gathering.add(lowest, highest, few)
+            count = round(len(lowest) * part)
+            self._gathering.add(lowest[:count], highest[:count], few)
         return True
 
     def range(self) -> Range:
