@@ -58,7 +58,7 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
 
 def scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
     """What `equalize` multiplies the channels of each tensor with, [C], by the tensor's name."""
-    found = {}
+    found: dict[str, Array] = {}
     for region in regions(model):
         names = [tensor.name or "" for tensor in region.tensors]
         found |= dict.fromkeys(names, _scale(region, [peaks[name] for name in names]))
@@ -79,7 +79,7 @@ def _scale(region: Region, peaks: list[Array]) -> Array:
         scale = np.minimum(scale, np.maximum(ceiling / np.maximum(peak, TINY), 1.0))
         scale[peak >= ceiling] = 1.0
     scale[np.max(peaks, axis=0) == 0] = 1.0
-    return scale
+    return np.asarray(scale)
 
 
 def _ceiling(tensor: ir.Value) -> float:
