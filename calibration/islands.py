@@ -15,7 +15,7 @@ from kexport.calibration.placement import Placement
 from kexport.calibration.progress import Progress
 from kexport.calibration.ranges import Range
 from kexport.calibration.rounded import Rounded
-from kexport.calibration.scheme import Scheme
+from kexport.calibration.scheme import Place, Scheme
 
 Array = np.ndarray[Any, Any]
 
@@ -74,7 +74,7 @@ def by_worth(
     found = []
     for done, nodes in enumerate([*light, *heavy], 1):
         placement = _around(model, whole, nodes)
-        alone = replace(scheme, place=lambda model, floats, placement=placement: placement)
+        alone = replace(scheme, place=_always(placement))
         moved = scores(alone.quantise(model, ranges, frozenset(), rounded)) - exact
         gain = float(np.mean(np.var(moved, axis=0)))
         chosen = [node for node in model.graph if node.name in nodes]
@@ -131,6 +131,13 @@ def _around(model: ir.Model, whole: Placement, nodes: frozenset[str]) -> Placeme
         if node.name in nodes or not nodes.isdisjoint(_makers(value))
     )
     return Placement(nodes, whole.edges & edges, whole.tied, whole.weights & nodes)
+
+
+def _always(placement: Placement) -> Place:
+    def place(model: ir.Model, floats: frozenset[str]) -> Placement:
+        return placement
+
+    return place
 
 
 def _numbers(node: ir.Node) -> int:
