@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping
+from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -13,10 +13,14 @@ from kexport.artifact import Pass
 from kexport.calibration.progress import Progress
 from kexport.calibration.quality import decibels
 from kexport.calibration.running import Batches
-from kexport.calibration.stepwise import Change, Layer, Stepwise
+from kexport.calibration.stepwise import Layer, Stepwise
 from kexport.passes.weighted import add_to_bias
 
 Array = np.ndarray[Any, Any]
+
+Repair = Callable[[ir.Node, list[Sequence[Array]], list[Sequence[Array]]], None]
+"""What may be done to a layer before it runs: the quantised node, what it reads, which may be
+changed, and what it reads in the float graph."""
 
 HAS_BIAS = frozenset({"Conv", "Gemm"})
 
@@ -38,7 +42,7 @@ def shifts(
     nodes: Collection[str],
     images: Array,
     progress: Progress | None = None,
-    change: Change | None = None,
+    repair: Repair | None = None,
 ) -> list[Shift]:
     """How far the mean of every channel moves, layer by layer, each behind the corrected ones.
 
@@ -52,7 +56,7 @@ def shifts(
         nodes: names of the Conv and Gemm to look at.
         images: what the input takes; what the layers make of them is in temporary files.
         progress: called after each layer.
-        change: what is done to the inputs of each quantised layer before it runs.
+        repair: what is done to each quantised layer before it runs.
     """
 
     def stop(node: ir.Node) -> bool:
@@ -61,7 +65,16 @@ def shifts(
     total = sum(stop(node) for node in floating.graph)
     batches = Batches(floating, images)
     found: list[Shift] = []
-    exact = Stepwise(floating, batches).layers(stop)
+    met: list[Sequence[Array]] = []
+
+    def note(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
+        met[:] = inputs
+
+    def change(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
+        if repair is not None:
+            repair(node, inputs, met)
+
+    exact = Stepwise(floating, batches).layers(stop, note)
     rounded = Stepwise(quantised, batches).layers(stop, change)
     for wanted, given in zip(exact, rounded, strict=True):
         shift = _shift(wanted, given)

@@ -18,7 +18,7 @@ KEPT = 1 << 16
 PICTURES = 10_000
 """Of how many pictures the largest value of a channel is foretold. Those of a hundred do not show
 it, least of all where a channel is seldom at work: with channels scaled up to what was seen, the
-digits of bench/int8.py lost 3 to 6 dB by clipping; twice as much room for all costs up to 2 dB."""
+digits of bench/int8.py lost up to 6 dB by clipping; twice as much room for all costs up to 2 dB."""
 
 
 def foreseen(highest: Array, mean: Array, deviation: Array) -> Array:

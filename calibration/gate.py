@@ -10,7 +10,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from kexport.calibration.bias_correction import Shift, correct_bias, shifts
+from kexport.calibration.bias_correction import Repair, Shift, correct_bias, shifts
 from kexport.calibration.channels import Channels
 from kexport.calibration.equalize import equalize, scales
 from kexport.calibration.islands import Island, by_worth
@@ -24,7 +24,6 @@ from kexport.calibration.regions import regions
 from kexport.calibration.rounded import Rounded, rounded
 from kexport.calibration.running import give_back
 from kexport.calibration.scheme import Scheme
-from kexport.calibration.stepwise import Change
 from kexport.passes.edit import small
 
 Array = np.ndarray[Any, Any]
@@ -132,25 +131,27 @@ class Gate:
         found: dict[str, Rounded] = {}
         nodes = {node.name: node for node in attempt.floating.graph}
 
-        def change(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
+        def repair(
+            node: ir.Node, inputs: list[Sequence[Array]], wanted: list[Sequence[Array]]
+        ) -> None:
             name = node.name or ""
             exact = small(nodes[name].inputs[1])
             if exact is None:
                 return
             paired = self.scheme.paired and not is_depthwise(node, exact)
-            mended = rounded(node, exact, inputs[0], paired=paired)
+            mended = rounded(node, exact, inputs[0], wanted[0], paired=paired)
             if mended is not None:
                 found[name], inputs[1] = mended, [mended.numbers]
 
-        return replace(self._mended(attempt, bare, change, "rounding weights"), rounded=found)
+        return replace(self._mended(attempt, bare, repair, "rounding weights"), rounded=found)
 
     def _mended(
-        self, attempt: Attempt, bare: ir.Model, change: Change | None, what: str
+        self, attempt: Attempt, bare: ir.Model, repair: Repair | None, what: str
     ) -> Attempt:
         floating = attempt.floating
         nodes = self.scheme.place(floating, attempt.floats).weights
         told, images = counted(self.say, what), self.images[: pictures_held(floating)]
-        found = shifts(floating, bare, nodes, images, told, change)
+        found = shifts(floating, bare, nodes, images, told, repair)
         return replace(attempt, layers=tuple(found))
 
     def islands(self, attempt: Attempt) -> list[Island]:

@@ -12,6 +12,7 @@ import onnx_ir as ir
 from kexport.calibration.columns import columns
 from kexport.calibration.grid import Grid, dequantised
 from kexport.calibration.pairs import MOST, restored, rows
+from kexport.calibration.refit import OBSERVATIONS, refitted
 from kexport.calibration.rounding import round_for_inputs, spread
 from kexport.passes.edit import attribute, constant, small
 
@@ -39,14 +40,20 @@ class Rounded:
 
 
 def rounded(
-    node: ir.Node, exact: Array, inputs: Sequence[Array], *, paired: bool
+    node: ir.Node,
+    exact: Array,
+    inputs: Sequence[Array],
+    wanted: Sequence[Array],
+    *,
+    paired: bool,
 ) -> Rounded | None:
-    """The weights `exact` on the grid that `node` reads its weights from, rounded for `inputs`.
+    """The weights `exact`, refitted and rounded for `inputs` on the grid that `node` reads.
 
     Args:
         node: a quantised Conv or Gemm.
         exact: float32 weights of it.
         inputs: what it reads, batch by batch.
+        wanted: what it reads in the float graph, in the same batches.
         paired: whether its weights are held to what `pairs.of_pairs` says.
 
     Returns:
@@ -59,15 +66,26 @@ def rounded(
     axis = int(attribute(read, "axis", 1))
     if scale is None or integers is None or scale.ndim != 1 or _is_other(node):
         return None
-    wanted = rows(exact, axis)
+    weights = rows(exact, axis)
     groups = int(attribute(node, "group", 1))
-    if wanted.shape[1] > WIDEST:
+    width = weights.shape[1]
+    if width > WIDEST:
         return None
-    steps = (wanted / scale[:, np.newaxis]).reshape(groups, -1, wanted.shape[1])
-    met = columns(node, inputs, exact.shape, max(PLACES, 2 * wanted.shape[1]))
-    found = round_for_inputs(steps, spread(met), MOST if paired else None)
+    most = max(PLACES, 2 * width)
+    met = columns(node, inputs, exact.shape, most)
+    steps = (weights / scale[:, np.newaxis]).reshape(groups, -1, width)
+    aims = steps
+    if met.shape[1] >= OBSERVATIONS * width:
+        aims = refitted(steps, columns(node, wanted, exact.shape, most), met)
+    growth = np.maximum(_largest(aims) / np.maximum(_largest(steps), 1.0), 1.0)
+    found = round_for_inputs(aims / growth, spread(met), MOST if paired else None)
+    scale = (scale * growth.reshape(-1)).astype(np.float32)
     grid = Grid(scale, np.zeros(scale.shape, np.int8), "int8", axis)
-    return Rounded(restored(found.reshape(wanted.shape), exact.shape, axis), grid)
+    return Rounded(restored(found.reshape(weights.shape), exact.shape, axis), grid)
+
+
+def _largest(steps: Array) -> Array:
+    return np.asarray(np.abs(steps).max(axis=2, keepdims=True))
 
 
 def _is_other(node: ir.Node) -> bool:
