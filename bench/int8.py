@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 import numpy as np
-from int8_peers import MAKERS
+from int8_peers import MAKERS, UNGATED, Task
 from machine import PACKAGES, machine, peak_memory, versions
 from page import put_section, table
 from process import answer, measure
@@ -45,7 +45,6 @@ def subject(name: str, work: Path) -> None:
     from kexport.conversion import convert_model
     from kexport.pictures import pictures
     from kexport.preprocessing import prepare
-    from kexport.runtime.compare import logits_of
 
     application = zoo.find(name.partition("@")[0])
     folder = work / name
@@ -66,8 +65,8 @@ def subject(name: str, work: Path) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     graph = pipeline.run(convert_model(model).model, passes).model
     serialize.save(without_softmax(graph), folder / FLOATING)
-    probabilities = model.predict(prepare(judged, application.mode), batch_size=16, verbose=0)
-    answers = logits_of(probabilities)
+    model.layers[-1].activation = keras.activations.linear  # probabilities underflow to nought
+    answers = model.predict(prepare(judged, application.mode), batch_size=16, verbose=0)
     known = {} if labels is None else {"labels": labels}
     np.savez(folder / "data.npz", calibration=calibration, judged=judged, answers=answers, **known)
 
@@ -93,10 +92,11 @@ def make(name: str, maker: str, work: Path) -> dict[str, Any]:
     """Make one int8 file, in this process; seconds and peak memory."""
     folder = work / name
     data = np.load(folder / "data.npz")
-    pictures, judged, answers = (data[key] for key in ("calibration", "judged", "answers"))
+    made = folder / f"{maker}.onnx"
+    task = Task(folder / FLOATING, made, data["calibration"], not name.endswith("@digits"))
     begun = time.perf_counter()
-    MAKERS[maker](folder / FLOATING, folder / f"{maker}.onnx", pictures, judged, answers)
-    return {"seconds": time.perf_counter() - begun, "memory": peak_memory()}
+    said = MAKERS[maker](task)
+    return {"seconds": time.perf_counter() - begun, "memory": peak_memory(), **said}
 
 
 def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
@@ -187,6 +187,7 @@ def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
     if not (folder / "data.npz").exists():
         measure(script, ["--once", "subject", name, "-", "--work", str(work)])
     makers = [maker for maker in MAKERS if "NNCF" not in maker or util.find_spec("nncf")]
+    makers = [maker for maker in makers if maker != UNGATED or trained]  # else it is the first
     results = {}
     for maker in makers:
         results[maker] = kept(
@@ -217,8 +218,10 @@ def made_and_judged(name: str, maker: str, work: Path) -> dict[str, Any]:
 def row(
     name: str, maker: str, found: dict[str, Any], timed: list[float] | None, floating: Times
 ) -> list[str]:
-    if "error" in found or timed is None:
-        return [f"{name}, {maker}", "failed" if "error" in found else "-", *["-"] * 6]
+    if "error" in found:
+        return [f"{name}, {maker}", f"failed: {found['error']}", *["-"] * 6]
+    if timed is None:
+        return [f"{name}, {maker}", *["-"] * 7]
     mine = Times(tuple(timed))
     top1 = "-" if found["top1"] is None else f"{found['top1']:.1%} ({found['keras']:.1%})"
     return [
@@ -229,8 +232,15 @@ def row(
         f"{found['share']:.1%}",
         f"{mine.least * 1e3:.2f}",
         f"{1 / mine.over(floating):.2f}",
-        f"{found['seconds']:.0f} s, {found['memory'] / 1e9:.1f} GB",
+        f"{found['seconds']:.0f} s, {found['memory'] / 1e9:.1f} GB{calibrated(found)}",
     ]
+
+
+def calibrated(found: dict[str, Any]) -> str:
+    """The part of finding ranges, where it is known."""
+    if "calibrated" not in found:
+        return ""
+    return f" ({found['calibrated']:.0f} s, {found['calibrated_memory'] / 1e9:.1f} GB)"
 
 
 HEADINGS = (
@@ -252,12 +262,15 @@ def page(found: Sequence[Sequence[str]]) -> str:
             "",
             f"{machine()}; {versions((*PACKAGES, 'nncf'))}.",
             "",
-            f"Everyone quantises the same float32 graph on the same {CALIBRATED} pictures. "
+            f"Everyone quantises the same float32 graph with the same {CALIBRATED} pictures. "
             "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones; the "
             f"others have random weights and their own size, on {JUDGED} drawn pictures. SQNR is "
-            "that of the logits. quantize_static has its preprocessing, a scale for each output "
-            "channel, and MinMax. kexport's gate decides nothing here: all that it can quantise is "
-            "in int8. One thread, one picture; `python bench/int8.py` writes this.",
+            "that of the logits. kexport splits its pictures as it always does, half to measure on "
+            "and half to judge by, and has not seen those of the table; its first row is with the "
+            "gate as it is by default, which decides nothing with random weights, and its second "
+            "with all in int8 that it can quantise. quantize_static has its preprocessing, a scale "
+            "for each output channel, and MinMax. One thread, one picture; in brackets what the "
+            "ranges alone took. `python bench/int8.py` writes this.",
             "",
             table(HEADINGS, found),
         ]

@@ -3,88 +3,126 @@
 from __future__ import annotations
 
 import tempfile
+import time
 from collections.abc import Callable
+from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
 import numpy as np
+from machine import peak_memory
 
 Array = np.ndarray[Any, Any]
-Maker = Callable[[Path, Path, Array, Array, Array], None]
-"""From a float32 file to an int8 file: both paths, pictures to calibrate on, pictures held out, and
-the logits that Keras gives for these."""
-
-REPAIR_ON = 32
-"""Held-out pictures on which kexport's gate decides; the table's figures are of all."""
 
 
-def kexport(floating: Path, made: Path, pictures: Array, held_out: Array, answers: Array) -> None:
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What a maker is given."""
+
+    floating: Path
+    """A float32 file."""
+    made: Path
+    """Where the int8 file is to be."""
+    pictures: Array
+    """The pictures to calibrate on; those that the table judges by are not among them."""
+    random: bool
+    """Whether the weights are random, so that classes mean nothing."""
+
+
+Maker = Callable[[Task], dict[str, Any]]
+"""Writes the int8 file, and says what is to be said of it beside time and memory."""
+
+
+def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
+    """As `kexport.export` does it: half of the pictures to measure on, the other half to judge by.
+
+    With the gate, agreement decides as it does by default; without, all stays in int8.
+    """
     import onnx_ir as ir
 
     from kexport import pipeline, serialize
+    from kexport.calibration.data import gather, split
     from kexport.calibration.for_cpu import FOR_CPU
     from kexport.calibration.gate import Gate, quantise
     from kexport.calibration.judge import Judge
-    from kexport.calibration.passing import Passing
-    from kexport.calibration.quality import Quality
+    from kexport.calibration.passing import Passing, measure_of
+    from kexport.calibration.piecewise import run_in_pieces
+    from kexport.calibration.running import Batches
 
-    passes = (*FOR_CPU.prepare, *pipeline.before_int8(18))
-    model = pipeline.run(ir.load(floating), passes).model
-    judge = Judge(held_out[:REPAIR_ON], answers[:REPAIR_ON], "scores")
-    passing = Passing("nothing", 0.01, Quality(np.inf))
-    gate = Gate(FOR_CPU, pictures, judge, passing.holds, "mse", lambda step: None)
-    found = quantise(model, gate.ranges(model), gate)
-    serialize.save(pipeline.run(found.model, pipeline.AFTER_INT8).model, made)
+    floating = ir.load(task.floating)
+    model = pipeline.run(floating, (*pipeline.before_int8(18), *FOR_CPU.prepare)).model
+    height, width, channels = task.pictures.shape[1:]
+    with tempfile.TemporaryDirectory() as folder:
+        count = len(task.pictures)
+        found = gather(
+            task.pictures, (height, width), channels, limit=count, seed=0, scratch=Path(folder)
+        )
+        measured_on, judged_on = split(found, 0)
+        name, batches = floating.graph.outputs[0].name or "", Batches(floating, judged_on.images)
+        made = [found for *_, found in run_in_pieces(floating, batches) if name in found]
+        exact = np.concatenate([each[name] for each in made])
+        judge = Judge(judged_on.images, exact, "scores")
+        measure = measure_of(random=task.random or not gated, labelled=False, classes=True)
+        passing = Passing(measure, 0.01, judge.keras())
+        gate = Gate(
+            FOR_CPU, measured_on.images, judge, passing.holds, "mse", _unheard, passing.ample
+        )
+        begun = time.perf_counter()
+        measured = gate.measured(model)
+        said = {"calibrated": time.perf_counter() - begun, "calibrated_memory": peak_memory()}
+        result = quantise(model, measured.ranges, gate, measured.channels)
+    if not result.holds:
+        raise SystemExit("refused: int8 costs too much accuracy")
+    serialize.save(pipeline.run(result.model, pipeline.AFTER_INT8).model, task.made)
+    return {**said, "steps": [step.name for step in result.steps if step.kept]}
 
 
-def quantize_static(
-    floating: Path, made: Path, pictures: Array, held_out: Array, answers: Array
-) -> None:
+def _unheard(step: str) -> None:
+    """What kexport says of its steps is not shown."""
+
+
+def quantize_static(task: Task) -> dict[str, Any]:
     """As its documentation has it: preprocessed, QDQ, weights by channel, ranges by MinMax."""
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._left = iter(range(len(pictures)))
+            self._left = iter(range(len(task.pictures)))
 
         def get_next(self) -> dict[str, Array] | None:
             row = next(self._left, None)
-            return None if row is None else {"image": pictures[row : row + 1]}
+            return None if row is None else {"image": task.pictures[row : row + 1]}
 
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder, "ready.onnx")
-        quant_pre_process(str(floating), str(ready))
-        quantization.quantize_static(str(ready), str(made), Reader(), per_channel=True)
+        quant_pre_process(str(task.floating), str(ready))
+        quantization.quantize_static(str(ready), str(task.made), Reader(), per_channel=True)
+    return {}
 
 
-def _nncf(floating: Path, made: Path, pictures: Array, *, fast: bool) -> None:
+def with_nncf(task: Task, *, fast: bool) -> dict[str, Any]:
+    """With its fast bias correction, or with the accurate one."""
     import nncf
     import onnx
 
-    rows = [pictures[row : row + 1] for row in range(len(pictures))]
+    rows = [task.pictures[row : row + 1] for row in range(len(task.pictures))]
     found = nncf.quantize(
-        onnx.load(floating),
+        onnx.load(task.floating),
         nncf.Dataset(rows, lambda row: {"image": row}),
         fast_bias_correction=fast,
         subset_size=len(rows),
     )
-    onnx.save(found, made)
+    onnx.save(found, task.made)
+    return {}
 
 
-def nncf_fast(floating: Path, made: Path, pictures: Array, held_out: Array, answers: Array) -> None:
-    _nncf(floating, made, pictures, fast=True)
-
-
-def nncf_accurate(
-    floating: Path, made: Path, pictures: Array, held_out: Array, answers: Array
-) -> None:
-    _nncf(floating, made, pictures, fast=False)
-
-
+UNGATED = "kexport, all in int8"
 MAKERS: dict[str, Maker] = {
-    "kexport": kexport,
+    "kexport": partial(kexport, gated=True),
+    UNGATED: partial(kexport, gated=False),
     "quantize_static": quantize_static,
-    "NNCF": nncf_fast,
-    "NNCF, accurate bias correction": nncf_accurate,
+    "NNCF": partial(with_nncf, fast=True),
+    "NNCF, accurate bias correction": partial(with_nncf, fast=False),
 }

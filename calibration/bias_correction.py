@@ -12,13 +12,13 @@ import onnx_ir as ir
 from kexport.artifact import Pass
 from kexport.calibration.progress import Progress
 from kexport.calibration.quality import decibels
-from kexport.calibration.running import batches_of
-from kexport.calibration.stepwise import Parts, Stepwise
+from kexport.calibration.running import Batches
+from kexport.calibration.stepwise import Layer, Stepwise
 from kexport.passes.weighted import add_to_bias
 
 Array = np.ndarray[Any, Any]
 
-Repair = Callable[[ir.Node, Sequence[Parts], Sequence[Parts]], None]
+Repair = Callable[[ir.Node, list[Sequence[Array]], list[Sequence[Array]]], None]
 """What may be done to a layer before it runs: the quantised node, what it reads, which may be
 changed, and what it reads in the float graph."""
 
@@ -54,7 +54,7 @@ def shifts(
         floating: the model as it was.
         quantised: the same, quantised; its nodes have kept their names.
         nodes: names of the Conv and Gemm to look at.
-        images: what the input takes; all their activations around one layer are in memory at once.
+        images: what the input takes; what the layers make of them is in temporary files.
         progress: called after each layer.
         repair: what is done to each quantised layer before it runs.
     """
@@ -63,25 +63,23 @@ def shifts(
         return node.name in nodes and node.op_type in HAS_BIAS
 
     total = sum(stop(node) for node in floating.graph)
-    batches = list(batches_of(floating, images))
+    batches = Batches(floating, images)
     found: list[Shift] = []
-    met: list[Parts] = []
+    met: list[Sequence[Array]] = []
 
-    def note(node: ir.Node, inputs: Sequence[Parts]) -> None:
+    def note(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
         met[:] = inputs
 
-    def change(node: ir.Node, inputs: Sequence[Parts]) -> None:
+    def change(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
         if repair is not None:
             repair(node, inputs, met)
 
-    exact = Stepwise(floating, batches).until(stop, note)
-    rounded = Stepwise(quantised, batches).until(stop, change)
-    for (node, wanted), (_, given) in zip(exact, rounded, strict=True):
-        correction = _means(wanted) - _means(given)
-        addend = correction.astype(np.float32).reshape(-1, *[1] * (wanted[0].ndim - 2))
-        for index, part in enumerate(given):
-            given[index] = part + addend
-        found.append(Shift(node.name or "", correction, _ratio(wanted, given)))
+    exact = Stepwise(floating, batches).layers(stop, note)
+    rounded = Stepwise(quantised, batches).layers(stop, change)
+    for wanted, given in zip(exact, rounded, strict=True):
+        shift = _shift(wanted, given)
+        given.addend = shift.correction
+        found.append(shift)
         if progress is not None:
             progress(len(found), total)
     return found
@@ -99,18 +97,21 @@ def correct_bias(corrections: Mapping[str, Array]) -> Pass:
     return correct_bias
 
 
-def _means(parts: list[Array]) -> Array:
-    """The mean of each channel [C] of [N, C, ...] tensors, in float64."""
-    sums = [part.reshape(*part.shape[:2], -1).sum(axis=2).sum(axis=0) for part in parts]
-    count = sum(part.size // part.shape[1] for part in parts)
-    return np.asarray(np.sum(sums, axis=0, dtype=np.float64) / count)
+def _shift(wanted: Layer, given: Layer) -> Shift:
+    """Compare a layer with its quantised self, both [N, C, ...], batch by batch.
 
-
-def _ratio(wanted: list[Array], given: list[Array]) -> float:
-    """Signal over noise of all parts together, decibels."""
-    signal = noise = 0.0
+    The noise that a correction leaves is that around the mean, which is that around the mean of
+    each batch and that of those means (T. Chan et al., "Algorithms for Computing the Sample
+    Variance", 1983).
+    """
+    means, counts, signal, within = list[Array](), list[int](), 0.0, 0.0
     for exact, rounded in zip(wanted, given, strict=True):
+        rest = (exact - rounded).reshape(*exact.shape[:2], -1)
+        means.append(rest.mean(axis=2).mean(axis=0, dtype=np.float64))
+        counts.append(rest[:, 0].size)
+        rest -= means[-1].astype(np.float32)[:, np.newaxis]
         signal += float(np.vdot(exact, exact))
-        rest = exact - rounded
-        noise += float(np.vdot(rest, rest))
-    return decibels(signal, noise)
+        within += float(np.vdot(rest, rest))
+    correction = np.average(means, axis=0, weights=counts)
+    between = np.square(np.stack(means) - correction).sum(axis=1) @ counts
+    return Shift(given.node.name or "", correction, decibels(signal, within + float(between)))

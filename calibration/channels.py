@@ -1,18 +1,19 @@
-"""Statistics of every channel of a tensor, gathered inside the graph."""
+"""What the channels of a tensor hold, so that its range is known for any scale of each of them."""
 
 from __future__ import annotations
 
 import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 
-from kexport.calibration.probes import add_output, find
-from kexport.calibration.running import run_batches
+from kexport.calibration.histogram import Range
 
 Array = np.ndarray[Any, Any]
+
+KEPT = 1 << 16
+"""How many values of a tensor are kept, of all pictures together, at most."""
 
 PICTURES = 10_000
 """Of how many pictures the largest value of a channel is foretold. Those of a hundred do not show
@@ -20,33 +21,86 @@ it, least of all where a channel is seldom at work: with channels scaled up to w
 digits of bench/int8.py lost up to 6 dB by clipping; twice as much room for all costs up to 2 dB."""
 
 
-def channel_peaks(model: ir.Model, names: Sequence[str], images: Array) -> dict[str, Array]:
-    """The largest magnitude in each channel of the tensors `names` [N, C, H, W], float64 [C].
-
-    It is the one that was measured or, if that is more, the one to be expected of `PICTURES`.
-    """
-    probed = model.clone()
-    outputs = {name: _add_peaks(probed.graph, find(probed.graph, name)) for name in names}
-    found: dict[str, list[Array]] = {name: [] for name in names}
-    for batch in run_batches(probed, images, list(outputs.values())):
-        for name, output in outputs.items():
-            peaks = batch[output].astype(np.float64)
-            found[name].append(peaks.reshape(peaks.shape[:2]))
-    return {name: foreseen(np.concatenate(parts)) for name, parts in found.items()}
-
-
-def foreseen(peaks: Array) -> Array:
-    """The level that one of `PICTURES` exceeds in the mean, and none of `peaks` [N, C] does; [C].
+def foreseen(highest: Array, mean: Array, deviation: Array) -> Array:
+    """The level that one of `PICTURES` exceeds in the mean, and none that was seen does; [C].
 
     The maxima of many values have E. Gumbel's distribution ("Statistics of Extremes", 1958), here
     with the mean and the deviation of those seen: its return level is
     mean + deviation * sqrt(6) / pi * (ln PICTURES - Euler's constant), to within 1 / PICTURES.
+
+    Args:
+        highest: the highest of the pictures' maxima, [C].
+        mean: of them, [C].
+        deviation: of them, [C].
     """
     reach = math.sqrt(6) / math.pi * (math.log(PICTURES) - np.euler_gamma)
-    return np.asarray(np.maximum(peaks.max(axis=0), peaks.mean(axis=0) + reach * peaks.std(axis=0)))
+    return np.asarray(np.maximum(highest, mean + reach * deviation))
 
 
-def _add_peaks(graph: ir.Graph, value: ir.Value) -> str:
-    magnitude = ir.node("Abs", [value], name=f"{value.name}.magnitude")
-    highest = ir.node("GlobalMaxPool", [magnitude.outputs[0]], name=f"{value.name}.peaks")
-    return add_output(graph, value, [magnitude, highest], f"{value.name}.peaks", None)
+@dataclass(frozen=True, slots=True)
+class Channels:
+    """The ends of each channel of a tensor, and some of its values."""
+
+    lowest: Array
+    highest: Array
+    """float64 [C]."""
+    peaks: Array
+    """The largest magnitude of each that is foreseen, float64 [C]."""
+    values: Array
+    """float32 [K]."""
+    owners: Array
+    """The channel of each of them, [K]."""
+
+    @property
+    def extent(self) -> Range:
+        """All values that were seen, and 0."""
+        return Range(min(float(self.lowest.min()), 0.0), max(float(self.highest.max()), 0.0))
+
+    def scaled(self, scale: Array) -> Channels:
+        """The same of a tensor whose channels are multiplied by `scale` [C], positive."""
+        lowest, highest = (
+            (ends * scale).astype(np.float32).astype(np.float64)
+            for ends in (self.lowest, self.highest)
+        )
+        values = np.clip(self.values * scale[self.owners], lowest.min(), highest.max())
+        peaks = self.peaks * scale
+        return Channels(lowest, highest, peaks, values.astype(np.float32), self.owners)
+
+
+class Gathering:
+    """Collects `Channels` batch by batch; memory does not grow with the number of pictures."""
+
+    def __init__(self, channels: int, plane: int, step: int, each: int, pictures: int) -> None:
+        """`each` values of a picture are given, `step` apart; `plane` of a channel lie together."""
+        self._plane, self._step = plane, step
+        self._every = max(1, -(-pictures * each // KEPT))
+        while math.gcd(self._every, each) > 1:  # so that it is not the same places of each picture
+            self._every += 1
+        kept = -(-pictures * each // self._every)
+        self._values, self._owners = np.empty(kept, np.float32), np.empty(kept, np.uint16)
+        self._ends = np.full(channels, np.inf), np.full(channels, -np.inf)
+        self._sums, self._squares = np.zeros(channels), np.zeros(channels)
+        self._given = self._kept = self._pictures = 0
+
+    def add(self, lowest: Array, highest: Array, sample: Array) -> None:
+        """Take the ends of a batch [N, C], and those of its values that were picked out."""
+        peaks = np.maximum(-lowest, highest).astype(np.float64)
+        self._pictures += len(peaks)
+        self._sums += peaks.sum(axis=0)
+        self._squares += np.square(peaks).sum(axis=0)
+        np.minimum(self._ends[0], lowest.min(axis=0), out=self._ends[0])
+        np.maximum(self._ends[1], highest.max(axis=0), out=self._ends[1])
+        chosen = np.arange(-self._given % self._every, len(sample), self._every)
+        place = slice(self._kept, self._kept + len(chosen))
+        self._values[place] = sample[chosen]
+        self._owners[place] = chosen * self._step // self._plane % len(self._ends[0])
+        self._given, self._kept = self._given + len(sample), place.stop
+
+    def channels(self) -> Channels:
+        """Of all that was given."""
+        kept = slice(0, self._kept)
+        lowest, highest = self._ends
+        mean = self._sums / self._pictures
+        deviation = np.sqrt(np.maximum(self._squares / self._pictures - np.square(mean), 0))
+        peaks = foreseen(np.maximum(-lowest, highest), mean, deviation)
+        return Channels(lowest, highest, peaks, self._values[kept], self._owners[kept])

@@ -39,16 +39,17 @@ def _of_conv(node: ir.Node, part: Array, shape: Sequence[int], most: int) -> Arr
     steps = attribute(node, "strides", [1, 1])
     apart = attribute(node, "dilations", [1, 1])
     top, left, bottom, right = attribute(node, "pads", [0, 0, 0, 0])
-    padded = np.pad(part, ((0, 0), (0, 0), (top, bottom), (left, right)))
-    count, channels = padded.shape[:2]
-    rows = (padded.shape[2] - apart[0] * (height - 1) - 1) // steps[0] + 1
-    across = (padded.shape[3] - apart[1] * (width - 1) - 1) // steps[1] + 1
+    count, channels, high, wide = part.shape
+    rows = (high + top + bottom - apart[0] * (height - 1) - 1) // steps[0] + 1
+    across = (wide + left + right - apart[1] * (width - 1) - 1) // steps[1] + 1
     picture, place = np.divmod(_regular(count * rows * across, most), rows * across)
     row, column = np.divmod(place, across)
     found = np.empty((len(place), height * width, channels), part.dtype)
     for index, (y, x) in enumerate(np.ndindex(height, width)):
-        at = row * steps[0] + y * apart[0], column * steps[1] + x * apart[1]
-        found[:, index] = padded[picture, :, at[0], at[1]]
+        down, over = row * steps[0] + y * apart[0] - top, column * steps[1] + x * apart[1] - left
+        inside = (down >= 0) & (down < high) & (over >= 0) & (over < wide)
+        seen = part[picture, :, down.clip(0, high - 1), over.clip(0, wide - 1)]
+        found[:, index] = seen if inside.all() else seen * inside[:, np.newaxis]
     grouped = found.reshape(len(place), height * width, groups, channels // groups)
     return np.moveaxis(grouped, 2, 0).reshape(groups, len(place), -1)
 

@@ -56,6 +56,15 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
     return equalize
 
 
+def scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
+    """What `equalize` multiplies the channels of each tensor with, [C], by the tensor's name."""
+    found: dict[str, Array] = {}
+    for region in regions(model):
+        names = [tensor.name or "" for tensor in region.tensors]
+        found |= dict.fromkeys(names, _scale(region, [peaks[name] for name in names]))
+    return found
+
+
 def _scale(region: Region, peaks: list[Array]) -> Array:
     share = np.max([peak / max(float(peak.max()), TINY) for peak in peaks], axis=0)
     share = np.maximum(share, 1 / LARGEST_SCALE)

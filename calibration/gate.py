@@ -11,19 +11,19 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.bias_correction import Repair, Shift, correct_bias, shifts
-from kexport.calibration.channels import channel_peaks
-from kexport.calibration.equalize import equalize
-from kexport.calibration.islands import by_sensitivity
+from kexport.calibration.channels import Channels
+from kexport.calibration.equalize import equalize, scales
+from kexport.calibration.islands import Island, by_worth
 from kexport.calibration.judge import Judge
-from kexport.calibration.operations import share
+from kexport.calibration.operations import multiply_adds, share
 from kexport.calibration.progress import Say, counted
 from kexport.calibration.quality import Quality
 from kexport.calibration.quantize import is_depthwise
-from kexport.calibration.ranges import Range, measure_ranges
+from kexport.calibration.ranges import Measured, Range, measure, range_of
 from kexport.calibration.regions import regions
 from kexport.calibration.rounded import Rounded, rounded
+from kexport.calibration.running import give_back
 from kexport.calibration.scheme import Scheme
-from kexport.calibration.stepwise import Parts
 from kexport.passes.edit import small
 
 Array = np.ndarray[Any, Any]
@@ -38,6 +38,9 @@ that of `SOME` of them."""
 
 LEAST_INTEGERS = 0.5
 """The share of the multiply-adds that must be left in integers for a model to be called int8."""
+
+RESERVED_INTEGERS = 0.8
+"""The share of them that is left where all that is missing is the reserve."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -87,9 +90,12 @@ class Gate:
     """Pictures to measure on, as the model takes them, batch first."""
     judge: Judge
     holds: Callable[[Quality], bool]
+    """Whether a quality is as asked for; what never is, is refused."""
     method: str
     """How a range is found (`ranges.METHODS`)."""
     say: Say
+    ample: Callable[[Quality], bool] | None = None
+    """Whether a quality is as asked for with a reserve, for which islands are sought too."""
 
     def quantised(self, attempt: Attempt) -> ir.Model:
         """The model of an attempt, quantised."""
@@ -99,20 +105,35 @@ class Gate:
 
     def ranges(self, model: ir.Model) -> dict[str, Range]:
         """The ranges of every tensor that the scheme may quantise."""
-        names = self.scheme.tensors(model)
-        told = counted(self.say, "measuring ranges")
-        return measure_ranges(model, names, self.images, batch=4, method=self.method, progress=told)
+        return self.measured(model).ranges
 
-    def corrected(self, attempt: Attempt) -> Attempt:
-        """The attempt with its biases corrected."""
-        return self._mended(attempt, None, "correcting biases")
+    def measured(self, model: ir.Model) -> Measured:
+        """The same, and what the channels hold that may be equalised, in one run."""
+        return self._measured(model, self.scheme.tensors(model), "measuring ranges")
 
-    def rounded(self, attempt: Attempt) -> Attempt:
+    def channels(self, model: ir.Model) -> dict[str, Channels]:
+        """What the channels hold that may be equalised, by the tensor's name."""
+        return self._measured(model, [], "measuring channels").channels
+
+    def _measured(self, model: ir.Model, names: Sequence[str], what: str) -> Measured:
+        watched = [value.name or "" for region in regions(model) for value in region.tensors]
+        told, method = counted(self.say, what), self.method
+        found = measure(model, names, watched, self.images, batch=4, method=method, progress=told)
+        give_back()
+        return found
+
+    def corrected(self, attempt: Attempt, bare: ir.Model) -> Attempt:
+        """The attempt with its biases corrected; `bare` is it, quantised with its own biases."""
+        return self._mended(attempt, bare, None, "correcting biases")
+
+    def rounded(self, attempt: Attempt, bare: ir.Model) -> Attempt:
         """The attempt with every weight rounded for what it meets, and its biases corrected."""
         found: dict[str, Rounded] = {}
         nodes = {node.name: node for node in attempt.floating.graph}
 
-        def repair(node: ir.Node, inputs: Sequence[Parts], wanted: Sequence[Parts]) -> None:
+        def repair(
+            node: ir.Node, inputs: list[Sequence[Array]], wanted: list[Sequence[Array]]
+        ) -> None:
             name = node.name or ""
             exact = small(nodes[name].inputs[1])
             if exact is None:
@@ -120,45 +141,59 @@ class Gate:
             paired = self.scheme.paired and not is_depthwise(node, exact)
             mended = rounded(node, exact, inputs[0], wanted[0], paired=paired)
             if mended is not None:
-                found[name], inputs[1][0] = mended, mended.numbers
+                found[name], inputs[1] = mended, [mended.numbers]
 
-        return replace(self._mended(attempt, repair, "rounding weights"), rounded=found)
+        return replace(self._mended(attempt, bare, repair, "rounding weights"), rounded=found)
 
-    def _mended(self, attempt: Attempt, repair: Repair | None, what: str) -> Attempt:
-        bare = replace(attempt, layers=())
-        nodes = self.scheme.place(bare.floating, bare.floats).weights
-        told, images = counted(self.say, what), self.images[: pictures_held(bare.floating)]
-        found = shifts(bare.floating, self.quantised(bare), nodes, images, told, repair)
+    def _mended(
+        self, attempt: Attempt, bare: ir.Model, repair: Repair | None, what: str
+    ) -> Attempt:
+        floating = attempt.floating
+        nodes = self.scheme.place(floating, attempt.floats).weights
+        told, images = counted(self.say, what), self.images[: pictures_held(floating)]
+        found = shifts(floating, bare, nodes, images, told, repair)
         return replace(attempt, layers=tuple(found))
 
-    def ranked(self, attempt: Attempt) -> list[str]:
-        """The nodes with weights, first those whose float form buys most."""
+    def islands(self, attempt: Attempt) -> list[Island]:
+        """What may go back to float, first what gains most for its cost."""
 
         def scores(model: ir.Model) -> Array:
             return self.judge.scores(model, self.images[:FEW])
 
         told = counted(self.say, "measuring what each layer costs")
-        return by_sensitivity(attempt.floating, self.scheme, attempt.ranges, scores, told)
+        ranges, integers = attempt.ranges, attempt.rounded
+        return by_worth(attempt.floating, self.scheme, ranges, integers, scores, told)
+
+    def share(self, attempt: Attempt) -> float:
+        """The share of the multiply-adds that an attempt leaves in integers."""
+        placement = self.scheme.place(attempt.floating, attempt.floats)
+        return share(attempt.floating, placement.nodes)
 
 
-def quantise(model: ir.Model, ranges: Mapping[str, Range], gate: Gate) -> Gated:
+def quantise(
+    model: ir.Model,
+    ranges: Mapping[str, Range],
+    gate: Gate,
+    channels: Mapping[str, Channels] | None = None,
+) -> Gated:
     """Quantise `model`, with the repairs that help, and with as many float islands as it needs.
 
     Equalisation, rounding and bias correction cost nothing at run time, so they are always tried,
     and kept where they bring the scores nearer to Keras'. Nodes go back to float only while the
-    gate does not hold, the most sensitive for their multiply-adds first, and at most so many that
-    `LEAST_INTEGERS` stay.
+    gate does not hold, those first that gain most for the time they cost, and at most so many that
+    `LEAST_INTEGERS` of the multiply-adds stay; or while it holds without a reserve, and
+    `RESERVED_INTEGERS` stay.
 
     Args:
         model: the float32 model that the gate's scheme has prepared.
         ranges: those of the tensors that the scheme asks for.
         gate: what decides.
+        channels: as `Gate.channels` has them, where they are known; else they are measured.
     """
-    search = _Search(gate, Attempt(model, ranges))
+    search = _Search(gate, Attempt(model, ranges), channels)
     search.equalise()
     search.mend()
-    if not search.holds:
-        search.islands()
+    search.islands()
     return search.result()
 
 
@@ -170,67 +205,90 @@ class _Candidate:
 
 
 class _Search:
-    def __init__(self, gate: Gate, first: Attempt) -> None:
+    def __init__(self, gate: Gate, first: Attempt, channels: Mapping[str, Channels] | None) -> None:
+        self._channels = channels
         self._gate, self._steps = gate, list[Step]()
         self._layers: tuple[Shift, ...] = ()
         gate.say("quantising")
         self._best = self._made(first)
         self._steps.append(Step("quantised", self._best.quality, kept=True))
 
-    @property
-    def holds(self) -> bool:
-        return self._gate.holds(self._best.quality)
-
     def result(self) -> Gated:
         best = self._best
-        layers = best.attempt.layers or self._layers
-        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), self.holds, layers)
+        layers, holds = best.attempt.layers or self._layers, self._gate.holds(best.quality)
+        return Gated(best.model, best.attempt, best.quality, tuple(self._steps), holds, layers)
 
     def equalise(self) -> None:
         floating = self._best.attempt.floating
-        tensors = [value.name or "" for region in regions(floating) for value in region.tensors]
-        if not tensors:
+        if not regions(floating):
             return
+        known = self._channels
+        channels = self._gate.channels(floating) if known is None else known
         self._gate.say("equalising channels")
-        even = equalize(channel_peaks(floating, tensors, self._gate.images))(floating)
-        ranges = self._gate.ranges(even)
-        attempt = replace(self._best.attempt, floating=even, ranges=ranges)
+        peaks = {name: each.peaks for name, each in channels.items()}
+        changed = {
+            name: range_of(channels[name].scaled(scale), self._gate.method)
+            for name, scale in scales(floating, peaks).items()
+            if name in self._best.attempt.ranges
+        }
+        ranges = {**self._best.attempt.ranges, **changed}
+        attempt = replace(self._best.attempt, floating=equalize(peaks)(floating), ranges=ranges)
         self._keep_better("equalisation", self._made(attempt))
 
     def mend(self) -> None:
         """Round the weights anew with biases to match, or only correct these."""
-        start = self._best.attempt
+        start = self._best
         for name, repair in (
             ("rounding and bias correction", self._gate.rounded),
             ("bias correction", self._gate.corrected),
         ):
-            attempt = repair(start)
+            attempt = repair(start.attempt, start.model)
             self._layers = attempt.layers
             if self._keep_better(name, self._made(attempt)):
                 return
 
     def islands(self) -> None:
-        """Leave ever more layers in float until the gate holds, and then as few as it takes."""
-        start = self._best.attempt
-        ranked = _affordable(start.floating, self._gate.ranked(start))
+        """Leave ever more in float until the gate holds with a reserve, and then no more of it."""
+        gate, start = self._gate, self._best.attempt
+        wanted = [(gate.holds, LEAST_INTEGERS)]
+        if gate.ample is not None:
+            wanted.append((gate.ample, RESERVED_INTEGERS))
+        ranked: list[Island] | None = None
+        for enough, least in wanted:
+            if not enough(self._best.quality):
+                ranked = gate.islands(start) if ranked is None else ranked
+                self._leave(start, ranked, enough, least)
+
+    def _leave(
+        self,
+        start: Attempt,
+        ranked: Sequence[Island],
+        enough: Callable[[Quality], bool],
+        least: float,
+    ) -> None:
+        gate = self._gate
+        growing = [start]
+        for island in ranked:
+            grown = replace(start, floats=growing[-1].floats | island.nodes)
+            if gate.share(grown) >= least:
+                growing.append(grown)
 
         def leave(count: int) -> tuple[str, _Candidate]:
-            name = f"{count} layer{'s' if count > 1 else ''} in float"
-            self._gate.say(f"leaving {name}")
-            attempt = replace(start, floats=frozenset(ranked[:count]))
-            attempt = self._gate.corrected(attempt)
+            name, attempt = _named(growing[count]), growing[count]
+            gate.say(f"leaving {name}")
+            attempt = gate.corrected(attempt, gate.quantised(replace(attempt, layers=())))
             self._layers = attempt.layers
             return name, self._made(attempt)
 
-        few, many = 0, min(1, len(ranked))
-        while not self.holds and few < many:
+        few, many = 0, min(1, len(growing) - 1)
+        while not enough(self._best.quality) and few < many:
             self._keep_better(*leave(many))
-            if not self.holds:
-                few, many = many, min(2 * many, len(ranked))
-        while self.holds and many - few > max(1, many // 8):
+            if not enough(self._best.quality):
+                few, many = many, min(2 * many, len(growing) - 1)
+        while enough(self._best.quality) and many - few > max(1, many // 8):
             middle = (few + many) // 2
             name, candidate = leave(middle)
-            kept = self._gate.holds(candidate.quality)
+            kept = enough(candidate.quality)
             self._steps.append(Step(name, candidate.quality, kept))
             if kept:
                 self._best, many = candidate, middle
@@ -242,7 +300,8 @@ class _Search:
         return _Candidate(attempt, model, self._gate.judge(model))
 
     def _keep_better(self, name: str, candidate: _Candidate) -> bool:
-        kept = candidate.quality.sqnr > self._best.quality.sqnr
+        holds, best, found = self._gate.holds, self._best.quality, candidate.quality
+        kept = found.sqnr > best.sqnr and (holds(found) or not holds(best))
         self._steps.append(Step(name, candidate.quality, kept))
         if kept:
             self._best = candidate
@@ -259,9 +318,10 @@ def pictures_held(model: ir.Model) -> int:
     return max(SOME, HELD // (4 * max(sizes, default=1)))
 
 
-def _affordable(model: ir.Model, ranked: list[str]) -> list[str]:
-    """The first of the ranked nodes, as many as may be float."""
-    count = len(ranked)
-    while share(model, ranked[:count]) > 1 - LEAST_INTEGERS:
-        count -= 1
-    return ranked[:count]
+def _named(attempt: Attempt) -> str:
+    """What an attempt leaves in float: "3 elementwise nodes and 1 layer in float"."""
+    chosen = [node for node in attempt.floating.graph if node.name in attempt.floats]
+    layers = sum(bool(multiply_adds(node)) for node in chosen)
+    counts = (("elementwise node", len(chosen) - layers), ("layer", layers))
+    said = [f"{count} {kind}{'s' if count > 1 else ''}" for kind, count in counts if count]
+    return f"{' and '.join(said)} in float"

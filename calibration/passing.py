@@ -6,9 +6,14 @@ import math
 from dataclasses import dataclass
 from typing import Any, Literal
 
-from kexport.calibration.quality import Quality
+from kexport.calibration.quality import Quality, decibels
 
 Measure = Literal["labels", "agreement", "noise", "nothing"]
+
+NOISE = 5.0
+"""How large noise may be, as a share of the scores, for each share of pictures that may change
+their class: 26 dB for one of a hundred. Were the leads of the best classes over the second best
+spread evenly up to three times the deviation of the scores, about as many would change."""
 
 ROUNDING = 1e-9
 """How much more than the drop that is allowed counts as rounding of shares."""
@@ -39,6 +44,18 @@ class Passing:
     def holds(self, quality: Quality) -> bool:
         """Whether no more is lost than may be; always where nothing can be said."""
         return self.measure == "nothing" or self.drop(quality) <= self.max_drop + ROUNDING
+
+    def ample(self, quality: Quality) -> bool:
+        """Whether pictures that were not judged will hold too.
+
+        Of fifty pictures none may change its class while three of a hundred others do, above all
+        where the fifty are those that the model was trained on. So where agreement decides, the
+        noise of the scores must be small beside them as well: `NOISE` times the drop, in amplitude.
+        """
+        if self.measure != "agreement":
+            return self.holds(quality)
+        largest = min(NOISE * self.max_drop, 1.0)
+        return self.holds(quality) and quality.sqnr >= decibels(1.0, largest**2)
 
     def entry(self) -> dict[str, Any]:
         """The manifest's entry `quantization.gate`."""

@@ -2,41 +2,34 @@
 
 from __future__ import annotations
 
-import math
-from collections.abc import Callable, Iterator, Sequence
+import os
+from collections.abc import Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
 from typing import Any
 
 import numpy as np
 import onnx_ir as ir
 
-from kexport.calibration import histogram
-from kexport.calibration.growing import Growing
-from kexport.calibration.histogram import Histogram, Range
-from kexport.calibration.probes import add_output, find
+from kexport.calibration.channels import Channels
+from kexport.calibration.histogram import Range
+from kexport.calibration.piecewise import run_in_pieces
 from kexport.calibration.progress import Progress
-from kexport.calibration.running import open_session
+from kexport.calibration.running import Batches
+from kexport.calibration.tally import METHODS, Tally, range_of
 from kexport.errors import BadArgument, UnsupportedModel, did_you_mean
-from kexport.passes.edit import numbers
 
-__all__ = ["METHODS", "Range", "measure_ranges"]
+__all__ = ["METHODS", "Measured", "Range", "measure", "measure_ranges", "range_of"]
 
 Array = np.ndarray[Any, Any]
 
-_SEARCHES: dict[str, Callable[[Histogram], Range]] = {
-    "percentile": histogram.percentile,
-    "entropy": histogram.entropy,
-    "mse": histogram.mse,
-}
-_OF_MAGNITUDES = frozenset({"entropy"})
-"""Methods whose histogram is one of |x|."""
 
-METHODS = ("minmax", *_SEARCHES)
-"""How a range is found: all values, or a part of them that serves better."""
+@dataclass(frozen=True, slots=True)
+class Measured:
+    """What the tensors of a model hold on pictures."""
 
-SAMPLE = 1 << 15
-"""How many values of a tensor are counted, of each picture."""
-
-_EXTREMES = ("ReduceMin", "ReduceMax", "ReduceSum")
+    ranges: dict[str, Range]
+    channels: dict[str, Channels]
 
 
 def measure_ranges(
@@ -48,15 +41,31 @@ def measure_ranges(
     method: str,
     progress: Progress | None = None,
 ) -> dict[str, Range]:
-    """Run `model` on pictures and find the range of each tensor in `names`.
+    """The range of each tensor in `names`, as `measure` has it."""
+    return measure(model, names, (), images, batch=batch, method=method, progress=progress).ranges
 
-    The smallest and the largest value are found inside the graph, and every method but minmax
-    counts `SAMPLE` values of each tensor and picture, which the graph picks out. Memory is that of
-    one batch, whatever the number of pictures.
+
+def measure(
+    model: ir.Model,
+    names: Sequence[str],
+    watched: Sequence[str],
+    images: Array,
+    *,
+    batch: int,
+    method: str,
+    progress: Progress | None = None,
+) -> Measured:
+    """Run `model` on pictures, find the range of each tensor in `names`, and watch some channels.
+
+    The smallest and the largest values are found inside the graph, and every method but minmax
+    counts about `probes.SAMPLE` values of each tensor, which the graph picks out. It runs piece
+    after piece, so that memory is that of one batch and of a few weights, whatever the number of
+    pictures.
 
     Args:
         model: a float32 model of one input, whose batch is fixed or open.
         names: float32 tensors: the input's, or made by nodes.
+        watched: float32 tensors [N, C, ...] made by nodes, whose channels may be scaled later.
         images: what the input takes, [N, ...]; read a batch at a time.
         batch: pictures at a time where the model leaves the batch open. A fixed batch takes its own
             number, and its last one is filled up with the first pictures, which do not count twice.
@@ -65,108 +74,45 @@ def measure_ranges(
 
     Returns:
         A range for each name; each covers 0, since padding and the grids' zero points need it, and
-        none leaves what was measured.
+        none leaves what was measured. And `Channels` of those watched.
 
     Raises:
         BadArgument: an unknown method.
         UnsupportedModel: a tensor takes values that are not numbers, or infinite.
         ValueError: a name that is no float32 tensor of the graph.
+        OutputFailed: the folder for temporary files cannot be written.
     """
     if method not in METHODS:
         raise BadArgument(
             f"there is no calibration method {method!r}",
             hint=did_you_mean(method, METHODS) or f"choose one of {', '.join(METHODS)}",
         )
-    names = list(dict.fromkeys(names))
-    if not names:
-        return {}
+    everything = list(dict.fromkeys([*names, *watched]))
+    if not everything:
+        return Measured({}, {})
     probed = model.clone()
-    outputs = [label for name in names for label in _add_extremes(probed.graph, name)]
-    if method != "minmax":
-        outputs += [_add_sample(probed.graph, name) for name in names]
-    measured = dict.fromkeys(names, Range(0.0, 0.0))
-    counted = {name: Growing() for name in names}
-    for found, part in _Feed(model, images, batch, progress).run(probed, outputs):
-        ends, samples = found[: 3 * len(names)], found[3 * len(names) :]
-        extents = _extents(model, names, np.array(ends, np.float64).reshape(-1, 3))
-        measured = {name: measured[name].widened(extents[name]) for name in names}
-        for name, values in zip(names, samples, strict=False):
-            few = values[: math.floor(values.size * part)]
-            if method in _OF_MAGNITUDES:
-                counted[name].add(np.abs(few), _of_magnitudes(extents[name]))
-            else:
-                counted[name].add(few, extents[name])
-    if method == "minmax":
-        return measured
-    return {name: _searched(counted[name], measured[name], method) for name in names}
-
-
-def _searched(counted: Growing, measured: Range, method: str) -> Range:
-    if measured.low == measured.high:
-        return measured
-    whole = _of_magnitudes(measured) if method in _OF_MAGNITUDES else measured
-    return _SEARCHES[method](counted.histogram(whole)).within(measured)
-
-
-def _of_magnitudes(extent: Range) -> Range:
-    return Range(0.0, max(-extent.low, extent.high))
-
-
-def _extents(model: ir.Model, names: Sequence[str], ends: Array) -> dict[str, Range]:
-    """The ranges of one batch, and 0, from its least and largest values and its sums [K, 3]."""
-    # a maximum alone may pass over what is not a number; a sum does not
-    if not np.isfinite(ends).all():
-        _refuse(model, {n for n, row in zip(names, ends, strict=True) if not np.isfinite(row[2])})
-    lows, highs = np.minimum(ends[:, 0], 0).tolist(), np.maximum(ends[:, 1], 0).tolist()
-    pairs = zip(lows, highs, strict=True)
-    return {name: Range(low, high) for name, (low, high) in zip(names, pairs, strict=True)}
-
-
-class _Feed:
-    """Pictures batch by batch, and the progress."""
-
-    def __init__(
-        self, model: ir.Model, images: Array, batch: int, progress: Progress | None
-    ) -> None:
-        (given,) = model.graph.inputs
-        first = given.shape[0] if given.shape is not None else None
-        self._name, self._images = given.name, images
-        self._fixed = first if isinstance(first, int) else None
-        self._batch = self._fixed or batch
-        self._progress = progress
-
-    def run(self, model: ir.Model, outputs: Sequence[str]) -> Iterator[tuple[list[Array], float]]:
-        """The outputs of each batch, and the part of it, from its beginning, that counts."""
-        session, total = open_session(model), len(self._images)
-        for start in range(0, total, self._batch):
-            count = min(self._batch, total - start)
-            rows = np.arange(start, start + (self._fixed or count)) % total
-            found = session.run(list(outputs), {self._name: self._images[rows]})
-            yield found, count / len(rows)
-            if self._progress is not None:
-                self._progress(start + count, total)
-
-
-def _add_extremes(graph: ir.Graph, name: str) -> list[str]:
-    value, labels = find(graph, name), []
-    for operator in _EXTREMES:
-        label = f"{name}.{operator}"
-        node = ir.node(operator, [value], {"keepdims": 0}, name=label)
-        labels.append(add_output(graph, value, [node], label, ir.Shape([])))
-    return labels
-
-
-def _add_sample(graph: ir.Graph, name: str) -> str:
-    """An output [n] of values at regular distances, odd so that all columns are met."""
-    value, label = find(graph, name), f"{name}.sample"
-    dims = list(value.shape or [None])[1:]
-    each = math.prod(dim if isinstance(dim, int) else 0 for dim in dims)
-    step = each // SAMPLE // 2 * 2 + 1 if each > 2 * SAMPLE else 1
-    slots = {"shape": -1, "start": 0, "end": np.iinfo(np.int64).max, "axis": 0, "step": step}
-    shape, *slice_ = (numbers(graph, f"{label}.{key}", np.array([at])) for key, at in slots.items())
-    flat = ir.node("Reshape", [value, shape], name=f"{label}.flat")
-    taken = ir.node("Slice", [flat.outputs[0], *slice_], name=label)
-    return add_output(graph, value, [flat, taken], label, None)
+    batches = Batches(model, images, batch)
+    tallies = [
+        Tally(probed.graph, name, method, len(images), watched=name in watched)
+        for name in everything
+    ]
+    made = {value.name: value for value in probed.graph.outputs}
+    probed.graph.outputs[:] = [made[name] for tally in tallies for name in tally.outputs]
+    for done, pieces, index, found in run_in_pieces(probed, batches):
+        here = [tally for tally in tallies if tally.outputs[0] in found]
+        strange = {tally.name for tally in here if not tally.add(found, batches.part(index))}
+        if strange:
+            _refuse(model, strange)
+        if progress is not None:
+            before = index * batches.size + batches.count(index)
+            progress((done * len(images) + before) // pieces, len(images))
+    with ThreadPoolExecutor(os.cpu_count()) as pool:
+        ranges = dict(zip(everything, pool.map(Tally.range, tallies), strict=True))
+    channels = {tally.name: tally.channels() for tally in tallies}
+    return Measured(
+        {name: ranges[name] for name in dict.fromkeys(names)},
+        {name: found for name, found in channels.items() if found is not None},
+    )
 
 
 def _refuse(model: ir.Model, names: set[str]) -> None:

@@ -14,7 +14,7 @@ from kexport.calibration.quality import Quality
 from kexport.calibration.scheme import Scheme
 from kexport.calibration.speed import Speed
 
-CHOSEN = "the gate: it costs most accuracy for its multiply-adds"
+CHOSEN = "the gate: it gains most for what it costs in float"
 
 
 def entries(gated: Gated, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
@@ -57,8 +57,8 @@ def _finite(ratio: float) -> float | None:
 def _floats(
     model: ir.Model, nodes: frozenset[str], floats: frozenset[str], otherwise: str
 ) -> Iterator[dict[str, str]]:
-    """The nodes with multiply-adds that stay float."""
+    """The nodes with multiply-adds that stay float, and whatever else the gate chose."""
     for node in model.graph:
         name = node.name or ""
-        if multiply_adds(node) and name not in nodes:
+        if name in floats or (multiply_adds(node) and name not in nodes):
             yield {"node": name, "reason": CHOSEN if name in floats else otherwise}

@@ -13,19 +13,22 @@ Array = np.ndarray[Any, Any]
 BLOCK = 64
 """Weights that are rounded before their errors reach all others at once."""
 
+STRIP = 256
+"""Columns that are factored at a time."""
+
 DAMPING = 0.1
 """What every input counts beyond what was seen of it, as a share of their mean power."""
 
 
 def spread(rows: Array) -> Array:
-    """The covariance of inputs [G, R, K], R observations of each group; float64 [G, K, K].
+    """The covariance of inputs [G, R, K], R observations of each group; in their type, [G, K, K].
 
     Their means do not count: what an error of the weights makes of them is the bias' to correct.
     """
-    centred = rows - rows.mean(axis=1, keepdims=True)
-    return np.asarray(
-        np.matmul(centred.transpose(0, 2, 1), centred).astype(np.float64) / max(1, rows.shape[1])
-    )
+    rows = rows - rows.mean(axis=1, keepdims=True)
+    found = np.matmul(rows.transpose(0, 2, 1), rows)
+    found /= max(1, rows.shape[1])
+    return np.asarray(found)
 
 
 def round_for_inputs(weights: Array, power: Array, most: int | None = None) -> Array:
@@ -47,30 +50,41 @@ def round_for_inputs(weights: Array, power: Array, most: int | None = None) -> A
     """
     count = weights.shape[2]
     lower = _cholesky(power)
-    diagonal = np.einsum("gkk->gk", lower)
-    wanted = weights.astype(np.float64)
-    found, errors = np.zeros(wanted.shape), np.zeros(wanted.shape)
+    wanted = np.ascontiguousarray(weights.transpose(0, 2, 1), power.dtype)  # a column lies together
+    found, errors = np.zeros(wanted.shape, np.int8), np.zeros_like(wanted)
     for end in range(count, 0, -BLOCK):
         start = max(0, end - BLOCK)
-        behind = np.matmul(errors[:, :, end:], lower[:, end:, start:end])
+        behind = np.matmul(lower[:, end:, start:end].transpose(0, 2, 1), errors[:, end:])
         for k in range(end - 1, start - 1, -1):
-            inside = np.einsum("goj,gj->go", errors[:, :, k + 1 : end], lower[:, k + 1 : end, k])
-            made_up = (behind[:, :, k - start] + inside) / diagonal[:, np.newaxis, k]
-            level = np.clip(np.rint(wanted[:, :, k] + made_up), -LEVELS, LEVELS)
+            made_up = behind[:, k - start] / lower[:, k, k, np.newaxis]
+            level = np.clip(np.rint(wanted[:, k] + made_up), -LEVELS, LEVELS)
             if most is not None and k % 2 == 0 and k + 1 < count:
-                level = _beside(level, found[:, :, k + 1], most)
-            found[:, :, k] = level
-            errors[:, :, k] = wanted[:, :, k] - level
-    return np.asarray(found.astype(np.int8))
+                level = _beside(level, found[:, k + 1].astype(level.dtype), most)
+            found[:, k] = level
+            errors[:, k] = error = wanted[:, k] - level
+            behind[:, : k - start] += lower[:, k, start:k, np.newaxis] * error[:, np.newaxis]
+    return np.ascontiguousarray(found.transpose(0, 2, 1))
 
 
 def _cholesky(power: Array) -> Array:
-    """The lower factor of the damped `power`, [G, K, K]; the identity where nothing was seen."""
-    damped = power.copy()
-    diagonal = np.einsum("gkk->gk", damped)
+    """The lower factor of the damped `power` [G, K, K], in the lower triangle of the result.
+
+    It is the identity where nothing was seen. Strip by strip, so that there is one matrix of that
+    size beside `power`, and not the three of `numpy.linalg.cholesky`.
+    """
+    factor = power.copy()
+    diagonal = np.einsum("gkk->gk", factor)
     mean = diagonal.mean(axis=1, keepdims=True)
     diagonal += np.where(mean > 0, DAMPING * mean, 1.0)
-    return np.linalg.cholesky(damped)
+    for start in range(0, power.shape[1], STRIP):
+        strip = factor[:, start:, start : start + STRIP]
+        width = strip.shape[2]
+        left = factor[:, start:, :start]
+        strip -= np.matmul(left, left[:, :width].transpose(0, 2, 1))
+        strip[:, :width] = top = np.linalg.cholesky(strip[:, :width])
+        if strip.shape[1] > width:
+            strip[:, width:] = np.matmul(strip[:, width:], np.linalg.inv(top).transpose(0, 2, 1))
+    return factor
 
 
 def _beside(level: Array, neighbour: Array, most: int) -> Array:

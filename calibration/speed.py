@@ -9,7 +9,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from kexport.calibration.running import batches_of, open_session
+from kexport.calibration.running import Batches, open_session
 
 Array = np.ndarray[Any, Any]
 
@@ -38,7 +38,7 @@ def compare(floating: ir.Model, quantised: ir.Model, images: Array) -> Speed:
         quantised: the quantised one.
         images: what both take; the first batch is used.
     """
-    batch = next(batches_of(floating, images))
+    batch = Batches(floating, images)[0]
     sessions = [open_session(model, threads=1) for model in (floating, quantised)]
     best = [float("inf")] * 2
     spent, runs = 0.0, 0

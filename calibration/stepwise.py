@@ -1,4 +1,4 @@
-"""Runs a graph node by node, so that what one node gave can be changed before the next reads it."""
+"""Runs a graph layer by layer, so that what one gave can be changed before the next reads it."""
 
 from __future__ import annotations
 
@@ -8,101 +8,136 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from kexport.needs import need
+from kexport.calibration.parts import Parts
+from kexport.calibration.running import open_session
+from kexport.calibration.subgraph import entering, fixed_values, leaving, subgraph
 from kexport.passes.edit import constant
 
 Array = np.ndarray[Any, Any]
-Parts = list[Array]
-"""A tensor on all pictures, a batch at a time; a constant is one part."""
-Change = Callable[[ir.Node, Sequence[Parts]], None]
+Stop = Callable[[ir.Node], bool]
+Change = Callable[[ir.Node, list[Sequence[Array]]], None]
+"""Told of a layer and of what it reads, each a tensor batch by batch, or the only array of one that
+is the same for all pictures, which may be replaced."""
+
+
+class Layer:
+    """A node that was stopped at. Its output is made batch by batch, as it is read."""
+
+    def __init__(self, node: ir.Node, batches: Iterator[list[Array]]) -> None:
+        self.node = node
+        self.addend: Array | None = None
+        """What is added to each channel of its output [C] before others read it; may be set."""
+        self._batches, self._made = batches, Parts()
+
+    def __iter__(self) -> Iterator[Array]:
+        for (output,) in self._batches:
+            self._made.append(output)
+            yield output
+
+    def result(self) -> Parts:
+        """The output as it was made, of all batches."""
+        for _ in self:
+            pass
+        return self._made
 
 
 class Stepwise:
-    """One graph and the tensors on its way, each kept until its last reader has run.
+    """One graph and the tensors on its way, each kept in a file until its last reader has run.
 
-    Every node computes by itself and unfused, so that a quantised graph gives what its integers
-    stand for, whatever kernels the engine has.
+    The nodes between two layers run together, and none of them is fused with another, so that a
+    quantised graph gives what its integers stand for, whatever kernels the engine has. Memory is
+    that of a batch around one layer, and of that layer's weights.
     """
 
     def __init__(self, model: ir.Model, batches: Sequence[Array]) -> None:
         (given,) = model.graph.inputs
-        self._opset = model.graph.opset_imports.get("", 0)
-        self._held: dict[ir.Value, Parts] = {given: list(batches)}
+        self._graph, self._fixed = model.graph, fixed_values(model.graph)
+        self._held: dict[ir.Value, Sequence[Array]] = {given: batches}
+        self._addends: dict[ir.Value, Array | None] = {}
         self._readers = {
             value: len(value.uses()) for node in model.graph for value in node.outputs
         } | {given: len(given.uses())}
-        self._nodes = iter(model.graph)
 
-    def until(
-        self, stop: Callable[[ir.Node], bool], change: Change | None = None
-    ) -> Iterator[tuple[ir.Node, Parts]]:
-        """Run on; yield each node for which `stop` holds, with its output, which may be changed.
+    def layers(self, stop: Stop, change: Change | None = None) -> Iterator[Layer]:
+        """Run on from layer to layer; those are the nodes for which `stop` holds, of one output.
 
-        Before such a node runs, `change` is called with it and with what it reads, and may change
-        that.
+        Before a layer runs, `change` is called with it and with what it reads.
         """
-        for node in self._nodes:
-            if change is not None and stop(node):
-                change(node, [self._held.get(value, []) for value in node.inputs if value])
-            made = self._run(node)
-            for value, parts in zip(node.outputs, made, strict=True):
-                self._held[value] = parts
-            if stop(node):
-                yield node, made[0]
-            self._let_go(node)
+        between: list[ir.Node] = []
+        for node in self._graph:
+            if not stop(node):
+                between += [] if self._fixed.issuperset(node.outputs) else [node]
+                continue
+            self._pass(between)
+            between = []
+            values = [value for value in node.inputs if value is not None]
+            read = [self._read(value) for value in values]
+            if change is not None:
+                change(node, read)
+            constants = {
+                value: parts[0]
+                for value, parts in zip(values, read, strict=True)
+                if value in self._fixed
+            }
+            layer = Layer(node, self._run([node], list(node.outputs), constants))
+            yield layer
+            (value,) = node.outputs
+            self._held[value], self._addends[value] = layer.result(), layer.addend
+            self._let_go([node])
 
-    def _run(self, node: ir.Node) -> list[Parts]:
-        held = {value: constant(value) for value in node.inputs if value is not None}
-        fixed = {value: tensor.numpy() for value, tensor in held.items() if tensor is not None}
-        moving = {value: self._held[value] for value in held if value not in fixed}
-        count = max((len(parts) for parts in moving.values()), default=1)
-        session = _session(node, self._opset, {**fixed, **{v: p[0] for v, p in moving.items()}})
-        names = [output.name for output in node.outputs]
-        made: list[Parts] = [[] for _ in names]
-        for index in range(count):
-            feeds = {value.name: array for value, array in fixed.items()}
-            for value, parts in moving.items():
-                feeds[value.name] = parts[index if len(parts) > 1 else 0]
-            for output, parts in zip(session.run(names, feeds), made, strict=True):
-                parts.append(output)
-        return made
+    def _pass(self, nodes: list[ir.Node]) -> None:
+        """Run what stands between two layers, and keep what later nodes read."""
+        later = leaving(nodes)
+        if later:
+            kept = [Parts() for _ in later]
+            for made in self._run(nodes, later, {}):
+                for parts, array in zip(kept, made, strict=True):
+                    parts.append(array)
+            self._held.update(zip(later, kept, strict=True))
+        self._let_go(nodes)
 
-    def _let_go(self, node: ir.Node) -> None:
-        for value in [*node.inputs, *node.outputs]:
-            if value in self._readers:
-                self._readers[value] -= sum(1 for v in node.inputs if v is value)
-                if self._readers[value] <= 0:
-                    self._held.pop(value, None)
+    def _run(
+        self, nodes: Sequence[ir.Node], outputs: Sequence[ir.Value], constants: Mapping[Any, Array]
+    ) -> Iterator[list[Array]]:
+        """The outputs of some nodes, batch by batch."""
+        read = entering(nodes)
+        known = {value: constants.get(value) for value in read if value in self._fixed}
+        fixed = {v: self._numbers(v) if array is None else array for v, array in known.items()}
+        moving = [value for value in read if value not in self._fixed]
+        session, names = None, [value.name for value in outputs]
+        for index in range(max((len(self._held[value]) for value in moving), default=1)):
+            feeds = {value: self._batch(value, index) for value in moving}
+            if session is None:
+                model = subgraph(self._graph, nodes, outputs, feeds, fixed)
+                session = open_session(model, optimised=len(nodes) == 1, brief=True)
+            yield session.run(names, {value.name: array for value, array in feeds.items()})
 
+    def _batch(self, value: ir.Value, index: int) -> Array:
+        found, addend = self._held[value][index], self._addends.get(value)
+        if addend is None:
+            return found
+        return np.asarray(found + addend.astype(found.dtype).reshape(-1, *[1] * (found.ndim - 2)))
 
-def _session(node: ir.Node, opset: int, examples: Mapping[ir.Value, Array]) -> Any:
-    """An ONNX Runtime session of one node, whose shapes are those of the arrays that it is fed."""
-    ort = need("onnxruntime", extra="cpu")
-    clones = {
-        value: ir.Value(
-            name=value.name,
-            type=ir.TensorType(ir.DataType.from_numpy(array.dtype)),
-            shape=ir.Shape(array.shape),
-        )
-        for value, array in examples.items()
-    }
-    inputs = [None if value is None else clones[value] for value in node.inputs]
-    single = ir.Node(
-        node.domain,
-        node.op_type,
-        inputs,
-        node.attributes.values(),
-        num_outputs=len(node.outputs),
-    )
-    for new, old in zip(single.outputs, node.outputs, strict=True):
-        new.name, new.type = old.name, old.type
-    graph = ir.Graph(
-        list(clones.values()), single.outputs, nodes=[single], opset_imports={"": opset}
-    )
-    options = ort.SessionOptions()
-    options.log_severity_level = 3
-    options.add_session_config_entry("session.intra_op.allow_spinning", "0")
-    model = ir.to_proto(ir.Model(graph, ir_version=9))
-    return ort.InferenceSession(
-        model.SerializeToString(), options, providers=["CPUExecutionProvider"]
-    )
+    def _read(self, value: ir.Value) -> Sequence[Array]:
+        if value in self._fixed:
+            return [self._numbers(value)]
+        return self._held[value]
+
+    def _numbers(self, value: ir.Value) -> Array:
+        """A value that is the same for all pictures, computed where it is no constant."""
+        held, node = constant(value), value.producer()
+        if held is not None:
+            return np.asarray(held.numpy())
+        if node is None:
+            raise ValueError(f"{value.name} is neither constant nor computed")
+        (found,) = self._run([node], [value], {})
+        return found[0]
+
+    def _let_go(self, nodes: Sequence[ir.Node]) -> None:
+        for node in nodes:
+            for value in [*node.inputs, *node.outputs]:
+                if value in self._readers:
+                    self._readers[value] -= sum(1 for v in node.inputs if v is value)
+                    if self._readers[value] <= 0:
+                        self._held.pop(value, None)
+                        self._addends.pop(value, None)

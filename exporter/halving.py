@@ -11,7 +11,7 @@ from kexport.artifact import Artifact
 from kexport.calibration.float16 import Kept, keep_float32
 from kexport.calibration.observe import observe
 from kexport.calibration.progress import Say
-from kexport.calibration.running import batches_of
+from kexport.calibration.running import Batches
 
 Array = np.ndarray[Any, Any]
 
@@ -30,7 +30,7 @@ def halve(artifact: Artifact, images: Array, say: Say) -> tuple[Artifact, tuple[
     artifact = pipeline.continue_with(artifact, pipeline.BEFORE_FLOAT16, say)
     say("observing the values of every tensor")
     (given,) = artifact.model.graph.inputs
-    batches = batches_of(artifact.model, images[:OBSERVED])
+    batches = Batches(artifact.model, images[:OBSERVED])
     feeds = [{given.name or "": batch} for batch in batches]
     kept = keep_float32(artifact.model, observe(artifact.model, *feeds))
     passes = pipeline.rest_in_float16(frozenset(node.node for node in kept))

@@ -16,6 +16,7 @@ import onnx_ir as ir
 from kexport import parity, pipeline
 from kexport.artifact import Artifact, Step
 from kexport.calibration import cache, gate, report
+from kexport.calibration.channels import Channels
 from kexport.calibration.data import Pictures, gather, labelled, split
 from kexport.calibration.float16 import Kept
 from kexport.calibration.for_cpu import FOR_CPU
@@ -188,9 +189,9 @@ def quantise(
             classes=judge.kind != "numbers",
         )
         passing = Passing(measure, wanted.max_drop, exact)
-        asked = gate.Gate(scheme, images, judge, passing.holds, wanted.method, say)
-        ranges = _ranges(artifact.model, asked, wanted.cache)
-        gated = gate.quantise(artifact.model, ranges, asked)
+        asked = gate.Gate(scheme, images, judge, passing.holds, wanted.method, say, passing.ample)
+        ranges, channels = _ranges(artifact.model, asked, wanted.cache)
+        gated = gate.quantise(artifact.model, ranges, asked, channels)
         if not gated.holds:
             raise _refusal(passing, gated, wanted.max_drop)
         seconds = time.perf_counter() - started
@@ -334,16 +335,19 @@ def _kind(output: Shown) -> Kind:
     return "probabilities" if output.kind == "probabilities" else "scores"
 
 
-def _ranges(model: ir.Model, asked: gate.Gate, file: Path | None) -> dict[str, Range]:
-    """Measured ranges; read from a cache that is there, and written to one that is not."""
-    if file is None:
-        return asked.ranges(model)
-    key = cache.key_of(model, asked.method)
-    if file.exists():
-        return cache.load_ranges(file, key)
-    ranges = asked.ranges(model)
-    cache.save_ranges(file, key, ranges)
-    return ranges
+def _ranges(
+    model: ir.Model, asked: gate.Gate, file: Path | None
+) -> tuple[dict[str, Range], dict[str, Channels] | None]:
+    """Measured ranges; read from a cache that is there, and written to one that is not.
+
+    And what was measured of channels, which the cache does not hold.
+    """
+    if file is not None and file.exists():
+        return cache.load_ranges(file, cache.key_of(model, asked.method)), None
+    measured = asked.measured(model)
+    if file is not None:
+        cache.save_ranges(file, cache.key_of(model, asked.method), measured.ranges)
+    return measured.ranges, measured.channels
 
 
 def _speed(

@@ -2,6 +2,7 @@
 
 import json
 from dataclasses import replace
+from io import StringIO
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from PIL import Image
+from rich.console import Console
 from support import digits_module, healthy, small_classifier
 
 import kexport
@@ -21,6 +23,7 @@ from kexport.calibration.histogram import Range
 from kexport.calibration.ranges import METHODS
 from kexport.cli import main
 from kexport.cli.options import CALIBRATION_METHODS
+from kexport.cli.quantization_tables import quantization_table
 from kexport.errors import (
     BadArgument,
     KexportError,
@@ -268,3 +271,21 @@ def test_labelled_pictures_decide(
     assert entry["gate"]["measure"] == "labels"
     assert entry["keras"]["top1"] - last["top1"] <= 0.01
     assert main(["verify", str(tmp_path / "bundle")]) == 0
+
+
+def test_of_many_nodes_in_float_the_first_are_named() -> None:
+    nodes = [{"node": f"sum_{index}", "reason": "the gate"} for index in range(6)]
+    entry = {
+        "method": "mse",
+        "images": 16,
+        "judged_on": 16,
+        "skipped": [],
+        "gate": {"measure": "agreement", "max_drop": 0.01},
+        "multiply_adds_int8": 0.9,
+        "float_nodes": [*nodes, {"node": "top", "reason": "no kernel"}],
+    }
+    console = Console(width=200, file=StringIO(), color_system=None)
+    console.print(quantization_table(entry, None))
+    said = console.file.getvalue()
+    assert "sum_0, sum_1, sum_2, sum_3 and 2 more: the gate" in said
+    assert "top: no kernel" in said

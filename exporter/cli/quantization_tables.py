@@ -1,6 +1,6 @@
 """What int8 cost, and what the repairs brought, as tables."""
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
@@ -12,6 +12,9 @@ if TYPE_CHECKING:
 
 _WORST = 5
 """How many layers are shown."""
+
+_NAMED = 4
+"""How many nodes that stay float are named for one reason; the manifest names all."""
 
 _MEASURES = {
     "labels": "top-1 accuracy may drop by {:.1%}",
@@ -39,8 +42,17 @@ def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table
                 f"{speed.factor:.2f} times as fast, on one thread of this machine",
             )
         )
-    rows += [("float", f"{row['node']}: {row['reason']}") for row in entry["float_nodes"]]
-    return pairs(rows)
+    return pairs([*rows, *_float_rows(entry["float_nodes"])])
+
+
+def _float_rows(nodes: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    """What stays float, by the reason; of many nodes the first."""
+    named: dict[str, list[str]] = {}
+    for row in nodes:
+        named.setdefault(row["reason"], []).append(row["node"])
+    for reason, names in named.items():
+        rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield "float", f"{', '.join(names[:_NAMED])}{rest}: {reason}"
 
 
 def steps_table(entry: Mapping[str, Any]) -> Table:

@@ -13,7 +13,7 @@ from support import digits_module, healthy
 
 from kexport import pipeline
 from kexport.calibration.for_cpu import FOR_CPU, place
-from kexport.calibration.gate import Gate, Gated, quantise
+from kexport.calibration.gate import RESERVED_INTEGERS, Gate, Gated, quantise
 from kexport.calibration.judge import Judge
 from kexport.calibration.operations import share
 from kexport.calibration.passing import Passing, measure_of
@@ -141,9 +141,13 @@ def small() -> tuple[ir.Model, Judge]:
     return floating, Judge(drawn, reference, "probabilities")
 
 
-def judged(small: tuple[ir.Model, Judge], holds: Callable[[Quality], bool]) -> Gated:
+def judged(
+    small: tuple[ir.Model, Judge],
+    holds: Callable[[Quality], bool],
+    ample: Callable[[Quality], bool] | None = None,
+) -> Gated:
     floating, judge = small
-    gate = Gate(FOR_CPU, judge.images[:8], judge, holds, "minmax", lambda step: None)
+    gate = Gate(FOR_CPU, judge.images[:8], judge, holds, "minmax", lambda step: None, ample)
     return quantise(floating, gate.ranges(floating), gate)
 
 
@@ -156,15 +160,35 @@ def test_a_model_that_cannot_hold_is_said_not_to(small: tuple[ir.Model, Judge]) 
         assert 0.5 <= left <= 1.0
 
 
-def test_as_few_layers_as_it_takes_stay_float(small: tuple[ir.Model, Judge]) -> None:
+def test_as_little_as_it_takes_stays_float(small: tuple[ir.Model, Judge]) -> None:
     floats = [s for s in judged(small, lambda quality: False).steps if "float" in s.name]
-    assert [step.name for step in floats][:2] == ["1 layer in float", "2 layers in float"]
+    names = [step.name for step in floats]
+    assert names[:2] == ["1 elementwise node in float", "1 elementwise node and 1 layer in float"]
     wanted = (floats[0].quality.sqnr + floats[1].quality.sqnr) / 2
     assert floats[0].quality.sqnr < wanted
     result = judged(small, lambda quality: quality.sqnr > wanted)
     assert result.holds
     assert len(result.attempt.floats) == 2
-    assert result.steps[-1].name == "2 layers in float"
+    assert result.steps[-1].name == names[1]
+
+
+def test_a_reserve_leaves_more_in_float_and_refuses_nothing(small: tuple[ir.Model, Judge]) -> None:
+    plain = judged(small, lambda quality: True)
+    assert not plain.attempt.floats
+    for wanted in (plain.quality.sqnr + 1, 100.0):
+        result = judged(small, lambda quality: True, lambda quality, x=wanted: quality.sqnr > x)
+        assert result.holds
+        assert result.attempt.floats
+        assert share(small[0], place(small[0], result.attempt.floats).nodes) >= RESERVED_INTEGERS
+        assert result.quality.sqnr > plain.quality.sqnr
+
+
+def test_nothing_is_kept_with_which_the_gate_no_longer_holds(small: tuple[ir.Model, Judge]) -> None:
+    first = judged(small, lambda quality: False).steps[0].quality
+    result = judged(small, lambda quality: quality == first)
+    assert result.holds
+    assert [step.name for step in result.steps if step.kept] == ["quantised"]
+    assert any(step.quality.sqnr > first.sqnr for step in result.steps)
 
 
 def test_the_report_says_what_stays_float_and_why(small: tuple[ir.Model, Judge]) -> None:
@@ -197,6 +221,22 @@ def test_the_report_says_what_stays_float_and_why(small: tuple[ir.Model, Judge])
 def test_what_is_enough(measure: Any, quality: Quality, holds: bool) -> None:
     passing = Passing(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
     assert passing.holds(quality) is holds
+
+
+@pytest.mark.parametrize(
+    ("measure", "quality", "ample"),
+    [
+        ("agreement", Quality(26.1, 1.0), True),
+        ("agreement", Quality(25.9, 1.0), False),
+        ("agreement", Quality(50.0, 0.98), False),
+        ("labels", Quality(5.0, 0.5, top1=0.89), True),
+        ("noise", Quality(20.0), True),
+        ("nothing", Quality(-5.0, 0.0), True),
+    ],
+)
+def test_what_is_enough_with_a_reserve(measure: Any, quality: Quality, ample: bool) -> None:
+    passing = Passing(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
+    assert passing.ample(quality) is ample
 
 
 def test_what_decides() -> None:

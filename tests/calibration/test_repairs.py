@@ -11,12 +11,12 @@ from support import healthy, onnx_answers
 
 from kexport import pipeline
 from kexport.calibration.bias_correction import correct_bias, shifts
-from kexport.calibration.channels import channel_peaks, foreseen
-from kexport.calibration.equalize import equalize
+from kexport.calibration.channels import foreseen
+from kexport.calibration.equalize import equalize, scales
 from kexport.calibration.for_cpu import FOR_CPU, place
 from kexport.calibration.gate import Attempt, Gate
 from kexport.calibration.judge import Judge
-from kexport.calibration.ranges import measure_ranges
+from kexport.calibration.ranges import measure, measure_ranges, range_of
 from kexport.calibration.regions import regions
 from kexport.calibration.running import run_all
 from kexport.calibration.stepwise import Stepwise
@@ -63,6 +63,11 @@ def even(model: ir.Model, images: np.ndarray) -> ir.Model:
     return equalize(channel_peaks(model, tensors, images))(model)
 
 
+def channel_peaks(model: ir.Model, names: list[str], images: np.ndarray) -> dict[str, np.ndarray]:
+    found = measure(model, [], names, images, batch=4, method="minmax").channels
+    return {name: each.peaks for name, each in found.items()}
+
+
 def quantised(model: ir.Model, images: np.ndarray) -> ir.Model:
     ranges = measure_ranges(model, FOR_CPU.tensors(model), images, batch=4, method="minmax")
     return FOR_CPU.quantise(model, ranges, NONE)
@@ -80,7 +85,8 @@ def test_peaks_are_those_of_the_tensors(spread: ir.Model, images: np.ndarray) ->
     value = next(v for n in probed.graph for v in n.outputs if v.name == name)
     probed.graph.outputs.append(value)
     tensor = onnx_answers(probed, [images])[-1]
-    wanted = foreseen(np.abs(tensor).max((2, 3)))
+    seen = np.abs(tensor).max((2, 3)).astype(np.float64)
+    wanted = foreseen(seen.max(axis=0), seen.mean(axis=0), seen.std(axis=0))
     assert np.allclose(channel_peaks(spread, [name], images)[name], wanted)
 
 
@@ -113,6 +119,24 @@ def test_what_is_scaled_up_stays_below_what_is_to_be_expected_of_the_largest(
     for name in tensors:
         larger = after[name] > 1.001 * before[name]
         assert after[name][larger].max() <= 1.001 * before[name].max()
+
+
+@pytest.mark.parametrize("method", ["minmax", "mse", "percentile", "entropy"])
+def test_ranges_of_scaled_channels_are_those_of_the_scaled_graph(
+    method: str, spread: ir.Model, images: np.ndarray
+) -> None:
+    tensors = [value.name or "" for region in regions(spread) for value in region.tensors]
+    seen = measure(spread, [], tensors, images, batch=4, method=method).channels
+    peaks = {name: each.peaks for name, each in seen.items()}
+    wanted = measure_ranges(equalize(peaks)(spread), tensors, images, batch=4, method=method)
+    for name, scale in scales(spread, peaks).items():
+        found = range_of(seen[name].scaled(scale), method)
+        assert found.high == pytest.approx(
+            wanted[name].high, rel=1e-5 if method == "minmax" else 0.05
+        )
+        assert found.low == pytest.approx(
+            wanted[name].low, rel=1e-5 if method == "minmax" else 0.05
+        )
 
 
 def _decades(peaks: np.ndarray) -> float:
@@ -150,7 +174,8 @@ def test_rounding_for_the_inputs_lowers_the_noise(spread: ir.Model, images: np.n
     others = pictures(16, SIZE, SIZE, seed=4)
     whole = replace(gate, images=np.concatenate([images, others]))  # so that nothing is clipped
     plain = Attempt(spread, whole.ranges(spread))
-    corrected, mended = gate.corrected(plain), gate.rounded(plain)
+    bare = gate.quantised(plain)
+    corrected, mended = gate.corrected(plain, bare), gate.rounded(plain, bare)
     assert set(mended.rounded) == place(spread).weights
     before, after = (noise(gate.quantised(a), spread, others) for a in (corrected, mended))
     assert after < before / 1.2
@@ -176,5 +201,5 @@ def test_step_by_step_gives_what_the_engine_gives(spread: ir.Model, images: np.n
     rough = quantised(spread, images)
     wanted = onnx_answers(rough, [images])[0]
     batches = [images[:8], images[8:]]
-    ((_, parts),) = Stepwise(rough, batches).until(lambda node: node.outputs[0].is_graph_output())
-    assert np.allclose(np.concatenate(parts), wanted, atol=1e-4 * np.abs(wanted).max())
+    (layer,) = Stepwise(rough, batches).layers(lambda node: node.outputs[0].is_graph_output())
+    assert np.allclose(np.concatenate(layer.result()), wanted, atol=1e-4 * np.abs(wanted).max())

@@ -1,0 +1,110 @@
+"""Hard cases made on purpose: a MobileNetV2 that plain quantisation ruins, and the gate mends."""
+
+from collections.abc import Callable, Iterator
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+import pytest
+from support import digits_module
+
+from kexport import pipeline
+from kexport.calibration.for_cpu import FOR_CPU, place
+from kexport.calibration.gate import Gate, Gated, quantise
+from kexport.calibration.judge import Judge
+from kexport.calibration.operations import share
+from kexport.calibration.passing import Passing
+from kexport.conversion import convert_model
+from kexport.preprocessing import prepare
+
+Array = np.ndarray[Any, Any]
+
+
+@pytest.fixture(scope="module")
+def digits(root: Path) -> Any:
+    return digits_module(root).split()[0]
+
+
+@pytest.fixture(scope="module")
+def trained(root: Path) -> keras.Model:
+    """A third as wide as usual, at 32 x 32, trained as bench/train_digits.py does."""
+    build = keras.applications.MobileNetV2
+    model = build(input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=10)
+    with np.load(root / "tests" / "fixtures" / "mobilenet_v2.npz") as held:
+        model.set_weights([held[name].astype(np.float32) for name in held.files])
+    return model
+
+
+@pytest.fixture
+def model(trained: keras.Model) -> Iterator[keras.Model]:
+    weights = trained.get_weights()
+    yield trained
+    trained.set_weights(weights)
+
+
+def scaled(layer: Any, **factors: Array) -> None:
+    """Multiply the named weights of a layer."""
+    for name, factor in factors.items():
+        variable = getattr(layer, name)
+        variable.assign(np.asarray(variable) * factor)
+
+
+def dead(model: keras.Model) -> None:
+    """In every block the faintest channel never says anything."""
+    norms = (x for x in model.layers if x.name.endswith(("expand_BN", "depthwise_BN")))
+    for norm in norms:
+        gamma, beta = (np.asarray(variable).copy() for variable in (norm.gamma, norm.beta))
+        faintest = np.abs(gamma).argmin()
+        gamma[faintest], beta[faintest] = 0.0, -1.0
+        norm.gamma.assign(gamma)
+        norm.beta.assign(beta)
+
+
+def outlier(model: keras.Model) -> None:
+    """A layer with one channel a hundred times as large as the rest."""
+    norm = model.get_layer("expanded_conv_project_BN")
+    factor = np.ones(norm.gamma.shape)
+    factor[3] = 100
+    scaled(norm, gamma=factor, beta=factor)
+    scaled(model.get_layer("block_1_expand"), kernel=1 / factor.reshape(1, 1, -1, 1))
+
+
+def floated(model: keras.Model) -> ir.Model:
+    passes = (*pipeline.with_image_input("tf", None), *pipeline.before_int8(18), *FOR_CPU.prepare)
+    return pipeline.run(convert_model(model).model, passes).model
+
+
+def gated(model: keras.Model, floating: ir.Model, digits: Any) -> Gated:
+    """The gate as it is by default, on 32 digits to measure on and 200 others to judge by."""
+    images = digits.pictures[32:232]
+    reference = model.predict(prepare(images, "tf"), verbose=0)
+    judge = Judge(images, reference, "probabilities")
+    passing = Passing("agreement", 0.01, judge.keras())
+    gate = Gate(FOR_CPU, digits.pictures[:32], judge, passing.holds, "mse", lambda step: None)
+    return quantise(floating, gate.ranges(floating), gate)
+
+
+def test_the_model_knows_the_digits(model: keras.Model, digits: Any) -> None:
+    """So that agreement on them says something."""
+    found = model.predict(prepare(digits.pictures, "tf"), verbose=0).argmax(axis=1)
+    assert np.mean(found == digits.classes) > 0.98
+    assert np.bincount(found).min() > 0.08 * len(found)
+
+
+@pytest.mark.parametrize("harden", [dead, outlier])
+def test_the_gate_holds(
+    harden: Callable[[keras.Model], None], model: keras.Model, digits: Any
+) -> None:
+    harden(model)
+    floating = floated(model)
+    result = gated(model, floating, digits)
+    assert result.holds
+    assert result.quality.agreement >= 0.99
+    assert share(floating, place(floating, result.attempt.floats).nodes) >= 0.7
+    plain = result.steps[0]
+    assert plain.name == "quantised"
+    assert plain.quality.agreement < 0.99
+    if harden is outlier:
+        assert result.quality.sqnr > plain.quality.sqnr + 6
