@@ -122,7 +122,7 @@ HEADINGS = (
 def page(rows: Sequence[Sequence[str]]) -> str:
     return "\n\n".join(
         [
-            "## How fast",
+            "## Speed",
             "*times* is fp32's time over kexport's int8, and *quantize_static* over that of ONNX "
             "Runtime's own quantiser, the medians of the rounds. One thread, one picture of the "
             "default size, random weights, before repairs, which change no time. In the columns "

@@ -35,6 +35,34 @@ class Kept:
     reason: str
 
 
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The tensor that came nearest to leaving float16's range, and its largest |value|."""
+
+    tensor: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What was seen before a graph became float16; nothing where none did."""
+
+    kept: tuple[Kept, ...] = ()
+    largest: Largest | None = None
+
+
+def guard(model: ir.Model, extents: Mapping[str, Extent]) -> Guard:
+    """The nodes of a float32 model that stay float32, and the largest finite value seen.
+
+    The value has four digits, so that the same model says the same everywhere.
+    """
+    finite = {name: extent.largest for name, extent in extents.items()}
+    finite = {name: value for name, value in finite.items() if math.isfinite(value)}
+    tensor = max(finite, key=lambda name: finite[name], default=None)
+    largest = None if tensor is None else Largest(tensor, float(f"{finite[tensor]:.4g}"))
+    return Guard(keep_float32(model, extents), largest)
+
+
 def keep_float32(model: ir.Model, extents: Mapping[str, Extent]) -> tuple[Kept, ...]:
     """The nodes of a float32 model that float16 cannot hold, in graph order.
 

@@ -16,7 +16,7 @@ from kexport import check as rules
 from kexport import contents, lowering, parity, quantization, samples, targets
 from kexport import labels as label_files
 from kexport.artifact import Artifact
-from kexport.calibration.float16 import Kept
+from kexport.calibration.float16 import Guard
 from kexport.calibration.report import speed_entry
 from kexport.calibration.speed import Speed
 from kexport.conversion import convert_model
@@ -155,7 +155,7 @@ def export(
         pixels = lowering.readable(pixels or Pixels(), chosen)
     inputs = samples.make(tapped, source.mode, recipe.seed, pixels)
     artifact = lowering.simplified(converted, inputs, batch, say)
-    kept: tuple[Kept, ...] = ()
+    guard = Guard()
     quantised = None
     if chosen.precision == "int8":
         subject = _subject(tapped, artifact, shown, names, inputs, source, recipe)
@@ -163,10 +163,12 @@ def export(
             subject, chosen, chosen_opset, calibration, local=local, say=say
         )
         artifact = lowering.ranked(quantised.artifact, ranking)
-        kept = quantised.kept or lowering.beyond_float16(artifact.model, chosen, inputs, batch)
+        guard = quantised.guard
+        if guard == Guard():
+            guard = lowering.beyond_float16(artifact.model, chosen, inputs, batch)
     else:
         artifact = lowering.ranked(artifact, ranking)
-        artifact, kept = lowering.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
+        artifact, guard = lowering.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
     findings = _check_rules(artifact, source.name, chosen)
     with staging(folder) as work:
         say("running Keras for comparison")
@@ -183,7 +185,7 @@ def export(
         golden = {**inputs.raw, **answers}
         say("writing the bundle")
         said = contents.describe(
-            source, chosen, chosen_opset, converted.traced, shown, artifact, kept, inputs
+            source, chosen, chosen_opset, converted.traced, shown, artifact, guard, inputs
         )
         said["findings"] = [asdict(finding) for finding in findings]
         said["created"] = _now() if timestamps else None
@@ -192,7 +194,9 @@ def export(
             speed = speed_entry(quantised.speed) if timestamps else None
             said["quantization"] = {**quantised.entry, "speed": speed}
         said["parity"] = parity.pending(list(answers), inputs.count, tolerance)
-        said["build"] = programs.build_entry(chosen, artifact.model, kept, compute_capabilities)
+        said["build"] = programs.build_entry(
+            chosen, artifact.model, guard.kept, compute_capabilities
+        )
         files.write_files(work, artifact.model, said, golden, names)
         if said["build"] is not None:
             programs.write_programs(work, chosen, said["build"], said["inputs"])

@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 import kexport
 from kexport.artifact import Artifact
-from kexport.calibration.float16 import Kept
+from kexport.calibration.float16 import Guard
 from kexport.conversion import Converted
 from kexport.emit import manifest as entries
 from kexport.passes.image_input import is_folded
@@ -41,7 +41,7 @@ def describe(
     traced: Sequence[str],
     shown: Sequence[Shown],
     artifact: Artifact,
-    kept: Sequence[Kept],
+    guard: Guard,
     inputs: Samples,
 ) -> dict[str, Any]:
     """The manifest's entries, in its order, but for files and what `export` fills in."""
@@ -70,7 +70,8 @@ def describe(
         "quantization": None,
         "build": None,
         "engine_check": None,
-        "float32_nodes": [asdict(node) for node in kept],
+        "float32_nodes": [asdict(node) for node in guard.kept],
+        "largest_value": None if guard.largest is None else asdict(guard.largest),
         "steps": [],
         "versions": entries.versions(),
     }

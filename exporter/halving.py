@@ -8,7 +8,7 @@ import numpy as np
 
 from kexport import pipeline
 from kexport.artifact import Artifact
-from kexport.calibration.float16 import Kept, keep_float32
+from kexport.calibration.float16 import Guard, guard
 from kexport.calibration.observe import observe
 from kexport.calibration.progress import Say
 from kexport.calibration.running import Batches
@@ -19,8 +19,8 @@ OBSERVED = 8
 """Pictures on which is seen what float16 cannot hold."""
 
 
-def halve(artifact: Artifact, images: Array, say: Say) -> tuple[Artifact, tuple[Kept, ...]]:
-    """The graph with float16 scales, weights and arithmetic, and the nodes that stay in float32.
+def halve(artifact: Artifact, images: Array, say: Say) -> tuple[Artifact, Guard]:
+    """The graph with float16 scales, weights and arithmetic, and what stays in float32.
 
     Args:
         artifact: a finished graph of opset 19 or higher, whose scales float16 holds.
@@ -32,6 +32,6 @@ def halve(artifact: Artifact, images: Array, say: Say) -> tuple[Artifact, tuple[
     (given,) = artifact.model.graph.inputs
     batches = Batches(artifact.model, images[:OBSERVED])
     feeds = [{given.name or "": batch} for batch in batches]
-    kept = keep_float32(artifact.model, observe(artifact.model, *feeds))
-    passes = pipeline.rest_in_float16(frozenset(node.node for node in kept))
-    return pipeline.continue_with(artifact, passes, say), kept
+    seen = guard(artifact.model, observe(artifact.model, *feeds))
+    passes = pipeline.rest_in_float16(frozenset(node.node for node in seen.kept))
+    return pipeline.continue_with(artifact, passes, say), seen

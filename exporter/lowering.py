@@ -10,7 +10,7 @@ import onnx_ir as ir
 
 from kexport import pipeline
 from kexport.artifact import Artifact
-from kexport.calibration.float16 import Kept, keep_float32
+from kexport.calibration.float16 import Guard, guard
 from kexport.calibration.observe import observe
 from kexport.conversion import Converted
 from kexport.errors import BadArgument
@@ -66,28 +66,26 @@ def of_floats(
     inputs: Samples,
     batch: Batch,
     say: Progress,
-) -> tuple[Artifact, tuple[Kept, ...]]:
-    """The target's graph, and the nodes of it that stay in float32 although the target is fp16."""
+) -> tuple[Artifact, Guard]:
+    """The target's graph, and what of it stays in float32 although the target is fp16."""
     if target.precision == "fp32":
         passes = pipeline.for_float32(opset, target.rules, blocked=target.blocked_layout)
-        return pipeline.continue_with(artifact, passes, say), ()
+        return pipeline.continue_with(artifact, passes, say), Guard()
     artifact = pipeline.continue_with(artifact, pipeline.BEFORE_FLOAT16, say)
     say("observing the values of every tensor")
     fixed = None if batch == "dynamic" else batch
-    kept = keep_float32(artifact.model, observe(artifact.model, inputs.of_batch(fixed)))
-    names = frozenset(node.node for node in kept)
+    seen = guard(artifact.model, observe(artifact.model, inputs.of_batch(fixed)))
+    names = frozenset(node.node for node in seen.kept)
     passes = pipeline.for_float16(opset, names, target.rules)
-    return pipeline.continue_with(artifact, passes, say), kept
+    return pipeline.continue_with(artifact, passes, say), seen
 
 
-def beyond_float16(
-    model: ir.Model, target: Target, inputs: Samples, batch: Batch
-) -> tuple[Kept, ...]:
+def beyond_float16(model: ir.Model, target: Target, inputs: Samples, batch: Batch) -> Guard:
     """The nodes of an int8 graph that the target's builder must not turn into float16.
 
     Only a builder that chooses types itself (TensorRT 8) could.
     """
     if target.rules is None or target.rules.typing != "weak":
-        return ()
+        return Guard()
     fixed = None if batch == "dynamic" else batch
-    return keep_float32(model, observe(model, inputs.of_batch(fixed)))
+    return guard(model, observe(model, inputs.of_batch(fixed)))

@@ -18,7 +18,7 @@ from kexport.artifact import Artifact, Step
 from kexport.calibration import cache, gate, report
 from kexport.calibration.channels import Channels
 from kexport.calibration.data import Pictures, gather, labelled, split
-from kexport.calibration.float16 import Kept
+from kexport.calibration.float16 import Guard
 from kexport.calibration.for_cpu import FOR_CPU
 from kexport.calibration.for_tensorrt import FOR_STRONG_TYPES, FOR_TENSORRT
 from kexport.calibration.judge import Judge, Kind
@@ -89,8 +89,8 @@ class Quantised:
     artifact: Artifact
     entry: dict[str, Any]
     speed: Speed | None
-    kept: tuple[Kept, ...]
-    """The nodes that stay float32 where the rest of the graph is float16."""
+    guard: Guard
+    """What stays float32 where the rest of the graph is float16."""
     in_float32: ir.Model
     """The same graph before its rest became float16."""
 
@@ -198,12 +198,12 @@ def quantise(
         step = Step("quantize", seconds, len(artifact.model.graph), len(gated.model.graph))
         whole = Artifact(gated.model, (*artifact.steps, step))
         whole = pipeline.continue_with(whole, pipeline.AFTER_INT8, say)
-        in_float32, kept = whole.model, tuple[Kept, ...]()
+        in_float32, guard = whole.model, Guard()
         if scheme.half_scales:
-            halved, kept = halve(whole, images, say)
+            halved, seen = halve(whole, images, say)
             quality = judge(halved.model)
             holds = passing.holds(quality)
-            whole, kept = (halved, kept) if holds else (whole, ())
+            whole, guard = (halved, seen) if holds else (whole, guard)
             last = gate.Step("the rest in float16", quality, holds)
             gated = replace(gated, steps=(*gated.steps, last))
         speed = _speed(subject, whole.model, target, opset, images, say) if local else None
@@ -217,7 +217,7 @@ def quantise(
         "keras": report.quality_entry(exact) if judge.labels is not None else None,
         **report.entries(gated, scheme, artifact.model),
     }
-    return Quantised(whole, entry, speed, kept, in_float32)
+    return Quantised(whole, entry, speed, guard, in_float32)
 
 
 def _scheme(target: Target, opset: int) -> Scheme:

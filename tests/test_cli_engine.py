@@ -22,6 +22,9 @@ MANIFEST: dict[str, Any] = {
     "parity": {"images": 8, "outputs": {}},
     "files": {"model.onnx": SIZE},
     "build": {"builder": "tensorrt", "program": "build_engine.py"},
+    "float32_nodes": [],
+    "largest_value": None,
+    "engine_check": None,
 }
 
 
@@ -88,3 +91,13 @@ def test_which_program_builds_on_the_device(target: str, jetpack: str | None, pr
     entry = build_entry(targets.find(target, jetpack=jetpack), model, ())
     assert entry is not None
     assert entry["program"] == program
+
+
+def test_what_float16_cannot_hold(capsys: pytest.CaptureFixture[str]) -> None:
+    nodes = [{"node": f"exp_{i}", "reason": "Exp in float16 loses digits"} for i in range(4)]
+    lines = said(capsys, float32_nodes=nodes, largest_value={"tensor": "conv/Relu", "value": 812.4})
+    first = lines.index("float32    exp_0: Exp in float16 loses digits")
+    assert lines[first + 3 : first + 5] == [
+        "and 1 more, see manifest.json",
+        "largest    812.4 in conv/Relu, of 65504 that float16 holds",
+    ]

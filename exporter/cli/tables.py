@@ -60,6 +60,8 @@ def bundle_table(path: Path, manifest: Mapping[str, Any], built: "Built | None" 
         *_named("input", (_tensor(row) for row in manifest["inputs"])),
         *_named("output", (_tensor(row) for row in manifest["outputs"])),
         ("size", megabytes(size)),
+        *_named("float32", _float32(manifest["float32_nodes"])),
+        *_named("largest", _largest(manifest["largest_value"])),
         *_named("parity", _parity(parity["outputs"])),
         ("", f"on {parity['images']} pictures, Keras against the bundle's runtime"),
         *_named("engine", (*_engine_here(built), *_engine(manifest, here=built is not None))),
@@ -176,6 +178,18 @@ def _free(row: Mapping[str, Any], axis: int) -> str:
     """What to write for a size that is free."""
     layout = row.get("layout") or "N"
     return layout[axis] if axis < len(layout) else "?"
+
+
+def _float32(nodes: Sequence[Mapping[str, str]]) -> Iterable[str]:
+    """The first of the nodes that float16 cannot hold, and why."""
+    yield from (f"{row['node']}: {row['reason']}" for row in nodes[:_STRAYS])
+    if len(nodes) > _STRAYS:
+        yield f"and {len(nodes) - _STRAYS} more, see manifest.json"
+
+
+def _largest(found: Mapping[str, Any] | None) -> Iterable[str]:
+    if found is not None:
+        yield f"{found['value']:g} in {found['tensor']}, of 65504 that float16 holds"
 
 
 def _parity(outputs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:

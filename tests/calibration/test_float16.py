@@ -14,7 +14,7 @@ from keras import layers
 from support import Sketch, healthy
 
 from kexport.api import export
-from kexport.calibration.float16 import keep_float32
+from kexport.calibration.float16 import Largest, guard, keep_float32
 from kexport.calibration.observe import Extent, observe
 from kexport.recipe import Recipe
 
@@ -72,6 +72,14 @@ def test_the_sum_behind_an_average() -> None:
     assert "the sum behind the average reaches 7e+04" in kept.reason
 
 
+def test_the_largest_value_is_that_of_the_graph() -> None:
+    s = Sketch()
+    louder = s.op("Mul", s.input("x", [2, 3]), s.constant("by", [-3.0]))
+    model = s.model(s.op("Relu", louder))
+    feeds = {"x": np.array([[1, 2, 30.12345], [0, 4, 5]], np.float32)}
+    assert guard(model, observe(model, feeds)).largest == Largest("Mul_0", 90.37)
+
+
 class Loud(layers.Layer):
     """Values of a million for one step; the next brings them back."""
 
@@ -89,6 +97,7 @@ def test_a_model_that_leaves_the_range_passes_with_those_nodes_in_float32(tmp_pa
     assert bundle.manifest["parity"]["passed"] is True
     kept = bundle.manifest["float32_nodes"]
     assert any("of 65504" in node["reason"] for node in kept)
+    assert 65504 < bundle.manifest["largest_value"]["value"] < 1e8
     graph = onnx.load(bundle.path / "model.onnx").graph
     stems = [node for node in graph.node if node.op_type == "Conv"]
     half = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT16}
