@@ -139,7 +139,8 @@ class Gate:
             if exact is None:
                 return
             paired = self.scheme.paired and not is_depthwise(node, exact)
-            mended = rounded(node, exact, inputs[0], wanted[0], paired=paired)
+            half = self.scheme.half_scales
+            mended = rounded(node, exact, inputs[0], wanted[0], paired=paired, half=half)
             if mended is not None:
                 found[name], inputs[1] = mended, [mended.numbers]
 

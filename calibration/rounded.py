@@ -10,7 +10,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.columns import columns
-from kexport.calibration.grid import Grid, dequantised
+from kexport.calibration.grid import Grid, dequantised, in_float16
 from kexport.calibration.pairs import MOST, restored, rows
 from kexport.calibration.refit import OBSERVATIONS, refitted
 from kexport.calibration.rounding import round_for_inputs, spread
@@ -46,6 +46,7 @@ def rounded(
     wanted: Sequence[Array],
     *,
     paired: bool,
+    half: bool,
 ) -> Rounded | None:
     """The weights `exact`, refitted and rounded for `inputs` on the grid that `node` reads.
 
@@ -55,6 +56,7 @@ def rounded(
         inputs: what it reads, batch by batch.
         wanted: what it reads in the float graph, in the same batches.
         paired: whether its weights are held to what `pairs.of_pairs` says.
+        half: whether scales are held to numbers of float16.
 
     Returns:
         None where the weights are not its own, on one grid for each output, or are too many.
@@ -78,9 +80,11 @@ def rounded(
     if met.shape[1] >= OBSERVATIONS * width:
         aims = refitted(steps, columns(node, wanted, exact.shape, most), met)
     growth = np.maximum(_largest(aims) / np.maximum(_largest(steps), 1.0), 1.0)
-    found = round_for_inputs(aims / growth, spread(met), MOST if paired else None)
-    scale = (scale * growth.reshape(-1)).astype(np.float32)
-    grid = Grid(scale, np.zeros(scale.shape, np.int8), "int8", axis)
+    grown = (scale * growth.reshape(-1)).astype(np.float32)
+    grid = Grid(grown, np.zeros(grown.shape, np.int8), "int8", axis)
+    grid = in_float16(grid) if half else grid
+    aims = aims * (scale / grid.scale).reshape(groups, -1, 1)
+    found = round_for_inputs(aims, spread(met), MOST if paired else None)
     return Rounded(restored(found.reshape(weights.shape), exact.shape, axis), grid)
 
 
