@@ -194,6 +194,7 @@ def quantise(
     search = _Search(gate, Attempt(model, ranges), channels)
     search.equalise()
     search.mend()
+    search.mend_otherwise()
     search.islands()
     return search.result()
 
@@ -212,6 +213,7 @@ class _Search:
         self._layers: tuple[Shift, ...] = ()
         gate.say("quantising")
         self._best = self._made(first)
+        self._starts = [first]
         self._steps.append(Step("quantised", self._best.quality, kept=True))
 
     def result(self) -> Gated:
@@ -234,18 +236,31 @@ class _Search:
         }
         ranges = {**self._best.attempt.ranges, **changed}
         attempt = replace(self._best.attempt, floating=equalize(peaks)(floating), ranges=ranges)
+        self._starts.append(attempt)
         self._keep_better("equalisation", self._made(attempt))
 
     def mend(self) -> None:
         """Round the weights anew with biases to match, or only correct these."""
-        start = self._best
+        self._mend(self._best.attempt, self._best.model, "")
+
+    def mend_otherwise(self) -> None:
+        """The same from the start that was worse before it, where that is not enough."""
+        used = self._best.attempt.floating
+        for start, how in zip(self._starts, (" unequalised", " equalised"), strict=False):
+            if start.floating is not used and not self._enough():
+                self._mend(start, self._gate.quantised(start), how)
+
+    def _enough(self) -> bool:
+        return (self._gate.ample or self._gate.holds)(self._best.quality)
+
+    def _mend(self, start: Attempt, bare: ir.Model, how: str) -> None:
         for name, repair in (
             ("rounding and bias correction", self._gate.rounded),
             ("bias correction", self._gate.corrected),
         ):
-            attempt = repair(start.attempt, start.model)
+            attempt = repair(start, bare)
             self._layers = attempt.layers
-            if self._keep_better(name, self._made(attempt)):
+            if self._keep_better(f"{name}{how}", self._made(attempt)):
                 return
 
     def islands(self) -> None:

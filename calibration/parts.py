@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import tempfile
+import weakref
 from collections.abc import Sequence
 from typing import Any
 
@@ -25,6 +26,7 @@ class Parts(Sequence[Array]):
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long
         except OSError as error:
             raise _failed(error) from error
+        weakref.finalize(self, self._file.close)
         self._held: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
         self._end = 0
 
