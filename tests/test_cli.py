@@ -45,6 +45,8 @@ MANIFEST: dict[str, Any] = {
     },
     "build": None,
     "engine_check": None,
+    "float32_nodes": [],
+    "largest_value": None,
 }
 
 Calls = list[dict[str, Any]]
