@@ -28,6 +28,7 @@ from rounds import Times, interleave
 
 MODELS = "mobilenet,mobilenet_v2,efficientnet_b0,resnet50_v2"
 LARGE = "inception_v3,resnet50,mobilenet_v2"
+HARDENED, HARD_CASES = "mobilenet_v2", "spread,dead,outlier"
 CALIBRATED, JUDGED = 100, 64
 FLOATING = "float.onnx"
 HERE = Path(__file__).resolve().parent
@@ -36,10 +37,12 @@ HERE = Path(__file__).resolve().parent
 def subject(name: str, work: Path) -> None:
     """Write the float graph, pictures, and Keras' answers of one model; trained where it is small.
 
-    `name` is that of an Application, with "@digits" behind it for one that was trained.
+    `name` is that of an Application, with "@digits" behind it for one that was trained, and with
+    "+" and one of `hard_cases.HARD` behind that where it is made hard on purpose.
     """
     import keras
     import models
+    from hard_cases import HARD
 
     from kexport import pipeline, serialize, zoo
     from kexport.conversion import convert_model
@@ -48,11 +51,14 @@ def subject(name: str, work: Path) -> None:
 
     application = zoo.find(name.partition("@")[0])
     folder = work / name
-    if name.endswith("@digits"):
+    if is_trained(name):
         sys.path.insert(0, str(HERE.parent / "examples" / "digits"))
         from digits import split
 
         model = keras.saving.load_model(work / f"{application.name}.keras", compile=False)
+        _, harder, case = name.partition("+")
+        if harder:
+            HARD[case](model)
         train, held_out = split()
         calibration = train.pictures[:CALIBRATED]
         judged, labels = held_out.pictures, held_out.classes
@@ -69,6 +75,10 @@ def subject(name: str, work: Path) -> None:
     answers = model.predict(prepare(judged, application.mode), batch_size=16, verbose=0)
     known = {} if labels is None else {"labels": labels}
     np.savez(folder / "data.npz", calibration=calibration, judged=judged, answers=answers, **known)
+
+
+def is_trained(name: str) -> bool:
+    return "@digits" in name
 
 
 def without_softmax(model: Any) -> Any:
@@ -93,7 +103,7 @@ def make(name: str, maker: str, work: Path) -> dict[str, Any]:
     folder = work / name
     data = np.load(folder / "data.npz")
     made = folder / f"{maker}.onnx"
-    task = Task(folder / FLOATING, made, data["calibration"], not name.endswith("@digits"))
+    task = Task(folder / FLOATING, made, data["calibration"], not is_trained(name))
     begun = time.perf_counter()
     said = MAKERS[maker](task)
     return {"seconds": time.perf_counter() - begun, "memory": peak_memory(), **said}
@@ -180,7 +190,7 @@ def kept(file: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
     """One row of the table for each maker."""
     folder, script = work / name, str(Path(__file__).resolve())
-    trained = name.endswith("@digits")
+    trained = is_trained(name)
     if trained and not (work / f"{name.partition('@')[0]}.keras").exists():
         done = measure(str(HERE / "train_digits.py"), [name.partition("@")[0], str(work)])
         print(f"{name}: trained, {done}", file=sys.stderr)
@@ -281,6 +291,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--models", default=MODELS)
     parser.add_argument("--large", default=LARGE)
+    parser.add_argument("--hard", default=HARD_CASES)
     parser.add_argument("--work", type=Path, default=Path("out/int8"))
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--out", type=Path)
@@ -297,6 +308,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             answer({"make": make, "judge": judge}[what](name, maker, given.work))
         return 0
     names = [f"{name}@digits" for name in given.models.split(",") if name]
+    names += [f"{HARDENED}@digits+{case}" for case in given.hard.split(",") if case]
     names += [name for name in given.large.split(",") if name]
     found = [cells for name in names for cells in rows(name, given.work, given.rounds)]
     text = page(found)

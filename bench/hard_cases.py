@@ -1,0 +1,69 @@
+"""Hard cases for INT8, made on purpose of a MobileNetV2 as keras.applications builds it."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+
+Array = np.ndarray[Any, Any]
+
+DECADES = 4
+"""Over how many decades `spread` spreads the variances."""
+
+
+def spread(model: keras.Model) -> None:
+    """Variances of all norms over four decades, with the layers behind them adapted.
+
+    A channel shrinks, and what reads it grows, so that all is computed as before but for values
+    that a ReLU6 ended at 6 and no longer does.
+    """
+    rng = np.random.default_rng(3)
+    sums = {layer.name for layer in model.layers if isinstance(layer, keras.layers.Add)}
+    factor = stream = np.ones(3)
+    for layer in model.layers:
+        if isinstance(layer, keras.layers.BatchNormalization):
+            added = layer.name.replace("project_BN", "add") in sums
+            factor = stream if added else 10.0 ** rng.uniform(-DECADES / 2, 0, layer.gamma.shape)
+            stream = factor if layer.name.endswith("project_BN") else stream
+            variance = np.asarray(layer.moving_variance) + layer.epsilon
+            layer.moving_variance.assign(variance / factor**2 - layer.epsilon)
+            scaled(layer, beta=factor)
+        elif hasattr(layer, "kernel"):
+            scaled(layer, kernel=1 / factor[:, np.newaxis])
+
+
+def dead(model: keras.Model) -> None:
+    """In every block the faintest channel never says anything."""
+    for norm in model.layers:
+        if norm.name.endswith(("expand_BN", "depthwise_BN")):
+            gamma, beta = (np.asarray(variable).copy() for variable in (norm.gamma, norm.beta))
+            faintest = np.abs(gamma).argmin()
+            gamma[faintest], beta[faintest] = 0.0, -1.0
+            norm.gamma.assign(gamma)
+            norm.beta.assign(beta)
+
+
+def outlier(model: keras.Model) -> None:
+    """A layer with one channel a hundred times as large as the rest."""
+    norm = model.get_layer("expanded_conv_project_BN")
+    factor = np.ones(norm.gamma.shape)
+    factor[3] = 100
+    scaled(norm, gamma=factor, beta=factor)
+    scaled(model.get_layer("block_1_expand"), kernel=1 / factor[:, np.newaxis])
+
+
+HARD: dict[str, Callable[[keras.Model], None]] = {
+    "spread": spread,
+    "dead": dead,
+    "outlier": outlier,
+}
+
+
+def scaled(layer: Any, **factors: Array) -> None:
+    """Multiply the named weights of a layer."""
+    for name, factor in factors.items():
+        variable = getattr(layer, name)
+        variable.assign(np.asarray(variable) * factor)
