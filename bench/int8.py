@@ -273,8 +273,9 @@ def page(found: Sequence[Sequence[str]]) -> str:
             f"{machine()}; {versions((*PACKAGES, 'nncf'))}.",
             "",
             f"Everyone quantises the same float32 graph with the same {CALIBRATED} pictures. "
-            "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones; the "
-            f"others have random weights and their own size, on {JUDGED} drawn pictures. SQNR is "
+            "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones, and "
+            "with a `+` it was made hard on purpose (`bench/hard_cases.py`); the others have "
+            f"random weights and their own size, on {JUDGED} drawn pictures. SQNR is "
             "that of the logits. kexport splits its pictures as it always does, half to measure on "
             "and half to judge by, and has not seen those of the table; its first row is with the "
             "gate as it is by default, which decides nothing with random weights, and its second "

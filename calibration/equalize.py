@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.artifact import Pass
+from kexport.calibration.histogram import Range
 from kexport.calibration.regions import Region, regions
 from kexport.passes.edit import attribute, constant, small
 from kexport.passes.weighted import add_to_bias, scale_inputs, scale_outputs
@@ -56,6 +57,17 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
     return equalize
 
 
+def moved(model: ir.Model, ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """`ranges`, and for what a Flatten makes of a tensor the range of that."""
+    flat = {
+        node.outputs[0].name or "": ranges[value.name or ""]
+        for node in model.graph
+        for value in node.inputs[:1]
+        if node.op_type == "Flatten" and value is not None and value.name in ranges
+    }
+    return {**ranges, **flat}
+
+
 def scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
     """What `equalize` multiplies the channels of each tensor with, [C], by the tensor's name."""
     found: dict[str, Array] = {}
@@ -70,15 +82,18 @@ def _scale(region: Region, peaks: list[Array]) -> Array:
     share = np.maximum(share, 1 / LARGEST_SCALE)
     scale = np.maximum(1 / share, 1.0)
     weighing = [conv for conv in region.readers if not _is_depthwise(conv)]
-    if weighing:
-        reading = np.max([_reading(conv) for conv in weighing], axis=0)
+    reading = np.max([_reading(conv) for conv in weighing], axis=0) if weighing else None
+    if reading is not None:
         balanced = np.sqrt(reading / share)
         scale = np.minimum(balanced / (balanced * share).max(), scale)
     for tensor, peak in zip(region.tensors, peaks, strict=True):
         ceiling = _ceiling(tensor)
         scale = np.minimum(scale, np.maximum(ceiling / np.maximum(peak, TINY), 1.0))
         scale[peak >= ceiling] = 1.0
-    scale[np.max(peaks, axis=0) == 0] = 1.0
+    silent = np.max(peaks, axis=0) == 0
+    scale[silent] = 1.0
+    if reading is not None and not silent.all():
+        scale[silent] = np.maximum(reading[silent] / (reading / scale)[~silent].max(), 1.0)
     return np.asarray(scale)
 
 
@@ -97,6 +112,8 @@ def _reading(conv: ir.Node) -> Array:
     if held is None:
         raise ValueError(f"the weights of {conv.name} are not constant")
     weights = held.numpy()
+    if conv.op_type == "Gemm" and not attribute(conv, "transB", 0):
+        weights = weights.T
     largest = np.abs(weights.astype(np.float64)).reshape(*weights.shape[:2], -1).max(axis=2)
     per_group = largest.reshape(groups, -1, weights.shape[1]).max(axis=1)
     return np.asarray(np.maximum(per_group.reshape(-1), TINY))
@@ -109,4 +126,4 @@ def _scale_bias(graph: ir.Graph, conv: ir.Node, scale: Array) -> None:
 
 def _is_depthwise(conv: ir.Node) -> bool:
     weights = constant(conv.inputs[1])
-    return weights is not None and extents(weights)[1] == 1
+    return conv.op_type == "Conv" and weights is not None and extents(weights)[1] == 1

@@ -12,7 +12,7 @@ import onnx_ir as ir
 
 from kexport.calibration.bias_correction import Repair, Shift, correct_bias, shifts
 from kexport.calibration.channels import Channels
-from kexport.calibration.equalize import equalize, scales
+from kexport.calibration.equalize import equalize, moved, scales
 from kexport.calibration.islands import Island, by_worth
 from kexport.calibration.judge import Judge
 from kexport.calibration.operations import multiply_adds, share
@@ -234,7 +234,7 @@ class _Search:
             for name, scale in scales(floating, peaks).items()
             if name in self._best.attempt.ranges
         }
-        ranges = {**self._best.attempt.ranges, **changed}
+        ranges = {**self._best.attempt.ranges, **moved(floating, changed)}
         attempt = replace(self._best.attempt, floating=equalize(peaks)(floating), ranges=ranges)
         self._starts.append(attempt)
         self._keep_better("equalisation", self._made(attempt))

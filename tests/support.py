@@ -219,11 +219,16 @@ def room_for(size: int) -> Iterator[None]:
 
 def digits_module(root: Path) -> Any:
     """examples/digits/digits.py, as a module."""
-    spec = util.spec_from_file_location("digits", root / "examples" / "digits" / "digits.py")
+    return module_at(root / "examples" / "digits" / "digits.py")
+
+
+def module_at(path: Path) -> Any:
+    """A script as a module."""
+    spec = util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
     module = util.module_from_spec(spec)
-    sys.modules["digits"] = module  # where its dataclass looks for its types
+    sys.modules[path.stem] = module  # where its dataclasses look for their types
     spec.loader.exec_module(module)
     return module
 

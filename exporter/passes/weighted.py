@@ -25,7 +25,11 @@ def scale_outputs(graph: ir.Graph, node: ir.Node, scale: Array) -> None:
 
 
 def scale_inputs(graph: ir.Graph, node: ir.Node, scale: Array) -> None:
-    """Multiply each input channel of a Conv by its `scale`, through the weights."""
+    """Multiply each input channel of a Conv or a Gemm by its `scale`, through the weights."""
+    if node.op_type == "Gemm":
+        across = scale if attribute(node, "transB", 0) else scale[:, np.newaxis]
+        change_weights(graph, node, lambda weights: _product(weights, across))
+        return
     per_output = _inputs_of_outputs(node, scale)
 
     def scaled(weights: Array) -> Array:

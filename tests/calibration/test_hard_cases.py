@@ -1,6 +1,6 @@
 """Hard cases made on purpose: a MobileNetV2 that plain quantisation ruins, and the gate mends."""
 
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
@@ -8,7 +8,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
-from support import digits_module
+from support import digits_module, module_at
 
 from kexport import pipeline
 from kexport.calibration.for_cpu import FOR_CPU, place
@@ -19,12 +19,16 @@ from kexport.calibration.passing import Passing
 from kexport.conversion import convert_model
 from kexport.preprocessing import prepare
 
-Array = np.ndarray[Any, Any]
-
 
 @pytest.fixture(scope="module")
 def digits(root: Path) -> Any:
     return digits_module(root).split()[0]
+
+
+@pytest.fixture(scope="module")
+def hard(root: Path) -> Any:
+    """The hardening of the benchmark."""
+    return module_at(root / "bench" / "hard_cases.py").HARD
 
 
 @pytest.fixture(scope="module")
@@ -42,33 +46,6 @@ def model(trained: keras.Model) -> Iterator[keras.Model]:
     weights = trained.get_weights()
     yield trained
     trained.set_weights(weights)
-
-
-def scaled(layer: Any, **factors: Array) -> None:
-    """Multiply the named weights of a layer."""
-    for name, factor in factors.items():
-        variable = getattr(layer, name)
-        variable.assign(np.asarray(variable) * factor)
-
-
-def dead(model: keras.Model) -> None:
-    """In every block the faintest channel never says anything."""
-    norms = (x for x in model.layers if x.name.endswith(("expand_BN", "depthwise_BN")))
-    for norm in norms:
-        gamma, beta = (np.asarray(variable).copy() for variable in (norm.gamma, norm.beta))
-        faintest = np.abs(gamma).argmin()
-        gamma[faintest], beta[faintest] = 0.0, -1.0
-        norm.gamma.assign(gamma)
-        norm.beta.assign(beta)
-
-
-def outlier(model: keras.Model) -> None:
-    """A layer with one channel a hundred times as large as the rest."""
-    norm = model.get_layer("expanded_conv_project_BN")
-    factor = np.ones(norm.gamma.shape)
-    factor[3] = 100
-    scaled(norm, gamma=factor, beta=factor)
-    scaled(model.get_layer("block_1_expand"), kernel=1 / factor.reshape(1, 1, -1, 1))
 
 
 def floated(model: keras.Model) -> ir.Model:
@@ -93,11 +70,9 @@ def test_the_model_knows_the_digits(model: keras.Model, digits: Any) -> None:
     assert np.bincount(found).min() > 0.08 * len(found)
 
 
-@pytest.mark.parametrize("harden", [dead, outlier])
-def test_the_gate_holds(
-    harden: Callable[[keras.Model], None], model: keras.Model, digits: Any
-) -> None:
-    harden(model)
+@pytest.mark.parametrize("case", ["spread", "dead", "outlier"])
+def test_the_gate_holds(case: str, hard: Any, model: keras.Model, digits: Any) -> None:
+    hard[case](model)
     floating = floated(model)
     result = gated(model, floating, digits)
     assert result.holds
@@ -106,5 +81,5 @@ def test_the_gate_holds(
     plain = result.steps[0]
     assert plain.name == "quantised"
     assert plain.quality.agreement < 0.99
-    if harden is outlier:
+    if case != "dead":
         assert result.quality.sqnr > plain.quality.sqnr + 6

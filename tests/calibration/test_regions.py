@@ -64,6 +64,47 @@ def test_scales_pass_through_a_region() -> None:
     assert all(after[name].max() <= 1.001 * before[name].max() for name in names)
 
 
+@pytest.mark.parametrize("turned", [0, 1])
+def test_scales_pass_to_a_gemm(turned: int) -> None:
+    s = Sketch()
+    x = s.input("x", [4, 3, 8, 8])
+    flat = s.op("Flatten", s.op("GlobalAveragePool", s.op("Relu", conv(s, x, (6, 3), 1))))
+    weights = s.constant("w", normal(*((5, 6) if turned else (6, 5)), seed=2))
+    model = s.model(s.op("Gemm", flat, weights, transB=turned))
+    (region,) = regions(model)
+    assert [node.name for node in region.readers] == ["Gemm_0"]
+    names = [value.name or "" for value in region.tensors]
+    assert names == ["Relu_0", "GlobalAveragePool_0"]
+    given = normal(4, 3, 8, 8, seed=9)
+    before = channel_peaks(model, names, given)
+    changed = assert_pure_and_equal(equalize(before), model, {"x": given}, 1e-4)
+    after = channel_peaks(changed, names, given)
+    assert all(_decades(after[name]) < _decades(before[name]) for name in names)
+
+
+def test_a_gemm_that_reads_pixels_is_in_no_region() -> None:
+    s = Sketch()
+    flat = s.op("Flatten", s.op("Relu", conv(s, s.input("x", [4, 3, 2, 2]), (6, 3), 1)))
+    assert not regions(s.model(s.op("Gemm", flat, s.constant("w", normal(24, 5)))))
+
+
+def test_weights_for_a_channel_that_says_nothing_take_no_grid_from_the_others() -> None:
+    s = Sketch()
+    x = s.input("x", [4, 3, 8, 8])
+    silent = s.constant("silent", np.where(np.arange(6) == 2, -100.0, 0.5))
+    maker = s.op("Conv", x, s.constant("w1", normal(6, 3, 1, 1, seed=1)), silent)
+    reading = normal(5, 6, 1, 1, seed=2)
+    reading[:, 2] *= 1000
+    model = s.model(s.op("Conv", s.op("Relu", maker), s.constant("w2", reading)))
+    given = normal(4, 3, 8, 8, seed=9)
+    names = [value.name or "" for region in regions(model) for value in region.tensors]
+    peaks = channel_peaks(model, names, given)
+    changed = assert_pure_and_equal(equalize(peaks), model, {"x": given}, 1e-4)
+    value = next(node for node in changed.graph if node.name == "Conv_1").inputs[1]
+    largest = np.abs(value.const_value.numpy()).max(axis=(0, 2, 3))
+    assert largest[2] == pytest.approx(np.delete(largest, 2).max())
+
+
 def _decades(peaks: np.ndarray) -> float:
     return float(np.ptp(np.log10(peaks[peaks > 0])))
 

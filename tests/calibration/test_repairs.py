@@ -103,7 +103,7 @@ def test_equalisation_gives_every_channel_its_share(spread: ir.Model, images: np
     tensors = between(spread)
     before = channel_peaks(spread, tensors, images)
     after = channel_peaks(even(spread, images), tensors, images)
-    assert len(tensors) == 3
+    assert len(tensors) == 5
     decades = {name: (_decades(before[name]), _decades(after[name])) for name in tensors}
     assert sum(wide > 1.5 for wide, _ in decades.values()) == 2
     assert all(narrow < wide for wide, narrow in decades.values()), decades
@@ -125,7 +125,12 @@ def test_what_is_scaled_up_stays_below_what_is_to_be_expected_of_the_largest(
 def test_ranges_of_scaled_channels_are_those_of_the_scaled_graph(
     method: str, spread: ir.Model, images: np.ndarray
 ) -> None:
-    tensors = [value.name or "" for region in regions(spread) for value in region.tensors]
+    tensors = [  # a pool's few numbers have no one best range
+        value.name or ""
+        for region in regions(spread)
+        for value in region.tensors
+        if value.shape is not None and value.shape[2] != 1
+    ]
     seen = measure(spread, [], tensors, images, batch=4, method=method).channels
     peaks = {name: each.peaks for name, each in seen.items()}
     wanted = measure_ranges(equalize(peaks)(spread), tensors, images, batch=4, method=method)
