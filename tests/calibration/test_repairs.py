@@ -125,16 +125,13 @@ def test_what_is_scaled_up_stays_below_what_is_to_be_expected_of_the_largest(
 def test_ranges_of_scaled_channels_are_those_of_the_scaled_graph(
     method: str, spread: ir.Model, images: np.ndarray
 ) -> None:
-    tensors = [  # a pool's few numbers have no one best range
-        value.name or ""
-        for region in regions(spread)
-        for value in region.tensors
-        if value.shape is not None and value.shape[2] != 1
-    ]
+    tensors = [value.name or "" for region in regions(spread) for value in region.tensors]
     seen = measure(spread, [], tensors, images, batch=4, method=method).channels
     peaks = {name: each.peaks for name, each in seen.items()}
     wanted = measure_ranges(equalize(peaks)(spread), tensors, images, batch=4, method=method)
     for name, scale in scales(spread, peaks).items():
+        if method != "minmax" and seen[name].values.size < 20_000:
+            continue  # so small a sample says less than 5 % of its ends
         found = range_of(seen[name].scaled(scale), method)
         assert found.high == pytest.approx(
             wanted[name].high, rel=1e-5 if method == "minmax" else 0.05
