@@ -206,6 +206,6 @@ def test_what_passes(error: float, passed: bool, tmp_path: Path) -> None:
 
 
 def test_what_is_pending_has_not_passed() -> None:
-    entry = parity.pending(["logits"], 4, 1e-4)
+    entry = parity.pending(["logits"], 4)
     assert entry["passed"] is False
     assert entry["outputs"]["logits"]["error"] > 1e300

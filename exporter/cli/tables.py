@@ -13,6 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from kexport.runtime.manifest import GRAPH
+
 if TYPE_CHECKING:
     from kexport.cli.checks import Check
     from kexport.emit.here import Built
@@ -29,6 +31,9 @@ _PREPROCESSING = {
     "none": "none",
 }
 
+
+_Measured = tuple[str, float, float, float]
+"""Name, largest difference, error, tolerance."""
 
 _STRAYS = 3
 """How many nodes that run in another type than the graph's are named."""
@@ -62,8 +67,7 @@ def bundle_table(path: Path, manifest: Mapping[str, Any], built: "Built | None" 
         ("size", megabytes(size)),
         *_named("float32", _float32(manifest["float32_nodes"])),
         *_named("largest", _largest(manifest["largest_value"])),
-        *_named("parity", _parity(parity["outputs"])),
-        ("", f"on {parity['images']} pictures, Keras against the bundle's runtime"),
+        *_named("parity", _parity(parity["outputs"], parity["images"])),
         *_named("engine", (*_engine_here(built), *_engine(manifest, here=built is not None))),
         ("bundle", str(path)),
         *_named("next", _next_commands(path, manifest, built=built is not None)),
@@ -82,8 +86,8 @@ def applications_table(applications: Iterable["Application"]) -> Table:
 
 def verification_table(path: Path, verification: "Verification") -> Table:
     """Each golden output beside what the bundle computes now."""
-    rows = verification.rows
-    measures = _measures((row.name, row.max_abs, row.error, row.tolerance) for row in rows)
+    measured = [(row.name, row.max_abs, row.error, row.tolerance) for row in verification.rows]
+    measures = _compared(measured, f"on {verification.images} golden pictures", "the bundle")
     return pairs(
         [
             ("bundle", str(path)),
@@ -91,7 +95,6 @@ def verification_table(path: Path, verification: "Verification") -> Table:
             ("engine", verification.engine),
             ("files", f"{verification.files}, all as the manifest says"),
             *_named("parity", measures),
-            ("", f"on {verification.images} golden pictures, Keras against the bundle"),
             ("result", "passed" if verification.passed else "FAILED"),
         ]
     )
@@ -146,8 +149,9 @@ def _engine_here(built: "Built | None") -> Iterable[str]:
         place, rows = built.record["place"], built.verification["rows"]
         maker = f"{place['module']} {place['version']}"
         yield f"{megabytes(built.bytes)} for {place['gpu']}, by {maker}; the same pictures on it:"
-        keys = ("name", "max_abs", "error", "tolerance")
-        yield from _measures(tuple(row[key] for key in keys) for row in rows)
+        measured = [_measured(row["name"], row) for row in rows]
+        yield from _measures(_of(measured, ""))
+        yield from (f"{line}, by the graph" for line in _measures(_of(measured, GRAPH)))
 
 
 def _engine(manifest: Mapping[str, Any], *, here: bool) -> Iterable[str]:
@@ -192,15 +196,33 @@ def _largest(found: Mapping[str, Any] | None) -> Iterable[str]:
         yield f"{found['value']:g} in {found['tensor']}, of 65504 that float16 holds"
 
 
-def _parity(outputs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    return _measures(
-        (name, row["max_abs"], row["error"], row["tolerance"]) for name, row in outputs.items()
-    )
+def _parity(outputs: Mapping[str, Mapping[str, Any]], images: int) -> Iterable[str]:
+    measured = [_measured(name, row) for name, row in outputs.items()]
+    return _compared(measured, f"on {images} pictures", "the bundle's runtime")
 
 
-def _measures(rows: Iterable[tuple[str, float, float, float]]) -> Iterable[str]:
+def _measured(name: str, row: Mapping[str, Any]) -> _Measured:
+    return name, row["max_abs"], row["error"], row["tolerance"]
+
+
+def _compared(rows: Sequence[_Measured], where: str, what: str) -> Iterable[str]:
+    """How far something is from Keras, and from the quantised graph where that was measured."""
+    yield from _measures(_of(rows, ""))
+    yield f"{where}, Keras against {what}"
+    by_graph = _of(rows, GRAPH)
+    if by_graph:
+        yield from _measures(by_graph)
+        yield f"on the same, the quantised graph against {what}"
+
+
+def _of(rows: Sequence[_Measured], prefix: str) -> list[_Measured]:
+    """The rows that are measured against Keras ("") or the graph (`GRAPH`), without the prefix."""
+    marked = (row for row in rows if row[0].startswith(GRAPH) == bool(prefix))
+    return [(row[0][len(prefix) :], *row[1:]) for row in marked]
+
+
+def _measures(rows: Sequence[_Measured]) -> Iterable[str]:
     """The strictest rows in units of their spread; the others, of a softmax, as they are."""
-    rows = list(rows)
     strictest = min((tolerance for _, _, _, tolerance in rows), default=0.0)
     for name, largest, error, tolerance in rows:
         if tolerance == strictest or not error:
