@@ -54,7 +54,12 @@ class Batches(Sequence[Array]):
 
 
 def run_batches(
-    model: ir.Model, images: Array, outputs: Sequence[str], *, optimised: bool = True
+    model: ir.Model,
+    images: Array,
+    outputs: Sequence[str],
+    *,
+    optimised: bool = True,
+    integers: bool = True,
 ) -> Iterator[dict[str, Array]]:
     """Run `model` on `images` [N, ...] batch by batch, and yield the asked outputs of each.
 
@@ -63,9 +68,10 @@ def run_batches(
         images: what the input takes; the last batch is filled up with repeats, which are cut off.
         outputs: names of graph outputs.
         optimised: whether ONNX Runtime may fuse; without, each node computes by itself.
+        integers: whether it may compute in integers what stands between pairs.
     """
     (given,) = model.graph.inputs
-    session = open_session(model, optimised=optimised, brief=True)
+    session = open_session(model, optimised=optimised, brief=True, integers=integers)
     left = len(images)
     for batch in Batches(model, images):
         found = session.run(list(outputs), {given.name: batch})
@@ -79,12 +85,17 @@ def run_all(model: ir.Model, images: Array, output: str) -> Array:
 
 
 def open_session(
-    model: ir.Model, *, optimised: bool = True, threads: int | None = None, brief: bool = False
+    model: ir.Model,
+    *,
+    optimised: bool = True,
+    threads: int | None = None,
+    brief: bool = False,
+    integers: bool = True,
 ) -> Any:
     """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default.
 
     `brief` is for one that runs for a moment: it keeps no memory for its next run, and what those
-    before it have freed goes back to the system.
+    before it have freed goes back to the system. `integers` as in `run_batches`.
 
     Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
     int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
@@ -97,7 +108,7 @@ def open_session(
     if brief:
         give_back()
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
-    if _has_half_scales(model):
+    if not integers or _has_half_scales(model):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
