@@ -55,12 +55,7 @@ class Batches(Sequence[Array]):
 
 
 def run_batches(
-    model: ir.Model,
-    images: Array,
-    outputs: Sequence[str],
-    *,
-    optimised: bool = True,
-    integers: bool = True,
+    model: ir.Model, images: Array, outputs: Sequence[str], *, optimised: bool = True
 ) -> Iterator[dict[str, Array]]:
     """Run `model` on `images` [N, ...] batch by batch, and yield the asked outputs of each.
 
@@ -69,10 +64,9 @@ def run_batches(
         images: what the input takes; the last batch is filled up with repeats, which are cut off.
         outputs: names of graph outputs.
         optimised: whether ONNX Runtime may fuse; without, each node computes by itself.
-        integers: whether it may compute in integers what stands between pairs.
     """
     (given,) = model.graph.inputs
-    session = open_session(model, optimised=optimised, brief=True, integers=integers)
+    session = open_session(model, optimised=optimised, brief=True)
     left = len(images)
     for batch in Batches(model, images):
         found = session.run(list(outputs), {given.name: batch})
@@ -96,7 +90,8 @@ def open_session(
     """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default.
 
     `brief` is for one that runs for a moment: it keeps no memory for its next run, and what those
-    before it have freed goes back to the system. `integers` as in `run_batches`.
+    before it have freed goes back to the system. Without `integers` what stands between pairs is
+    computed in float32.
 
     Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
     int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.

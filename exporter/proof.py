@@ -18,7 +18,7 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from kexport.calibration.running import run_batches
+from kexport.calibration.running import Batches, open_session
 from kexport.parity import UNMEASURED
 from kexport.passes.emitter import Emitter
 from kexport.ranking import Shown
@@ -73,13 +73,9 @@ def prove(
         halves: whether the engine computes in float16 what is not in integers.
     """
     (images,) = raw.values()
-    own = _answers(model, shown, images)
-    drawn = _answers(_drawn(model), shown, np.concatenate([images] * DRAWS), fused=True)
-    draws = {name: np.split(array, DRAWS) for name, array in drawn.items()}
-    moved = max(
-        _error(shown, {name: parts[draw] for name, parts in draws.items()}, own)
-        for draw in range(DRAWS)
-    )
+    own = _answers(open_session(model, optimised=False, brief=True), model, shown, images)
+    drawn = open_session(_drawn(model), integers=False)
+    moved = max(_error(shown, _answers(drawn, model, shown, images), own) for _ in range(DRAWS))
     allowed = moved * (SLACK if halves else 1.0)
     return Proof(
         own,
@@ -89,11 +85,18 @@ def prove(
 
 
 def _answers(
-    model: ir.Model, shown: Sequence[Shown], images: Array, *, fused: bool = False
+    session: Any, model: ir.Model, shown: Sequence[Shown], images: Array
 ) -> dict[str, Array]:
+    """What a session of a graph with the inputs and outputs of `model` gives, by output."""
     names = [output.name for output in shown]
-    parts = list(run_batches(model, images, names, optimised=fused, integers=False))
-    return {name: np.concatenate([part[name] for part in parts]) for name in names}
+    given = model.graph.inputs[0].name
+    parts = zip(
+        *(session.run(names, {given: batch}) for batch in Batches(model, images)), strict=True
+    )
+    return {
+        name: np.concatenate(arrays)[: len(images)]
+        for name, arrays in zip(names, parts, strict=True)
+    }
 
 
 def _error(

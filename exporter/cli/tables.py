@@ -13,8 +13,6 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
-from kexport.runtime.manifest import GRAPH
-
 if TYPE_CHECKING:
     from kexport.cli.checks import Check
     from kexport.emit.here import Built
@@ -150,8 +148,9 @@ def _engine_here(built: "Built | None") -> Iterable[str]:
         maker = f"{place['module']} {place['version']}"
         yield f"{megabytes(built.bytes)} for {place['gpu']}, by {maker}; the same pictures on it:"
         measured = [_measured(row["name"], row) for row in rows]
-        yield from _measures(_of(measured, ""))
-        yield from (f"{line}, by the graph" for line in _measures(_of(measured, GRAPH)))
+        by_keras, by_graph = _apart(measured)
+        yield from _measures(by_keras)
+        yield from (f"{line}, by the graph" for line in _measures(by_graph))
 
 
 def _engine(manifest: Mapping[str, Any], *, here: bool) -> Iterable[str]:
@@ -207,18 +206,21 @@ def _measured(name: str, row: Mapping[str, Any]) -> _Measured:
 
 def _compared(rows: Sequence[_Measured], where: str, what: str) -> Iterable[str]:
     """How far something is from Keras, and from the quantised graph where that was measured."""
-    yield from _measures(_of(rows, ""))
+    by_keras, by_graph = _apart(rows)
+    yield from _measures(by_keras)
     yield f"{where}, Keras against {what}"
-    by_graph = _of(rows, GRAPH)
     if by_graph:
         yield from _measures(by_graph)
         yield f"on the same, the quantised graph against {what}"
 
 
-def _of(rows: Sequence[_Measured], prefix: str) -> list[_Measured]:
-    """The rows that are measured against Keras ("") or the graph (`GRAPH`), without the prefix."""
-    marked = (row for row in rows if row[0].startswith(GRAPH) == bool(prefix))
-    return [(row[0][len(prefix) :], *row[1:]) for row in marked]
+def _apart(rows: Sequence[_Measured]) -> tuple[list[_Measured], list[_Measured]]:
+    """The rows that are measured against Keras, and those against the graph under plain names."""
+    from kexport.runtime.manifest import GRAPH  # with it comes numpy
+
+    by_keras = [row for row in rows if not row[0].startswith(GRAPH)]
+    by_graph = [(row[0][len(GRAPH) :], *row[1:]) for row in rows if row[0].startswith(GRAPH)]
+    return by_keras, by_graph
 
 
 def _measures(rows: Sequence[_Measured]) -> Iterable[str]:
