@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.running import Batches, open_session
-from kexport.parity import UNMEASURED
+from kexport.parity import TOLERANCES, UNMEASURED
 from kexport.passes.emitter import Emitter
 from kexport.ranking import Shown
 from kexport.runtime.compare import differences
@@ -28,10 +28,10 @@ Array = np.ndarray[Any, Any]
 
 SLACK, LEAST = 2.0, 2e-2
 """How much further from Keras than the graph's own semantics an engine may be, and the least of
-both tolerances: that of float16. From the graph an engine that computes in float16 what is not in
-integers may be further by as much than one that does not."""
+that tolerance. From the graph an engine that computes in float16 what is not in integers may be
+further by as much than one that does not."""
 
-DRAWS = 8
+DRAWS = 4
 """How often the roundings are drawn; the largest error counts."""
 
 SEEDS = 1 << 24
@@ -63,7 +63,8 @@ def prove(
 
     Against Keras it is `SLACK` times the error that the graph itself makes; against the graph the
     largest error of `DRAWS` graphs whose roundings are drawn by chance, and `SLACK` times that
-    where float16 moves values between two integers as well.
+    where float16 moves values between two integers as well; at least what a graph without integers
+    may differ by.
 
     Args:
         model: the quantised graph, in float32 where it is not in integers.
@@ -76,11 +77,11 @@ def prove(
     own = _answers(open_session(model, optimised=False, brief=True), model, shown, images)
     drawn = open_session(_drawn(model), integers=False)
     moved = max(_error(shown, _answers(drawn, model, shown, images), own) for _ in range(DRAWS))
-    allowed = moved * (SLACK if halves else 1.0)
+    allowed = max(TOLERANCES["fp16"], SLACK * moved) if halves else max(TOLERANCES["fp32"], moved)
     return Proof(
         own,
         max(LEAST, SLACK * _error(shown, own, answers)),
-        min(max(LEAST, allowed), UNMEASURED),
+        min(allowed, UNMEASURED),
     )
 
 
