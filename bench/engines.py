@@ -85,7 +85,7 @@ def checked(
     chosen = targets.find(target)
     graph, kept = lowered(artifact, chosen, inputs)
     said = contents.describe(source, chosen, chosen.opset, (), shown, graph, kept, inputs)
-    said["parity"] = parity.pending([output.name for output in shown], 1, 1.0)
+    said["parity"] = parity.pending([output.name for output in shown], 1)
     said["build"] = build.build_entry(chosen, graph.model, kept)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)

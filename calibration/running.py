@@ -80,12 +80,18 @@ def run_all(model: ir.Model, images: Array, output: str) -> Array:
 
 
 def open_session(
-    model: ir.Model, *, optimised: bool = True, threads: int | None = None, brief: bool = False
+    model: ir.Model,
+    *,
+    optimised: bool = True,
+    threads: int | None = None,
+    brief: bool = False,
+    integers: bool = True,
 ) -> Any:
     """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default.
 
     `brief` is for one that runs for a moment: it keeps no memory for its next run, and what those
-    before it have freed goes back to the system.
+    before it have freed goes back to the system. Without `integers` what stands between pairs is
+    computed in float32.
 
     Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
     int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
@@ -101,7 +107,7 @@ def open_session(
     if brief:
         give_back()
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
-    if _has_half_scales(model):
+    if not integers or _has_half_scales(model):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -29,8 +29,10 @@ from kexport.emit.folder import publish, refuse_existing, staging
 from kexport.errors import BadArgument
 from kexport.needs import need
 from kexport.pixels import Pixels
+from kexport.proof import prove
 from kexport.ranking import Shown, best_classes
 from kexport.recipe import Recipe
+from kexport.runtime.manifest import GRAPH
 from kexport.source import Source, open_model
 from kexport.taps import at_layers
 from kexport.targets import Target
@@ -175,13 +177,23 @@ def export(
         answers = parity.reference(
             channels_last(tapped), inputs.prepared, [output.name for output in shown]
         )
-        tolerance = (
-            parity.TOLERANCES[chosen.precision]
-            if quantised is None
-            else quantization.tolerance(quantised.in_float32, shown, inputs.raw, answers)
-        )
+        own: dict[str, Array] = {}
+        if quantised is None:
+            tolerances = {"": parity.TOLERANCES[chosen.precision]}
+        else:
+            say("drawing the roundings by chance")
+            proof = prove(
+                quantised.in_float32,
+                shown,
+                inputs.raw,
+                answers,
+                halves=chosen.engine != "onnxruntime",
+            )
+            own, tolerances = proof.answers, {"": proof.from_keras, GRAPH: proof.from_graph}
         if ranking is not None:
             answers, shown = ranking.golden(answers), ranking.shown(shown)
+            own = own and ranking.golden(own)
+        answers |= {f"{GRAPH}{name}": array for name, array in own.items()}
         golden = {**inputs.raw, **answers}
         say("writing the bundle")
         said = contents.describe(
@@ -193,7 +205,7 @@ def export(
         if quantised is not None:
             speed = speed_entry(quantised.speed) if timestamps else None
             said["quantization"] = {**quantised.entry, "speed": speed}
-        said["parity"] = parity.pending(list(answers), inputs.count, tolerance)
+        said["parity"] = parity.pending(list(answers), inputs.count)
         said["build"] = programs.build_entry(
             chosen, artifact.model, guard.kept, compute_capabilities
         )
@@ -205,7 +217,7 @@ def export(
             say("building with TensorRT-RTX")
             said["engine_check"] = builder.checked(work, artifact.model, chosen, source.name)
         say("proving it equal to Keras")
-        measured = parity.measure(work, golden, tolerance)
+        measured = parity.measure(work, golden, tolerances)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
         rejected = folder.with_name(f"{folder.name}.rejected")
         engine = None

@@ -13,9 +13,9 @@ import numpy as np
 from kexport import runtime
 from kexport.errors import ParityFailed
 from kexport.inputs import structured
-from kexport.runtime.compare import differences, logits_of
-from kexport.runtime.ranking import unranked
-from kexport.runtime.verify import Row
+from kexport.runtime.compare import logits_of
+from kexport.runtime.manifest import GRAPH, OutputSpec
+from kexport.runtime.verify import Row, distances, reference_of
 
 Array = np.ndarray[Any, Any]
 
@@ -39,7 +39,10 @@ AT_ONCE = 2
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far a bundle lies from Keras, output by output, over `images` samples."""
+    """How far a bundle lies from Keras, output by output, over `images` samples.
+
+    A quantised one has rows for its graph too, as `runtime.verify`.
+    """
 
     images: int
     rows: tuple[Row, ...]
@@ -85,28 +88,35 @@ def reference(
 def measure(
     bundle: Path,
     golden: Mapping[str, Array],
-    tolerance: float,
+    tolerances: Mapping[str, float],
 ) -> Parity:
     """Run the bundle in `bundle` through its runtime on the golden inputs, and compare.
 
     Args:
         bundle: a folder with a manifest; its hashes are not looked at.
         golden: inputs and Keras' outputs by name; under the name of the best scores, those of all
-            classes.
-        tolerance: the largest error allowed.
+            classes. What the graph gives is there under `GRAPH` names.
+        tolerances: the largest error allowed, by what stands before the names: "" for Keras,
+            `GRAPH` for the graph.
     """
     session = runtime.load(bundle, check=False, engine="onnxruntime")
     inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
-    outputs = session.manifest.outputs
     given = session.run(inputs, fill=True)
-    kinds, candidate, expected = unranked(outputs, given, golden)
+    kinds = {spec.name: _kind(spec) for spec in session.manifest.outputs}
     rows = []
-    for found in differences(kinds, candidate, expected):
-        kind = kinds.get(found.name, "log-probabilities")
-        source = found.name if found.name in kinds else _softmax_behind(found.name, kinds)
-        limit = _tolerance(kind, expected[source], tolerance)
+    for found in distances(session.manifest, given, golden):
+        prefix = GRAPH if found.name.startswith(GRAPH) else ""
+        name = found.name[len(prefix) :]
+        kind = kinds.get(name, "log-probabilities")
+        source = name if name in kinds else _softmax_behind(name, kinds)
+        limit = _tolerance(kind, golden[prefix + source], tolerances[prefix])
         rows.append(Row(**asdict(found), tolerance=limit))
     return Parity(len(next(iter(inputs.values()))), tuple(rows))
+
+
+def _kind(spec: OutputSpec) -> str:
+    """As what an output is measured; best scores as what they are of."""
+    return spec.of or spec.kind if spec.kind == "scores" else spec.kind
 
 
 def _softmax_behind(name: str, kinds: Mapping[str, str]) -> str:
@@ -138,12 +148,12 @@ def _tolerance(kind: str, expected: Array, tolerance: float) -> float:
     return tolerance if kind == "log-probabilities" else tolerance * within / (2 * spread)
 
 
-def pending(names: Sequence[str], images: int, tolerance: float) -> dict[str, Any]:
+def pending(names: Sequence[str], images: int) -> dict[str, Any]:
     """The manifest's entry `parity` while nothing has been measured: it has not passed."""
     blank = {
         "max_abs": UNMEASURED,
         "error": UNMEASURED,
-        "tolerance": tolerance,
+        "tolerance": 0.0,
         "top1_agreement": None,
     }
     return {"images": images, "passed": False, "outputs": dict.fromkeys(names, blank)}
@@ -153,7 +163,7 @@ def require(parity: Parity, rejected: Path) -> None:
     """Let a passed parity through.
 
     Raises:
-        ParityFailed: an output lies too far from Keras', naming it.
+        ParityFailed: an output lies too far from Keras' or the graph's, naming it.
     """
     if parity.passed:
         return
@@ -162,8 +172,8 @@ def require(parity: Parity, rejected: Path) -> None:
         key=lambda row: row.error,
     )
     raise ParityFailed(
-        f"output {worst.name!r} is {worst.error:.2g} of its spread away from Keras' "
-        f"on {parity.images} samples; {worst.tolerance:g} is allowed",
+        f"output {worst.name!r} is {worst.error:.2g} of its spread away from "
+        f"{reference_of(worst.name)} on {parity.images} samples; {worst.tolerance:g} is allowed",
         hint=f"nothing was published; the rejected files are in {rejected}",
     )
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
@@ -25,7 +25,6 @@ from kexport.calibration.judge import Judge, Kind
 from kexport.calibration.passing import Passing, measure_of
 from kexport.calibration.progress import Say, counted
 from kexport.calibration.ranges import METHODS, Range
-from kexport.calibration.running import open_session
 from kexport.calibration.scheme import Scheme
 from kexport.calibration.speed import Speed, compare
 from kexport.errors import BadArgument, QuantizationRefused, did_you_mean
@@ -34,7 +33,6 @@ from kexport.passes.infer_shapes import infer_shapes
 from kexport.pixels import Pixels
 from kexport.preprocessing import decode, prepare
 from kexport.ranking import SCORED, Shown
-from kexport.runtime.compare import differences
 from kexport.runtime.encoding import encode
 from kexport.targets import Target
 
@@ -42,10 +40,6 @@ Array = np.ndarray[Any, Any]
 
 CALIBRATED, JUDGED, LABELLED = 100, 100, 500
 """Pictures to measure on, to hold out, and to hold out where their classes are known, at most."""
-
-SLACK, LEAST = 2.0, 2e-2
-"""How much further from Keras than the graph's own semantics an engine may be, and the least
-tolerance: two engines round differently, and either is as far from the float model as the other."""
 
 SCHEMES = {"onnxruntime": FOR_CPU, "tensorrt": FOR_TENSORRT, "tensorrt_rtx": FOR_TENSORRT}
 """The form of INT8 by engine."""
@@ -223,38 +217,6 @@ def quantise(
 def _scheme(target: Target, opset: int) -> Scheme:
     """The form of INT8 for a target."""
     return FOR_STRONG_TYPES if target.halves_rest(opset) else SCHEMES[target.engine]
-
-
-def tolerance(
-    model: ir.Model,
-    shown: Sequence[Shown],
-    raw: Mapping[str, Array],
-    answers: Mapping[str, Array],
-) -> float:
-    """The largest error that an engine may make with a quantised model on the golden pictures.
-
-    It is `SLACK` times what the graph's own semantics, each node computed unfused in float32, give:
-    an engine whose integers saturate or whose kernels stray goes beyond.
-    """
-    (name,) = (value.name or "" for value in model.graph.inputs)
-    outputs = [output.name for output in shown]
-    session = open_session(model, optimised=False)
-    (given,) = raw.values()
-    fixed = model.graph.inputs[0].shape
-    size = fixed[0] if fixed is not None and isinstance(fixed[0], int) else len(given)
-    parts = [
-        session.run(outputs, {name: given[np.arange(start, start + size) % len(given)]})
-        for start in range(0, len(given), size)
-    ]
-    candidate = {
-        output: np.concatenate(arrays)[: len(given)]
-        for output, arrays in zip(outputs, zip(*parts, strict=True), strict=True)
-    }
-    kinds = {output.name: output.kind for output in shown}
-    softmaxes = {output.name for output in shown if output.kind == "probabilities"}
-    rows = differences(kinds, candidate, answers)
-    errors = [row.error for row in rows if row.name not in softmaxes]
-    return max(LEAST, SLACK * max(errors, default=0.0))
 
 
 def _pictures(

@@ -13,6 +13,10 @@ from .errors import BundleRefused
 NAME = "manifest.json"
 MODEL = "model.onnx"
 
+GRAPH = "graph:"
+"""What stands before an output's name where golden.npz has what the quantised graph gives, each
+node computed unfused in float32, and before the names of what is measured against that."""
+
 _HALF_SCALES = 19
 
 EXPORT_AGAIN = "export the model again, or copy the bundle again whole"
@@ -90,6 +94,11 @@ class Manifest:
     def builds_engine(self) -> bool:
         """Whether what counts on the device is an engine that is built of model.onnx."""
         return self.data.get("build") is not None
+
+    @property
+    def holds_graph(self) -> bool:
+        """Whether outputs are held to what the quantised graph gives, as well as to Keras."""
+        return any(name.startswith(GRAPH) for name in self.tolerances)
 
     @property
     def half_scales(self) -> bool:

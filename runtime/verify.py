@@ -4,20 +4,22 @@ from __future__ import annotations
 
 import warnings
 import zipfile
-from dataclasses import asdict, dataclass
+from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .compare import differences
+from .compare import Difference, differences
 from .errors import BadInput, BundleRefused
+from .manifest import GRAPH
 from .ort import OrtEngine
 from .ranking import unranked
 from .session import load
 
 if TYPE_CHECKING:
     import os
+    from collections.abc import Mapping
 
     from numpy.typing import NDArray
 
@@ -34,7 +36,11 @@ ENGINE_COUNTS = (
 
 @dataclass(frozen=True)
 class Row:
-    """One measured quantity, with the largest spread error that the manifest allows it."""
+    """One measured quantity, with the largest spread error that the manifest allows it.
+
+    It is measured against Keras, or, where `name` begins with `manifest.GRAPH`, against what the
+    quantised graph gives.
+    """
 
     name: str
     max_abs: float
@@ -98,12 +104,37 @@ class Verification:
         return "\n".join(lines)
 
 
+def distances(
+    manifest: Manifest, given: Mapping[str, NDArray[Any]], golden: Mapping[str, NDArray[Any]]
+) -> tuple[Difference, ...]:
+    """How far outputs lie from Keras', and from the quantised graph's where the bundle has those.
+
+    The names of the latter begin with `manifest.GRAPH`.
+    """
+    rows: list[Difference] = []
+    for prefix in _prefixes(manifest):
+        answers = {spec.name: golden[prefix + spec.name] for spec in manifest.outputs}
+        measured = differences(*unranked(manifest.outputs, given, answers))
+        rows += [replace(row, name=prefix + row.name) for row in measured]
+    return tuple(rows)
+
+
+def reference_of(name: str) -> str:
+    """Whose answers a row of this name is measured against."""
+    return "the quantised graph's" if name.startswith(GRAPH) else "Keras'"
+
+
+def _prefixes(manifest: Manifest) -> tuple[str, ...]:
+    return ("", GRAPH) if manifest.holds_graph else ("",)
+
+
 def verify(
     bundle: str | os.PathLike[str], *, threads: int | None = None, engine: str | None = None
 ) -> Verification:
     """Check a bundle's hashes, run its golden samples, and compare with what Keras gave for them.
 
-    Outputs that lie too far from Keras' make a Verification that has not passed; they raise
+    A quantised bundle's are compared with what its graph gives too, each node computed unfused.
+    Outputs that lie too far from either make a Verification that has not passed; they raise
     nothing. Where they are model.onnx's, in a bundle whose engine counts, a RuntimeWarning says so.
     `threads` and `engine` are as for `load`.
 
@@ -121,7 +152,7 @@ def verify(
         raise BundleRefused(f"{GOLDEN} does not fit the model: {fault}") from fault
     rows = tuple(
         Row(**asdict(measured), tolerance=_tolerance(manifest, measured.name))
-        for measured in differences(*unranked(manifest.outputs, outputs, golden))
+        for measured in distances(manifest, outputs, golden)
     )
     found = Verification(
         model=manifest.model,
@@ -144,8 +175,8 @@ def _golden(folder: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
             golden = {name: arrays[name] for name in arrays.files}
     except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
         raise BundleRefused(f"{GOLDEN} cannot be read: {error}") from error
-    names = [spec.name for spec in manifest.inputs] + [spec.name for spec in manifest.outputs]
-    for name in names:
+    outputs = [prefix + spec.name for prefix in _prefixes(manifest) for spec in manifest.outputs]
+    for name in (*(spec.name for spec in manifest.inputs), *outputs):
         if name not in golden:
             raise BundleRefused(f"{GOLDEN} has no array for {name!r}")
     return golden

@@ -379,3 +379,21 @@ def test_json_has_the_speed_that_the_manifest_leaves_out(
         **QUANTIZATION,
         "speed": {"float_ms": 4.0, "int8_ms": 5.0},
     }
+
+
+def test_a_quantised_bundle_is_shown_beside_keras_and_beside_its_graph(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from kexport.cli.tables import show, verification_table
+    from kexport.runtime.verify import Row, Verification
+
+    rows = (Row("logits", 5.0, 2.2, 4.4, 0.75), Row("graph:logits", 0.1, 0.03, 0.2, 1.0))
+    show(verification_table(Path("b"), Verification("m", "cpu-int8", "engine", 3, 8, rows)))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[-5:] == [
+        "parity  logits: error 2.2e+00, tolerance 4e+00",
+        "on 8 golden pictures, Keras against the bundle",
+        "logits: error 3.0e-02, tolerance 2e-01",
+        "on the same, the quantised graph against the bundle",
+        "result  passed",
+    ]

@@ -205,7 +205,16 @@ def test_what_passes(error: float, passed: bool, tmp_path: Path) -> None:
             parity.require(found, tmp_path)
 
 
+@pytest.mark.parametrize(
+    ("name", "whose"), [("logits", "Keras'"), ("graph:logits", "the quantised graph's")]
+)
+def test_it_says_whose_answers_are_missed(name: str, whose: str, tmp_path: Path) -> None:
+    found = parity.Parity(4, (Row(name, 1.0, 0.5, 0.25, 1.0),))
+    with pytest.raises(ParityFailed, match=f"0.5 of its spread away from {whose} on 4 samples"):
+        parity.require(found, tmp_path)
+
+
 def test_what_is_pending_has_not_passed() -> None:
-    entry = parity.pending(["logits"], 4, 1e-4)
+    entry = parity.pending(["logits"], 4)
     assert entry["passed"] is False
     assert entry["outputs"]["logits"]["error"] > 1e300

@@ -30,6 +30,9 @@ _PREPROCESSING = {
 }
 
 
+_Measured = tuple[str, float, float, float]
+"""Name, largest difference, error, tolerance."""
+
 _STRAYS = 3
 """How many nodes that run in another type than the graph's are named."""
 
@@ -62,8 +65,7 @@ def bundle_table(path: Path, manifest: Mapping[str, Any], built: "Built | None" 
         ("size", megabytes(size)),
         *_named("float32", _float32(manifest["float32_nodes"])),
         *_named("largest", _largest(manifest["largest_value"])),
-        *_named("parity", _parity(parity["outputs"])),
-        ("", f"on {parity['images']} pictures, Keras against the bundle's runtime"),
+        *_named("parity", _parity(parity["outputs"], parity["images"])),
         *_named("engine", (*_engine_here(built), *_engine(manifest, here=built is not None))),
         ("bundle", str(path)),
         *_named("next", _next_commands(path, manifest, built=built is not None)),
@@ -82,8 +84,8 @@ def applications_table(applications: Iterable["Application"]) -> Table:
 
 def verification_table(path: Path, verification: "Verification") -> Table:
     """Each golden output beside what the bundle computes now."""
-    rows = verification.rows
-    measures = _measures((row.name, row.max_abs, row.error, row.tolerance) for row in rows)
+    measured = [(row.name, row.max_abs, row.error, row.tolerance) for row in verification.rows]
+    measures = _compared(measured, f"on {verification.images} golden pictures", "the bundle")
     return pairs(
         [
             ("bundle", str(path)),
@@ -91,7 +93,6 @@ def verification_table(path: Path, verification: "Verification") -> Table:
             ("engine", verification.engine),
             ("files", f"{verification.files}, all as the manifest says"),
             *_named("parity", measures),
-            ("", f"on {verification.images} golden pictures, Keras against the bundle"),
             ("result", "passed" if verification.passed else "FAILED"),
         ]
     )
@@ -146,8 +147,10 @@ def _engine_here(built: "Built | None") -> Iterable[str]:
         place, rows = built.record["place"], built.verification["rows"]
         maker = f"{place['module']} {place['version']}"
         yield f"{megabytes(built.bytes)} for {place['gpu']}, by {maker}; the same pictures on it:"
-        keys = ("name", "max_abs", "error", "tolerance")
-        yield from _measures(tuple(row[key] for key in keys) for row in rows)
+        measured = [_measured(row["name"], row) for row in rows]
+        by_keras, by_graph = _apart(measured)
+        yield from _measures(by_keras)
+        yield from (f"{line}, by the graph" for line in _measures(by_graph))
 
 
 def _engine(manifest: Mapping[str, Any], *, here: bool) -> Iterable[str]:
@@ -192,15 +195,36 @@ def _largest(found: Mapping[str, Any] | None) -> Iterable[str]:
         yield f"{found['value']:g} in {found['tensor']}, of 65504 that float16 holds"
 
 
-def _parity(outputs: Mapping[str, Mapping[str, Any]]) -> Iterable[str]:
-    return _measures(
-        (name, row["max_abs"], row["error"], row["tolerance"]) for name, row in outputs.items()
-    )
+def _parity(outputs: Mapping[str, Mapping[str, Any]], images: int) -> Iterable[str]:
+    measured = [_measured(name, row) for name, row in outputs.items()]
+    return _compared(measured, f"on {images} pictures", "the bundle's runtime")
 
 
-def _measures(rows: Iterable[tuple[str, float, float, float]]) -> Iterable[str]:
+def _measured(name: str, row: Mapping[str, Any]) -> _Measured:
+    return name, row["max_abs"], row["error"], row["tolerance"]
+
+
+def _compared(rows: Sequence[_Measured], where: str, what: str) -> Iterable[str]:
+    """How far something is from Keras, and from the quantised graph where that was measured."""
+    by_keras, by_graph = _apart(rows)
+    yield from _measures(by_keras)
+    yield f"{where}, Keras against {what}"
+    if by_graph:
+        yield from _measures(by_graph)
+        yield f"on the same, the quantised graph against {what}"
+
+
+def _apart(rows: Sequence[_Measured]) -> tuple[list[_Measured], list[_Measured]]:
+    """The rows that are measured against Keras, and those against the graph under plain names."""
+    from kexport.runtime.manifest import GRAPH  # with it comes numpy
+
+    by_keras = [row for row in rows if not row[0].startswith(GRAPH)]
+    by_graph = [(row[0][len(GRAPH) :], *row[1:]) for row in rows if row[0].startswith(GRAPH)]
+    return by_keras, by_graph
+
+
+def _measures(rows: Sequence[_Measured]) -> Iterable[str]:
     """The strictest rows in units of their spread; the others, of a softmax, as they are."""
-    rows = list(rows)
     strictest = min((tolerance for _, _, _, tolerance in rows), default=0.0)
     for name, largest, error, tolerance in rows:
         if tolerance == strictest or not error:

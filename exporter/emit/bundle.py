@@ -35,7 +35,8 @@ def write_files(
         folder: where; it exists.
         model: the finished graph.
         entries: the manifest so far, for the model's metadata.
-        golden: inputs by name, and each output by name as Keras gave it, float32.
+        golden: inputs by name, each output by name as Keras gave it, float32, and under
+            `runtime.manifest.GRAPH` names as a quantised graph gives it.
         labels: one a class, in the order of the classifier's outputs.
     """
     serialize.save(with_metadata(model, entries, labels), folder / MODEL)

@@ -17,6 +17,7 @@ from kexport.errors import GraphRefused, ParityFailed
 from kexport.runtime.command import PARITY_FAILED
 from kexport.runtime.errors import EngineMissing
 from kexport.runtime.gpu import Cuda, Gpu
+from kexport.runtime.verify import reference_of
 from kexport.targets import Platform
 from kexport.targets.fields import matches
 
@@ -58,7 +59,7 @@ def build(bundle: Path, name: str, seconds: float = SECONDS) -> Built:
 
     Raises:
         GraphRefused: no engine was built.
-        ParityFailed: the engine does not give what Keras gave.
+        ParityFailed: the engine does not give what Keras gave, or not what the graph gives.
     """
     command = [sys.executable, "-B", str(bundle / "build_engine.py"), "--json", "--verify"]
     try:
@@ -73,7 +74,7 @@ def build(bundle: Path, name: str, seconds: float = SECONDS) -> Built:
         worst = max(built.verification["rows"], key=_excess)
         raise ParityFailed(
             f"output {worst['name']!r} of the engine for {name} is {worst['error']} of its spread "
-            f"away from Keras', and {worst['tolerance']:g} is allowed",
+            f"away from {reference_of(worst['name'])}, and {worst['tolerance']:g} is allowed",
             hint="nothing was published; try fp32, which tells a fault of the precision from one "
             "of the graph",
         )

@@ -282,9 +282,10 @@ class Model {
     std::unique_ptr<ModelState> state_;
 };
 
-/// One measured quantity: how far the outputs lie from Keras'. `max_abs` is the largest absolute
-/// difference, `error` the same over the standard deviation of what Keras gave; `top1_agreement` is
-/// the share of samples with the same best class, where there are classes.
+/// One measured quantity: how far the outputs lie from Keras', or, where `name` begins with
+/// "graph:", from what the quantised graph gives when nothing is fused. `max_abs` is the largest
+/// absolute difference, `error` the same over the standard deviation of those answers;
+/// `top1_agreement` is the share of samples with the same best class, where there are classes.
 struct Row {
     std::string name;
     double max_abs = 0.0;
@@ -306,8 +307,8 @@ struct Verification {
 };
 
 /// Prove a bundle again where it lies: its hashes, then its golden outputs. Outputs that lie too
-/// far from Keras' make a Verification that has not passed; they are no fault. Faults as
-/// Model::open, and bundle_refused where golden.npz does not fit the model.
+/// far from Keras' or the graph's make a Verification that has not passed; they are no fault.
+/// Faults as Model::open, and bundle_refused where golden.npz does not fit the model.
 Result<Verification> verify(const std::string& bundle, const Options& options = {}) noexcept;
 
 /// The table that the programs print, in plain text, without a last line break.

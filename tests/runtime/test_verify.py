@@ -91,6 +91,54 @@ def test_golden_outputs_of_another_shape_fail(build, reseal):
     assert verify(bundle).rows[0].error == np.inf
 
 
+def give_graph(bundle: Path, reseal, rewrite, shift: float = 0.0) -> None:
+    """Hold a bundle to a graph whose answers are those of Keras, and `shift` more."""
+
+    def allow(manifest):
+        rows = manifest["parity"]["outputs"]
+        rows |= {f"graph:{name}": {**row, "tolerance": 1e-3} for name, row in rows.items()}
+
+    rewrite(bundle, allow)
+    answers = {f"graph:{name}": golden(bundle, name) + shift for name in ALL}
+    change_golden(bundle, reseal, **answers)
+
+
+def test_it_is_held_to_the_graph_too(build, reseal, rewrite):
+    bundle = build(outputs=ALL)
+    give_graph(bundle, reseal, rewrite)
+    found = verify(bundle)
+    assert found.passed
+    names = ["probabilities", "logits", "features"]
+    assert [row.name for row in found.rows] == [*names, *(f"graph:{name}" for name in names)]
+    assert [row.tolerance for row in found.rows] == [1e-4] * 3 + [1e-3] * 3
+
+
+def test_what_is_not_the_graphs_fails_though_it_is_keras(build, reseal, rewrite):
+    bundle = build(outputs=ALL)
+    give_graph(bundle, reseal, rewrite, shift=0.5)
+    found = verify(bundle)
+    assert not found.passed
+    assert [row.passed for row in found.rows[:3]] == [True, True, True]
+    assert found.rows[5].max_abs == pytest.approx(0.5, rel=1e-4)
+    assert not found.rows[5].passed
+
+
+def test_a_graph_without_an_answer(build, reseal, rewrite):
+    bundle = build(outputs=ALL)
+    give_graph(bundle, reseal, rewrite)
+    change_golden(bundle, reseal, **{"graph:features": None})
+    with pytest.raises(BundleRefused, match="no array for 'graph:features'"):
+        verify(bundle)
+
+
+def test_a_graph_without_a_tolerance(build, reseal, rewrite):
+    bundle = build(outputs=ALL)
+    give_graph(bundle, reseal, rewrite)
+    rewrite(bundle, lambda data: data["parity"]["outputs"].pop("graph:logits"))
+    with pytest.raises(BundleRefused, match="no tolerance for 'graph:logits'"):
+        verify(bundle)
+
+
 def test_a_changed_file_is_refused(bundle: Path):
     (bundle / "labels.txt").write_text("coal\ntomato\ngrass\nsea\nsnou\n")
     with pytest.raises(BundleRefused, match=r"labels\.txt does not match its SHA-256"):

@@ -44,7 +44,8 @@ Arrays read_golden(const std::filesystem::path& bundle, const Manifest& manifest
             refuse_bundle(cat(golden_file, " has no array for ", repr(name)));
     };
     for (const InputInfo& input : manifest.inputs) demand(input.name);
-    for (const OutputInfo& output : manifest.outputs) demand(output.name);
+    for (const std::string_view reference : manifest.references())
+        for (const OutputInfo& output : manifest.outputs) demand(cat(reference, output.name));
     return golden;
 }
 

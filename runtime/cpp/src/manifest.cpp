@@ -99,6 +99,12 @@ void refuse_repeated(const Tensors& tensors, const std::string& path) {
 
 }  // namespace
 
+std::vector<std::string_view> Manifest::references() const {
+    const auto first = tolerances.lower_bound(std::string(of_graph));
+    if (first == tolerances.end() || first->first.rfind(of_graph, 0) != 0) return {""};
+    return {"", of_graph};
+}
+
 Manifest parse_manifest(std::string_view text, const std::string& path) {
     const Json data = parsed(text, path);
     const Json schema = data.is_object() ? data.value("schema", Json(manifest_schema)) : Json();

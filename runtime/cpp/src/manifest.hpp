@@ -12,6 +12,10 @@
 
 namespace kexport {
 
+/// What stands before an output's name where golden.npz has what the quantised graph gives, and
+/// before the names of what is measured against that.
+inline constexpr std::string_view of_graph = "graph:";
+
 /// What a file of the bundle must be.
 struct FileEntry {
     std::string sha256;  ///< lower-case hexadecimal
@@ -23,11 +27,15 @@ struct FileEntry {
 struct Manifest {
     std::string model, target, device;
     bool builds_engine = false;  ///< what counts on the device is an engine built of model.onnx
-    bool half_scales = false;  ///< INT8 with scales of float16, for TensorRT
+    bool half_scales = false;    ///< INT8 with scales of float16, for TensorRT
     std::vector<InputInfo> inputs;
     std::vector<OutputInfo> outputs;
     std::map<std::string, double> tolerances;
     std::map<std::string, FileEntry> files;
+
+    /// What stands before the names of the answers that outputs are held to: nothing for Keras',
+    /// and `of_graph` where those of the quantised graph are there too.
+    std::vector<std::string_view> references() const;
 };
 
 /// Read and check `<bundle>/manifest.json`; the other files are not looked at. Throws a Refusal

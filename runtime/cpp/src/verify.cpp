@@ -106,6 +106,21 @@ Arrays run_all(const ModelState& state, const Arrays& golden, std::size_t sample
     return outputs;
 }
 
+/// Every measured quantity, against Keras and, where the bundle has them, the graph's answers.
+std::vector<Row> distances(const Manifest& manifest, const Arrays& given, const Arrays& golden) {
+    std::vector<Row> rows;
+    for (const std::string_view reference : manifest.references()) {
+        Arrays answers;
+        for (const OutputInfo& output : manifest.outputs)
+            answers[output.name] = golden.at(cat(reference, output.name));
+        for (Row& row : differences(manifest.outputs, given, answers)) {
+            row.name.insert(0, reference);
+            rows.push_back(std::move(row));
+        }
+    }
+    return rows;
+}
+
 Verification verified(const ModelState& state, const std::filesystem::path& bundle) {
     const Manifest& manifest = state.manifest;
     const Arrays golden = read_golden(bundle, manifest);
@@ -123,7 +138,7 @@ Verification verified(const ModelState& state, const std::filesystem::path& bund
                        state.engine->warning,
                        manifest.files.size(),
                        samples,
-                       differences(manifest.outputs, outputs, golden)};
+                       distances(manifest, outputs, golden)};
     for (Row& row : found.rows) {
         const auto stated = manifest.tolerances.find(row.name);
         if (stated == manifest.tolerances.end())

@@ -54,3 +54,4 @@ def test_weights_that_make_it_saturate_are_found_out(
     monkeypatch.setitem(quantization.SCHEMES, "onnxruntime", replace(FOR_CPU, paired=False))
     done = haswell.run("kexport-verify", bundle(tmp_path))
     assert done.status == FAILED, done.out
+    assert next(line for line in done.out.splitlines() if "graph:logits" in line).endswith("FAILED")

@@ -23,6 +23,19 @@ def change_golden(bundle: Path, reseal, **arrays: np.ndarray | None) -> None:
     reseal(bundle)
 
 
+def give_graph(bundle: Path, reseal, rewrite, shift: float = 0.0) -> None:
+    """Hold a bundle to a graph whose answers are those of Keras, and `shift` more."""
+
+    def allow(manifest):
+        rows = manifest["parity"]["outputs"]
+        rows |= {f"graph:{name}": {**row, "tolerance": 1e-3} for name, row in rows.items()}
+
+    rewrite(bundle, allow)
+    with np.load(bundle / "golden.npz") as golden:
+        answers = {f"graph:{name}": golden[name] + np.float32(shift) for name in ALL}
+    change_golden(bundle, reseal, **answers)
+
+
 def agrees(build_of_cpp, bundle: Path) -> int:
     """The program's table is that of Python, to the last digit; its exit status is returned."""
     found = verify(bundle)
@@ -100,6 +113,20 @@ def test_a_golden_file_that_is_not_compressed(plain, bundle: Path, reseal):
 def test_a_golden_array_that_is_not_there(plain, bundle: Path, reseal, name: str):
     change_golden(bundle, reseal, **{name: None})
     assert f"golden.npz has no array for '{name}'" in refused(plain, bundle)
+
+
+@pytest.mark.parametrize(("shift", "status"), [(0.0, 0), (0.5, 12)])
+def test_it_is_held_to_the_graph_too(sanitized, build, reseal, rewrite, shift, status):
+    bundle = build(outputs=ALL)
+    give_graph(bundle, reseal, rewrite, shift)
+    assert agrees(sanitized, bundle) == status
+
+
+def test_a_graph_without_an_answer(plain, build, reseal, rewrite):
+    bundle = build(outputs=ALL)
+    give_graph(bundle, reseal, rewrite)
+    change_golden(bundle, reseal, **{"graph:features": None})
+    assert "golden.npz has no array for 'graph:features'" in refused(plain, bundle)
 
 
 def test_no_tolerance(plain, bundle: Path, rewrite):
