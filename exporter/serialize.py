@@ -68,7 +68,7 @@ def _write_inline(file: BinaryIO, proto: onnx.ModelProto, tensors: list[ir.Tenso
         file.write(_prefix(_INITIALIZER, size))
         file.write(head)
         file.write(_prefix(_RAW_DATA, tensor.nbytes))
-        file.write(tensor.tobytes())
+        tensor.tofile(file)
 
 
 def _moved(
@@ -82,7 +82,7 @@ def _moved(
             continue
         file.write(b"\0" * (-file.tell() % ALIGNMENT))
         place = {"location": location, "offset": file.tell(), "length": tensor.nbytes}
-        file.write(tensor.tobytes())
+        tensor.tofile(file)
         head.data_location = onnx.TensorProto.EXTERNAL
         for key, value in place.items():
             head.external_data.add(key=key, value=str(value))
