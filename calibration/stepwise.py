@@ -7,6 +7,7 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
 
 from kexport.calibration.parts import Parts
 from kexport.calibration.stretch import run_part
@@ -127,8 +128,9 @@ class Stepwise:
             return np.asarray(held.numpy())
         if node is None:
             raise ValueError(f"{value.name} is neither constant nor computed")
-        (found,) = self._run([node], [value], {})
-        return found[0]
+        feeds = {each.name: self._numbers(each) for each in node.inputs if each is not None}
+        evaluator = ReferenceEvaluator(ir.to_proto(node), opsets=dict(self._graph.opset_imports))
+        return np.asarray(evaluator.run([value.name], feeds)[0])
 
     def _let_go(self, nodes: Sequence[ir.Node]) -> None:
         for node in nodes:
