@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from typing import Any
 
 import numpy as np
@@ -45,8 +45,7 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
 
     @Pass
     def equalize(model: ir.Model) -> None:
-        for region in regions(model):
-            scale = _scale(region, [peaks[tensor.name or ""] for tensor in region.tensors])
+        for region, scale in _scales(model, peaks):
             for conv in region.makers:
                 scale_outputs(model.graph, conv, scale)
                 _scale_bias(model.graph, conv, scale)
@@ -59,10 +58,18 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
 def scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
     """What `equalize` multiplies the channels of each tensor with, [C], by the tensor's name."""
     found: dict[str, Array] = {}
-    for region in regions(model):
-        names = [tensor.name or "" for tensor in region.tensors]
-        found |= dict.fromkeys(names, _scale(region, [peaks[name] for name in names]))
+    for region, scale in _scales(model, peaks):
+        found |= dict.fromkeys((tensor.name or "" for tensor in region.tensors), scale)
     return found
+
+
+def _scales(model: ir.Model, peaks: Mapping[str, Array]) -> Iterator[tuple[Region, Array]]:
+    """Every region whose peaks are known, and what its channels are multiplied with."""
+    for region in regions(model):
+        known = [peaks.get(tensor.name or "") for tensor in region.tensors]
+        found = [peak for peak in known if peak is not None]
+        if len(found) == len(known):
+            yield region, _scale(region, found)
 
 
 def _scale(region: Region, peaks: list[Array]) -> Array:

@@ -9,9 +9,11 @@ from typing import Any
 
 import numpy as np
 
-from kexport.errors import OutputFailed
+from kexport.calibration.temporary import writing
 
 Array = np.ndarray[Any, Any]
+
+_MADE = "what the layers make of the calibration pictures"
 
 
 class Parts(Sequence[Array]):
@@ -22,21 +24,19 @@ class Parts(Sequence[Array]):
     """
 
     def __init__(self) -> None:
-        try:
+        with writing(_MADE):
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long
-        except OSError as error:
-            raise _failed(error) from error
         weakref.finalize(self, self._file.close)
         self._held: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
         self._end = 0
 
     def append(self, array: Array) -> None:
         """Put an array behind the others."""
-        try:
+        left = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
+        with writing(_MADE):
             self._file.seek(self._end)
-            array.tofile(self._file)
-        except OSError as error:
-            raise _failed(error) from error
+            while left:  # ndarray.tofile says nothing where its last bytes find no room
+                left = left[self._file.write(left) :]
         self._held.append((self._end, array.dtype, array.shape))
         self._end += array.nbytes
 
@@ -49,10 +49,3 @@ class Parts(Sequence[Array]):
         start, dtype, shape = self._held[index]
         self._file.seek(start)
         return np.fromfile(self._file, dtype, int(np.prod(shape))).reshape(shape)
-
-
-def _failed(error: OSError) -> OutputFailed:
-    return OutputFailed(
-        f"what the layers make of the calibration pictures cannot be written: {error.strerror}",
-        hint="make room in the folder for temporary files, or name another with TMPDIR",
-    )

@@ -18,6 +18,7 @@ from kexport.calibration.progress import Progress
 from kexport.calibration.running import Batches
 from kexport.calibration.tally import METHODS, Tally, range_of
 from kexport.errors import BadArgument, UnsupportedModel, did_you_mean
+from kexport.shapes import refine_outputs
 
 __all__ = ["METHODS", "Measured", "Range", "measure", "measure_ranges", "range_of"]
 
@@ -74,7 +75,7 @@ def measure(
 
     Returns:
         A range for each name; each covers 0, since padding and the grids' zero points need it, and
-        none leaves what was measured. And `Channels` of those watched.
+        none leaves what was measured. And `Channels` of those watched whose size is known.
 
     Raises:
         BadArgument: an unknown method.
@@ -90,7 +91,7 @@ def measure(
     everything = list(dict.fromkeys([*names, *watched]))
     if not everything:
         return Measured({}, {})
-    probed = model.clone()
+    probed = _of_size(model, images.shape[1:])
     batches = Batches(model, images, batch)
     tallies = [
         Tally(probed.graph, name, method, len(images), watched=name in watched)
@@ -113,6 +114,19 @@ def measure(
         {name: ranges[name] for name in dict.fromkeys(names)},
         {name: found for name, found in channels.items() if found is not None},
     )
+
+
+def _of_size(model: ir.Model, size: tuple[int, ...]) -> ir.Model:
+    """A copy of the model for inputs [N, *size], where it leaves some of that open."""
+    sized = model.clone()
+    (given,) = sized.graph.inputs
+    first = None if given.shape is None else given.shape[0]
+    whole = ir.Shape([first, *size])
+    if given.shape != whole:
+        given.shape, found = whole, {given}
+        for node in sized.graph:
+            refine_outputs(node, sized.graph.opset_imports[""], found)
+    return sized
 
 
 def _refuse(model: ir.Model, names: set[str]) -> None:

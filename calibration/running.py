@@ -17,6 +17,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport import serialize
+from kexport.calibration.temporary import writing
 from kexport.needs import need
 
 Array = np.ndarray[Any, Any]
@@ -112,6 +113,9 @@ def open_session(
 
     Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
     int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
+
+    Raises:
+        OutputFailed: the folder for temporary files cannot be written.
     """
     ort = need("onnxruntime", extra="cpu")
     options = ort.SessionOptions()
@@ -128,7 +132,8 @@ def open_session(
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     with tempfile.TemporaryDirectory() as folder:  # in memory, protobuf ends at 2 GiB
         path = Path(folder, "model.onnx")
-        serialize.save(model, path)
+        with writing("the graph that is run on the calibration pictures"):
+            serialize.save(model, path)
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 

@@ -15,7 +15,8 @@ import numpy as np
 
 from kexport.calibration.progress import Progress
 from kexport.calibration.sources import Candidate, Source
-from kexport.errors import BadArgument, OutputFailed
+from kexport.calibration.temporary import writing
+from kexport.errors import BadArgument
 from kexport.runtime import BadInput, BadPicture
 from kexport.runtime.picture import pixels
 
@@ -29,6 +30,8 @@ FEW_DAMAGED, PART_DAMAGED = 3, 0.1
 
 AT_ONCE = 32
 """Pictures that are decoded side by side."""
+
+_DECODED = "the decoded calibration pictures"
 
 _COLORS = {1: "GRAY", 3: "RGB"}
 
@@ -131,33 +134,23 @@ def _decoded(candidate: Candidate, shape: tuple[int, int, int]) -> Array | BadPi
 @contextlib.contextmanager
 def _writer(scratch: Path) -> Iterator[tuple[IO[bytes], Path]]:
     """A new file that goes again where the block raises."""
-    with _written():
+    with writing(_DECODED):
         handle, name = tempfile.mkstemp(suffix=".pixels", dir=scratch)
-    path = Path(name)
+    file, path = open(handle, "wb"), Path(name)  # noqa: SIM115, closing may fail too
     try:
-        with open(handle, "wb") as file:
-            yield file, path
-            with _written():
-                file.flush()
+        yield file, path
+        with writing(_DECODED):
+            file.close()
     except BaseException:
+        with contextlib.suppress(OSError):
+            file.close()
         path.unlink(missing_ok=True)
         raise
 
 
 def _append(file: IO[bytes], picture: Array) -> None:
-    with _written():
+    with writing(_DECODED):
         file.write(picture.tobytes())
-
-
-@contextlib.contextmanager
-def _written() -> Iterator[None]:
-    try:
-        yield
-    except OSError as error:
-        raise OutputFailed(
-            f"the decoded calibration pictures cannot be written: {error.strerror}",
-            hint="make room in the folder for temporary files, or name another with TMPDIR",
-        ) from error
 
 
 def _refuse_damaged(source: str, damaged: Sequence[BadPicture], tried: int) -> None:

@@ -33,8 +33,7 @@ class Tally:
     """Adds outputs to a graph that say what a tensor holds, and takes them batch by batch.
 
     Raises:
-        ValueError: the name is that of no float32 tensor of the graph, or of none [N, C, ...], and
-            it is to be watched.
+        ValueError: the name is that of no float32 tensor of the graph.
     """
 
     def __init__(
@@ -42,19 +41,17 @@ class Tally:
     ) -> None:
         value = find(graph, name)
         self.name, self._method, step = name, method, distance(value, pictures)
-        self._ends = add_extremes(graph, name, by_channel=watched)
+        places = _places(value) if watched else None
+        self._ends = add_extremes(graph, name, by_channel=places is not None)
         self._sample = None
         if method != "minmax":
             self._sample = add_sample(graph, name, step)
         self._extent, self._counted = Range(0.0, 0.0), Growing()
         self._gathering: Gathering | None = None
-        if watched:
-            if value.shape is None or len(value.shape) < 3:
-                raise ValueError(f"{name} is not known to have channels and places")
-            _, channels, *plane = (int(dim) if isinstance(dim, int) else 1 for dim in value.shape)
-            whole = math.prod(plane)
-            each = -(-channels * whole // step)
-            self._gathering = Gathering(channels, whole, step, each, pictures)
+        if places is not None:
+            channels, plane = places
+            each = -(-channels * plane // step)
+            self._gathering = Gathering(channels, plane, step, each, pictures)
 
     @property
     def outputs(self) -> list[str]:
@@ -88,7 +85,7 @@ class Tally:
         return _searched(self._counted, self._extent, self._method)
 
     def channels(self) -> Channels | None:
-        """What was watched."""
+        """What was watched; None where the tensor is not known to have channels and places."""
         return None if self._gathering is None else self._gathering.channels()
 
 
@@ -98,6 +95,15 @@ def range_of(channels: Channels, method: str) -> Range:
     if method != "minmax":
         _count(counted, channels.values, extent, method)
     return _searched(counted, extent, method)
+
+
+def _places(value: ir.Value) -> tuple[int, int] | None:
+    """The channels of a tensor [N, C, ...], and the places of each."""
+    dims = [] if value.shape is None else list(value.shape)[1:]
+    known = [dim for dim in dims if isinstance(dim, int)]
+    if len(dims) < 2 or len(known) < len(dims):
+        return None
+    return known[0], math.prod(known[1:])
 
 
 def _count(counted: Growing, values: Array, extent: Range, method: str) -> None:

@@ -1,9 +1,13 @@
 """Import a heavy module at the moment it is used, or say how to install it."""
 
 import importlib
+import os
 from types import ModuleType
 
 from kexport.errors import MissingDependency
+
+ENVIRONMENT = {"onnxruntime": ("ORT_DISABLE_TELEMETRY", "1")}
+"""What a module reads from the environment when it is imported; what the user has set stays."""
 
 
 def need(module: str, *, extra: str | None = None) -> ModuleType:
@@ -13,6 +17,8 @@ def need(module: str, *, extra: str | None = None) -> ModuleType:
     module belongs to a distribution of its own name. Raises MissingDependency if the module is
     not installed, or is installed and does not load.
     """
+    if module in ENVIRONMENT:
+        os.environ.setdefault(*ENVIRONMENT[module])
     try:
         return importlib.import_module(module)
     except ModuleNotFoundError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+import os
 import warnings
 from contextlib import redirect_stdout
 from importlib import import_module
@@ -31,6 +32,10 @@ That is where TensorRT bundles run too, as the reference for the engine that the
 _PACKAGES = {"cuda": "onnxruntime-gpu"}
 _WARNINGS_AND_BELOW_HIDDEN = 3
 _PAIRS_AS_THEY_ARE = ("session.disable_quant_qdq", "1")
+_NOTHING_IS_SENT = ("ORT_DISABLE_TELEMETRY", "1")
+"""Read by ONNX Runtime when it is imported ("Disabling Telemetry" in its Privacy.md). Without it,
+wheels report how they are used, and keep a database in the home folder of the device."""
+
 _TYPES = {"float": "float32", "double": "float64"}
 
 
@@ -107,6 +112,7 @@ def preload(ort: Any) -> str:
 
 
 def _onnxruntime(device: str) -> Any:
+    os.environ.setdefault(*_NOTHING_IS_SENT)
     try:
         return import_module("onnxruntime")
     except ImportError as error:

@@ -12,7 +12,7 @@ import pytest
 from keras import layers
 from support import keras_answers, normal, randomise
 
-from kexport import runtime
+from kexport import runtime, weights
 from kexport.api import export
 from kexport.errors import BadArgument
 from kexport.pictures import pictures
@@ -40,6 +40,27 @@ def pooled(height: int | None = None) -> keras.Model:
     y = layers.DepthwiseConv2D(3, strides=2, padding="same")(layers.Conv2D(6, 3)(x))
     y = layers.Dense(5, activation="softmax")(layers.GlobalAveragePooling2D()(y))
     return randomise(keras.Model(x, y, name="pooled"))
+
+
+def test_int8_for_pictures_of_any_size(tmp_path: Path) -> None:
+    model, drawn = pooled(), pictures(32, *SIZES[0], seed=1)
+    weights.randomise(model, 0, prepare(drawn[:8], "tf"))
+    bundle = export(
+        model,
+        "cpu-int8",
+        output=tmp_path / "b",
+        recipe=Recipe(preprocess="tf"),
+        calibration_data=list(drawn),
+        max_drop=0.3,
+    )
+    assert bundle.manifest["inputs"][0]["shape"] == [1, None, None, 3]
+    assert bundle.manifest["quantization"]["multiply_adds_int8"] == 1
+    session = runtime.load(bundle.path)
+    for size in SIZES:
+        given = pictures(1, *size, seed=5)
+        (wanted,) = keras_answers(model, [prepare(given, "tf")])
+        (found,) = session.run(given).values()
+        assert np.abs(found - wanted).max() < np.ptp(wanted) / 10
 
 
 @pytest.mark.parametrize("batch", [2, "dynamic"])

@@ -25,13 +25,16 @@ def pool_to_conv(model: ir.Model) -> None:
         window = list(attribute(node, "kernel_shape", []))
         each = np.full((channels, 1, *window), 1 / math.prod(window), np.float32)
         weights = numbers(model.graph, f"{node.name}.weight", each)
-        kept = ("kernel_shape", "strides", "dilations")
-        shared = [node.attributes[name] for name in kept if name in node.attributes]
-        how = {attr.name: attr for attr in shared} | {"group": ir.AttrInt64("group", channels)}
-        name, old = node.name, node.outputs[0]
-        conv = ir.Node("", "Conv", [node.inputs[0], weights], how.values(), name=name)
+        ones = [1] * len(window)
+        how: dict[str, int | list[int]] = {
+            "group": channels,
+            "kernel_shape": window,
+            "strides": list(attribute(node, "strides", ones)),
+            "dilations": list(attribute(node, "dilations", ones)),
+        }
+        old, conv = node.outputs[0], ir.node("Conv", [node.inputs[0], weights], how, name=node.name)
         result = conv.outputs[0]
-        result.name = f"{name}.mean"
+        result.name = f"{node.name}.mean"
         like(result, old)
         model.graph.insert_before(node, conv)
         take_over(old, result)

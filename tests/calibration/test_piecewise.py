@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-import errno
-import tempfile
 import tracemalloc
 from typing import Any
 
@@ -18,7 +16,6 @@ from kexport.calibration.parts import Parts
 from kexport.calibration.piecewise import run_in_pieces
 from kexport.calibration.ranges import measure
 from kexport.calibration.subgraph import pieces
-from kexport.errors import OutputFailed
 
 WEIGHTS = 8 * 8 * 3 * 3 * 4
 """Bytes of one layer's."""
@@ -103,13 +100,3 @@ def test_parts_are_what_was_put_in() -> None:
         assert np.array_equal(found, wanted)
     assert np.array_equal(parts[-1], arrays[0].T)
     assert len(parts[1:3]) == 2
-
-
-def test_a_full_folder_is_an_error_with_a_hint(monkeypatch: pytest.MonkeyPatch) -> None:
-    def refuse(**_: object) -> None:
-        raise OSError(errno.ENOSPC, "No space left on device")
-
-    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
-    with pytest.raises(OutputFailed, match="No space left") as caught:
-        Parts()
-    assert "TMPDIR" in (caught.value.hint or "")

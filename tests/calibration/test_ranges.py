@@ -12,13 +12,15 @@ from support import Sketch, normal, onnx_answers, snapshot
 
 from kexport.calibration.growing import Growing
 from kexport.calibration.histogram import entropy, mse, percentile
-from kexport.calibration.ranges import METHODS, Range, measure_ranges
+from kexport.calibration.ranges import METHODS, Range, measure, measure_ranges
 from kexport.errors import BadArgument, UnsupportedModel
 
 
-def network(batch: int | str = "n", opset: int = 20) -> tuple[ir.Model, list[str]]:
+def network(
+    batch: int | str = "n", opset: int = 20, size: tuple[int | str, int | str] = (6, 5)
+) -> tuple[ir.Model, list[str]]:
     s = Sketch(opset)
-    image = s.input("image", [batch, 6, 5, 3], ir.DataType.UINT8)
+    image = s.input("image", [batch, *size, 3], ir.DataType.UINT8)
     x = s.op("Cast", s.op("Transpose", image, perm=[0, 3, 1, 2]), to=1)
     y = s.op("Conv", x, s.constant("w", normal(4, 3, 3, 3, scale=0.01)))
     z = s.op("Relu", s.op("Add", y, s.constant("b", 0.2)))
@@ -77,6 +79,33 @@ def test_a_fixed_batch_counts_no_picture_twice() -> None:
         for name in names:
             assert found[name].high == pytest.approx(wanted[name].high, rel=2e-3)
             assert found[name].low == pytest.approx(wanted[name].low, rel=2e-3, abs=1e-6)
+
+
+def test_a_graph_for_pictures_of_any_size() -> None:
+    given = images()
+    fixed, names = network()
+    loose, _ = network(size=("h", "w"))
+    for method in METHODS:
+        wanted, found = (
+            measure(model, names, names[:2], given, batch=4, method=method)
+            for model in (fixed, loose)
+        )
+        assert found.ranges == wanted.ranges
+        assert list(found.channels) == names[:2]
+        for name, each in found.channels.items():
+            assert np.array_equal(each.peaks, wanted.channels[name].peaks)
+            assert np.array_equal(each.values, wanted.channels[name].values)
+            assert np.array_equal(each.owners, wanted.channels[name].owners)
+
+
+def test_a_tensor_of_unknown_size_has_a_range_and_no_channels() -> None:
+    s = Sketch()
+    some = s.constant("some", [True, False, True, True], bool)
+    y = s.op("Compress", s.input("x", ["n", 4, 3]), some, axis=1)
+    model, given = s.model(s.op("Relu", y)), normal(6, 4, 3)
+    found = measure(model, ["Relu_0"], ["Relu_0"], given, batch=2, method="minmax")
+    assert found.ranges["Relu_0"].high == given[:, [0, 2, 3]].max()
+    assert not found.channels
 
 
 def test_a_tensor_that_never_changes() -> None:

@@ -6,7 +6,7 @@ import pytest
 from support import Sketch, assert_pure_and_equal, normal
 
 from kexport.calibration.channels import PICTURES, foreseen
-from kexport.calibration.equalize import equalize
+from kexport.calibration.equalize import equalize, scales
 from kexport.calibration.ranges import measure
 from kexport.calibration.regions import regions
 
@@ -80,6 +80,17 @@ def test_a_tensor_that_leads_elsewhere_is_in_no_region(reader: str) -> None:
     }
     found = regions(s.model(last, others[reader]()))
     assert [[node.name for node in region.makers] for region in found] == [["Conv_1"]]
+
+
+def test_what_was_not_measured_is_not_scaled() -> None:
+    s = Sketch()
+    summed, _ = residual(s)
+    model = s.model(conv(s, summed, (5, 6), 4))
+    names = [[value.name or "" for value in region.tensors] for region in regions(model)]
+    peaks = channel_peaks(model, [*names[0], *names[1]], normal(4, 3, 8, 8))
+    assert set(scales(model, peaks)) == {*names[0], *names[1]}
+    del peaks[names[0][0]]
+    assert set(scales(model, peaks)) == set(names[1])
 
 
 def test_the_largest_of_many_pictures_is_that_of_gumbels_distribution() -> None:

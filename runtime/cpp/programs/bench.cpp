@@ -98,6 +98,7 @@ int measure(const terminal::Arguments& arguments, int threads, bool first) {
 }  // namespace
 
 int main(int count, char** words) {
+    terminal::send_nothing();
     const terminal::Arguments arguments =
         terminal::read(count, words, "kexport-bench BUNDLE [options]",
                        "Measure how long a run takes: on one thread and on all, or on --threads N.",

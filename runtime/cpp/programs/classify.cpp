@@ -42,6 +42,7 @@ kexport::Result<Predictions> classified(const kexport::Model& model, const std::
 }  // namespace
 
 int main(int count, char** words) {
+    terminal::send_nothing();
     const terminal::Arguments arguments = terminal::read(
         count, words, "kexport-classify BUNDLE IMAGE... [options]", "Name what pictures show.",
         {{"-k", "K", "classes to name (default 5)"}}, 2, std::numeric_limits<std::size_t>::max());

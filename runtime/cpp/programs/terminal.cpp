@@ -79,6 +79,10 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
     return found;
 }
 
+void send_nothing() {
+    setenv("ORT_DISABLE_TELEMETRY", "1", 0);
+}
+
 int tell(const kexport::Fault& fault) {
     std::fprintf(stderr, "error: %s\n", fault.message.c_str());
     if (!fault.hint.empty()) std::fprintf(stderr, "hint: %s\n", fault.hint.c_str());

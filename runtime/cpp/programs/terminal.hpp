@@ -28,6 +28,10 @@ struct Option {
 Arguments read(int count, char** words, const char* usage, const char* purpose,
                const std::vector<Option>& more, std::size_t least, std::size_t most);
 
+/// Tell ONNX Runtime, before it is loaded, to send nothing and to keep no database in the home
+/// folder ("Disabling Telemetry" in its Privacy.md). What the user has set stays.
+void send_nothing();
+
 /// Print a fault with its hint, and return its exit status.
 int tell(const kexport::Fault& fault);
 

@@ -4,6 +4,7 @@
 #include "terminal.hpp"
 
 int main(int count, char** words) {
+    terminal::send_nothing();
     const terminal::Arguments arguments = terminal::read(
         count, words, "kexport-verify BUNDLE [options]",
         "Check a bundle's hashes, run its golden samples, and compare with what Keras "

@@ -45,6 +45,7 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
     : library_(load_ort(options.onnxruntime)), api_(library_.api) {
     env_ = made<OrtEnv>(
         [&](OrtEnv** env) { return api_->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "kexport", env); });
+    check(api_->DisableTelemetryEvents(env_.get()));
     model_.api = api_;
     model_.memory = made<OrtMemoryInfo>([&](OrtMemoryInfo** memory) {
         return api_->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, memory);

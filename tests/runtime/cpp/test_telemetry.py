@@ -1,0 +1,57 @@
+"""ONNX Runtime's telemetry is off: nothing is sent, and nothing kept in the home folder."""
+
+from __future__ import annotations
+
+import os
+import subprocess
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+
+import pytest
+
+ALONE = "from kexport.runtime import load; load(path)"
+WITHIN = (
+    "from kexport.needs import need; need('onnxruntime').InferenceSession(f'{path}/model.onnx')"
+)
+VARIABLE = "ORT_DISABLE_TELEMETRY"
+
+Kept = Callable[[Sequence[str], Mapping[str, str]], list[Path]]
+
+
+@pytest.fixture
+def kept(tmp_path: Path) -> Kept:
+    """Runs a command that must not fail, and says which files it left in the home folder."""
+
+    def run(command: Sequence[str], environment: Mapping[str, str]) -> list[Path]:
+        home = tmp_path / "home"
+        home.mkdir()
+        here = {name: value for name, value in environment.items() if not name.startswith("XDG_")}
+        places = {"HOME": str(home), "TMPDIR": str(home)}
+        subprocess.run(command, env=here | places, check=True, timeout=60)
+        return [path for path in home.rglob("*") if path.is_file()]
+
+    return run
+
+
+def unset(environment: Mapping[str, str]) -> dict[str, str]:
+    return {name: value for name, value in environment.items() if name != VARIABLE}
+
+
+@pytest.mark.parametrize("code", [ALONE, WITHIN])
+def test_in_python(code: str, bundle: Path, kept: Kept) -> None:
+    command = [sys.executable, "-B", "-c", f"import sys; path = sys.argv[1]; {code}", str(bundle)]
+    assert not kept(command, unset(os.environ))
+
+
+@pytest.mark.parametrize("program", [["kexport-verify"], ["kexport-bench", "--seconds", "0.1"]])
+def test_in_cpp(plain, program: list[str], bundle: Path, kept: Kept) -> None:
+    name, *options = program
+    assert not kept(plain.command(name, bundle, *options), unset(plain.surroundings))
+
+
+def test_what_the_user_has_set_stays(kept: Kept) -> None:
+    code = (
+        f"{WITHIN.partition(';')[0]}; need('onnxruntime'); assert os.environ['{VARIABLE}'] == '0'"
+    )
+    kept([sys.executable, "-B", "-c", f"import os; {code}"], unset(os.environ) | {VARIABLE: "0"})
