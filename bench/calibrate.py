@@ -107,7 +107,10 @@ def page(name: str, pictures: int, runs: Runs) -> str:
             "without repairs and gate, on all cores. kexport searches them by `mse`; "
             "quantize_static has its preprocessing, a scale for each output channel, and MinMax. "
             "Each run is a process of its own, its imports and the pictures included; medians of "
-            f"{rounds} rounds in turns. `python bench/calibrate.py` writes this.",
+            f"{rounds} rounds in turns. Both are given the same float32 graph; kexport's file has "
+            "its weights beside it (ONNX's external data), so that they are read piece by piece. "
+            "quantize_static is given one file, since it reads all weights of either kind. "
+            "`python bench/calibrate.py` writes this.",
             "",
             table(("calibrated by", "seconds", "peak memory, MB"), rows(runs)),
         ]
