@@ -128,9 +128,10 @@ class Stepwise:
             return np.asarray(held.numpy())
         if node is None:
             raise ValueError(f"{value.name} is neither constant nor computed")
-        feeds = {each.name: self._numbers(each) for each in node.inputs if each is not None}
+        feeds = {each.name or "": self._numbers(each) for each in node.inputs if each is not None}
         evaluator = ReferenceEvaluator(ir.to_proto(node), opsets=dict(self._graph.opset_imports))
-        return np.asarray(evaluator.run([value.name], feeds)[0])
+        (found,) = evaluator.run([value.name or ""], feeds)
+        return np.asarray(found)
 
     def _let_go(self, nodes: Sequence[ir.Node]) -> None:
         for node in nodes:
