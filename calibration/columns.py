@@ -31,7 +31,8 @@ def columns(node: ir.Node, parts: Sequence[Array], shape: Sequence[int], most: i
     for part in parts:
         rows = take(node, part, shape, each)
         if not filled:
-            found = np.empty((len(rows), len(parts) * rows.shape[1], rows.shape[2]), rows.dtype)
+            whole = len(rows), len(parts) * rows.shape[1], rows.shape[2]
+            found = np.empty_like(rows, shape=whole)
         found[:, filled : filled + rows.shape[1]] = rows
         filled += rows.shape[1]
     return found[:, :filled]
