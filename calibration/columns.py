@@ -21,13 +21,21 @@ def columns(node: ir.Node, parts: Sequence[Array], shape: Sequence[int], most: i
 
     Args:
         node: without `auto_pad`; a Gemm without `transA`.
-        parts: the input, batch by batch, [N, C, H, W] or [N, C].
+        parts: the input, batch by batch, [N, C, H, W] or [N, C]; none is larger than the first.
         shape: of the weights.
         most: how many places are taken at most, as many from each batch, at regular distances.
     """
     each = max(1, most // len(parts))
     take = _of_conv if node.op_type == "Conv" else _of_gemm
-    return np.concatenate([take(node, part, shape, each) for part in parts], axis=1)
+    found, filled = np.empty((0, 0, 0)), 0
+    for part in parts:
+        rows = take(node, part, shape, each)
+        if not filled:
+            whole = len(rows), len(parts) * rows.shape[1], rows.shape[2]
+            found = np.empty_like(rows, shape=whole)
+        found[:, filled : filled + rows.shape[1]] = rows
+        filled += rows.shape[1]
+    return found[:, :filled]
 
 
 def _of_gemm(node: ir.Node, part: Array, shape: Sequence[int], most: int) -> Array:

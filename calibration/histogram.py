@@ -177,6 +177,7 @@ def expected_errors(histogram: Histogram, lows: Floats, highs: Floats) -> Floats
     lowest = np.rint(lows[:, None] / step)
     edges = histogram.edges
     level = np.clip(np.rint(edges / step), lowest, lowest + STEPS)
-    integral = level * step**3 / 12 + (edges - level * step) ** 3 / 3
+    rest = edges - level * step
+    integral = level * step**3 / 12 + rest * rest * rest / 3  # a power would take ten times as long
     errors: Floats = np.diff(integral, axis=1) @ histogram.without_zeros / (edges[1] - edges[0])
     return errors

@@ -9,8 +9,8 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.parts import Parts
-from kexport.calibration.running import open_session
-from kexport.calibration.subgraph import entering, leaving, pieces, subgraph
+from kexport.calibration.stretch import run_part
+from kexport.calibration.subgraph import entering, leaving, pieces
 from kexport.passes.edit import constant
 
 Array = np.ndarray[Any, Any]
@@ -58,10 +58,7 @@ def _run(
     read = entering(nodes)
     tensors = {value: constant(value) for value in read}
     fixed = {value: tensor for value, tensor in tensors.items() if tensor is not None}
-    session, names = None, [value.name for value in outputs]
-    for index in range(count):
-        feeds = {value: held[value][index] for value in read if value not in fixed}
-        if session is None:
-            session = open_session(subgraph(graph, nodes, outputs, feeds, fixed), brief=True)
-        found = session.run(names, {value.name: array for value, array in feeds.items()})
+    moving = [value for value in read if value not in fixed]
+    feeds = ({value: held[value][index] for value in moving} for index in range(count))
+    for found in run_part(graph, nodes, outputs, feeds, fixed):
         yield dict(zip(outputs, found, strict=True))

@@ -96,7 +96,7 @@ class _Writer:
             raise ValueError(f"the weights of {node.name} are not constant")
         axis = OUTPUT_AXES.get(node.op_type, 0 if attribute(node, "transB", 0) else 1)
         if (value, axis) not in self._weights:
-            array, least = tensor.numpy(), self._least(node)
+            array, least = _read(tensor), self._least(node)
             ready = self._rounded.get(node.name or "")
             if ready is not None:
                 found, grid = ready.integers, ready.grid
@@ -162,6 +162,15 @@ class _Writer:
             self._graph.insert_after(producer, node)
         else:
             self._graph.insert_before(next(iter(self._graph)), node)
+
+
+def _read(tensor: ir.TensorProtocol) -> Array:
+    """The numbers of a weight; a mapping of its file would hold all weights that were read."""
+    if not isinstance(tensor, ir.ExternalTensor):
+        return tensor.numpy()
+    kind = tensor.dtype.numpy().newbyteorder("<")
+    found = np.fromfile(tensor.path, kind, tensor.size, offset=tensor.offset or 0)
+    return found.reshape(tensor.shape.numpy())
 
 
 def is_depthwise(node: ir.Node, weights: Array) -> bool:

@@ -27,16 +27,15 @@ def refitted(weights: Array, wanted: Array, met: Array) -> Array:
 
     Args:
         weights: [G, O, K]: O rows in each of G groups.
-        wanted: observations of each group's inputs in the float graph, [G, R, K].
-        met: the same observations in the quantised graph, [G, R, K].
+        wanted: observations of each group's inputs in the float graph, [G, R, K]; of mean nought.
+        met: the same observations in the quantised graph, [G, R, K]; of mean nought.
 
     Returns:
         float64 [G, O, K]; `weights` where no damping helps.
     """
     given = weights.astype(np.float64)
-    inputs = met - met.mean(axis=1, keepdims=True)
-    errors = wanted - wanted.mean(axis=1, keepdims=True) - inputs
-    halves = [(inputs[:, part], errors[:, part]) for part in np.array_split(range(met.shape[1]), 2)]
+    errors = wanted - met
+    halves = [(met[:, part], errors[:, part]) for part in np.array_split(range(met.shape[1]), 2)]
     left = dict.fromkeys(DAMPINGS, 0.0)
     for learned, tested in (halves, halves[::-1]):
         moments = _moments(*learned)
@@ -49,7 +48,7 @@ def refitted(weights: Array, wanted: Array, met: Array) -> Array:
     plain = np.matmul(errors, given.transpose(0, 2, 1))
     if not left[best] < float(np.vdot(plain, plain)):
         return given
-    return given + _change(given, *_moments(inputs, errors), best)
+    return given + _change(given, *_moments(met, errors), best)
 
 
 def _moments(inputs: Array, errors: Array) -> tuple[Array, Array]:

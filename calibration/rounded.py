@@ -73,19 +73,39 @@ def rounded(
     width = weights.shape[1]
     if width > WIDEST:
         return None
-    most = max(PLACES, 2 * width)
-    met = columns(node, inputs, exact.shape, most)
     steps = (weights / scale[:, np.newaxis]).reshape(groups, -1, width)
-    aims = steps
-    if met.shape[1] >= OBSERVATIONS * width:
-        aims = refitted(steps, columns(node, wanted, exact.shape, most), met)
+    aims, power = _learned(node, steps, inputs, wanted, exact.shape)
     growth = np.maximum(_largest(aims) / np.maximum(_largest(steps), 1.0), 1.0)
     grown = (scale * growth.reshape(-1)).astype(np.float32)
     grid = Grid(grown, np.zeros(grown.shape, np.int8), "int8", axis)
     grid = in_float16(grid) if half else grid
     aims = aims * (scale / grid.scale).reshape(groups, -1, 1)
-    found = round_for_inputs(aims, spread(met), MOST if paired else None)
+    found = round_for_inputs(aims, power, MOST if paired else None)
     return Rounded(restored(found.reshape(weights.shape), exact.shape, axis), grid)
+
+
+def _learned(
+    node: ir.Node,
+    steps: Array,
+    inputs: Sequence[Array],
+    wanted: Sequence[Array],
+    shape: Sequence[int],
+) -> tuple[Array, Array]:
+    """The weights `steps` [G, O, K], refitted where they can be, and the power of their inputs.
+
+    Means do not count: what an error of the weights makes of them is the bias' to correct.
+    """
+    width = steps.shape[2]
+
+    def observed(parts: Sequence[Array]) -> Array:
+        found = columns(node, parts, shape, max(PLACES, 2 * width))
+        found -= found.mean(axis=1, keepdims=True)
+        return found
+
+    met = observed(inputs)
+    if met.shape[1] < OBSERVATIONS * width:
+        return steps, spread(met)
+    return refitted(steps, observed(wanted), met), spread(met)
 
 
 def _largest(steps: Array) -> Array:

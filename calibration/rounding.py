@@ -23,9 +23,8 @@ DAMPING = 0.1
 def spread(rows: Array) -> Array:
     """The covariance of inputs [G, R, K], R observations of each group; in their type, [G, K, K].
 
-    Their means do not count: what an error of the weights makes of them is the bias' to correct.
+    Their means are nought.
     """
-    rows = rows - rows.mean(axis=1, keepdims=True)
     found = np.matmul(rows.transpose(0, 2, 1), rows)
     found /= max(1, rows.shape[1])
     return np.asarray(found)

@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import ctypes
 import math
+import os
 import sys
 import tempfile
-from collections.abc import Iterator, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from concurrent.futures import Future, ThreadPoolExecutor
 from pathlib import Path
 from typing import Any
 
@@ -21,6 +24,9 @@ Array = np.ndarray[Any, Any]
 
 AT_ONCE = 4
 """Pictures at a time where the graph leaves the batch open."""
+
+ABREAST = 2
+"""Batches that run at the same time, each on its share of the cores."""
 
 
 class Batches(Sequence[Array]):
@@ -67,11 +73,28 @@ def run_batches(
     """
     (given,) = model.graph.inputs
     session = open_session(model, optimised=optimised, brief=True)
-    left = len(images)
-    for batch in Batches(model, images):
-        found = session.run(list(outputs), {given.name: batch})
+    batches, left = Batches(model, images), len(images)
+    for found in run_abreast(session, outputs, ({given.name or "": batch} for batch in batches)):
         yield {name: array[:left] for name, array in zip(outputs, found, strict=True)}
-        left -= len(batch)
+        left -= batches.size
+
+
+def run_abreast(
+    session: Any, outputs: Sequence[str], feeds: Iterable[Mapping[str, Array]]
+) -> Iterator[list[Array]]:
+    """Run a session on each of `feeds`, and yield the outputs in their order.
+
+    While one result is taken, the next `ABREAST` are computed, so that the cores wait for nobody.
+    `feeds` are made where the results are taken.
+    """
+    running = deque[Future[list[Array]]]()
+    with ThreadPoolExecutor(ABREAST) as pool:
+        for feed in feeds:
+            running.append(pool.submit(session.run, list(outputs), dict(feed)))
+            if len(running) > ABREAST:
+                yield running.popleft().result()
+        while running:
+            yield running.popleft().result()
 
 
 def run_all(model: ir.Model, images: Array, output: str) -> Array:
@@ -89,9 +112,9 @@ def open_session(
 ) -> Any:
     """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default.
 
-    `brief` is for one that runs for a moment: it keeps no memory for its next run, and what those
-    before it have freed goes back to the system. Without `integers` what stands between pairs is
-    computed in float32.
+    `brief` is for one that runs for a moment, on `ABREAST` batches at a time: it has its part of
+    the cores, keeps no memory for its next run, and what those before it have freed goes back to
+    the system. Without `integers` what stands between pairs is computed in float32.
 
     Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
     int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
@@ -102,11 +125,12 @@ def open_session(
     ort = need("onnxruntime", extra="cpu")
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    if threads is not None:
-        options.intra_op_num_threads = threads
     if brief:
+        threads = max(1, (os.cpu_count() or 1) // ABREAST)
         give_back()
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
+    if threads is not None:
+        options.intra_op_num_threads = threads
     if not integers or _has_half_scales(model):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:

@@ -7,10 +7,11 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
 
 from kexport.calibration.parts import Parts
-from kexport.calibration.running import open_session
-from kexport.calibration.subgraph import entering, fixed_values, leaving, subgraph
+from kexport.calibration.stretch import run_part
+from kexport.calibration.subgraph import entering, fixed_values, leaving
 from kexport.passes.edit import constant
 
 Array = np.ndarray[Any, Any]
@@ -104,13 +105,10 @@ class Stepwise:
         known = {value: constants.get(value) for value in read if value in self._fixed}
         fixed = {v: self._numbers(v) if array is None else array for v, array in known.items()}
         moving = [value for value in read if value not in self._fixed]
-        session, names = None, [value.name for value in outputs]
-        for index in range(max((len(self._held[value]) for value in moving), default=1)):
-            feeds = {value: self._batch(value, index) for value in moving}
-            if session is None:
-                model = subgraph(self._graph, nodes, outputs, feeds, fixed)
-                session = open_session(model, optimised=len(nodes) == 1, brief=True)
-            yield session.run(names, {value.name: array for value, array in feeds.items()})
+        count = max((len(self._held[value]) for value in moving), default=1)
+        feeds = ({value: self._batch(value, index) for value in moving} for index in range(count))
+        optimised = len(nodes) == 1
+        return run_part(self._graph, nodes, outputs, feeds, fixed, optimised=optimised)
 
     def _batch(self, value: ir.Value, index: int) -> Array:
         found, addend = self._held[value][index], self._addends.get(value)
@@ -130,8 +128,10 @@ class Stepwise:
             return np.asarray(held.numpy())
         if node is None:
             raise ValueError(f"{value.name} is neither constant nor computed")
-        (found,) = self._run([node], [value], {})
-        return found[0]
+        feeds = {each.name or "": self._numbers(each) for each in node.inputs if each is not None}
+        evaluator = ReferenceEvaluator(ir.to_proto(node), opsets=dict(self._graph.opset_imports))
+        (found,) = evaluator.run([value.name or ""], feeds)
+        return np.asarray(found)
 
     def _let_go(self, nodes: Sequence[ir.Node]) -> None:
         for node in nodes:

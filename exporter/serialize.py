@@ -68,7 +68,15 @@ def _write_inline(file: BinaryIO, proto: onnx.ModelProto, tensors: list[ir.Tenso
         file.write(_prefix(_INITIALIZER, size))
         file.write(head)
         file.write(_prefix(_RAW_DATA, tensor.nbytes))
-        file.write(tensor.tobytes())
+        _write(file, tensor)
+
+
+def _write(file: BinaryIO, tensor: ir.TensorProtocol) -> None:
+    """Write a tensor's bytes; those that are in a file are copied from there, and never held."""
+    if isinstance(tensor, ir.ExternalTensor):
+        tensor.tofile(file)
+    else:
+        file.write(tensor.tobytes())  # NumPy's tofile says nothing where the disk is full
 
 
 def _moved(
@@ -82,7 +90,7 @@ def _moved(
             continue
         file.write(b"\0" * (-file.tell() % ALIGNMENT))
         place = {"location": location, "offset": file.tell(), "length": tensor.nbytes}
-        file.write(tensor.tobytes())
+        _write(file, tensor)
         head.data_location = onnx.TensorProto.EXTERNAL
         for key, value in place.items():
             head.external_data.add(key=key, value=str(value))

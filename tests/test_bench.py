@@ -13,6 +13,7 @@ from kexport import zoo
 
 MODULES = (
     *(
+        "calibrate",
         "convert",
         "cpp",
         "engines",
@@ -146,6 +147,16 @@ def test_goals_of_cpp(bench: dict[str, ModuleType]) -> None:
         ["digits", "kexport-verify", "run.py --verify", "300", "200", "1.50", "missed: at most 1"],
     ]
     assert cpp.size_row("kexport-verify", 300_000)[1:] == ["300.0", "missed: under 300 kB"]
+
+
+def test_goals_of_calibration(bench: dict[str, ModuleType]) -> None:
+    ours = [{"seconds": 12.0, "memory": 3e8}, {"seconds": 30.0, "memory": 4e8}]
+    theirs = [{"seconds": 16.0, "memory": 7.5e8}, {"seconds": 20.0, "memory": 6.25e8}]
+    assert bench["calibrate"].rows({"kexport": ours, "quantize_static": theirs}) == [
+        ["kexport", "21.0", "350"],
+        ["quantize_static", "18.0", "688"],
+        ["kexport's share", "1.12 (missed: 1.0)", "0.52 (missed: 0.5)"],
+    ]
 
 
 def test_models_of_the_latency_benchmark_exist(bench: dict[str, ModuleType]) -> None:

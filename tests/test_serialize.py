@@ -59,6 +59,19 @@ def test_the_same_model_gives_the_same_bytes(
     assert first == again
 
 
+def test_weights_in_a_file_are_copied_and_not_mapped(model: ir.Model, tmp_path: Path) -> None:
+    beside, _ = serialize.save(model, tmp_path / "beside.onnx", external=True)
+    loaded = ir.load(beside)
+    held = [value.const_value for value in loaded.graph.initializers.values()]
+    outside = [tensor for tensor in held if isinstance(tensor, ir.ExternalTensor)]
+    serialize.save(loaded, tmp_path / "one.onnx", external=False)
+    assert len(outside) == 2
+    assert all(tensor.raw is None for tensor in outside)
+    x = normal(2, 60)
+    found, wanted = answers(tmp_path / "one.onnx", x), answers(beside, x)
+    np.testing.assert_array_equal(found, wanted)
+
+
 def test_large_weights_begin_where_they_can_be_mapped(model: ir.Model, tmp_path: Path) -> None:
     path, data = serialize.save(model, tmp_path / "model.onnx", external=True)
     proto = onnx.load(path, load_external_data=False)

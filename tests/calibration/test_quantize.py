@@ -1,5 +1,7 @@
 """quantize: pairs of QuantizeLinear and DequantizeLinear where a placement says, and no others."""
 
+from pathlib import Path
+
 import numpy as np
 import onnx
 import onnx_ir as ir
@@ -7,6 +9,7 @@ import pytest
 from onnx.reference import ReferenceEvaluator
 from support import Sketch, normal, onnx_answers, operators, snapshot
 
+from kexport import serialize
 from kexport.calibration.grid import Grid, affine, dequantised, of_weights, quantised, symmetric
 from kexport.calibration.histogram import Range
 from kexport.calibration.placement import Placement
@@ -62,6 +65,21 @@ def test_the_graph_computes_what_the_grids_say() -> None:
     (reference,) = ReferenceEvaluator(ir.to_proto(changed)).run(None, {"x": image})
     step = float(GRIDS["Conv_0"].scale)  # sums in another order may round to the next level
     assert np.abs(reference - (conv + relu)).max() <= step * 1.001
+
+
+def test_weights_in_a_file_are_read_and_not_mapped(tmp_path: Path) -> None:
+    s = Sketch(opset=19)
+    x = s.input("x", [1, 16, 5, 5])
+    model = s.model(s.op("Conv", x, s.constant("w", normal(16, 16, 3, 3))))
+    path, _ = serialize.save(model, tmp_path / "model.onnx", external=True)
+    loaded = ir.load(path)
+    weights = loaded.graph.initializers["w"].const_value
+    placed = Placement(frozenset({"Conv_0"}), frozenset(), weights=frozenset({"Conv_0"}))
+    made = [quantize(placed, {})(each) for each in (loaded, model)]
+    one, other = (each.graph.initializers["w.quantized"].const_value.numpy() for each in made)
+    assert np.array_equal(one, other)
+    assert isinstance(weights, ir.ExternalTensor)
+    assert weights.raw is None
 
 
 def test_an_edge_that_is_not_placed_keeps_the_float_tensor() -> None:

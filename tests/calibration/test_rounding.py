@@ -14,9 +14,10 @@ from kexport.calibration.rounding import DAMPING, round_for_inputs, spread
 
 
 def alike(groups: int, count: int, width: int) -> np.ndarray:
-    """Inputs [G, R, K] that go up and down together, as channels of a picture do."""
+    """Inputs [G, R, K], means nought, that go up and down together, as channels of a picture do."""
     common, own = normal(groups, count, 4, seed=1), normal(groups, count, width, seed=2)
-    return (common @ normal(4, width, seed=3) + 0.1 * own + 5).astype(np.float32)
+    found = (common @ normal(4, width, seed=3) + 0.1 * own).astype(np.float32)
+    return found - found.mean(axis=1, keepdims=True)
 
 
 def wasted(errors: np.ndarray, inputs: np.ndarray) -> np.ndarray:
