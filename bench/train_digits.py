@@ -2,7 +2,7 @@
 
 python bench/train_digits.py MODEL FOLDER [--epochs N]
 
-writes FOLDER/MODEL.keras, in six to nine minutes on one core. The pictures are shifted, turned and
+writes FOLDER/MODEL.keras, in some ten minutes on one core. The pictures are shifted, turned and
 zoomed anew in every epoch, labels are smoothed, and at the end the statistics of the batch
 normalisations are taken over the whole training set, with the weights as they are then: the running
 averages of training are of weights that are gone, and of pictures that were turned.

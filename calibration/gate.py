@@ -33,8 +33,8 @@ FEW, SOME = 8, 32
 weights are rounded and biases are corrected."""
 
 HELD = 1 << 27
-"""Bytes of the largest tensor on all pictures that are worked on at a time, where it is more than
-that of `SOME` of them."""
+"""Bytes of the largest tensor on all pictures that weights are rounded on, which bounds the time
+and the temporary files that this takes; there are `SOME` pictures even so."""
 
 LEAST_INTEGERS = 0.5
 """The share of the multiply-adds that must be left in integers for a model to be called int8."""

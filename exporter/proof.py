@@ -19,7 +19,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.calibration.running import Batches, open_session
-from kexport.parity import TOLERANCES, UNMEASURED
+from kexport.parity import UNMEASURED
 from kexport.passes.emitter import Emitter
 from kexport.ranking import Shown
 from kexport.runtime.compare import differences
@@ -27,12 +27,12 @@ from kexport.runtime.compare import differences
 Array = np.ndarray[Any, Any]
 
 SLACK, LEAST = 2.0, 2e-2
-"""How much further from Keras than the graph's own semantics an engine may be, and the least of
-that tolerance. From the graph an engine that computes in float16 what is not in integers may be
-further by as much than one that does not."""
+"""How much further from Keras than the graph's own semantics an engine may be, and from the graph
+than any draw was; and the least that it may be from Keras."""
 
 DRAWS = 4
-"""How often the roundings are drawn; the largest error counts."""
+"""How often the roundings are drawn. The largest error of so few says how large their noise is, and
+not where it ends."""
 
 SEEDS = 1 << 24
 """Every integer below it is a float32, the type that ONNX has for seeds."""
@@ -57,31 +57,28 @@ def prove(
     raw: Mapping[str, Array],
     answers: Mapping[str, Array],
     *,
-    halves: bool,
+    least: float,
 ) -> Proof:
     """Find out what a quantised graph gives, and how far an engine may be from it and from Keras.
 
-    Against Keras it is `SLACK` times the error that the graph itself makes; against the graph the
-    largest error of `DRAWS` graphs whose roundings are drawn by chance, and `SLACK` times that
-    where float16 moves values between two integers as well; at least what a graph without integers
-    may differ by.
+    Against Keras it is `SLACK` times the error that the graph itself makes; against the graph
+    `SLACK` times the largest error of `DRAWS` graphs whose roundings are drawn by chance.
 
     Args:
         model: the quantised graph, in float32 where it is not in integers.
         shown: its outputs.
         raw: the golden pictures, under the name of the only input.
         answers: Keras' answers by output.
-        halves: whether the engine computes in float16 what is not in integers.
+        least: what an engine may differ by that computes a graph without integers.
     """
     (images,) = raw.values()
     own = _answers(open_session(model, optimised=False, brief=True), model, shown, images)
     drawn = open_session(_drawn(model), integers=False)
     moved = max(_error(shown, _answers(drawn, model, shown, images), own) for _ in range(DRAWS))
-    allowed = max(TOLERANCES["fp16"], SLACK * moved) if halves else max(TOLERANCES["fp32"], moved)
     return Proof(
         own,
         max(LEAST, SLACK * _error(shown, own, answers)),
-        min(allowed, UNMEASURED),
+        min(max(least, SLACK * moved), UNMEASURED),
     )
 
 
