@@ -103,18 +103,13 @@ def run_all(model: ir.Model, images: Array, output: str) -> Array:
 
 
 def open_session(
-    model: ir.Model,
-    *,
-    optimised: bool = True,
-    threads: int | None = None,
-    brief: bool = False,
-    integers: bool = True,
+    model: ir.Model, *, optimised: bool = True, threads: int | None = None, brief: bool = False
 ) -> Any:
     """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default.
 
     `brief` is for one that runs for a moment, on `ABREAST` batches at a time: it has its part of
     the cores, keeps no memory for its next run, and what those before it have freed goes back to
-    the system. Without `integers` what stands between pairs is computed in float32.
+    the system.
 
     Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
     int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
@@ -131,7 +126,7 @@ def open_session(
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if threads is not None:
         options.intra_op_num_threads = threads
-    if not integers or _has_half_scales(model):
+    if _has_half_scales(model):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

@@ -72,8 +72,8 @@ def prove(
         least: what an engine may differ by that computes a graph without integers.
     """
     (images,) = raw.values()
-    own = _answers(open_session(model, optimised=False, brief=True), model, shown, images)
-    drawn = open_session(_drawn(model), integers=False)
+    own = _answers(open_session(model, optimised=False), model, shown, images)
+    drawn = open_session(_drawn(model), optimised=False)
     moved = max(_error(shown, _answers(drawn, model, shown, images), own) for _ in range(DRAWS))
     return Proof(
         own,

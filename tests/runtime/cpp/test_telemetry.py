@@ -10,6 +10,9 @@ from pathlib import Path
 
 import pytest
 
+from kexport.needs import need
+from kexport.runtime import load
+
 ALONE = "from kexport.runtime import load; load(path)"
 WITHIN = (
     "from kexport.needs import need; need('onnxruntime').InferenceSession(f'{path}/model.onnx')"
@@ -50,8 +53,14 @@ def test_in_cpp(plain, program: list[str], bundle: Path, kept: Kept) -> None:
     assert not kept(plain.command(name, bundle, *options), unset(plain.surroundings))
 
 
-def test_what_the_user_has_set_stays(kept: Kept) -> None:
-    code = (
-        f"{WITHIN.partition(';')[0]}; need('onnxruntime'); assert os.environ['{VARIABLE}'] == '0'"
-    )
-    kept([sys.executable, "-B", "-c", f"import os; {code}"], unset(os.environ) | {VARIABLE: "0"})
+@pytest.mark.parametrize(("before", "behind"), [(None, "1"), ("0", "0")])
+def test_what_the_user_has_set_stays(
+    before: str | None, behind: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    for use in (lambda: load(bundle), lambda: need("onnxruntime")):
+        if before is None:
+            monkeypatch.delenv(VARIABLE, raising=False)
+        else:
+            monkeypatch.setenv(VARIABLE, before)
+        use()
+        assert os.environ[VARIABLE] == behind
