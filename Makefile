@@ -1,4 +1,4 @@
-# Everything needs python3 (3.10 or later) with venv and pip; nothing else.
+# Everything needs python3 (3.11 or later) with venv and pip; nothing else.
 SHELL := bash
 .SHELLFLAGS := -euo pipefail -c
 .DEFAULT_GOAL := help
@@ -8,6 +8,10 @@ JOBS ?= 2
 VENV := .venv
 INSTALLED := $(VENV)/installed
 CLEAN := build/test-venv
+OLDEST := build/oldest-venv
+TOOLS := pytest pytest-xdist hypothesis jsonschema opencv-python-headless scikit-learn
+OLD_TESTS := tests/test_files.py tests/test_untrusted_files.py tests/test_allowlist.py tests/test_cli_end_to_end.py \
+    tests/test_cli_doctor.py tests/test_int8.py tests/test_api.py tests/test_serialize.py tests/conversion tests/passes
 # Its protobuf of Triton's configuration is what tests read; its ceilings on other packages do not fit.
 ALONE := tritonclient
 WHEELS := build/wheels
@@ -16,7 +20,7 @@ SITE := build/site
 # mypy needs the import names; its messages should lead to the files that one edits.
 FOLDERS := -e 's,^$(SITE)/kexport/(runtime|calibration|targets)/,\1/,' -e 's,^$(SITE)/kexport/,exporter/,'
 
-.PHONY: help demo check test test-zoo format clean
+.PHONY: help demo check test test-oldest test-zoo format clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -48,6 +52,13 @@ test: ## the whole suite, on the wheel in a clean environment
 	@$(CLEAN)/bin/lint-imports --no-logo
 	@echo "== tests"
 	@$(CLEAN)/bin/pytest -n $(JOBS) --dist loadfile $(PYTEST)
+
+test-oldest: ## a part of the suite, with the oldest versions of all that kexport needs
+	@echo "== the oldest versions that pyproject.toml allows"
+	@test -e "$$(echo $(WHEELS)/*.whl)" || $(PYTHON) -m pip wheel -qq --no-deps --wheel-dir $(WHEELS) .
+	@$(PYTHON) -m venv --clear $(OLDEST)
+	@$(OLDEST)/bin/pip install -qq --constraint .ci/oldest.txt "$$(echo $(WHEELS)/*.whl)[cpu]" $(TOOLS)
+	@$(OLDEST)/bin/pytest -n $(JOBS) --dist loadfile $(OLD_TESTS)
 
 test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, all that tests export on aarch64; long, and heavy on memory
 	@$(VENV)/bin/pytest -n $(JOBS) --hypothesis-profile=zoo tests/conversion tests/passes

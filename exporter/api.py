@@ -285,7 +285,7 @@ def _opset(asked: int | None, target: Target) -> int:
 
 
 def _now() -> str:
-    return datetime.datetime.now(datetime.timezone.utc).isoformat(timespec="seconds")
+    return datetime.datetime.now(datetime.UTC).isoformat(timespec="seconds")
 
 
 def _silent(step: str) -> None:

@@ -8,13 +8,14 @@ import sys
 import textwrap
 import zipfile
 import zlib
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 import h5py
 import keras
 
+from kexport import allowlist
+from kexport.allowlist import MARKS, Entry
 from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel
 
 FILE_KINDS = (".keras", ".h5", ".hdf5")
@@ -26,7 +27,7 @@ CARRIES_CODE = frozenset(
 """Classes whose configuration holds marshalled Python, a pickle, or the path of a program."""
 
 _REGISTER = "register it with keras.saving.register_keras_serializable and use kexport from Python"
-_FUNCTIONS = ("activations", "constraints", "initializers", "losses", "metrics", "regularizers")
+_TRUST = "add --trust (Recipe(trust=True) in Python) if you know who wrote the file"
 _DAMAGES = (
     *(OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
@@ -39,23 +40,22 @@ LARGEST_CONFIG = 1 << 28
 def load_file(path: Path, *, trust: bool) -> keras.Model:
     """Load a whole model for inference.
 
-    Its configuration is read first, without Keras: a file with Lambda layers, or other layers that
-    carry code, is not loaded unless `trust` is set. Classes and functions that are not Keras' own
-    are never imported; whoever wants them registers them beforehand.
+    Its configuration is read first, without Keras, and may name only what `allowlist` lists, unless
+    `trust` is set. Classes and functions that are not Keras' own are never imported; whoever wants
+    them registers them beforehand.
 
     Raises:
         UnreadableModel: the file is missing, truncated, or no whole Keras model.
-        UntrustedModel: it carries code, and `trust` is not set.
+        UntrustedModel: it names what can run code or reach beyond the file, without `trust`.
         UnsupportedModel: it names a class or function that is neither Keras' nor registered.
     """
     config = _config(path)
-    for part, layer in _objects(config):
-        if not trust and part["class_name"] in CARRIES_CODE:
-            raise UntrustedModel(
-                f"{_name(part, layer)} in {path} carries code that would be run",
-                hint="replace it by a layer, or add --trust if you know who wrote the file",
-            )
-        _refuse_unregistered(path, part, layer)
+    legacy = path.suffix != ".keras"
+    used = {**config, "compile_config": None} if isinstance(config, dict) else config
+    for entry in allowlist.entries(used, legacy=legacy):
+        if not trust:
+            _refuse_untrusted(path, entry)
+        _refuse_unregistered(path, entry)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return keras.saving.load_model(path, compile=False, safe_mode=not trust)
@@ -116,51 +116,67 @@ def _h5_config(path: Path) -> str | bytes:
     return text
 
 
-def _refuse_unregistered(path: Path, part: dict[str, Any], layer: str | None) -> None:
-    """Refuse a class or function of someone else's: Keras does not import it either."""
-    function = part["class_name"] == "function"
-    name = part.get("config") if function else part["class_name"]
-    if _is_of_keras(part.get("module", "keras"), name):
+def _refuse_untrusted(path: Path, entry: Entry) -> None:
+    """Refuse what can run code that the file brings or names, or open files beside it."""
+    if entry.name in CARRIES_CODE:
+        raise UntrustedModel(
+            f"{_subject(entry)} in {path} carries code that would be run",
+            hint=f"replace it by a layer, or {_TRUST}",
+        )
+    if entry.is_of_keras and not entry.is_allowed:
+        raise UntrustedModel(
+            f"{path} names {_shown(entry)}{_of_layer(entry)}, which is not among what kexport lets "
+            "a file name: it could run code, or reach beyond the file",
+            hint=_TRUST,
+        )
+    inner = entry.part.get("config")
+    if not isinstance(inner, dict):
         return
-    names = {name, part.get("registered_name")}
-    if any(isinstance(n, str) and keras.saving.get_registered_object(n) for n in names):
+    if isinstance(inner.get("vocabulary"), str):
+        raise UntrustedModel(
+            f"{path} names another file as the vocabulary{_of_layer(entry)}", hint=_TRUST
+        )
+    for key, value in inner.items():
+        if entry.legacy and key != "name" and allowlist.is_legacy_function(value):
+            raise UntrustedModel(
+                f"{path} names the function {value!r} as the {key}{_of_layer(entry)}", hint=_TRUST
+            )
+
+
+def _refuse_unregistered(path: Path, entry: Entry) -> None:
+    """Refuse a class or function of someone else's: Keras does not import it either."""
+    bare = "module" not in entry.part  # whose it is only the loader can tell
+    if bare or entry.name in MARKS or entry.is_of_keras or entry.is_registered:
         return
     raise UnsupportedModel(
-        f"the custom {'function' if function else 'class'} '{name}'"
-        f"{f' of layer {layer!r}' if layer else ''} in {path} is not registered",
+        f"the custom {'function' if entry.is_function else 'class'} '{entry.name}'"
+        f"{_of_layer(entry)} in {path} is not registered",
         hint=_REGISTER,
     )
 
 
-def _is_of_keras(module: Any, name: Any) -> bool:
-    if module == "builtins":
-        return any(hasattr(getattr(keras, space), str(name)) for space in _FUNCTIONS)
-    return isinstance(module, str) and module.split(".")[0] == "keras"
+def _of_layer(entry: Entry) -> str:
+    return f" of layer {entry.layer!r}" if entry.layer else ""
 
 
-def _name(part: dict[str, Any], layer: str | None) -> str:
-    kind = "a lambda" if part["class_name"] == "__lambda__" else f"a {part['class_name']} layer"
-    return f"layer '{layer}', {kind}," if layer else kind
+def _shown(entry: Entry) -> str:
+    name = textwrap.shorten(str(entry.name), 60)
+    return f"{entry.module}.{name}" if entry.module else name
 
 
-def _objects(config: Any) -> Iterator[tuple[dict[str, Any], str | None]]:
-    """Every serialised object in a configuration, with the name of the layer it belongs to."""
-    waiting: list[tuple[Any, str | None]] = [(config, None)]
-    while waiting:
-        value, layer = waiting.pop()
-        if isinstance(value, list):
-            waiting.extend((item, layer) for item in reversed(value))
-        elif isinstance(value, dict):
-            if isinstance(value.get("class_name"), str):
-                inner = value.get("config")
-                if isinstance(inner, dict) and isinstance(inner.get("name"), str):
-                    layer = inner["name"]
-                yield value, layer
-            waiting.extend((item, layer) for item in reversed(value.values()))
+def _subject(entry: Entry) -> str:
+    kind = "a lambda" if entry.name == "__lambda__" else f"a {entry.name} layer"
+    return f"layer '{entry.layer}', {kind}," if entry.layer else kind
 
 
 def _one_line(error: BaseException) -> str:
-    """The first line of what went wrong; Keras puts the innermost reason last."""
+    """Return what went wrong in one line; Keras puts the innermost reason last.
+
+    A line that ends in a colon announces its reason, which is joined to it.
+    """
     text = str(error).rpartition("Exception encountered:")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
-    return textwrap.shorten(lines[0], 200) if lines else type(error).__name__
+    if not lines:
+        return type(error).__name__
+    announced = lines[0].endswith(":")
+    return textwrap.shorten(" ".join(lines[: 2 if announced else 1]), 300)

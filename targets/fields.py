@@ -1,13 +1,8 @@
 """Strict reading of the TOML files: every key known, of its type, and with a source."""
 
-import sys
+import tomllib
 from collections.abc import Collection, Mapping
 from typing import Any
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 UNKNOWN = "not known"
 """How the source of a fact begins that the file leaves out because nobody could say it."""

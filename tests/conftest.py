@@ -55,7 +55,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
 
 sys.path.append(str(ROOT / "tests"))  # for `support`, the helpers that several folders share
 
-pytest_plugins = ["cpp_builds", "cpp_verifiers"]  # runtime/cpp, for the tests of all folders
+pytest_plugins = ["cpp_builds", "cpp_verifiers", "model_files"]  # for the tests of all folders
 
 settings.register_profile("default", max_examples=20, deadline=None, derandomize=True)
 settings.register_profile("zoo", parent=settings.get_profile("default"), max_examples=200)

@@ -3,6 +3,7 @@
 import ast
 import subprocess
 import sys
+import tomllib
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -11,11 +12,6 @@ import pytest
 
 import kexport
 from kexport import runtime
-
-if sys.version_info >= (3, 11):
-    import tomllib
-else:
-    import tomli as tomllib
 
 FOLDERS = ("exporter", "runtime", "calibration", "targets")
 HEAVY = {

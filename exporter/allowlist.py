@@ -1,0 +1,171 @@
+"""Which classes and functions a model file may name: an allow-list over its whole configuration.
+
+While it loads a file, Keras makes the objects that the file names and calls some of them: an
+initializer, a layer on its inputs, an operation on constants. Its `safe_mode` refuses lambdas, and
+lets a file name any other callable of Keras. Here it may name only what data/allowlist.toml lists.
+"""
+
+from __future__ import annotations
+
+import inspect
+import sys
+import tomllib
+from collections.abc import Callable, Iterator, Mapping
+from dataclasses import dataclass
+from functools import cache
+from importlib import import_module, resources
+from typing import Any
+
+import keras
+from keras.src import api_export, layers
+from keras.src.models import Functional
+
+MARKS = frozenset(
+    {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
+    | {"__tuple__", "TensorShape"}
+)
+"""Values that are no objects of a class: keras.src.saving.serialization_lib and
+keras.src.legacy.saving.json_utils list them."""
+
+FUNCTION = "function"
+"""The `class_name` of a function, whose own name stands under `config`."""
+
+_BUILTIN = (
+    *("activations", "constraints", "initializers", "losses", "metrics", "optimizers"),
+    "regularizers",
+)
+"""Namespaces in which Keras looks for a function that it takes for its own."""
+
+_BARE = (*_BUILTIN, "dtype_policies", "quantizers", "optimizers.schedules")
+"""Namespaces in which Keras looks for a name that comes without its module."""
+
+_MODELS = {"Functional": Functional, "Model": keras.Model, "Sequential": keras.Sequential}
+"""What the loader of .h5 files knows beside `keras.src.layers`."""
+
+
+@dataclass(frozen=True, slots=True)
+class Entry:
+    """A serialised object in a configuration, and the name of the layer that it belongs to."""
+
+    part: Mapping[str, Any]
+    layer: str | None
+    legacy: bool
+    """Whether the file is read by the loader of .h5 files, which goes by names without modules."""
+
+    @property
+    def is_function(self) -> bool:
+        """Whether it stands for a function and not for an instance of a class."""
+        return bool(self.part["class_name"] == FUNCTION)
+
+    @property
+    def name(self) -> str:
+        """The name of the class or function; empty where the file has none."""
+        name = self.part.get("config") if self.is_function else self.part["class_name"]
+        return name if isinstance(name, str) else ""
+
+    @property
+    def module(self) -> Any:
+        """The module that the file gives for it; None where it gives none."""
+        return self.part.get("module")
+
+    @property
+    def is_of_keras(self) -> bool:
+        """Whether the file says that it is Keras' own."""
+        if self.module is None or self.module == "builtins":
+            return bool(_candidates(self))
+        return isinstance(self.module, str) and self.module.split(".")[0] == "keras"
+
+    @property
+    def is_registered(self) -> bool:
+        """Whether somebody registered it with Keras in this process, and so allowed it."""
+        names = {self.name, self.part.get("registered_name")}
+        found = [n for n in names if isinstance(n, str) and keras.saving.get_registered_object(n)]
+        return bool(found)
+
+    @property
+    def is_allowed(self) -> bool:
+        """Whether Keras could take it for something, and only for what is on the list."""
+        if self.name in MARKS:
+            return True
+        found = _candidates(self)
+        allowed = _functions() if self.is_function else _classes()
+        return bool(found) and all(item in allowed for item in found)
+
+
+def entries(config: Any, *, legacy: bool) -> Iterator[Entry]:
+    """Yield every serialised object of a configuration, outer ones first."""
+    waiting: list[tuple[Any, str | None]] = [(config, None)]
+    while waiting:
+        value, layer = waiting.pop()
+        if isinstance(value, list):
+            waiting.extend((item, layer) for item in reversed(value))
+        elif isinstance(value, dict):
+            if isinstance(value.get("class_name"), str):
+                inner = value.get("config")
+                if isinstance(inner, dict) and isinstance(inner.get("name"), str):
+                    layer = inner["name"]
+                yield Entry(value, layer, legacy)
+            waiting.extend((item, layer) for item in reversed(value.values()))
+
+
+def is_legacy_function(text: object) -> bool:
+    """Tell whether the loader of .h5 files takes a text for a function that is not on the list.
+
+    It does so with any argument that has the name of a function in `keras.src.layers`.
+    """
+    found = vars(layers).get(text) if isinstance(text, str) else None
+    return inspect.isfunction(found) and found not in _functions()
+
+
+def _candidates(entry: Entry) -> list[Callable[..., Any]]:
+    """Every callable of Keras that one of its loaders finds by what an entry says.
+
+    With a module it goes by module and name. Without one, and in .h5 files in any case, it goes by
+    the name alone: in `keras.src.layers`, or in a table for the argument that the entry is.
+    """
+    name, module = entry.name, entry.module
+    found: list[Any] = []
+    if isinstance(module, str) and module != "builtins":
+        found.append(_symbol(module, name))
+    else:
+        spaces = _BUILTIN if module else _BARE
+        found += [_symbol(f"keras.{space}", name) for space in spaces]
+    if not entry.is_function and (entry.legacy or module is None):
+        found.append(_MODELS.get(name, vars(layers).get(name)))
+    return [item for item in found if callable(item)]
+
+
+def _symbol(module: str, name: str) -> Any:
+    """What Keras finds by a module of its own and a name in it."""
+    if module.split(".")[0] != "keras":
+        return None
+    symbol = api_export.get_symbol_from_name(f"{module}.{name}")
+    if symbol is not None:
+        return symbol
+    return vars(sys.modules[module]).get(name) if module in sys.modules else None
+
+
+def table() -> dict[str, dict[str, list[str]]]:
+    """Read data/allowlist.toml: names by namespace, under `classes` and `functions`."""
+    text = resources.files("kexport.data").joinpath("allowlist.toml").read_text("utf-8")
+    return tomllib.loads(text)
+
+
+@cache
+def _classes() -> frozenset[Callable[..., Any]]:
+    return _listed("classes")
+
+
+@cache
+def _functions() -> frozenset[Callable[..., Any]]:
+    return _listed("functions")
+
+
+def _listed(kind: str) -> frozenset[Callable[..., Any]]:
+    """What the list has of a kind; names that the installed Keras lacks are left out."""
+    found = []
+    for module, names in table()[kind].items():
+        if module.startswith("keras.src."):
+            import_module(module)
+        found += [_symbol(module, name) for name in names]
+    return frozenset(item for item in found if item is not None)
