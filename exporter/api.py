@@ -21,11 +21,12 @@ from kexport.calibration.report import speed_entry
 from kexport.calibration.speed import Speed
 from kexport.conversion import convert_model
 from kexport.direct import check_opset
+from kexport.emit import FINISHING, builder, here, rejected, triton
 from kexport.emit import build as programs
-from kexport.emit import builder, here, triton
 from kexport.emit import bundle as files
 from kexport.emit import manifest as entries
-from kexport.emit.folder import publish, refuse_existing, staging
+from kexport.emit.folder import refuse_existing, staging
+from kexport.emit.publish import publish
 from kexport.errors import BadArgument
 from kexport.needs import need
 from kexport.pixels import Pixels
@@ -125,6 +126,7 @@ def export(
     chosen_opset = _opset(opset, chosen)
     if layout_triton is not None:
         triton.require_servable(chosen)
+        triton.require_repository(Path(layout_triton))
     programs.check_capabilities(chosen, compute_capabilities)
     if chosen.engine == "tensorrt_rtx":
         need("tensorrt_rtx", extra="rtx")
@@ -146,7 +148,7 @@ def export(
     folder = Path(output or f"{source.name}-{chosen.name}")
     refuse_existing(folder, force=force)
     if layout_triton is not None:
-        triton.model_folder(Path(layout_triton), source.name)
+        triton.refuse_model(Path(layout_triton), source.name, folder)
     tapped = at_layers(source.model, output_layers)
     say("converting")
     converted = convert_model(tapped, kind=None if output_layers else source.kind)
@@ -215,13 +217,14 @@ def export(
         say("proving it equal to Keras")
         measured = parity.measure(work, golden, tolerances)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
-        rejected = folder.with_name(f"{folder.name}.rejected")
         engine = None
         if measured.passed and here.device_is_here(targets.platform(chosen)):
             say("building the engine on this GPU, and proving it")
             engine = here.build(work, source.name)
-        publish(work, folder if measured.passed else rejected)
-        parity.require(measured, rejected)
+        say(FINISHING)
+        if not measured.passed:
+            parity.require(measured, rejected.keep(work, folder))
+        publish(work, folder, force=force)
     if layout_triton is not None:
         triton.write_layout(folder, manifest, chosen, Path(layout_triton))
     return Bundle(folder, manifest, None if quantised is None else quantised.speed, engine)

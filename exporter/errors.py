@@ -8,7 +8,7 @@ KexportError              1   something failed that has no number of its own
 ├── UntrustedModel        6   reading the file would run code that it carries
 ├── UnsupportedModel      7   a layer, an argument or a shape that cannot be exported
 ├── WeightsUnavailable    8   weights that cannot be downloaded, or do not fit
-├── OutputExists          9   the output folder is there already
+├── OutputExists          9   the output folder is there already, or is not replaced by --force
 ├── OutputFailed         10   the output cannot be written
 ├── PassFailed           11   a pass over the graph broke it
 ├── ParityFailed         12   the exported model does not compute what Keras computes
@@ -22,7 +22,7 @@ RuntimeFault              1   raised by kexport.runtime, which stands alone on a
 ├── BadInput             16   an array of the wrong name, shape or type
 └── EngineMissing        17   the engine that the bundle needs is not installed
 
-Ctrl-C ends with 130.
+Ctrl-C ends with 130, as StoppedLate where something was published before.
 """
 
 import difflib
@@ -86,7 +86,7 @@ class WeightsUnavailable(KexportError):
 
 
 class OutputExists(KexportError):
-    """The output folder is there already, and nobody said to replace it."""
+    """The output folder is there already, and is no bundle or nobody said to replace it."""
 
     exit_code = 9
 
@@ -125,6 +125,10 @@ class QuantizationRefused(KexportError):
     """INT8 that is less right than `--max-drop` allows, or slower than `--require-speedup` asks."""
 
     exit_code = 19
+
+
+class StoppedLate(KeyboardInterrupt):
+    """Ctrl-C when something was published already; the message says what."""
 
 
 def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:

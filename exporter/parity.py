@@ -159,8 +159,8 @@ def pending(names: Sequence[str], images: int) -> dict[str, Any]:
     return {"images": images, "passed": False, "outputs": dict.fromkeys(names, blank)}
 
 
-def require(parity: Parity, rejected: Path) -> None:
-    """Let a passed parity through.
+def require(parity: Parity, kept: str) -> None:
+    """Let a passed parity through; `kept` says where the files of another are.
 
     Raises:
         ParityFailed: an output lies too far from Keras' or the graph's, naming it.
@@ -174,7 +174,7 @@ def require(parity: Parity, rejected: Path) -> None:
     raise ParityFailed(
         f"output {worst.name!r} is {worst.error:.2g} of its spread away from "
         f"{reference_of(worst.name)} on {parity.images} samples; {worst.tolerance:g} is allowed",
-        hint=f"nothing was published; the rejected files are in {rejected}",
+        hint=f"nothing was published; {kept}",
     )
 
 

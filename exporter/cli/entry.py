@@ -2,7 +2,7 @@
 
 import json
 import sys
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
 import click
@@ -10,7 +10,7 @@ import click
 from kexport.cli.group import program
 from kexport.cli.messages import tell
 from kexport.cli.silence import silence
-from kexport.errors import KexportError
+from kexport.errors import KexportError, StoppedLate
 
 if TYPE_CHECKING:
     from kexport.runtime.errors import RuntimeFault
@@ -25,31 +25,32 @@ def main(args: Sequence[str] | None = None) -> int:
     silence()
     try:
         status = program.main(words, prog_name="kexport", standalone_mode=False)
-    except (click.Abort, KeyboardInterrupt):
-        return _stopped(as_json=as_json)
+    except (click.Abort, KeyboardInterrupt) as stop:
+        return _stopped(stop, as_json=as_json)
     except click.exceptions.NoArgsIsHelpError as error:
         error.show()
         return error.exit_code
     except click.ClickException as error:
         return _fail(_message_of(error), _hint_of(error), error.exit_code, as_json=as_json)
     except _errors_of_users() as error:
-        if _began_with_an_interrupt(error):
-            return _stopped(as_json=as_json)
+        # a library that is loading gives Ctrl-C another name
+        if any(isinstance(cause, KeyboardInterrupt) for cause in _chain(error)):
+            return _stopped(error, as_json=as_json)
         return _fail(str(error), error.hint, error.exit_code, as_json=as_json)
     return status if isinstance(status, int) else 0
 
 
-def _stopped(*, as_json: bool) -> int:
-    return _fail("stopped; nothing was written", None, INTERRUPTED, as_json=as_json)
+def _stopped(stop: BaseException, *, as_json: bool) -> int:
+    late = [error for error in _chain(stop) if isinstance(error, StoppedLate)]
+    done = str(late[0]) if late else "nothing was written"
+    return _fail(f"stopped; {done}", None, INTERRUPTED, as_json=as_json)
 
 
-def _began_with_an_interrupt(error: BaseException | None) -> bool:
-    """Tell whether Ctrl-C lies behind an error: a library that is loading gives it another name."""
+def _chain(error: BaseException | None) -> Iterator[BaseException]:
+    """Yield an error, and what lies behind it."""
     while error is not None:
-        if isinstance(error, KeyboardInterrupt):
-            return True
+        yield error
         error = error.__cause__ or error.__context__
-    return False
 
 
 def _fail(message: str, hint: str | None, status: int, *, as_json: bool) -> int:

@@ -10,10 +10,11 @@ import click
 from kexport.cli import options
 from kexport.cli.messages import warn
 from kexport.cli.progress import progress
-from kexport.errors import BadArgument, did_you_mean
+from kexport.errors import BadArgument, StoppedLate, did_you_mean
 from kexport.zoo import Mode
 
 if TYPE_CHECKING:
+    from kexport.api import Bundle
     from kexport.pixels import Pixels
     from kexport.targets import Target
 
@@ -152,46 +153,56 @@ def export(
     The result is a folder, the bundle: the model, its manifest, golden outputs and a runtime.
     """
     chosen = _target(target, model, jetpack, tensorrt)
-    with progress(quiet=quiet) as report:
-        report("loading Keras")
-        from kexport import api
-        from kexport.recipe import Recipe
+    bundle = None
+    try:
+        with progress(quiet=quiet) as report:
+            report("loading Keras")
+            from kexport import api
+            from kexport.recipe import Recipe
 
-        recipe = Recipe(
-            weights=weights,
-            include_top=not no_top,
-            pooling=pooling,
-            classes=classes,
-            input_shape=input_shape,
-            activation=None if activation == "none" else activation,
-            alpha=alpha,
-            minimalistic=minimalistic,
-            depth_multiplier=depth_multiplier,
-            include_preprocessing=not no_preprocessing_layers,
-            preprocess=preprocess,
-            seed=seed,
-            trust=trust,
-        )
-        bundle = api.export(
-            model,
-            chosen.name,
-            output=output,
-            recipe=recipe,
-            batch=batch,
-            jetpack=jetpack,
-            tensorrt=tensorrt,
-            compute_capabilities=compute_capabilities,
-            opset=opset,
-            labels=labels,
-            output_layers=output_layers,
-            pixels=pixels,
-            top_k=top_k,
-            layout_triton=layout_triton,
-            **calibration,
-            force=force,
-            timestamps=timestamps,
-            progress=report,
-        )
+            recipe = Recipe(
+                weights=weights,
+                include_top=not no_top,
+                pooling=pooling,
+                classes=classes,
+                input_shape=input_shape,
+                activation=None if activation == "none" else activation,
+                alpha=alpha,
+                minimalistic=minimalistic,
+                depth_multiplier=depth_multiplier,
+                include_preprocessing=not no_preprocessing_layers,
+                preprocess=preprocess,
+                seed=seed,
+                trust=trust,
+            )
+            bundle = api.export(
+                model,
+                chosen.name,
+                output=output,
+                recipe=recipe,
+                batch=batch,
+                jetpack=jetpack,
+                tensorrt=tensorrt,
+                compute_capabilities=compute_capabilities,
+                opset=opset,
+                labels=labels,
+                output_layers=output_layers,
+                pixels=pixels,
+                top_k=top_k,
+                layout_triton=layout_triton,
+                **calibration,
+                force=force,
+                timestamps=timestamps,
+                progress=report,
+            )
+        _say(bundle, as_json=as_json)
+    except KeyboardInterrupt as stop:
+        if bundle is None:
+            raise
+        raise StoppedLate(f"the bundle was written, to {bundle.path}") from stop
+
+
+def _say(bundle: "Bundle", *, as_json: bool) -> None:
     if bundle.speed is not None and bundle.speed.factor < 1:
         warn(
             f"int8 is slower than fp32 here: {bundle.speed.int8_ms:.2f} ms, and "

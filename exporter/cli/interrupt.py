@@ -1,17 +1,28 @@
-"""Ctrl-C that no library can swallow."""
+"""Ctrl-C that no library can swallow, until it is too late to stop."""
 
 import signal
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
+from dataclasses import dataclass
 from types import FrameType
 
 
-@contextmanager
-def remembered_interrupt() -> Iterator[Callable[[], None]]:
-    """Yield a function that raises KeyboardInterrupt if Ctrl-C was pressed since.
+@dataclass(frozen=True, slots=True)
+class Interrupt:
+    """What can be done about Ctrl-C."""
 
-    Ctrl-C itself raises it as ever. Where it does something else already, such as nothing in a
-    process that was started in the background, that stays so.
+    stop_if_pressed: Callable[[], None]
+    """Raises KeyboardInterrupt if it was pressed since."""
+    hold: Callable[[], None]
+    """From now on it does nothing."""
+
+
+@contextmanager
+def remembered_interrupt() -> Iterator[Interrupt]:
+    """Yield what can be done about Ctrl-C, which itself raises KeyboardInterrupt as ever.
+
+    Where it does something else already, such as nothing in a process that was started in the
+    background, that stays so.
     """
     pressed = False
 
@@ -24,11 +35,15 @@ def remembered_interrupt() -> Iterator[Callable[[], None]]:
         if pressed:
             raise KeyboardInterrupt
 
+    def hold() -> None:
+        signal.signal(signal.SIGINT, signal.SIG_IGN)
+        stop_if_pressed()
+
     if signal.getsignal(signal.SIGINT) is not signal.default_int_handler:
-        yield stop_if_pressed
+        yield Interrupt(stop_if_pressed, lambda: None)
         return
     signal.signal(signal.SIGINT, press)
     try:
-        yield stop_if_pressed
+        yield Interrupt(stop_if_pressed, hold)
     finally:
         signal.signal(signal.SIGINT, signal.default_int_handler)

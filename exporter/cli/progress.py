@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 import click
 
 from kexport.cli.interrupt import remembered_interrupt
+from kexport.emit import FINISHING
 
 Report = Callable[[str], None]
 
@@ -22,12 +23,16 @@ def progress(*, quiet: bool) -> Iterator[Report]:
     the meantime, such as Keras' download bar, goes to stderr, or nowhere with `quiet`.
 
     Ctrl-C raises KeyboardInterrupt, and again as the next step begins: Python drops it where it
-    meets a callback of its garbage collector, of which the libraries below have many.
+    meets a callback of its garbage collector, of which the libraries below have many. While an
+    export publishes, Ctrl-C does nothing, so that whoever is told that nothing was written can
+    rely on it.
     """
-    with remembered_interrupt() as stop_if_pressed, _shown(quiet=quiet) as show:
+    with remembered_interrupt() as interrupt, _shown(quiet=quiet) as show:
 
         def report(step: str) -> None:
-            stop_if_pressed()
+            interrupt.stop_if_pressed()
+            if step == FINISHING:
+                interrupt.hold()
             show(step)
 
         yield report

@@ -1,35 +1,47 @@
-"""Publishes a folder whole or not at all."""
+"""The place of an output: whether it is free, and a folder beside it to make the output in."""
 
 from __future__ import annotations
 
+import contextlib
+import errno
 import os
-import shutil
-import tempfile
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
 
+from kexport.emit.publish import refuse
+from kexport.emit.stage import NEW, clear_dead, longest_name, open_stage
 from kexport.errors import OutputExists, OutputFailed
+
+_HINTS = {
+    errno.ENAMETOOLONG: "choose a shorter name",
+    errno.ENOTDIR: "choose a place whose parents are folders",
+}
 
 
 def refuse_existing(output: Path, *, force: bool) -> None:
-    """Say early that a folder is in the way.
+    """Say before any work that an output cannot stand at a place.
+
+    What dead exports left beside it is cleared first, since one may have died while it replaced
+    the bundle that is in the way.
 
     Raises:
         OutputExists: `output` is there and `force` is not given, or it is no bundle that may be
             replaced.
+        OutputFailed: no folder can be at that place, or it cannot be looked at.
     """
-    if not output.exists() and not output.is_symlink():
-        return
-    if not force:
+    if output.name in ("", ".."):
         raise OutputExists(
-            f"{output} is there already", hint="choose another --output, or replace it with --force"
+            f"{output} is there already, and is not replaced under this name",
+            hint="choose an --output that ends with the name of a folder",
         )
-    if not output.is_dir() or (not (output / "manifest.json").is_file() and any(output.iterdir())):
-        raise OutputExists(
-            f"{output} is not a bundle, so --force does not replace it",
-            hint="choose another --output, or remove it yourself",
-        )
+    with failing(output):
+        with contextlib.suppress(FileNotFoundError):
+            longest_name(output).lstat()
+        clear_dead(output.parent)
+        with contextlib.suppress(FileNotFoundError):
+            if os.path.lexists(output):
+                refuse(output, force=force)
 
 
 @contextmanager
@@ -39,43 +51,25 @@ def staging(output: Path) -> Iterator[Path]:
     Raises:
         OutputFailed: the folder cannot be made or written (no permission, disk full).
     """
-    try:
+    with failing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
-        work = Path(tempfile.mkdtemp(prefix=f".{output.name}.", suffix=".part", dir=output.parent))
-        work.chmod(0o777 & ~_umask())
-    except OSError as error:
-        raise _failed(output, error) from error
+        clear_dead(output.parent)
+        stage = open_stage(output)
+        try:
+            yield stage.folder / NEW
+        finally:
+            stage.close()
+
+
+@contextmanager
+def failing(output: Path) -> Iterator[None]:
+    """Turn what the system says into OutputFailed."""
     try:
-        yield work
+        yield
     except OSError as error:
-        raise _failed(output, error) from error
-    finally:
-        shutil.rmtree(work, ignore_errors=True)
-
-
-def publish(work: Path, output: Path) -> None:
-    """Let the finished folder `work` stand at `output`; what stood there goes only then."""
-    old = work.with_suffix(".old")
-    if output.exists():
-        os.replace(output, old)
-    try:
-        os.replace(work, output)
-    except OSError:
-        if old.exists():
-            os.replace(old, output)
-        raise
-    shutil.rmtree(old, ignore_errors=True)
-
-
-def _umask() -> int:
-    mask = os.umask(0)
-    os.umask(mask)
-    return mask
-
-
-def _failed(output: Path, error: OSError) -> OutputFailed:
-    reason = error.strerror or str(error)
-    return OutputFailed(
-        f"{output} cannot be written: {reason[:1].lower()}{reason[1:]}",
-        hint="make room, or choose another place; nothing was changed",
-    )
+        reason = error.strerror or str(error)
+        hint = _HINTS.get(error.errno or 0, "make room, or choose another place")
+        raise OutputFailed(
+            f"{output} cannot be written: {reason[:1].lower()}{reason[1:]}",
+            hint=f"{hint}; nothing was changed",
+        ) from error

@@ -10,7 +10,9 @@ the version: `python build_engine.py --output DIR/<model>/1`.
 
 from __future__ import annotations
 
+import contextlib
 import json
+import os
 import shutil
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
@@ -18,8 +20,9 @@ from typing import Any
 
 import numpy as np
 
-from kexport.emit.folder import publish, staging
-from kexport.errors import BadArgument, OutputExists
+from kexport.emit.folder import failing, refuse_existing, staging
+from kexport.emit.publish import publish
+from kexport.errors import BadArgument, OutputExists, OutputFailed
 from kexport.runtime.engine import PLAN
 from kexport.runtime.profile import BATCH
 from kexport.targets import Target
@@ -40,6 +43,35 @@ def require_servable(target: Target) -> None:
         )
 
 
+def require_repository(repository: Path) -> None:
+    """Raise OutputFailed where no folder is, or can be made."""
+    with failing(repository), contextlib.suppress(FileNotFoundError):
+        (repository / CONFIG).lstat()
+
+
+def refuse_model(repository: Path, name: str, output: Path) -> None:
+    """Say before any work that a model cannot be put into a repository.
+
+    Raises:
+        BadArgument: its folder and the bundle's, `output`, are one, or one is in the other.
+        OutputExists: something is there.
+        OutputFailed: no folder can be there.
+    """
+    folder = repository / name
+    mine, other = Path(os.path.realpath(folder)), Path(os.path.realpath(output))
+    if mine.is_relative_to(other) or other.is_relative_to(mine):
+        raise BadArgument(
+            f"the model would be put into {folder}, and the bundle into {output}",
+            hint="choose an --output and a --layout-triton of which neither is in the other",
+        )
+    try:
+        refuse_existing(folder, force=False)
+    except OutputExists as error:
+        raise OutputExists(
+            str(error), hint="choose another --layout-triton, or remove it"
+        ) from error
+
+
 def write_layout(
     bundle: Path, manifest: Mapping[str, Any], target: Target, repository: Path
 ) -> Path:
@@ -52,9 +84,20 @@ def write_layout(
         repository: Triton's; it is made where it is missing.
 
     Raises:
+        OutputExists: something is in its place.
         OutputFailed: it cannot be written.
     """
-    folder = model_folder(repository, manifest["model"]["name"])
+    folder = repository / str(manifest["model"]["name"])
+    try:
+        _write(bundle, manifest, target, folder)
+    except (OutputExists, OutputFailed) as error:
+        raise type(error)(
+            str(error), hint=f"the bundle was written, to {bundle}; choose another --layout-triton"
+        ) from error
+    return folder
+
+
+def _write(bundle: Path, manifest: Mapping[str, Any], target: Target, folder: Path) -> None:
     warm_up = _samples(bundle, manifest["inputs"])
     with staging(folder) as work:
         (work / VERSION).mkdir()
@@ -71,17 +114,6 @@ def write_layout(
         text = config(manifest, target, shapes, labels=(bundle / LABELS).exists())
         (work / CONFIG).write_text(text, encoding="utf-8")
         publish(work, folder)
-    return folder
-
-
-def model_folder(repository: Path, name: str) -> Path:
-    """Where a model stands in a repository; raises OutputExists where something is there."""
-    folder = repository / name
-    if folder.exists():
-        raise OutputExists(
-            f"{folder} is there already", hint="choose another --layout-triton, or remove it"
-        )
-    return folder
 
 
 def config(

@@ -6,8 +6,10 @@ import os
 from pathlib import Path
 
 import pytest
+from bundles import a_bundle
 
-from kexport.emit.folder import publish, refuse_existing, staging
+from kexport.emit.folder import refuse_existing, staging
+from kexport.emit.publish import publish
 from kexport.errors import OutputExists, OutputFailed
 
 
@@ -47,47 +49,6 @@ def test_anything_else_passes_and_leaves_nothing(
     assert not list(tmp_path.iterdir())
 
 
-def bundle(folder: Path, content: str = "old") -> Path:
-    folder.mkdir()
-    (folder / "manifest.json").write_text(content)
-    return folder
-
-
-def replace(output: Path) -> None:
-    with staging(output) as work:
-        (work / "manifest.json").write_text("new")
-        publish(work, output)
-
-
-def test_publishing_replaces_what_was_there(tmp_path: Path) -> None:
-    output = bundle(tmp_path / "b")
-    with staging(output) as work:
-        (work / "manifest.json").write_text("new")
-        assert (output / "manifest.json").read_text() == "old"
-        publish(work, output)
-    assert (output / "manifest.json").read_text() == "new"
-    assert list(tmp_path.iterdir()) == [output]
-
-
-def test_a_failed_move_puts_the_old_one_back(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    output = bundle(tmp_path / "b")
-    move, moves = os.replace, []
-
-    def failing(source: Path, target: Path) -> None:
-        moves.append(source)
-        if len(moves) == 2:
-            raise OSError(5, "Input/output error")
-        move(source, target)
-
-    monkeypatch.setattr(os, "replace", failing)
-    with pytest.raises(OutputFailed, match="input/output error"):
-        replace(output)
-    assert (output / "manifest.json").read_text() == "old"
-    assert list(tmp_path.iterdir()) == [output]
-
-
 def test_permissions_are_those_of_an_ordinary_folder(tmp_path: Path) -> None:
     before = os.umask(0o022)
     try:
@@ -98,17 +59,19 @@ def test_permissions_are_those_of_an_ordinary_folder(tmp_path: Path) -> None:
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o755
 
 
-def test_what_may_be_replaced(tmp_path: Path) -> None:
+def test_what_is_there_is_in_the_way(tmp_path: Path) -> None:
     refuse_existing(tmp_path / "free", force=False)
-    old = bundle(tmp_path / "old")
+    old = a_bundle(tmp_path / "old")
     with pytest.raises(OutputExists, match="is there already"):
         refuse_existing(old, force=False)
     refuse_existing(old, force=True)
     (tmp_path / "empty").mkdir()
+    with pytest.raises(OutputExists, match="is there already"):
+        refuse_existing(tmp_path / "empty", force=False)
     refuse_existing(tmp_path / "empty", force=True)
 
 
-@pytest.mark.parametrize("kind", ["folder", "file", "dangling link"])
+@pytest.mark.parametrize("kind", ["folder", "file", "dangling link", "link to a bundle"])
 def test_what_is_no_bundle_is_never_replaced(kind: str, tmp_path: Path) -> None:
     output = tmp_path / "precious"
     if kind == "folder":
@@ -116,8 +79,41 @@ def test_what_is_no_bundle_is_never_replaced(kind: str, tmp_path: Path) -> None:
         (output / "thesis.txt").write_text("mine")
     elif kind == "file":
         output.write_text("mine")
-    else:
+    elif kind == "dangling link":
         output.symlink_to(tmp_path / "nowhere")
+    else:
+        output.symlink_to(a_bundle(tmp_path / "bundle"))
     for force in (False, True):
         with pytest.raises(OutputExists):
             refuse_existing(output, force=force)
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize("name", [".", "..", "a/..", "/"])
+def test_a_folder_without_a_name(
+    name: str, force: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "a").mkdir()
+    monkeypatch.chdir(tmp_path)
+    with pytest.raises(OutputExists, match="is there already, and is not replaced") as caught:
+        refuse_existing(Path(name), force=force)
+    assert caught.value.hint == "choose an --output that ends with the name of a folder"
+
+
+@pytest.mark.parametrize("force", [False, True])
+@pytest.mark.parametrize(
+    ("name", "reason", "hint"),
+    [
+        ("n" * 300, "file name too long", "choose a shorter name"),
+        ("n" * 250, "file name too long", "choose a shorter name"),
+        ("file/b", "not a directory", "choose a place whose parents are folders"),
+        ("file/a/b", "not a directory", "choose a place whose parents are folders"),
+    ],
+)
+def test_a_place_where_no_folder_can_be(
+    name: str, reason: str, hint: str, force: bool, tmp_path: Path
+) -> None:
+    (tmp_path / "file").write_text("mine")
+    with pytest.raises(OutputFailed, match=f"cannot be written: {reason}") as caught:
+        refuse_existing(tmp_path / name, force=force)
+    assert caught.value.hint == f"{hint}; nothing was changed"

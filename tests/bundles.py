@@ -1,0 +1,17 @@
+"""A folder that passes for a bundle; it takes no Keras to make one."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+
+def a_bundle(folder: Path, content: str = "old") -> Path:
+    """A manifest and the files that it lists, with `content` in place of a model."""
+    (folder / "runtime").mkdir(parents=True)
+    (folder / "model.onnx").write_text(content)
+    (folder / "runtime" / "session.py").write_text("")
+    files = {name: {"sha256": "", "bytes": 0} for name in ("model.onnx", "runtime/session.py")}
+    manifest = {"schema": 1, "kexport": "0.1", "files": files}
+    (folder / "manifest.json").write_text(json.dumps(manifest))
+    return folder
