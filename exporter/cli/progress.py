@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 import click
 
 from kexport.cli.interrupt import remembered_interrupt
+from kexport.cli.terminal import printable
 
 Report = Callable[[str], None]
 
@@ -28,7 +29,7 @@ def progress(*, quiet: bool) -> Iterator[Report]:
 
         def report(step: str) -> None:
             stop_if_pressed()
-            show(step)
+            show(printable(step))
 
         yield report
 
