@@ -19,6 +19,7 @@ from .gpu import Cuda, Gpu
 from .integrity import check_files
 from .manifest import MODEL, Manifest, read_manifest
 from .profile import profile_of, shapes_of
+from .terminal import printable
 from .verify import verify
 
 if TYPE_CHECKING:
@@ -56,7 +57,7 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
         if options.verify:
             verification = verify(bundle, engine="tensorrt")
             report["verification"] = verification.as_dict()
-            report["text"].append(f"\n{verification}")
+            report["text"] += ["", *str(verification).split("\n")]
             status = 0 if verification.passed else PARITY_FAILED
         else:
             status = 0
@@ -68,7 +69,7 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
     finally:
         if options.log is not None:
             options.log.write_text("\n".join(log.details), encoding="utf-8")
-    text = "\n".join(report.pop("text"))
+    text = "\n".join(map(printable, report.pop("text")))
     sys.stdout.write((json.dumps(report, indent=2) if options.json else text) + "\n")
     return status
 

@@ -1,12 +1,13 @@
 """Small checks of parsed JSON, and ways to build larger ones from them.
 
 A check takes a value and the place where it stands, and yields a sentence for each fault. As in
-JSON Schema, true and false are no numbers, and 1.0 is a whole one.
+JSON Schema, true and false are no numbers, and 1.0 is a whole one. Numbers are finite.
 """
 
 from __future__ import annotations
 
 import re
+import sys
 from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
@@ -30,8 +31,10 @@ def _wrong(where: str, wanted: str, value: object) -> str:
     return f"{where or 'the manifest'} must be {wanted}, not {_shown(value)}"
 
 
-def _is_number(value: object) -> bool:
-    return isinstance(value, (int, float)) and not isinstance(value, bool)
+def _is_number(value: Any) -> bool:
+    """Whether it is a number that a float64 holds: not infinite, and no NaN."""
+    number = isinstance(value, (int, float)) and not isinstance(value, bool)
+    return number and abs(value) <= sys.float_info.max
 
 
 def text(value: Any, where: str) -> Iterator[str]:

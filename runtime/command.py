@@ -11,6 +11,7 @@ from typing import TYPE_CHECKING, Any
 
 from .errors import BadPicture, RuntimeFault
 from .session import load
+from .terminal import printable
 from .verify import Verification, verify
 
 if TYPE_CHECKING:
@@ -100,12 +101,13 @@ def _text(report: dict[str, Any]) -> str:
     parts = [str(report["verification"])] if "verification" in report else []
     answers = [answer for answer in report.get("pictures", []) if "predictions" in answer]
     labels = [item["label"] for answer in answers for item in answer["predictions"]]
-    width = max(map(len, labels), default=0)
+    width = max((len(printable(label)) for label in labels), default=0)
     for answer in answers:
         rows = [
-            f"  {item['label']:<{width}}  {item['score']:.4f}" for item in answer["predictions"]
+            f"  {printable(item['label']):<{width}}  {item['score']:.4f}"
+            for item in answer["predictions"]
         ]
-        parts.append("\n".join([answer["picture"], *rows]))
+        parts.append("\n".join([printable(answer["picture"]), *rows]))
     return "\n\n".join(parts)
 
 
@@ -119,11 +121,11 @@ def _plain(verification: Verification) -> dict[str, Any]:
 
 
 def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
-    sys.stderr.write(f"warning: {message}\n")
+    sys.stderr.write(f"warning: {printable(str(message))}\n")
 
 
 def tell(fault: RuntimeFault) -> None:
     """Print a fault, and below it what to do next, on standard error."""
-    sys.stderr.write(f"error: {fault}\n")
+    sys.stderr.write(f"error: {printable(str(fault))}\n")
     if fault.hint:
-        sys.stderr.write(f"hint: {fault.hint}\n")
+        sys.stderr.write(f"hint: {printable(fault.hint)}\n")

@@ -55,6 +55,9 @@ _PART = r"(?!\.{1,2}(?:/|(?![\s\S])))[^/\\:\x00-\x1f]+"
 FILE_NAME = rf"^{_PART}(?:/{_PART})*(?![\s\S])"
 """A path inside the bundle: relative, with forward slashes, without `.` or `..` as a part."""
 
+REQUIRED = ("model.onnx", "golden.npz", "run.py", "runtime/__init__.py")
+"""Files that every bundle has."""
+
 SHA256 = r"^[0-9a-f]{64}(?![\s\S])"
 """A SHA-256 in lower-case hexadecimal."""
 
@@ -138,7 +141,7 @@ _MANIFEST = all_of(
                 record(sha256=_HASH, bytes=whole(0)),
                 keys=matching(FILE_NAME, "a path that stays inside the bundle"),
             ),
-            record(**{"model.onnx": anything}),
+            record(**dict.fromkeys(REQUIRED, anything)),
         ),
     ),
     given("build", or_null(_BUILD)),

@@ -12,6 +12,7 @@ from .errors import BundleRefused
 
 NAME = "manifest.json"
 MODEL = "model.onnx"
+GOLDEN = "golden.npz"
 
 GRAPH = "graph:"
 """What stands before an output's name where golden.npz has what the quantised graph gives, each
@@ -101,6 +102,14 @@ class Manifest:
         return any(name.startswith(GRAPH) for name in self.tolerances)
 
     @property
+    def references(self) -> tuple[str, ...]:
+        """What stands before the names of the answers that outputs are held to.
+
+        Nothing for Keras', and `GRAPH` where those of the quantised graph are there too.
+        """
+        return ("", GRAPH) if self.holds_graph else ("",)
+
+    @property
     def half_scales(self) -> bool:
         """Whether it is INT8 with scales of float16, for TensorRT; opset 19 brought them.
 
@@ -149,7 +158,12 @@ def read_manifest(bundle: Path) -> Manifest:
 
 def _parsed(path: Path) -> Any:
     try:
-        return json.loads(path.read_bytes().decode("utf-8"), parse_constant=_refuse_constant)
+        return json.loads(
+            path.read_bytes().decode("utf-8"),
+            parse_constant=_refuse_constant,
+            parse_float=_finite,
+            parse_int=_whole,
+        )
     except FileNotFoundError:
         hint = "give the folder that kexport wrote"
         raise BundleRefused(f"{path.parent} has no {NAME}, so it is no bundle", hint=hint) from None
@@ -161,6 +175,18 @@ def _parsed(path: Path) -> Any:
 
 def _refuse_constant(name: str) -> None:
     raise ValueError(f"{name} is no number of JSON")
+
+
+def _finite(digits: str) -> float:
+    number = float(digits)
+    if number in (float("inf"), float("-inf")):
+        raise ValueError("a number is too large")
+    return number
+
+
+def _whole(digits: str) -> int:
+    _finite(digits)
+    return int(digits)
 
 
 def _manifest(data: dict[str, Any]) -> Manifest:

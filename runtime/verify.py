@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import warnings
-import zipfile
 from dataclasses import asdict, dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -12,10 +11,12 @@ import numpy as np
 
 from .compare import Difference, differences
 from .errors import BadInput, BundleRefused
-from .manifest import GRAPH
+from .golden import read_golden
+from .manifest import GOLDEN, GRAPH
 from .ort import OrtEngine
 from .ranking import unranked
 from .session import load
+from .terminal import printable
 
 if TYPE_CHECKING:
     import os
@@ -24,8 +25,6 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .manifest import Manifest
-
-GOLDEN = "golden.npz"
 
 ENGINE_COUNTS = (
     "model.onnx ran in ONNX Runtime, whose float16 kernels differ from CPU to CPU; on the device "
@@ -50,15 +49,15 @@ class Row:
 
     @property
     def passed(self) -> bool:
-        """Whether the spread error is within the tolerance."""
-        return self.error <= self.tolerance
+        """Whether the spread error is a finite number within the tolerance."""
+        return bool(np.isfinite(self.error)) and self.error <= self.tolerance
 
 
 @dataclass(frozen=True)
 class Verification:
     """What `verify` found: files with the right hashes, and a row for each measured quantity.
 
-    `str()` gives a table in plain text.
+    `str()` gives a table in plain text, safe to print.
     """
 
     model: str
@@ -88,20 +87,21 @@ class Verification:
 
     def __str__(self) -> str:
         verdict = "passed" if self.passed else "FAILED"
-        width = max(len("output"), *(len(row.name) for row in self.rows))
+        names = [printable(row.name) for row in self.rows]
+        width = max(map(len, ["output", *names]))
         lines = [
             f"{self.model} for {self.target}: {verdict}",
             f"{self.files} files match their SHA-256; {self.images} samples on {self.engine}",
             "",
             f"{'output':<{width}}  {'max abs':>9}  {'error':>9}  {'tolerance':>9}  {'top-1':>6}",
         ]
-        for row in self.rows:
+        for name, row in zip(names, self.rows):
             top1 = "-" if row.top1_agreement is None else f"{row.top1_agreement:.1%}"
             lines.append(
-                f"{row.name:<{width}}  {row.max_abs:>9.2e}  {row.error:>9.2e}  "
+                f"{name:<{width}}  {row.max_abs:>9.2e}  {row.error:>9.2e}  "
                 f"{row.tolerance:>9.2e}  {top1:>6}  {'ok' if row.passed else 'FAILED'}"
             )
-        return "\n".join(lines)
+        return "\n".join(map(printable, lines))
 
 
 def distances(
@@ -112,7 +112,7 @@ def distances(
     The names of the latter begin with `manifest.GRAPH`.
     """
     rows: list[Difference] = []
-    for prefix in _prefixes(manifest):
+    for prefix in manifest.references:
         answers = {spec.name: golden[prefix + spec.name] for spec in manifest.outputs}
         measured = differences(*unranked(manifest.outputs, given, answers))
         rows += [replace(row, name=prefix + row.name) for row in measured]
@@ -122,10 +122,6 @@ def distances(
 def reference_of(name: str) -> str:
     """Whose answers a row of this name is measured against."""
     return "the quantised graph's" if name.startswith(GRAPH) else "Keras'"
-
-
-def _prefixes(manifest: Manifest) -> tuple[str, ...]:
-    return ("", GRAPH) if manifest.holds_graph else ("",)
 
 
 def verify(
@@ -144,7 +140,7 @@ def verify(
     folder = Path(bundle)
     session = load(folder, threads=threads, engine=engine)
     manifest = session.manifest
-    golden = _golden(folder, manifest)
+    golden = read_golden(folder, manifest)
     inputs = {spec.name: golden[spec.name] for spec in manifest.inputs}
     try:
         outputs = session.run(inputs, fill=True)
@@ -165,21 +161,6 @@ def verify(
     if not found.passed and manifest.builds_engine and isinstance(session.engine, OrtEngine):
         warnings.warn(ENGINE_COUNTS, RuntimeWarning, stacklevel=2)
     return found
-
-
-def _golden(folder: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
-    if GOLDEN not in manifest.files:
-        raise BundleRefused(f"the bundle has no {GOLDEN} to verify it by")
-    try:
-        with np.load(folder / GOLDEN, allow_pickle=False) as arrays:
-            golden = {name: arrays[name] for name in arrays.files}
-    except (OSError, ValueError, EOFError, zipfile.BadZipFile) as error:
-        raise BundleRefused(f"{GOLDEN} cannot be read: {error}") from error
-    outputs = [prefix + spec.name for prefix in _prefixes(manifest) for spec in manifest.outputs]
-    for name in (*(spec.name for spec in manifest.inputs), *outputs):
-        if name not in golden:
-            raise BundleRefused(f"{GOLDEN} has no array for {name!r}")
-    return golden
 
 
 def _finite(value: float) -> float | None:

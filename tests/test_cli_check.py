@@ -46,6 +46,17 @@ def test_a_graph_that_is_wrong_in_silence(tmp_path: Path, capsys: Capture) -> No
     assert main(["check", path, "-t", "jetson-orin", "--tensorrt", "10.3"]) == 0
 
 
+def test_names_cannot_steer_the_terminal(tmp_path: Path, capsys: Capture) -> None:
+    path = Path(written(tmp_path, WRONG, 18))
+    model = onnx.load(path)
+    model.graph.node[0].name = "mean\x1b[2J\n\x9b31m\u202e[red]"
+    onnx.save(model, path)
+    assert main(["check", str(path), "-t", "jetson-orin", "--jetpack", "5.1"]) == 18
+    captured = capsys.readouterr()
+    assert r"mean\x1b[2J\x0a\x9b31m\u202e[red] (ReduceMean): its axes" in captured.out
+    assert (captured.out + captured.err).replace("\n", "").isprintable()
+
+
 def test_as_json(tmp_path: Path, capsys: Capture) -> None:
     path = written(tmp_path, WRONG, 18)
     assert main(["check", path, "-t", "trt", "--tensorrt", "8.6", "--json"]) == 18

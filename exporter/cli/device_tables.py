@@ -114,7 +114,9 @@ def _facts(facts: Mapping[str, Any], source: Mapping[str, str]) -> Iterator[tupl
     for name, value in facts.items():
         if name not in source:
             continue
-        yield name, NOT_KNOWN if value is None else _text(value)
+        first, *others = (NOT_KNOWN if value is None else _text(value)).split("\n")
+        yield name, first
+        yield from (("", line) for line in others)
         yield "", f"source: {source[name]}"
 
 

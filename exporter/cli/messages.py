@@ -7,17 +7,19 @@ from typing import Any
 
 import click
 
+from kexport.cli.terminal import printable
+
 
 def tell(message: str, hint: str | None) -> None:
     """Print what happened, and below it what to do next."""
-    click.echo(f"error: {message}", err=True)
+    click.echo(f"error: {printable(message)}", err=True)
     if hint:
-        click.echo(f"hint: {hint}", err=True)
+        click.echo(f"hint: {printable(hint)}", err=True)
 
 
 def warn(message: str) -> None:
     """Print what is not as it should be, and stops nothing."""
-    click.echo(f"warning: {message}", err=True)
+    click.echo(f"warning: {printable(message)}", err=True)
 
 
 @contextmanager

@@ -9,6 +9,7 @@ from contextlib import contextmanager, redirect_stdout
 import click
 
 from kexport.cli.interrupt import remembered_interrupt
+from kexport.cli.terminal import printable
 from kexport.emit import FINISHING
 
 Report = Callable[[str], None]
@@ -33,7 +34,7 @@ def progress(*, quiet: bool) -> Iterator[Report]:
             interrupt.stop_if_pressed()
             if step == FINISHING:
                 interrupt.hold()
-            show(step)
+            show(printable(step))
 
         yield report
 

@@ -13,6 +13,8 @@ from rich.box import SIMPLE_HEAD
 from rich.console import Console
 from rich.table import Table
 
+from kexport.cli.terminal import printable
+
 if TYPE_CHECKING:
     from kexport.cli.checks import Check
     from kexport.emit.here import Built
@@ -35,6 +37,14 @@ _Measured = tuple[str, float, float, float]
 
 _STRAYS = 3
 """How many nodes that run in another type than the graph's are named."""
+
+
+class PlainTable(Table):
+    """A table whose cells are one line each, and cannot steer the terminal."""
+
+    def add_row(self, *cells: str, **style: Any) -> None:  # type: ignore[override]
+        """Add a row of texts, printed as they are: no markup, no control characters."""
+        super().add_row(*map(printable, cells), **style)
 
 
 def show(table: Table) -> None:
@@ -257,7 +267,7 @@ def _named(name: str, values: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 def headed(*names: str, right: Sequence[str] = ()) -> Table:
     """A table without rows; the columns in `right` are flush right."""
-    table = Table(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
+    table = PlainTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in names:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
     return table
@@ -265,7 +275,7 @@ def headed(*names: str, right: Sequence[str] = ()) -> Table:
 
 def pairs(rows: Iterable[tuple[str, str]]) -> Table:
     """A name and a value a line."""
-    table = Table.grid(padding=(0, 2))
+    table = PlainTable.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")
     for name, value in rows:

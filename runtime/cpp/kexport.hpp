@@ -17,6 +17,7 @@
 #pragma once
 
 #include <array>
+#include <cmath>
 #include <cstddef>
 #include <cstdint>
 #include <initializer_list>
@@ -293,7 +294,8 @@ struct Row {
     double tolerance = 0.0;
     std::optional<double> top1_agreement;
 
-    bool passed() const noexcept { return error <= tolerance; }
+    /// Whether the error is a finite number within the tolerance.
+    bool passed() const noexcept { return std::isfinite(error) && error <= tolerance; }
 };
 
 /// What `verify` found.

@@ -15,8 +15,10 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import kexport.runtime
+from kexport.runtime.contract import REQUIRED
 
 HEIGHT, WIDTH, CLASSES = 8, 6, 5
+PROGRAMS = ("run.py", "build_engine.py")
 LABELS = ["coal", "tomato", "grass", "sea", "snow"]
 # each class answers to one colour: black, red, green, blue, white
 COLOURS = np.array([[-1, -1, -1], [1, -1, -1], [-1, 1, -1], [-1, -1, 1], [1, 1, 1]], np.float32)
@@ -172,11 +174,15 @@ def build(tmp_path: Path) -> Callable[..., Path]:
         images = pictures(golden)
         answers = {k: v.astype(np.float32) for k, v in expected(images).items() if k in outputs}
         save_golden(bundle / "golden.npz", {"image": images, **answers})
+        source = Path(kexport.runtime.__file__).parent
+        ignored = shutil.ignore_patterns("__pycache__", "cpp", *PROGRAMS)
         if program:
-            source = Path(kexport.runtime.__file__).parent
-            ignored = shutil.ignore_patterns("__pycache__", "cpp", "run.py")
             shutil.copytree(source, bundle / "runtime", ignore=ignored)
-            shutil.copy(source / "run.py", bundle)
+        else:
+            (bundle / "runtime").mkdir()
+            shutil.copy(source / "__init__.py", bundle / "runtime")
+        for name in PROGRAMS[: 2 if program else 1]:
+            shutil.copy(source / name, bundle)
         manifest = image_manifest(batch, outputs)
         if edit is not None:
             edit(manifest)
@@ -219,7 +225,7 @@ def reseal() -> Callable[[Path], None]:
 def manifest() -> Any:
     """A valid manifest of an image model, as parsed JSON."""
     data = image_manifest()
-    data["files"] = {"model.onnx": {"sha256": "a" * 64, "bytes": 1}}
+    data["files"] = {name: {"sha256": "a" * 64, "bytes": 1} for name in REQUIRED}
     return data
 
 

@@ -162,6 +162,21 @@ def test_every_required_key_is_named_when_missing(manifest: Any, schema: Draft20
         assert list(faults(without)) == [f"{key} is missing"]
 
 
+@pytest.mark.parametrize("value", [float("inf"), float("nan"), float("-inf"), 10**400])
+@pytest.mark.parametrize(
+    "path",
+    [
+        ("parity", "outputs", "probabilities", "tolerance"),
+        ("inputs", 0, "range", 1),
+        ("target", "opset"),
+        ("files", "model.onnx", "bytes"),
+    ],
+)
+def test_numbers_are_finite(manifest: Any, path: Any, value: float):
+    """JSON Schema cannot say so, and JSON has no such numbers; Python reads them from 1e999."""
+    assert " must be a " in next(faults(changed(manifest, path, value)))
+
+
 @pytest.mark.parametrize(
     ("path", "value", "fault"),
     [

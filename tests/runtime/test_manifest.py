@@ -4,6 +4,7 @@ from pathlib import Path
 import pytest
 
 from kexport.runtime import BundleRefused
+from kexport.runtime.contract import REQUIRED
 from kexport.runtime.manifest import InputSpec, OutputSpec, read_manifest
 
 
@@ -17,7 +18,7 @@ def test_what_is_read(bundle: Path):
         OutputSpec("probabilities", "float32", (1, 5), "probabilities", "top"),
     )
     assert manifest.tolerances == {"probabilities": 1e-4, "logits": 1e-4}
-    assert set(manifest.files) == {"model.onnx", "labels.txt", "golden.npz"}
+    assert set(manifest.files) == {*REQUIRED, "labels.txt"}
     assert manifest.data == json.loads((bundle / "manifest.json").read_text())
 
 
@@ -61,6 +62,21 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path):
 def test_what_is_not_json(bundle: Path, content: bytes):
     (bundle / "manifest.json").write_bytes(content)
     assert "is not valid JSON" in str(refusal(bundle))
+
+
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "9" * 5000, "1" + "0" * 309])
+def test_a_number_that_no_float_holds(bundle: Path, number: str):
+    text = (bundle / "manifest.json").read_text()
+    (bundle / "manifest.json").write_text(
+        text.replace('"tolerance": 0.0001', f'"tolerance": {number}')
+    )
+    assert str(refusal(bundle)).endswith("is not valid JSON: a number is too large")
+
+
+@pytest.mark.parametrize("name", REQUIRED)
+def test_a_file_that_every_bundle_has(bundle: Path, rewrite, name: str):
+    rewrite(bundle, lambda data: data["files"].pop(name))
+    assert str(refusal(bundle)).endswith(f"manifest.json: files.{name} is missing")
 
 
 def test_a_manifest_that_is_a_folder(tmp_path: Path):

@@ -1,8 +1,11 @@
 """`python run.py` in a bundle that was copied elsewhere, with nothing of kexport in reach."""
 
+import importlib.util
 import json
+import marshal
 import os
 import shutil
+import struct
 import subprocess
 import sys
 from pathlib import Path
@@ -11,8 +14,10 @@ import numpy as np
 import pytest
 from PIL import Image
 
+import kexport.runtime
 from kexport.runtime.command import main
 
+PROGRAMS = ("run", "build_engine")
 BLOCKED = ("click", "h5py", "keras", "kexport", "onnx", "onnx_ir", "rich", "tensorflow", "tf2onnx")
 
 
@@ -74,6 +79,91 @@ def test_it_stays_whole_after_it_has_run(travelled: Path):
     again = python("run.py", "--verify", folder=travelled)
     assert again.returncode == 0
     assert again.stdout.startswith("mean_colour for cpu-fp32: passed\n")
+
+
+SHADOWS = (
+    *("onnxruntime.py", "numpy/__init__.py", "PIL/__init__.py", "json.py", "pathlib.py", "os.py"),
+    *("importlib/__init__.py", "typing.py", "posix.py", "sitecustomize.py", "hashlib.py"),
+)
+
+
+def plant(bundle: Path, marker: Path) -> None:
+    """Put in what touches `marker` once it is imported: modules, and bytecode that looks fresh."""
+    code = f"open({str(marker)!r}, 'a').write(__name__)\n"
+    for name in SHADOWS:
+        (bundle / name).parent.mkdir(exist_ok=True)
+        (bundle / name).write_text(code)
+    for source in (bundle / "runtime").glob("*.py"):
+        cached = Path(importlib.util.cache_from_source(str(source)))
+        cached.parent.mkdir(exist_ok=True)
+        said = source.stat()
+        head = importlib.util.MAGIC_NUMBER
+        head += struct.pack("<III", 0, int(said.st_mtime), said.st_size)
+        cached.write_bytes(head + marshal.dumps(compile(code, str(source), "exec")))
+
+
+@pytest.mark.parametrize("program", ["run.py", "build_engine.py"])
+@pytest.mark.parametrize("linked", [False, True])
+def test_nothing_else_in_the_folder_is_imported(
+    travelled: Path, tmp_path: Path, reseal, program: str, linked: bool
+):
+    """Not even where a forged manifest lists it."""
+    plant(travelled, tmp_path / "marker")
+    reseal(travelled)
+    (tmp_path / "link.py").symlink_to(travelled / program)
+    called = tmp_path / "link.py" if linked else travelled / program
+    for folder, name in ((tmp_path, called), (travelled, os.path.relpath(called, travelled))):
+        done = python(name, "--verify", folder=folder)
+        if program == "run.py":
+            assert (done.returncode, done.stderr) == (0, "")
+        else:
+            assert "has no engine to build" in done.stderr
+    assert not (tmp_path / "marker").exists()
+
+
+def test_what_is_planted_is_refused(travelled: Path, tmp_path: Path):
+    plant(travelled, tmp_path / "marker")
+    done = python("run.py", "--verify", folder=travelled)
+    assert done.returncode == 14
+    assert done.stderr.startswith("error: PIL/__init__.py is in the bundle, but not in manifest.")
+    assert not (tmp_path / "marker").exists()
+
+
+def test_a_planted_package_does_not_stand_for_a_module(travelled: Path, tmp_path: Path):
+    (travelled / "runtime" / "errors").mkdir()
+    code = f"open({str(tmp_path / 'marker')!r}, 'a').write(__name__)\n"
+    (travelled / "runtime" / "errors" / "__init__.py").write_text(code)
+    assert python("run.py", "--verify", folder=travelled).returncode == 14
+    assert not (tmp_path / "marker").exists()
+
+
+def test_no_bytecode_is_left(travelled: Path):
+    assert python("run.py", "--verify", folder=travelled).returncode == 0
+    assert not list(travelled.rglob("__pycache__"))
+
+
+def test_both_programs_isolate_themselves_alike():
+    folder = Path(kexport.runtime.__file__).parent
+    texts = [(folder / f"{name}.py").read_text("utf-8") for name in PROGRAMS]
+    first, second = (text[text.index("def _forget_the_folder") :] for text in texts)
+    assert first == second
+
+
+def test_a_label_cannot_steer_the_terminal(build, tmp_path: Path, capsys):
+    bundle = build(labels=["coal", "tomato", "\x1b[2J\x9b31m\u202e[red]", "sea", "snow"])
+    name = str(colour(tmp_path / "lawn\x1b]0;x\x07.png", 20, 200, 40))
+    assert main(bundle, [name, "-k", "1"]) == 0
+    picture, best = capsys.readouterr().out.splitlines()
+    assert picture == rf"{tmp_path}/lawn\x1b]0;x\x07.png"
+    assert best.startswith(r"  \x1b[2J\x9b31m\u202e[red]  0.")
+
+
+def test_a_fault_cannot_steer_the_terminal(bundle: Path, rewrite, capsys):
+    entry = {"sha256": "0" * 64, "bytes": 0}
+    rewrite(bundle, lambda data: data["files"].update({"a\x9b2J\u2028b": entry}))
+    assert main(bundle, ["--verify"]) == 14
+    first, _ = capsys.readouterr().err.splitlines()
+    assert first == r"error: a\x9b2J\u2028b is missing from the bundle"
 
 
 def test_without_numpy(travelled: Path):

@@ -26,7 +26,9 @@ def golden(bundle: Path, name: str) -> np.ndarray:
 def test_a_row_passes_by_its_spread_error():
     assert Row("x", max_abs=9.0, error=1e-4, tolerance=1e-4, top1_agreement=0.0).passed
     assert not Row("x", max_abs=0.0, error=1.1e-4, tolerance=1e-4, top1_agreement=1.0).passed
-    assert not Row("x", max_abs=0.0, error=np.nan, tolerance=1e-4, top1_agreement=1.0).passed
+    for tolerance in (1e-4, np.inf):
+        for error in (np.nan, np.inf):
+            assert not Row("x", 0.0, error, tolerance, top1_agreement=1.0).passed
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 8, None])
@@ -36,7 +38,7 @@ def test_a_good_bundle_passes(build, batch):
     assert (found.model, found.target, found.files, found.images) == (
         "mean_colour",
         "cpu-fp32",
-        3,
+        5,
         4,
     )
     assert [row.name for row in found.rows] == ["probabilities", "logits", "features"]
@@ -175,8 +177,16 @@ def test_a_golden_file_that_would_run_code(bundle: Path, reseal):
 def test_no_golden_file(bundle: Path, reseal):
     (bundle / "golden.npz").unlink()
     reseal(bundle)
-    with pytest.raises(BundleRefused, match=r"no golden\.npz to verify it by"):
+    with pytest.raises(BundleRefused, match=r"files\.golden\.npz is missing"):
         verify(bundle)
+
+
+def test_names_cannot_steer_the_terminal(build, rewrite):
+    bundle = build(outputs=ALL)
+    rewrite(bundle, lambda data: data["model"].update(name="a\x1b[2J\nx for cpu: passed"))
+    first, *lines = str(verify(bundle)).split("\n")
+    assert first == r"a\x1b[2J\x0ax for cpu: passed for cpu-fp32: passed"
+    assert len(lines) == 6
 
 
 def test_no_tolerance(build):
@@ -190,7 +200,7 @@ def test_the_table(build, reseal):
     change_golden(bundle, reseal, features=golden(bundle, "features") + 0.5)
     lines = str(verify(bundle)).splitlines()
     assert lines[0] == "mean_colour for cpu-fp32: FAILED"
-    assert lines[1].startswith("3 files match their SHA-256; 4 samples on onnxruntime 1.")
+    assert lines[1].startswith("5 files match their SHA-256; 4 samples on onnxruntime 1.")
     assert lines[3] == "output           max abs      error  tolerance   top-1"
     assert [line.split()[0] for line in lines[4:]] == ["probabilities", "logits", "features"]
     assert lines[4].endswith("1.00e-04  100.0%  ok")

@@ -4,6 +4,7 @@
 #include <cstdio>
 #include <random>
 
+#include "../src/text.hpp"
 #include "terminal.hpp"
 
 namespace {
@@ -84,8 +85,9 @@ int measure(const terminal::Arguments& arguments, int threads, bool first) {
     if (!times) return terminal::tell(times.fault());
     if (first) {
         terminal::warn(model->warning());
-        std::printf("%s for %s on %s; opened in %.0f ms\n\n", model->name().c_str(),
-                    model->target().c_str(), model->engine().c_str(), opened);
+        const std::string what = model->name() + " for " + model->target();
+        std::printf("%s on %s; opened in %.0f ms\n\n", kexport::printable(what).c_str(),
+                    kexport::printable(model->engine()).c_str(), opened);
         std::printf("threads    runs    min ms    p50 ms    p90 ms    p99 ms\n");
     }
     std::printf("%-7s %7zu %9.3f %9.3f %9.3f %9.3f\n",

@@ -3,6 +3,7 @@
 #include <cstdio>
 #include <limits>
 
+#include "../src/text.hpp"
 #include "decode.hpp"
 #include "terminal.hpp"
 
@@ -19,12 +20,13 @@ void print(const std::vector<Answer>& answers) {
     std::size_t width = 0;
     for (const Answer& answer : answers)
         for (const kexport::Prediction& one : answer.best)
-            width = std::max(width, one.label.size());
+            width = std::max(width, kexport::printable(one.label).size());
     const char* gap = "";
     for (const Answer& answer : answers) {
-        std::printf("%s%s\n", gap, answer.picture.c_str());
+        std::printf("%s%s\n", gap, kexport::printable(answer.picture).c_str());
         for (const kexport::Prediction& one : answer.best)
-            std::printf("  %-*s  %.4f\n", static_cast<int>(width), one.label.c_str(), one.score);
+            std::printf("  %-*s  %.4f\n", static_cast<int>(width),
+                        kexport::printable(one.label).c_str(), one.score);
         gap = "\n";
     }
 }

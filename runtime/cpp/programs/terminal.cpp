@@ -4,6 +4,8 @@
 #include <cstdlib>
 #include <cstring>
 
+#include "../src/text.hpp"
+
 namespace terminal {
 
 namespace {
@@ -17,7 +19,7 @@ constexpr Option shared[] = {
 };
 
 [[noreturn]] void stop(const char* usage, const std::string& fault) {
-    std::fprintf(stderr, "usage: %s\nerror: %s\n", usage, fault.c_str());
+    std::fprintf(stderr, "usage: %s\nerror: %s\n", usage, kexport::printable(fault).c_str());
     std::exit(wrong_usage);
 }
 
@@ -84,13 +86,15 @@ void send_nothing() {
 }
 
 int tell(const kexport::Fault& fault) {
-    std::fprintf(stderr, "error: %s\n", fault.message.c_str());
-    if (!fault.hint.empty()) std::fprintf(stderr, "hint: %s\n", fault.hint.c_str());
+    std::fprintf(stderr, "error: %s\n", kexport::printable(fault.message).c_str());
+    if (!fault.hint.empty())
+        std::fprintf(stderr, "hint: %s\n", kexport::printable(fault.hint).c_str());
     return static_cast<int>(fault.status);
 }
 
 void warn(const std::string& warning) {
-    if (!warning.empty()) std::fprintf(stderr, "warning: %s\n", warning.c_str());
+    if (!warning.empty())
+        std::fprintf(stderr, "warning: %s\n", kexport::printable(warning).c_str());
 }
 
 }  // namespace terminal

@@ -15,7 +15,9 @@ namespace {
 }
 
 bool is_number_between(const Json& value, double minimum, double maximum) {
-    return value.is_number() && value.get<double>() >= minimum && value.get<double>() <= maximum;
+    if (!value.is_number()) return false;
+    const auto number = value.get<double>();
+    return std::isfinite(number) && number >= minimum && number <= maximum;
 }
 
 Check number_between(double minimum, double maximum, std::string wanted) {

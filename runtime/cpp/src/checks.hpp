@@ -1,7 +1,8 @@
 /// Small checks of parsed JSON, and ways to build larger ones from them; as runtime/checks.py.
 ///
 /// A check takes a value and the place where it stands, and throws a Departure for the first fault.
-/// As in JSON Schema, true and false are no numbers, and 1.0 is a whole one.
+/// As in JSON Schema, true and false are no numbers, and 1.0 is a whole one. Numbers
+/// are finite.
 #pragma once
 
 #include <functional>

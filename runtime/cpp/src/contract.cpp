@@ -121,7 +121,10 @@ Check whole_manifest() {
         {"files", all_of({
                       table_of(record({{"sha256", hash}, {"bytes", whole(0)}}),
                                matching(is_inner_path, "a path that stays inside the bundle")),
-                      record({{"model.onnx", anything}}),
+                      record({{"model.onnx", anything},
+                              {"golden.npz", anything},
+                              {"run.py", anything},
+                              {"runtime/__init__.py", anything}}),
                   })},
     });
     return all_of({entries, given("build", or_null(build))});

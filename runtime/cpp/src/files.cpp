@@ -53,6 +53,51 @@ void check_size(const fs::path& path, const std::string& name, std::uint64_t byt
                       export_again);
 }
 
+/// Whether a name is that of Python's bytecode of a listed file of runtime/.
+bool is_bytecode(std::string_view name, const Manifest& manifest) {
+    constexpr std::string_view folder = "runtime/__pycache__/", suffix = ".pyc";
+    if (name.substr(0, folder.size()) != folder) return false;
+    name.remove_prefix(folder.size());
+    const std::size_t dot = name.find('.');
+    if (dot == 0 || dot == name.npos || name.find('/') != name.npos) return false;
+    const std::string_view ending = name.substr(dot + 1);  // such as cpython-312.pyc
+    return ending.size() > suffix.size() &&
+           ending.substr(ending.size() - suffix.size()) == suffix &&
+           manifest.files.count(cat("runtime/", name.substr(0, dot), ".py")) != 0;
+}
+
+bool belongs(const std::string& name, const Manifest& manifest) {
+    for (const char* own : {"manifest.json", "engine.plan", "engine.json", "timing.cache"})
+        if (name == own) return true;
+    return manifest.files.count(name) != 0 || is_bytecode(name, manifest);
+}
+
+/// Throws a Refusal naming the first file or link below a folder that does not belong there.
+void refuse_unlisted(const fs::path& root, const Manifest& manifest) {
+    std::string first;
+    std::vector<std::string> folders{""};
+    while (!folders.empty()) {
+        const std::string folder = folders.back();
+        folders.pop_back();
+        std::error_code error;
+        fs::directory_iterator entry(root / folder, error);
+        for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
+            const std::string name = cat(folder, entry->path().filename().native());
+            if (fs::is_directory(entry->symlink_status()))
+                folders.push_back(cat(name, "/"));
+            else if (!belongs(name, manifest) && (first.empty() || name < first))
+                first = name;
+        }
+        if (error)
+            refuse_unreadable(folder.empty() ? "the bundle" : folder.substr(0, folder.size() - 1),
+                              error.value());
+    }
+    if (!first.empty())
+        refuse_bundle(cat(first, " is in the bundle, but not in manifest.json"),
+                      "remove it, or copy the bundle again whole; a bundle holds only what its "
+                      "manifest lists");
+}
+
 }  // namespace
 
 std::string read_file(const fs::path& path, const std::string& name, std::uintmax_t largest) {
@@ -96,6 +141,7 @@ void check_files(const fs::path& bundle, const Manifest& manifest) {
     if (error) refuse_unreadable(bundle.native(), error.value());
     for (const auto& [name, entry] : manifest.files)
         check_size(inside(root, name), name, entry.bytes);
+    refuse_unlisted(root, manifest);
     for (const auto& [name, entry] : manifest.files)
         if (sha256_of({inside(root, name)}) != entry.sha256)
             refuse_bundle(cat(name, " does not match its SHA-256"), export_again);

@@ -18,8 +18,9 @@ std::string read_file(const std::filesystem::path& path, const std::string& name
 std::string sha256_of(const std::vector<std::filesystem::path>& paths);
 
 /// Compare every file the manifest lists with its size and SHA-256. Sizes come first, since they
-/// cost nothing. Throws a Refusal naming the first file that is missing, that is not a plain file,
-/// that leads out of the bundle through a link, or that differs.
+/// cost nothing, then files that are not listed; runtime/integrity.py says which of those are let
+/// through. Throws a Refusal naming the first file that is missing, that is not a plain file, that
+/// leads out of the bundle through a link, that is not listed, or that differs.
 void check_files(const std::filesystem::path& bundle, const Manifest& manifest);
 
 }  // namespace kexport

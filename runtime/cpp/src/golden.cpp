@@ -1,5 +1,6 @@
 #include "golden.hpp"
 
+#include <new>
 #include <stdexcept>
 
 #include "faults.hpp"
@@ -31,13 +32,13 @@ Arrays parse_npz(std::string_view content) {
 }
 
 Arrays read_golden(const std::filesystem::path& bundle, const Manifest& manifest) {
-    if (manifest.files.count(golden_file) == 0)
-        refuse_bundle(cat("the bundle has no ", golden_file, " to verify it by"));
     Arrays golden;
     try {
         golden = parse_npz(read_file(bundle / golden_file, golden_file, largest_golden));
     } catch (const std::runtime_error& error) {
         refuse_bundle(cat(golden_file, " cannot be read: ", error.what()));
+    } catch (const std::bad_alloc&) {
+        refuse_bundle(cat(golden_file, " cannot be read: out of memory"));
     }
     const auto demand = [&golden](const std::string& name) {
         if (golden.count(name) == 0)

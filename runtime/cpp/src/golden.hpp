@@ -13,8 +13,8 @@ namespace kexport {
 /// holds more than arrays of plain numbers in C order.
 Arrays parse_npz(std::string_view content);
 
-/// Read `<bundle>/golden.npz`. Throws a Refusal where it is not there, cannot be read, or has no
-/// array for an input or output.
+/// Read `<bundle>/golden.npz`. Throws a Refusal where it cannot be read, or has no array for an
+/// input or output.
 Arrays read_golden(const std::filesystem::path& bundle, const Manifest& manifest);
 
 }  // namespace kexport

@@ -31,6 +31,8 @@ Json parsed(std::string_view text, const std::string& path) {
         refuse_bundle(cat(path, " is not valid JSON: it is not UTF-8"), export_again);
     try {
         return Json::parse(text.begin(), text.end(), shallow);
+    } catch (const Json::out_of_range&) {
+        refuse_bundle(cat(path, " is not valid JSON: a number is too large"), export_again);
     } catch (const Json::exception& error) {
         const std::string_view said = error.what();  // behind "[json.exception...] "
         refuse_bundle(cat(path, " is not valid JSON: ", said.substr(said.find("] ") + 2)),

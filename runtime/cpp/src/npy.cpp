@@ -2,13 +2,14 @@
 #include "npy.hpp"
 
 #include <algorithm>
-#include <limits>
 #include <stdexcept>
 #include <string_view>
 
 namespace kexport {
 
 namespace {
+
+constexpr std::size_t most_digits = 18, most_dimensions = 32;
 
 [[noreturn]] void refuse_array(const char* what) {
     throw std::runtime_error(what);
@@ -46,23 +47,19 @@ std::vector<std::int64_t> shape_in(std::string_view header) {
     std::vector<std::int64_t> shape;
     if (rest.empty() || rest.front() != '(') refuse_array("an array's shape is no tuple");
     rest.remove_prefix(1);
-    bool open = false;  // within a number
-    for (const char c : rest) {
-        if (c >= '0' && c <= '9') {
-            if (!open) shape.push_back(0);
-            if (shape.back() > std::numeric_limits<std::int64_t>::max() / 100)
-                refuse_array("an array is too large");
-            shape.back() = shape.back() * 10 + (c - '0');
-            open = true;
-        } else if (c == ')') {
-            return shape;
-        } else if (c == ',' || c == ' ') {
-            open = false;
-        } else {
-            break;
-        }
+    const std::size_t end = std::min(rest.find(')'), rest.size());
+    if (end == rest.size() || rest.find_first_not_of("0123456789, ") != end)
+        refuse_array("an array's shape is no tuple of whole numbers");
+    std::size_t digits = 0;  // of the number that is being read
+    for (const char c : rest.substr(0, end)) {
+        const bool digit = c >= '0' && c <= '9';
+        digits = digit ? digits + 1 : 0;
+        if (digits > most_digits) refuse_array("an array is too large");
+        if (digits == 1) shape.push_back(0);
+        if (digit) shape.back() = shape.back() * 10 + (c - '0');
     }
-    refuse_array("an array's shape is no tuple of whole numbers");
+    if (shape.size() > most_dimensions) refuse_array("an array has more than 32 dimensions");
+    return shape;
 }
 
 }  // namespace

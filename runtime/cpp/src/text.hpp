@@ -27,6 +27,10 @@ std::string cat(const Parts&... parts) {
 /// A text between quotes, as Python's repr writes it.
 std::string repr(std::string_view text);
 
+/// One line with every character that could steer a terminal written as \x1b or \u202e; as
+/// runtime/terminal.py. Bytes that are not UTF-8 are written so too.
+std::string printable(std::string_view text);
+
 /// Whether the bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view bytes) noexcept;
 

@@ -158,8 +158,9 @@ std::string line(const Row& row, int width) {
     char numbers[64];
     std::snprintf(numbers, sizeof numbers, "  %9.2e  %9.2e  %9.2e  %6s  ", row.max_abs, row.error,
                   row.tolerance, top1);
-    const auto gap = static_cast<std::size_t>(width) - row.name.size();
-    return cat(row.name, std::string(gap, ' '), numbers, row.passed() ? "ok" : "FAILED");
+    const std::string name = printable(row.name);
+    const auto gap = static_cast<std::size_t>(width) - name.size();
+    return cat(name, std::string(gap, ' '), numbers, row.passed() ? "ok" : "FAILED");
 }
 
 }  // namespace
@@ -170,11 +171,12 @@ bool Verification::passed() const noexcept {
 
 std::string to_string(const Verification& found) {
     std::size_t width = std::strlen("output");
-    for (const Row& row : found.rows) width = std::max(width, row.name.size());
+    for (const Row& row : found.rows) width = std::max(width, printable(row.name).size());
     std::string text =
-        cat(found.model, " for ", found.target, ": ", found.passed() ? "passed" : "FAILED", "\n",
-            found.files, " files match their SHA-256; ", found.samples, " samples on ",
-            found.engine, "\n\noutput", std::string(width - std::strlen("output"), ' '),
+        cat(printable(cat(found.model, " for ", found.target)), ": ",
+            found.passed() ? "passed" : "FAILED", "\n", found.files, " files match their SHA-256; ",
+            found.samples, " samples on ", printable(found.engine), "\n\noutput",
+            std::string(width - std::strlen("output"), ' '),
             "    max abs      error  tolerance   top-1");
     for (const Row& row : found.rows) text += cat("\n", line(row, static_cast<int>(width)));
     return text;

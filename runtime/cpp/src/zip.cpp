@@ -13,6 +13,8 @@ namespace {
 constexpr std::uint32_t local_mark = 0x04034b50, entry_mark = 0x02014b50, end_mark = 0x06054b50;
 constexpr std::size_t local_bytes = 30, entry_bytes = 46, end_bytes = 22, longest_comment = 65535;
 
+constexpr std::uint64_t largest = std::uint64_t{4} << 30;
+
 /// No byte of deflated data unpacks to more (zlib's "maximum compression factor").
 constexpr std::uint64_t most_unpacked = 1032;
 
@@ -73,7 +75,7 @@ std::vector<ZipMember> zip_members(std::string_view archive) {
     const std::size_t end = end_record(archive);
     const std::uint32_t count = little_endian(archive, end + 10, 2);
     std::uint64_t at = little_endian(archive, end + 16, 4);
-    std::uint64_t packed = 0;
+    std::uint64_t packed = 0, unpacked = 0;
     std::vector<ZipMember> members;
     for (std::uint32_t index = 0; index < count; ++index) {
         const std::string_view entry = part(archive, at, entry_bytes);
@@ -88,7 +90,9 @@ std::vector<ZipMember> zip_members(std::string_view archive) {
         member.bytes = little_endian(entry, 24, 4);
         member.start = little_endian(entry, 42, 4);
         packed += member.packed;
+        unpacked += member.bytes;
         if (packed > archive.size()) refuse_archive("the archive's members overlap");
+        if (unpacked > largest) refuse_archive("the archive unpacks to more than 4 GiB");
         members.push_back(member);
         at += entry_bytes + name + little_endian(entry, 30, 2) + little_endian(entry, 32, 2);
     }

@@ -17,7 +17,8 @@ struct ZipMember {
 };
 
 /// The archive's table. Throws std::runtime_error for what is no archive. Archives of one part and
-/// below 4 GiB are read; sizes are as the table says, and are not to be trusted.
+/// below 4 GiB are read; sizes are as the table says, but together no larger than such an archive
+/// may be.
 std::vector<ZipMember> zip_members(std::string_view archive);
 
 /// A member's content. Throws std::runtime_error where it leads out of the archive, does not unpack

@@ -206,6 +206,26 @@ def test_files_are_decoded_as_pillow_does(sanitized, tmp_path: Path):
         np.testing.assert_array_equal(found, expected.reshape(found.shape), path.name)
 
 
+def test_names_cannot_steer_the_terminal(plain, build, tmp_path: Path, capsys):
+    bundle = build(labels=["\x1b[2J", "\x9b31m", "\u202ea", "b\rc", "[red]"])
+    path = tmp_path / "a\x1b]0;x\x07\nb.png"
+    Image.fromarray(noise(10, 10)).save(path)
+    assert main(bundle, [str(path)]) == 0
+    expected = capsys.readouterr().out
+    assert plain.run("kexport-classify", bundle, path).out == expected
+    assert r"a\x1b]0;x\x07\x0ab.png" in expected
+    assert all(
+        name in expected for name in (r"\x1b[2J", r"\x9b31m", r"\u202ea", r"b\x0dc", "[red]")
+    )
+
+
+def test_faults_cannot_steer_the_terminal(plain, bundle: Path, tmp_path: Path):
+    done = plain.run("kexport-classify", bundle, tmp_path / "a\x1b[2J.png")
+    assert done.status == 15
+    assert done.err.startswith(rf"error: {tmp_path}/a\x1b[2J.png cannot be opened")
+    assert r"no option named --\x1b[2J" in plain.run("kexport-verify", bundle, "--\x1b[2J").err
+
+
 def test_the_table_is_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys):
     (tmp_path / "pictures").mkdir()
     names = [str(path) for path in saved(tmp_path / "pictures")]

@@ -14,9 +14,12 @@ from kexport.runtime import load
 
 
 @pytest.fixture
-def example(root: Path, sources: Path, packages: Path, bundle: Path, tmp_path: Path) -> Build:
+def example(
+    root: Path, sources: Path, packages: Path, bundle: Path, reseal, tmp_path: Path
+) -> Build:
     """The project, which takes the runtime out of the bundle; without optimisation."""
     shutil.copytree(sources, bundle / "cpp")
+    reseal(bundle)
     headers = packages / "headers" / "usr" / "include" / "onnxruntime"
     options = {
         "BUNDLE": bundle,

@@ -9,6 +9,8 @@ from pathlib import Path
 import numpy as np
 import pytest
 
+from kexport.runtime.golden import arrays
+
 
 def npy(array: np.ndarray) -> bytes:
     stream = io.BytesIO()
@@ -24,15 +26,25 @@ def npz(**members: bytes) -> bytes:
     return stream.getvalue()
 
 
+def said_by_python(content: bytes) -> str:
+    try:
+        arrays(content)
+    except ValueError as error:
+        return str(error)
+    return "read"
+
+
 @pytest.fixture
 def read(sanitized, tmp_path: Path):
-    """What the reader of golden.npz says of each of these contents."""
+    """What the reader of golden.npz says of each of these contents, as Python's does."""
 
     def told(*contents: bytes) -> list[str]:
         paths = [tmp_path / f"{index}.npz" for index in range(len(contents))]
         for path, content in zip(paths, contents, strict=True):
             path.write_bytes(content)
-        return sanitized.run("driver", "npz", *paths).out.splitlines()
+        found: list[str] = sanitized.run("driver", "npz", *paths).out.splitlines()
+        assert found == [said_by_python(content) for content in contents]
+        return found
 
     return told
 
@@ -92,6 +104,9 @@ CHANGES = (
     (b"'shape'", b"'sharp'"),
     (b"'descr'", b"'desc' "),
     (b"NUMPY", b"NUMPI"),
+    (b"(4, 5), }" + b" " * 20, b"(" + b"1," * 12 + b"4,5) "),
+    (b"(4, 5), }" + b" " * 20, b"(2000000000000000,), }       "),
+    (b"{'descr'", b'"""descr\''),
     (b"(4, 5), }" + b" " * 20, b"(4, 99999999999999999999), }  "),
     (b"(4, 5), }" + b" " * 20, b"(4611686018427387904, 4), }   "),
     (b"(4, 5), }" + b" " * 20, b"(0, 9223372036854775807), }   "),

@@ -169,7 +169,8 @@ def test_a_missing_header_is_named(sources: Path, tmp_path: Path):
     told = " ".join(done.stderr.split())
     assert "ONNX Runtime's header onnxruntime_c_api.h is not found." in told
     assert "apt install libonnxruntime-dev nlohmann-json3-dev" in told
-    assert "\n    cmake -S cpp -B build -D KEXPORT_ONNXRUNTIME_INCLUDE=FOLDER\n" in done.stderr
+    wanted = "cmake -S BUNDLE/cpp -B build -D KEXPORT_ONNXRUNTIME_INCLUDE=FOLDER"
+    assert f"\n    {wanted}\n" in done.stderr
     assert ";" not in told
 
 
@@ -181,6 +182,14 @@ def test_missing_packages_are_named_at_once(sources: Path, tmp_path: Path):
     assert done.returncode != 0
     assert "OpenSSL's libcrypto is not found.\n" in done.stderr
     assert "On Debian and Ubuntu:\n\n    apt install libssl-dev zlib1g-dev\n" in done.stderr
+
+
+def test_a_build_inside_a_bundle_is_refused(sources: Path, bundle: Path):
+    shutil.copytree(sources, bundle / "cpp")
+    command = ["cmake", "-S", bundle / "cpp", "-B", bundle / "build"]
+    done = subprocess.run(command, capture_output=True, text=True)
+    assert done.returncode != 0
+    assert "A bundle holds only what its manifest lists, so build outside of it" in done.stderr
 
 
 def test_headers_are_found_where_a_package_is_unpacked(

@@ -159,6 +159,16 @@ def test_what_is_not_json(sanitized, tmp_path: Path, content: bytes):
     assert "is not valid JSON" in sanitized.run("driver", "manifests", tmp_path).out
 
 
+@pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "1e308", "9" * 300, "1e-999"])
+def test_numbers_that_no_float_holds(sanitized, manifest, tmp_path: Path, number: str):
+    text = json.dumps(manifest).replace('"tolerance": 0.0001', f'"tolerance": {number}')
+    assert number in text
+    (tmp_path / "manifest.json").write_text(text)
+    told = sanitized.run("driver", "manifests", tmp_path).out
+    assert told == f"{said_by_python(tmp_path)}\n"
+    assert ("a number is too large" in told) == (number in ("1e999", "-1e999", "9" * 400))
+
+
 def test_more_dimensions_than_fit(sanitized, manifest, tmp_path: Path):
     manifest["outputs"][0]["shape"] = [1] * 9
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import json
+import os
 import shutil
 from pathlib import Path
 
@@ -10,6 +12,7 @@ import pytest
 from fake_tensorrt import for_tensorrt
 
 from kexport.runtime import BundleRefused, load, verify
+from kexport.runtime.terminal import printable
 from kexport.runtime.verify import ENGINE_COUNTS
 
 ALL = ("probabilities", "features")
@@ -52,7 +55,7 @@ def refused(build_of_cpp, bundle: Path) -> str:
     done = build_of_cpp.run("kexport-verify", bundle)
     hint = f"hint: {caught.value.hint}\n" if caught.value.hint else ""
     assert (done.status, done.out) == (14, "")
-    assert done.err == f"error: {caught.value}\n{hint}"
+    assert done.err == f"error: {printable(str(caught.value))}\n{hint}"
     return done.err
 
 
@@ -164,6 +167,52 @@ def damage_ring(bundle: Path) -> None:
     (bundle / "labels.txt").symlink_to("labels.txt")
 
 
+def damage_module(bundle: Path) -> None:
+    (bundle / "onnxruntime.py").write_bytes(b"")
+
+
+def damage_package(bundle: Path) -> None:
+    for name in ("numpy/__init__.py", "numpy.py", "a/b/c.py"):
+        (bundle / name).parent.mkdir(parents=True, exist_ok=True)
+        (bundle / name).write_bytes(b"")
+
+
+def damage_linked_folder(bundle: Path) -> None:
+    (bundle / "numpy").symlink_to("runtime")
+
+
+def damage_bytecode(bundle: Path) -> None:
+    cache = bundle / "runtime" / "__pycache__"
+    cache.mkdir()
+    for name in ("__init__.cpython-312.pyc", "numpy.cpython-312.pyc"):
+        (cache / name).write_bytes(b"")
+
+
+def damage_bytecode_without_a_tag(bundle: Path) -> None:
+    (bundle / "runtime" / "__pycache__").mkdir()
+    (bundle / "runtime" / "__pycache__" / "__init__.pyc").write_bytes(b"")
+
+
+def damage_golden(bundle: Path) -> None:
+    manifest = json.loads((bundle / "manifest.json").read_text())
+    del manifest["files"]["golden.npz"]
+    (bundle / "manifest.json").write_text(json.dumps(manifest))
+
+
+def damage_number(bundle: Path) -> None:
+    text = (bundle / "manifest.json").read_text()
+    text = text.replace('"tolerance": 0.0001', f'"tolerance": {"9" * 5000}')
+    (bundle / "manifest.json").write_text(text)
+
+
+def damage_name(bundle: Path) -> None:
+    (bundle / "a\x1b[2J\x9b\u202e\nb").write_bytes(b"")
+
+
+def damage_name_of_bytes(bundle: Path) -> None:
+    Path(os.fsdecode(os.fsencode(bundle) + b"/\xff\xc3")).write_bytes(b"")
+
+
 def damage_no_manifest(bundle: Path) -> None:
     (bundle / "manifest.json").unlink()
 
@@ -181,6 +230,15 @@ def damage_no_folder(bundle: Path) -> None:
         damage_folder,
         damage_link_out,
         damage_ring,
+        damage_module,
+        damage_package,
+        damage_linked_folder,
+        damage_bytecode,
+        damage_bytecode_without_a_tag,
+        damage_golden,
+        damage_number,
+        damage_name,
+        damage_name_of_bytes,
         damage_no_manifest,
         damage_no_folder,
     ],
@@ -190,9 +248,24 @@ def test_damage(plain, bundle: Path, damage):
     assert refused(plain, bundle)
 
 
-def test_links_that_stay_within(sanitized, bundle: Path):
+def test_what_need_not_be_listed(sanitized, bundle: Path):
+    (bundle / "runtime" / "__pycache__").mkdir()
+    (bundle / "runtime" / "__pycache__" / "__init__.cpython-38.opt-1.pyc").write_bytes(b"")
+    (bundle / "timing.cache").write_bytes(b"")
+    (bundle / "empty" / "inside").mkdir(parents=True)
+    assert agrees(sanitized, bundle) == 0
+
+
+def test_names_cannot_steer_the_terminal(sanitized, bundle: Path, rewrite):
+    rewrite(bundle, lambda data: data["model"].update(name="a\x1b[2J\n\x85\u2028\u2066b\u00e9"))
+    assert agrees(sanitized, bundle) == 0
+    assert r"a\x1b[2J\x0a\x85\u2028\u2066b\xe9 for" in str(verify(bundle)).replace("\xe9", r"\xe9")
+
+
+def test_links_to_listed_files(sanitized, bundle: Path, reseal):
     (bundle / "labels.txt").rename(bundle / "names.txt")
     (bundle / "labels.txt").symlink_to("names.txt")
+    reseal(bundle)
     link = bundle.parent / "link"
     link.symlink_to(bundle)
     assert agrees(sanitized, link) == 0
