@@ -1,10 +1,10 @@
-"""Calibration beside ONNX Runtime's quantize_static on the same pictures: seconds and memory.
+"""Calibration beside ONNX Runtime's quantize_static on the same images: seconds and memory.
 
 python bench/calibrate.py [--model inception_v3] [--work out/int8] [--rounds 3]
     [--out docs/int8.md]
 
 Both go from a float32 file to an int8 file by ranges alone, in processes of their own that take
-turns. The float32 file and the pictures are those of bench/int8.py.
+turns. The float32 file and the images are those of bench/int8.py.
 """
 
 from __future__ import annotations
@@ -33,21 +33,22 @@ Runs = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 def kexport(task: Task) -> None:
-    """The ranges of all pictures, and the model that they give, before any repair."""
+    """The ranges of all images, and the model that they give, before any repair."""
     import onnx_ir as ir
 
-    from kexport import pipeline, serialize
-    from kexport.calibration.for_cpu import FOR_CPU
-    from kexport.calibration.ranges import measure as measured
-    from kexport.calibration.regions import regions
+    from kexport.calibration.algorithms.cross_layer_equalization import regions
+    from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
+    from kexport.calibration.statistics.ranges import measure as measured
+    from kexport.graph import save
+    from kexport.passes import pipeline
 
-    passes = (*pipeline.before_int8(18), *FOR_CPU.prepare)
+    passes = (*pipeline.before_int8(18), *ONNXRUNTIME_CPU.prepare)
     model = pipeline.run(ir.load(task.floating), passes).model
     watched = [value.name or "" for region in regions(model) for value in region.tensors]
-    names = FOR_CPU.tensors(model)
+    names = ONNXRUNTIME_CPU.tensors(model)
     found = measured(model, names, watched, task.pictures, batch=4, method="mse")
-    quantised = FOR_CPU.quantise(model, found.ranges, frozenset())
-    serialize.save(pipeline.run(quantised, pipeline.AFTER_INT8).model, task.made)
+    quantized = ONNXRUNTIME_CPU.quantize(model, found.ranges, frozenset())
+    save.save(pipeline.run(quantized, pipeline.AFTER_INT8).model, task.made)
 
 
 MAKERS = {"kexport": (kexport, BESIDE), "quantize_static": (quantize_static, FLOATING)}
@@ -68,12 +69,12 @@ def prepare(name: str, work: Path) -> None:
     """Write what both read, where it is missing."""
     import onnx_ir as ir
 
-    from kexport import serialize
+    from kexport.graph import save
 
     folder = work / name
     if not (folder / "data.npz").exists():
         measure(str(HERE / "int8.py"), ["--once", "subject", name, "-", "--work", str(work)])
-    serialize.save(ir.load(folder / FLOATING), folder / BESIDE, external=True)
+    save.save(ir.load(folder / FLOATING), folder / BESIDE, external=True)
 
 
 def rows(runs: Runs) -> list[list[str]]:
@@ -103,10 +104,10 @@ def page(name: str, pictures: int, runs: Runs) -> str:
             "",
             f"{machine()}; {versions(PACKAGES)}.",
             "",
-            f"The ranges of {name} on {pictures} pictures and the int8 file that they give, "
+            f"The ranges of {name} on {pictures} images and the int8 file that they give, "
             "without repairs and gate, on all cores. kexport searches them by `mse`; "
             "quantize_static has its preprocessing, a scale for each output channel, and MinMax. "
-            "Each run is a process of its own, its imports and the pictures included; medians of "
+            "Each run is a process of its own, its imports and the images included; medians of "
             f"{rounds} rounds in turns. Both are given the same float32 graph; kexport's file has "
             "its weights beside it (ONNX's external data), so that they are read piece by piece. "
             "quantize_static is given one file, since it reads all weights of either kind. "

@@ -42,11 +42,11 @@ class Overhead:
 
 
 def make_once(name: str, folder: Path) -> dict[str, str]:
-    """Export one model in this process, with a picture of its size beside the bundle."""
+    """Export one model in this process, with an image of its size beside the bundle."""
     from PIL import Image
 
     import kexport
-    from kexport.pictures import pictures
+    from kexport.source.synthetic_images import pictures
 
     digits = ROOT / "examples" / "digits"
     if name == "digits":
@@ -94,7 +94,7 @@ def overhead(programs: Path, bundle: Path, rounds: int, seconds: float) -> Overh
 
 
 def start_up(programs: Path, bundle: Path, picture: Path, rounds: int) -> dict[str, Times]:
-    """Whole processes in turns: a picture classified, and a bundle verified."""
+    """Whole processes in turns: an image classified, and a bundle verified."""
     run = bundle / "run.py"
     commands = {
         "classify": [programs / "kexport" / "kexport-classify", bundle, picture],
@@ -162,7 +162,7 @@ def page(
             f"{machine()}. {versions(('onnxruntime', 'numpy', 'pillow'))}.",
             table(["model", "Model::run us", "bare us", "ratio", "rounds", "goal"], runs),
             "Start-up: whole processes in turns, from the command to its end. Both check every "
-            "file's SHA-256 first, then classify a PPM picture or run the golden ones.",
+            "file's SHA-256 first, then classify a PPM image or run the golden ones.",
             table(["model", "C++", "Python", "C++ ms", "Python ms", "ratio", "goal"], starts),
             "Programs as cmake builds them (MinSizeRel), stripped.",
             table(["program", "kB", "goal"], sizes),

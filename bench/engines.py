@@ -5,7 +5,7 @@
 
 Each Application is a process of its own, with random weights; its graphs are those that an export
 writes, and TensorRT for RTX builds them. INT8, for the Applications in INT8, takes its ranges from
-one drawn picture: what is placed where is what counts here. Parity is not looked at; docs/zoo.md
+one drawn image: what is placed where is what counts here. Parity is not looked at; docs/zoo.md
 has it. The exit status is 1 when a graph is not built, or when a convolution or matrix product runs
 in another type than the graph's. Without TensorRT for RTX (the extra `rtx`) nothing is built, and
 the exit status is 0.
@@ -28,7 +28,7 @@ from results import failed, open_results
 from zoo import lightest_first
 
 from kexport import zoo
-from kexport.emit import builder
+from kexport.bundle import rtx_builder
 
 TARGETS = ("trt-fp32", "trt-fp16", "trt-int8")
 
@@ -54,23 +54,23 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     """Build the graphs of one Application in this process, and say what came of each."""
     import models
 
-    from kexport import lowering
-    from kexport.contents import outputs_of
+    from kexport import optimize
+    from kexport.bundle.manifest import outputs_of
     from kexport.conversion import convert_model
-    from kexport.pictures import pictures
-    from kexport.pixels import Pixels
-    from kexport.recipe import Recipe
-    from kexport.samples import Samples
-    from kexport.source import open_model
+    from kexport.options.application import Recipe
+    from kexport.options.image_input import ImageInput
+    from kexport.parity.samples import Samples
+    from kexport.source.open import open_model
+    from kexport.source.synthetic_images import pictures
 
     application = zoo.find(name)
     model = models.build(application)
     source = open_model(model, Recipe(preprocess=application.mode))
     image = pictures(1, application.size, application.size)
-    inputs = Samples({"image": image}, (image,), application.mode, Pixels())
+    inputs = Samples({"image": image}, (image,), application.mode, ImageInput())
     converted = convert_model(model)
     shown = outputs_of(converted)
-    artifact = lowering.simplified(converted, inputs, 1, silent)
+    artifact = optimize.simplified(converted, inputs, 1, silent)
     return [checked(name, target, source, shown, artifact, inputs) for target in targets]
 
 
@@ -78,21 +78,22 @@ def checked(
     name: str, target: str, source: Any, shown: Any, artifact: Any, inputs: Any
 ) -> dict[str, Any]:
     """Lower one Application's graph for a target, and let the builder build it."""
-    from kexport import contents, parity, targets
-    from kexport.emit import build, bundle
-    from kexport.emit import manifest as entries
+    from kexport import targets
+    from kexport.bundle import manifest, tensorrt, write
+    from kexport.bundle import manifest as entries
+    from kexport.parity import compare
 
     chosen = targets.find(target)
     graph, kept = lowered(artifact, chosen, inputs)
-    said = contents.describe(source, chosen, chosen.opset, (), shown, graph, kept, inputs)
-    said["parity"] = parity.pending([output.name for output in shown], 1)
-    said["build"] = build.build_entry(chosen, graph.model, kept)
+    said = manifest.describe(source, chosen, chosen.opset, (), shown, graph, kept, inputs)
+    said["parity"] = compare.pending([output.name for output in shown], 1)
+    said["build"] = tensorrt.build_entry(chosen, graph.model, kept)
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        bundle.write_files(work, graph.model, said, inputs.raw, None)
-        build.write_programs(work, chosen, said["build"], said["inputs"])
+        write.write_files(work, graph.model, said, inputs.raw, None)
+        tensorrt.write_programs(work, chosen, said["build"], said["inputs"])
         entries.write_manifest(work, said)
-        report = builder.build(work, graph.model)
+        report = rtx_builder.build(work, graph.model)
     strays = [stray for row in report.coverage for stray in row.strays]
     return {
         "model": name,
@@ -105,17 +106,18 @@ def checked(
 
 def lowered(artifact: Any, target: Any, inputs: Any) -> tuple[Any, Any]:
     """The target's graph, and the nodes that stay float32 where it is float16."""
-    from kexport import lowering, pipeline
-    from kexport.calibration.for_tensorrt import FOR_STRONG_TYPES
-    from kexport.calibration.ranges import measure_ranges
-    from kexport.halving import halve
+    from kexport import optimize
+    from kexport.calibration.quantizer.tensorrt import TENSORRT_STRONGLY_TYPED
+    from kexport.calibration.statistics.ranges import measure_ranges
+    from kexport.optimize import halve
+    from kexport.passes import pipeline
 
     if target.precision != "int8":
-        return lowering.of_floats(artifact, target, target.opset, inputs, 1, silent)
+        return optimize.of_floats(artifact, target, target.opset, inputs, 1, silent)
     plain = pipeline.continue_with(artifact, pipeline.before_int8(target.opset, target.rules))
-    names, images = FOR_STRONG_TYPES.tensors(plain.model), inputs.raw["image"]
+    names, images = TENSORRT_STRONGLY_TYPED.tensors(plain.model), inputs.raw["image"]
     ranges = measure_ranges(plain.model, names, images, batch=1, method="minmax")
-    model = FOR_STRONG_TYPES.quantise(plain.model, ranges, frozenset())
+    model = TENSORRT_STRONGLY_TYPED.quantize(plain.model, ranges, frozenset())
     whole = pipeline.continue_with(replace(plain, model=model), pipeline.AFTER_INT8)
     return halve(whole, images, silent)
 
@@ -159,7 +161,7 @@ def page(
     ]
     parts = [
         HEAD,
-        f"{builder.version()}. {machine()}. {versions()}.",
+        f"{rtx_builder.version()}. {machine()}. {versions()}.",
         f"{good} of {len(known)} graphs are built with every product in the graph's type.",
         table(["Application", *targets], rows),
         *faults,
@@ -204,7 +206,7 @@ def main() -> int:
         name, listed = asked.once
         answer({"results": build_once(name, listed.split(","))})
         return 0
-    if not builder.available():
+    if not rtx_builder.available():
         print("nothing was built: TensorRT for RTX is not installed (the extra rtx)")
         return 0
     names = [zoo.find(name).name for name in asked.models.split(",")]

@@ -3,7 +3,7 @@
     python bench/gpu.py [--models inception_v3,resnet50] [--batches 1,32] [--rounds 10]
         [--cache build/bench-gpu] [--out docs/gpu.md]
 
-From uint8 pictures in memory to scores in memory, copies to and from the GPU included; Keras runs
+From uint8 images in memory to scores in memory, copies to and from the GPU included; Keras runs
 its own preprocess_input within the clock. TensorRT takes part where its Python module is, and Keras
 where its backend sees the GPU. Every bundle is verified on the GPU before it is timed. Without a
 GPU nothing is measured, and the exit status is 0.
@@ -46,7 +46,7 @@ def found_gpu() -> Gpu | str:
 def export_once(name: str, road: str, batch: int, folder: Path) -> dict[str, Any]:
     """Export one Application in this process, and build and verify its engine where it has one."""
     from kexport.api import export
-    from kexport.recipe import Recipe
+    from kexport.options.application import Recipe
 
     bundle = folder / f"{name}-{road}-{batch}"
     export(name, road, output=bundle, recipe=Recipe(weights="random"), batch=batch, force=True)
@@ -59,7 +59,7 @@ def export_once(name: str, road: str, batch: int, folder: Path) -> dict[str, Any
 def time_once(name: str, paths: dict[str, str], batch: int, rounds: int) -> dict[str, Any]:
     """Time the bundles of one model in this process, in turns, and Keras where it has the GPU."""
     from kexport import runtime, zoo
-    from kexport.pictures import pictures
+    from kexport.source.synthetic_images import pictures
 
     application = zoo.find(name)
     images = pictures(batch, application.size, application.size)
@@ -84,12 +84,12 @@ def time_once(name: str, paths: dict[str, str], batch: int, rounds: int) -> dict
 
 
 def keras_on_gpu(application: Any, images: Any) -> Callable[[], Any] | None:
-    """Keras' own answer to pictures; None where TensorFlow sees no GPU."""
+    """Keras' own answer to images; None where TensorFlow sees no GPU."""
     import keras
     import models
     import tensorflow as tf
 
-    from kexport.preprocessing import prepare
+    from kexport.source.preprocessing import prepare
 
     devices = tf.config.list_physical_devices("GPU")
     if not devices:
@@ -120,14 +120,14 @@ def rows(name: str, batch: int, found: dict[str, Any]) -> Iterable[Sequence[str]
 
 def page(gpu: Gpu, lines: Iterable[Sequence[str]]) -> str:
     """The section of the page."""
-    headings = ("model", "batch", "engine", "ms", "pictures/s", "Keras over it")
+    headings = ("model", "batch", "engine", "ms", "images/s", "Keras over it")
     head = f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.memory / 1e9:.0f} GB."
     return "\n\n".join(
         [
             "## GPU",
             f"Written by `python bench/gpu.py`. {head} {machine()}. "
             f"{versions((*PACKAGES, *PEERS))}.",
-            "From uint8 pictures in memory to scores in memory: the median over rounds of the "
+            "From uint8 images in memory to scores in memory: the median over rounds of the "
             "shortest run.",
             table(headings, lines),
         ]

@@ -35,7 +35,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def subject(name: str, work: Path) -> None:
-    """Write the float graph, pictures, and Keras' answers of one model; trained where it is small.
+    """Write the float graph, images, and Keras' answers of one model; trained where it is small.
 
     `name` is that of an Application, with "@digits" behind it for one that was trained, and with
     "+" and one of `hard_cases.HARD` behind that where it is made hard on purpose.
@@ -44,10 +44,12 @@ def subject(name: str, work: Path) -> None:
     import models
     from hard_cases import HARD
 
-    from kexport import pipeline, serialize, zoo
+    from kexport import zoo
     from kexport.conversion import convert_model
-    from kexport.pictures import pictures
-    from kexport.preprocessing import prepare
+    from kexport.graph import save
+    from kexport.passes import pipeline
+    from kexport.source.preprocessing import prepare
+    from kexport.source.synthetic_images import pictures
 
     application = zoo.find(name.partition("@")[0])
     folder = work / name
@@ -70,7 +72,7 @@ def subject(name: str, work: Path) -> None:
     passes = (*pipeline.with_image_input(application.mode, 1), *pipeline.for_float32(18))
     folder.mkdir(parents=True, exist_ok=True)
     graph = pipeline.run(convert_model(model).model, passes).model
-    serialize.save(without_softmax(graph), folder / FLOATING)
+    save.save(without_softmax(graph), folder / FLOATING)
     model.layers[-1].activation = keras.activations.linear  # probabilities underflow to nought
     answers = model.predict(prepare(judged, application.mode), batch_size=16, verbose=0)
     known = {} if labels is None else {"labels": labels}
@@ -91,11 +93,11 @@ def without_softmax(model: Any) -> Any:
 
 
 def condition(model: Any, mode: str, drawn: Any) -> None:
-    """Weights with which the answers differ from picture to picture, as kexport's random ones."""
-    from kexport import weights
-    from kexport.preprocessing import prepare
+    """Weights with which the answers differ from image to image, as kexport's random ones."""
+    from kexport.source import random_weights
+    from kexport.source.preprocessing import prepare
 
-    weights.randomise(model, 0, prepare(drawn, mode))
+    random_weights.randomise(model, 0, prepare(drawn, mode))
 
 
 def make(name: str, maker: str, work: Path) -> dict[str, Any]:
@@ -113,7 +115,7 @@ def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
     """SQNR of the logits, agreement, top-1 and share of one file, as ONNX Runtime runs it."""
     import models
 
-    from kexport.calibration.quality import class_quality
+    from kexport.calibration.metrics import class_quality
 
     folder = work / name
     data = np.load(folder / "data.npz")
@@ -164,7 +166,7 @@ def share(file: Path) -> float:
 
 
 def times(name: str, work: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds a picture on one thread, of the float file and all int8 files that there are."""
+    """Seconds an image on one thread, of the float file and all int8 files that there are."""
     import models
 
     folder = work / name
@@ -272,15 +274,15 @@ def page(found: Sequence[Sequence[str]]) -> str:
             "",
             f"{machine()}; {versions((*PACKAGES, 'nncf'))}.",
             "",
-            f"Everyone quantises the same float32 graph with the same {CALIBRATED} pictures. "
+            f"Everyone quantises the same float32 graph with the same {CALIBRATED} images. "
             "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones, and "
             "with a `+` it was made hard on purpose (`bench/hard_cases.py`); the others have "
-            f"random weights and their own size, on {JUDGED} drawn pictures. SQNR is "
-            "that of the logits. kexport splits its pictures as it always does, half to measure on "
+            f"random weights and their own size, on {JUDGED} drawn images. SQNR is "
+            "that of the logits. kexport splits its images as it always does, half to measure on "
             "and half to judge by, and has not seen those of the table; its first row is with the "
             "gate as it is by default, which decides nothing with random weights, and its second "
             "with all in int8 that it can quantise. quantize_static has its preprocessing, a scale "
-            "for each output channel, and MinMax. One thread, one picture; in brackets what the "
+            "for each output channel, and MinMax. One thread, one image; in brackets what the "
             "ranges alone took. `python bench/int8.py` writes this.",
             "",
             table(HEADINGS, found),

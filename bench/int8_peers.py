@@ -25,7 +25,7 @@ class Task:
     made: Path
     """Where the int8 file is to be."""
     pictures: Array
-    """The pictures to calibrate on; those that the table judges by are not among them."""
+    """The images to calibrate on; those that the table judges by are not among them."""
     random: bool
     """Whether the weights are random, so that classes mean nothing."""
 
@@ -35,23 +35,24 @@ Maker = Callable[[Task], dict[str, Any]]
 
 
 def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
-    """As `kexport.export` does it: half of the pictures to measure on, the other half to judge by.
+    """As `kexport.export` does it: half of the images to measure on, the other half to judge by.
 
     With the gate, agreement decides as it does by default; without, all stays in int8.
     """
     import onnx_ir as ir
 
-    from kexport import pipeline, serialize
-    from kexport.calibration.data import gather, split
-    from kexport.calibration.for_cpu import FOR_CPU
-    from kexport.calibration.gate import Gate, quantise
-    from kexport.calibration.judge import Judge
-    from kexport.calibration.passing import Passing, measure_of
-    from kexport.calibration.piecewise import run_in_pieces
-    from kexport.calibration.running import Batches
+    from kexport.calibration.accuracy.control import Gate, quantize
+    from kexport.calibration.accuracy.criterion import Criterion, measure_of
+    from kexport.calibration.accuracy.evaluator import Evaluator
+    from kexport.calibration.dataset.images import gather, split
+    from kexport.calibration.execution.partitioned import run_in_pieces
+    from kexport.calibration.execution.session import Batches
+    from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
+    from kexport.graph import save
+    from kexport.passes import pipeline
 
     floating = ir.load(task.floating)
-    model = pipeline.run(floating, (*pipeline.before_int8(18), *FOR_CPU.prepare)).model
+    model = pipeline.run(floating, (*pipeline.before_int8(18), *ONNXRUNTIME_CPU.prepare)).model
     height, width, channels = task.pictures.shape[1:]
     with tempfile.TemporaryDirectory() as folder:
         count = len(task.pictures)
@@ -62,19 +63,25 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
         name, batches = floating.graph.outputs[0].name or "", Batches(floating, judged_on.images)
         made = [found for *_, found in run_in_pieces(floating, batches) if name in found]
         exact = np.concatenate([each[name] for each in made])
-        judge = Judge(judged_on.images, exact, "scores")
+        judge = Evaluator(judged_on.images, exact, "scores")
         measure = measure_of(random=task.random or not gated, labelled=False, classes=True)
-        passing = Passing(measure, 0.01, judge.keras())
+        passing = Criterion(measure, 0.01, judge.keras())
         gate = Gate(
-            FOR_CPU, measured_on.images, judge, passing.holds, "mse", _unheard, passing.ample
+            ONNXRUNTIME_CPU,
+            measured_on.images,
+            judge,
+            passing.holds,
+            "mse",
+            _unheard,
+            passing.ample,
         )
         begun = time.perf_counter()
         measured = gate.measured(model)
         said = {"calibrated": time.perf_counter() - begun, "calibrated_memory": peak_memory()}
-        result = quantise(model, measured.ranges, gate, measured.channels)
+        result = quantize(model, measured.ranges, gate, measured.channels)
     if not result.holds:
         raise SystemExit("refused: int8 costs too much accuracy")
-    serialize.save(pipeline.run(result.model, pipeline.AFTER_INT8).model, task.made)
+    save.save(pipeline.run(result.model, pipeline.AFTER_INT8).model, task.made)
     return {**said, "steps": [step.name for step in result.steps if step.kept]}
 
 

@@ -43,31 +43,35 @@ def make(name: str, folder: Path) -> None:
     import models
     import onnx_ir as ir
 
-    from kexport import pipeline, serialize, zoo
-    from kexport.calibration.for_cpu import FOR_CPU
-    from kexport.calibration.ranges import measure_ranges
+    from kexport import zoo
+    from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
+    from kexport.calibration.statistics.ranges import measure_ranges
     from kexport.conversion import convert_model
-    from kexport.pictures import pictures
+    from kexport.graph import save
+    from kexport.passes import pipeline
+    from kexport.source.synthetic_images import pictures
 
     application = zoo.find(name)
     model = models.build(application)
     folder.mkdir(parents=True, exist_ok=True)
     fp32, kexport, peer = (folder / f"{file}.onnx" for file in FILES)
-    serialize.save(models.cpu_graph(model, application.mode), fp32)
+    save.save(models.cpu_graph(model, application.mode), fp32)
     images = pictures(CALIBRATED, application.size, application.size)
     before = (*pipeline.with_image_input(application.mode, 1), *pipeline.before_int8(18))
     plain = folder / "plain.onnx"
-    serialize.save(pipeline.run(convert_model(model).model, before).model, plain)
-    prepared = pipeline.run(ir.load(plain), (*FOR_CPU.prepare, *pipeline.before_int8(18))).model
-    names = FOR_CPU.tensors(prepared)
+    save.save(pipeline.run(convert_model(model).model, before).model, plain)
+    prepared = pipeline.run(
+        ir.load(plain), (*ONNXRUNTIME_CPU.prepare, *pipeline.before_int8(18))
+    ).model
+    names = ONNXRUNTIME_CPU.tensors(prepared)
     ranges = measure_ranges(prepared, names, images, batch=1, method="minmax")
-    integers = FOR_CPU.quantise(prepared, ranges, frozenset())
-    serialize.save(pipeline.run(integers, pipeline.AFTER_INT8).model, kexport)
+    integers = ONNXRUNTIME_CPU.quantize(prepared, ranges, frozenset())
+    save.save(pipeline.run(integers, pipeline.AFTER_INT8).model, kexport)
     int8_peers.quantize_static(plain, peer, images, images, images)
 
 
 def timed(folder: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds a picture on one thread."""
+    """Seconds an image on one thread."""
     import models
 
     runs: dict[str, Callable[[], object]] = {}
@@ -124,7 +128,7 @@ def page(rows: Sequence[Sequence[str]]) -> str:
         [
             "## Speed",
             "*times* is fp32's time over kexport's int8, and *quantize_static* over that of ONNX "
-            "Runtime's own quantiser, the medians of the rounds. One thread, one picture of the "
+            "Runtime's own quantiser, the medians of the rounds. One thread, one image of the "
             "default size, random weights, before repairs, which change no time. In the columns "
             "behind *AVX2* all beyond it was hidden from the process (`bench/as_avx2.c`), so that "
             "kernels are those of a processor without AVX-512 and VNNI; fp32 has no AVX-512 there "

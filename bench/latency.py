@@ -3,7 +3,7 @@
     python bench/latency.py [--models mobilenet_v2,resnet50] [--peers keras,litert,openvino]
         [--threads 1,0] [--rounds 10] [--cache build/bench] [--out docs/bench.md]
 
-Batch 1, from a uint8 picture. kexport's graph preprocesses it itself, and so does OpenVINO, which
+Batch 1, from a uint8 image. kexport's graph preprocesses it itself, and so does OpenVINO, which
 reads the same file. For Keras' export and LiteRT, which take float32, Keras' own preprocess_input
 runs first, within the clock; Keras' graph is also timed alone. Exports are made one at a time, each
 in a process of its own, and kept in the cache.
@@ -48,13 +48,14 @@ def export_once(road: str, name: str, folder: Path) -> dict[str, Any]:
     """Export one model by one road in this process."""
     import models
 
-    from kexport import serialize, zoo
+    from kexport import zoo
+    from kexport.graph import save
 
     application = zoo.find(name)
     model = models.build(application, as_called=road == "keras")
     path = folder / f"{application.name}.{FILES[road]}"
     if road == "kexport":
-        serialize.save(models.cpu_graph(model, application.mode), path)
+        save.save(models.cpu_graph(model, application.mode), path)
         return {"path": str(path)}
     import numpy as np
 
@@ -87,7 +88,7 @@ def time_once(name: str, paths: dict[str, str], threads: int, rounds: int) -> di
     import numpy as np
 
     from kexport import zoo
-    from kexport.preprocessing import prepare
+    from kexport.source.preprocessing import prepare
 
     application = zoo.find(name)
     picture = models.picture(application.size)
@@ -234,7 +235,7 @@ def page(
         "Milliseconds (the processor's on one thread, the clock's on all): the least, and in "
         "brackets the median of the rounds. Contestants take turns; *ratio* is a peer's time over "
         "kexport's, the median of the rounds, so above 1 kexport is faster. All start from a uint8 "
-        "picture: kexport's graph and OpenVINO, which reads the same file, preprocess inside; for "
+        "image: kexport's graph and OpenVINO, which reads the same file, preprocess inside; for "
         "Keras' own ONNX export (in ONNX Runtime) and LiteRT (XNNPACK) Keras' preprocess_input "
         "runs first, in NumPy, and counts. *Its graph alone* is the ratio without that. Keras' "
         "export is of the model as its builder makes it without arguments.",

@@ -38,8 +38,9 @@ def build(application: Application, *, as_called: bool = False) -> Any:
 
 def cpu_graph(model: Any, mode: str) -> Any:
     """The onnx_ir model of a cpu-fp32 bundle, batch 1."""
-    from kexport import pipeline, targets
+    from kexport import targets
     from kexport.conversion import convert_model
+    from kexport.passes import pipeline
 
     target = targets.find("cpu-fp32")
     lowered = pipeline.for_float32(target.opset, blocked=target.blocked_layout)
@@ -58,7 +59,7 @@ def onnx_session(path: Path, threads: int) -> Any:
 
 
 def picture(size: int) -> Any:
-    """One picture [1, size, size, 3], uint8."""
-    from kexport.pictures import pictures
+    """One image [1, size, size, 3], uint8."""
+    from kexport.source.synthetic_images import pictures
 
     return pictures(1, size, size)

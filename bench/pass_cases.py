@@ -10,22 +10,22 @@ from typing import Any
 import models
 
 from kexport import zoo
-from kexport.pixels import Pixels
+from kexport.options.image_input import ImageInput
 
-RGB = Pixels("rgb")
+RGB = ImageInput("rgb")
 
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A Keras model with the preprocessing and the pictures that are folded into its graph."""
+    """A Keras model with the preprocessing and the images that are folded into its graph."""
 
     model: Callable[[], Any]
     size: int
     mode: str
-    pixels: Pixels = RGB
+    pixels: ImageInput = RGB
 
 
-def application(name: str, pixels: Pixels = RGB) -> Case:
+def application(name: str, pixels: ImageInput = RGB) -> Case:
     """An Application at its default size."""
     row = zoo.find(name)
     return Case(partial(models.build, row), row.size, row.mode, pixels)
@@ -54,7 +54,7 @@ def attention() -> Any:
 
 
 def twice() -> Any:
-    """One branch that is called twice on the same picture, as code that was grown has it."""
+    """One branch that is called twice on the same image, as code that was grown has it."""
     import keras
 
     image = keras.Input((64, 64, 3))
@@ -68,7 +68,7 @@ CASES = {
     "mobilenet_v3_small": application("mobilenet_v3_small"),
     "densenet121": application("densenet121"),
     "efficientnet_b0": application("efficientnet_b0"),
-    "mobilenet_v2 in grey": application("mobilenet_v2", Pixels(format="gray")),
+    "mobilenet_v2 in grey": application("mobilenet_v2", ImageInput(format="gray")),
     "flattened": Case(flattened, 64, "tf"),
     "attention": Case(attention, 64, "tf"),
     "branch twice": Case(twice, 64, "tf"),

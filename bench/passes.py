@@ -20,7 +20,7 @@ from pass_cases import CASES, Case
 from process import answer, measure
 from rounds import Times, interleave
 
-NEEDED = frozenset({"infer_shapes", "lower_opset", "check"})
+NEEDED = frozenset({"infer_shapes", "convert_opset", "check"})
 """Passes that others read from, that lower the opset or that look, rather than improve a graph."""
 
 
@@ -31,8 +31,9 @@ def names() -> list[str]:
 
 
 def whole(case: Case) -> tuple[Any, ...]:
-    """All passes from the converted graph to that of a cpu-fp32 bundle for one picture."""
-    from kexport import pipeline, targets
+    """All passes from the converted graph to that of a cpu-fp32 bundle for one image."""
+    from kexport import targets
+    from kexport.passes import pipeline
 
     target = targets.find("cpu-fp32")
     lowered = pipeline.for_float32(target.opset, blocked=target.blocked_layout)
@@ -54,9 +55,10 @@ def once(name: str, rounds: int) -> dict[str, Any]:
     whole pipeline's, in two sessions each, which are opened first and last in turn: where a session
     finds its memory counts for more than some passes do.
     """
-    from kexport import pipeline, serialize
     from kexport.conversion import convert_model
-    from kexport.pictures import pictures
+    from kexport.graph import save
+    from kexport.passes import pipeline
+    from kexport.source.synthetic_images import pictures
 
     case = CASES[name]
     source = convert_model(case.model()).model
@@ -67,7 +69,7 @@ def once(name: str, rounds: int) -> dict[str, Any]:
         for left_out, passes in variants(case).items():
             graph = pipeline.run(source, passes).model
             path = Path(folder, "without.onnx") if left_out else every
-            serialize.save(graph, path)
+            save.save(graph, path)
             one = {"nodes": len(graph.graph), "bytes": path.stat().st_size}
             if not left_out or path.read_bytes() != every.read_bytes():
                 one["times"] = timed(every, path, feeds, rounds)

@@ -66,16 +66,18 @@ def contestants(
     import models
     import numpy as np
 
-    from kexport import pipeline, serialize, targets
+    from kexport import targets
     from kexport.conversion import convert_model
-    from kexport.pictures import pictures
-    from kexport.pixels import Pixels
-    from kexport.runtime.encoding import encode
+    from kexport.graph import save
+    from kexport.options.image_input import ImageInput
+    from kexport.passes import pipeline
+    from kexport.runtime.pixel_formats import encode
+    from kexport.source.synthetic_images import pictures
 
     keras.utils.set_random_seed(0)
     x = keras.Input((size, size, 3), name="pixels")
     stem = keras.Model(x, keras.layers.Conv2D(32, 3, strides=2)(x))
-    pixels = Pixels(*variant)
+    pixels = ImageInput(*variant)
     height, width = (size, size) if pixels.resize is None else frame
     drawn = pictures(1, height, width, channels=1 if pixels.form == "gray" else 3)[0]
     raw = encode(drawn, pixels.color, pixels.layout.upper(), pixels.dtype)
@@ -87,7 +89,7 @@ def contestants(
     ):
         path = folder / f"{side}.onnx"
         graph = pipeline.run(convert_model(stem).model, (*passes, *pipeline.for_float32(opset)))
-        serialize.save(graph.model, path)
+        save.save(graph.model, path)
         sessions[side] = models.onnx_session(path, 1)
     batch = raw[np.newaxis]
     runs: dict[str, Run] = {"kexport": lambda: sessions["inside"].run(None, {"image": batch})[0]}

@@ -2,10 +2,10 @@
 
 python bench/train_digits.py MODEL FOLDER [--epochs N]
 
-writes FOLDER/MODEL.keras, in some ten minutes on one core. The pictures are shifted, turned and
+writes FOLDER/MODEL.keras, in some ten minutes on one core. The images are shifted, turned and
 zoomed anew in every epoch, labels are smoothed, and at the end the statistics of the batch
 normalisations are taken over the whole training set, with the weights as they are then: the running
-averages of training are of weights that are gone, and of pictures that were turned.
+averages of training are of weights that are gone, and of images that were turned.
 """
 
 from __future__ import annotations
@@ -29,8 +29,8 @@ EPOCHS = {"mobilenet": 60, "mobilenet_v2": 30, "efficientnet_b0": 20, "resnet50_
 """As many as that time is enough for; 20 of what is not here."""
 
 FROZEN = {"efficientnet_b0": 8}
-"""Epochs behind them in which batch normalisations keep the statistics that were taken, as pictures
-meet them later. Without them the gates of EfficientNetB0 send some pictures' values far beyond
+"""Epochs behind them in which batch normalisations keep the statistics that were taken, as images
+meet them later. Without them the gates of EfficientNetB0 send some images' values far beyond
 those of all others, which the statistics of a batch hide in training."""
 
 MOMENTUM = 0.9
@@ -41,7 +41,7 @@ PARTS = 5
 
 
 def augmented(pictures: Any) -> Any:
-    """The pictures of epoch after epoch: shifted, turned and zoomed at random."""
+    """The images of epoch after epoch: shifted, turned and zoomed at random."""
     change = keras.Sequential(
         [
             keras.layers.RandomTranslation(0.1, 0.1, "nearest", seed=1),
@@ -90,7 +90,7 @@ def main() -> int:
     from digits import SIZE, split
 
     from kexport import zoo
-    from kexport.preprocessing import prepare
+    from kexport.source.preprocessing import prepare
 
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("model")

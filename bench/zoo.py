@@ -43,7 +43,7 @@ def export_once(name: str, target: str) -> dict[str, Any]:
     """Export one Application in this process, and say what came of it."""
     from kexport.api import export
     from kexport.errors import KexportError
-    from kexport.recipe import Recipe
+    from kexport.options.application import Recipe
 
     marks: list[tuple[str, float]] = []
     begun = time.process_time()

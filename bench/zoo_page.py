@@ -31,12 +31,12 @@ INTRODUCTION = """\
 
 Written by `python bench/zoo.py --out docs/zoo.md` (`make test-zoo`). Each Application is built at
 its default size with `--weights random`, exported through `kexport.export`, and compared with Keras
-on the raw pictures through the bundle's own runtime."""
+on the raw images through the bundle's own runtime."""
 
 COLUMNS = """\
 *Error* is the largest difference from Keras' logits, in units of their standard deviation.
 *Convert* is the processor's time from the Keras model to the finished graph, without the
-observation that float16 needs, but with the drawing of the pictures; *peak* is the whole process,
+observation that float16 needs, but with the drawing of the images; *peak* is the whole process,
 with TensorFlow, the model in Keras and its run for comparison. *Float32* counts the nodes that stay
 in float32 although the target is float16."""
 
@@ -109,7 +109,7 @@ def transposes(results: Results, names: Sequence[str], targets: Sequence[str]) -
         if results[name, target].get("transposes", expected(name)) != expected(name)
     ]
     said = (
-        "One Transpose is the picture's own, from NHWC to NCHW. ConvNeXt normalises and multiplies "
+        "One Transpose is the image's own, from NHWC to NCHW. ConvNeXt normalises and multiplies "
         "along the last axis, and convolves along the second: two Transposes a block, around its "
         "depthwise convolution or its LayerNormalization and Dense layers, and six around the "
         "norms of the stem and the three downsampling steps, where those of the first stage, which "

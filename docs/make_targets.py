@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from pathlib import Path
 
-from kexport import check, targets
+from kexport import lint, targets
 from kexport.targets import Device, JetPack, TensorRT
 
 PAGE = Path(__file__).with_name("targets.md")
@@ -17,11 +17,11 @@ PAGE = Path(__file__).with_name("targets.md")
 HEAD = """# Targets, toolchains, rules
 
 `python docs/make_targets.py` writes this page from [targets/](../targets) and
-[exporter/check/](../exporter/check), and a test holds it to them.
+[exporter/lint/](../exporter/check), and a test holds it to them.
 
 A target is a device and a precision, such as `jetson-orin-fp16`. On a Jetson the JetPack says
 which TensorRT reads the graph, and that decides the ONNX opset, the operators and the type of
-the pictures. Name it, or the newest that the device can run is taken; the beginning of a
+the images. Name it, or the newest that the device can run is taken; the beginning of a
 version will do (`5.1` is the newest 5.1.x). The manifest's `toolchain` says which it was.
 
 ```sh
@@ -101,7 +101,7 @@ def page() -> str:
     broken = [
         (f"[{rule.name}]({rule.source})", rule.severity, rule.effect, rule.mend)
         for rule in sorted(
-            (*check.RULES, *check.DLA_RULES), key=lambda rule: check.SEVERITIES.index(rule.severity)
+            (*lint.RULES, *lint.DLA_RULES), key=lambda rule: lint.SEVERITIES.index(rule.severity)
         )
     ]
     notes = [

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from kexport.api import export
-    from kexport.direct import convert, save_onnx
-    from kexport.recipe import Recipe
+    from kexport.onnx_export import convert, save_onnx
+    from kexport.options.application import Recipe
     from kexport.runtime import load, verify
 
 __all__ = ["Recipe", "__version__", "convert", "export", "load", "save_onnx", "verify"]
@@ -20,11 +20,11 @@ __all__ = ["Recipe", "__version__", "convert", "export", "load", "save_onnx", "v
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Recipe": "kexport.recipe",
-    "convert": "kexport.direct",
+    "Recipe": "kexport.options.application",
+    "convert": "kexport.onnx_export",
     "export": "kexport.api",
     "load": "kexport.runtime",
-    "save_onnx": "kexport.direct",
+    "save_onnx": "kexport.onnx_export",
     "verify": "kexport.runtime",
 }
 

@@ -10,36 +10,36 @@ from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
-from kexport import check as rules
-from kexport import contents, lowering, parity, quantization, samples, targets
-from kexport import labels as label_files
-from kexport.artifact import Artifact
-from kexport.calibration.float16 import Guard
-from kexport.calibration.report import speed_entry
-from kexport.calibration.speed import Speed
+from kexport import lint as rules
+from kexport import optimize, quantize, targets
+from kexport.arrays import Array
+from kexport.bundle import FINISHING, local_engine, rejected, rtx_builder, triton
+from kexport.bundle import manifest as entries
+from kexport.bundle import tensorrt as programs
+from kexport.bundle import write as files
+from kexport.bundle.output_folder import refuse_existing, staging
+from kexport.bundle.publish import publish
+from kexport.calibration.accuracy.latency import Speed
+from kexport.calibration.accuracy.report import speed_entry
+from kexport.calibration.statistics.float16_guard import Guard
 from kexport.conversion import convert_model
-from kexport.direct import check_opset
-from kexport.emit import FINISHING, builder, here, rejected, triton
-from kexport.emit import build as programs
-from kexport.emit import bundle as files
-from kexport.emit import manifest as entries
-from kexport.emit.folder import refuse_existing, staging
-from kexport.emit.publish import publish
 from kexport.errors import BadArgument
+from kexport.graph.passes import Artifact
 from kexport.needs import need
-from kexport.pixels import Pixels
-from kexport.proof import prove
-from kexport.ranking import Shown, best_classes
-from kexport.recipe import Recipe
+from kexport.onnx_export import check_opset
+from kexport.options.application import Recipe
+from kexport.options.image_input import ImageInput
+from kexport.outputs import Shown, best_classes
+from kexport.parity import compare, samples
+from kexport.parity.int8_tolerance import prove
 from kexport.runtime.manifest import GRAPH
-from kexport.source import Source, open_model
-from kexport.taps import at_layers
+from kexport.source import labels as label_files
+from kexport.source.clone import channels_last
+from kexport.source.intermediate import at_layers
+from kexport.source.open import Source, open_model
 from kexport.targets import Target
-from kexport.twins import channels_last
 
-Array = np.ndarray[Any, Any]
 Progress = Callable[[str], None]
 
 
@@ -51,7 +51,7 @@ class Bundle:
     manifest: dict[str, Any]
     speed: Speed | None = None
     """How fast an int8 bundle for a machine like this is here, beside fp32."""
-    engine: here.Built | None = None
+    engine: local_engine.Built | None = None
     """The engine, where the target's GPU and TensorRT are here."""
 
 
@@ -61,14 +61,14 @@ def export(
     *,
     output: str | Path | None = None,
     recipe: Recipe | None = None,
-    batch: lowering.Batch = 1,
+    batch: optimize.Batch = 1,
     jetpack: str | None = None,
     tensorrt: str | None = None,
     compute_capabilities: Sequence[str] = (),
     opset: int | None = None,
     labels: label_files.Said | None = None,
     output_layers: Sequence[str] = (),
-    pixels: Pixels | None = None,
+    pixels: ImageInput | None = None,
     top_k: int | None = None,
     layout_triton: str | Path | None = None,
     calibration_data: str | Path | Iterable[Any] | None = None,
@@ -87,7 +87,7 @@ def export(
         model: an Application's name, a .keras or .h5 file, or a Keras model.
         target: `<device>-<precision>`, such as "trt-fp16".
         output: the bundle's folder; `<model>-<target>` by default.
-        recipe: what to build or load, and how its pictures are preprocessed.
+        recipe: what to build or load, and how its images are preprocessed.
         batch: samples at a time, or "dynamic".
         jetpack: the JetPack on the device, or the beginning of its version: "5.1" means the newest
             5.1.x that the device can run; the newest of all by default.
@@ -99,19 +99,19 @@ def export(
             class, "imagenet", or the names themselves.
         output_layers: names of the layers whose outputs the bundle gives, instead of the model's
             own.
-        pixels: how the pictures arrive, and how they become as large as the model's; RGB or grey of
+        pixels: how the images arrive, and how they become as large as the model's; RGB or grey of
             its size by default.
         top_k: give this many best classes, as `indices` and `scores`, in the place of the scores of
             all.
         layout_triton: a model repository of Triton Inference Server that the model is put into too.
-        calibration_data: for int8: pictures like those that the model will meet, as a folder of
+        calibration_data: for int8: images like those that the model will meet, as a folder of
             any depth, a .npy or .npz file of uint8 [N, H, W, C], or an iterable of arrays, PIL
             images and paths; up to 200 are taken, half of them to measure on and half to judge.
         calibration_method: how a range is found: "minmax", "percentile", "entropy" or "mse".
         calibration_cache: a file of measured ranges; it is written where it is missing.
-        max_drop: how much int8 may cost at most: the share of the held-out pictures that get
+        max_drop: how much int8 may cost at most: the share of the held-out images that get
             another class than Keras gives them, or of top-1 accuracy where `eval_data` is given.
-        eval_data: pictures to judge on, in one folder a class.
+        eval_data: images to judge on, in one folder a class.
         require_speedup: refuse int8 that is less than so many times as fast as fp32 here.
         force: replace a bundle that is there, once the new one is whole.
         timestamps: record when, and how long; the same command then gives other bytes each time.
@@ -130,7 +130,7 @@ def export(
     programs.check_capabilities(chosen, compute_capabilities)
     if chosen.engine == "tensorrt_rtx":
         need("tensorrt_rtx", extra="rtx")
-    calibration = quantization.Calibration(
+    calibration = quantize.Calibration(
         calibration_data,
         calibration_method,
         None if calibration_cache is None else Path(calibration_cache),
@@ -139,7 +139,7 @@ def export(
         require_speedup,
     )
     local = _is_here(chosen)
-    quantization.check(chosen, calibration, local=local)
+    quantize.check(chosen, calibration, local=local)
     if output is not None:
         refuse_existing(Path(output), force=force)
     given = None if labels is None else label_files.read(labels)
@@ -153,40 +153,40 @@ def export(
     say("converting")
     converted = convert_model(tapped, kind=None if output_layers else source.kind)
     names = label_files.fit(given or source.labels, converted, labels)
-    shown = contents.outputs_of(converted)
+    shown = entries.outputs_of(converted)
     ranking = None if top_k is None else best_classes(shown, top_k)
     if samples.is_image_model(tapped):
-        pixels = lowering.readable(pixels or Pixels(), chosen)
+        pixels = optimize.readable(pixels or ImageInput(), chosen)
     inputs = samples.make(tapped, source.mode, recipe.seed, pixels)
-    artifact = lowering.simplified(converted, inputs, batch, say)
+    artifact = optimize.simplified(converted, inputs, batch, say)
     guard = Guard()
-    quantised = None
+    quantized = None
     if chosen.precision == "int8":
         subject = _subject(tapped, artifact, shown, names, inputs, source, recipe)
-        quantised = quantization.quantise(
+        quantized = quantize.quantize(
             subject, chosen, chosen_opset, calibration, local=local, say=say
         )
-        artifact = lowering.ranked(quantised.artifact, ranking)
-        guard = quantised.guard
+        artifact = optimize.ranked(quantized.artifact, ranking)
+        guard = quantized.guard
         if guard == Guard():
-            guard = lowering.beyond_float16(artifact.model, chosen, inputs, batch)
+            guard = optimize.beyond_float16(artifact.model, chosen, inputs, batch)
     else:
-        artifact = lowering.ranked(artifact, ranking)
-        artifact, guard = lowering.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
+        artifact = optimize.ranked(artifact, ranking)
+        artifact, guard = optimize.of_floats(artifact, chosen, chosen_opset, inputs, batch, say)
     findings = _check_rules(artifact, source.name, chosen)
     with staging(folder) as work:
         say("running Keras for comparison")
-        answers = parity.reference(
+        answers = compare.reference(
             channels_last(tapped), inputs.prepared, [output.name for output in shown]
         )
         own: dict[str, Array] = {}
-        if quantised is None:
-            tolerances = {"": parity.TOLERANCES[chosen.precision]}
+        if quantized is None:
+            tolerances = {"": compare.TOLERANCES[chosen.precision]}
         else:
             say("drawing the roundings by chance")
             rest = "fp32" if chosen.engine == "onnxruntime" else "fp16"
-            least = parity.TOLERANCES[rest]
-            proof = prove(quantised.in_float32, shown, inputs.raw, answers, least=least)
+            least = compare.TOLERANCES[rest]
+            proof = prove(quantized.in_float32, shown, inputs.raw, answers, least=least)
             own, tolerances = proof.answers, {"": proof.from_keras, GRAPH: proof.from_graph}
         if ranking is not None:
             answers, shown = ranking.golden(answers), ranking.shown(shown)
@@ -194,16 +194,16 @@ def export(
         answers |= {f"{GRAPH}{name}": array for name, array in own.items()}
         golden = {**inputs.raw, **answers}
         say("writing the bundle")
-        said = contents.describe(
+        said = entries.describe(
             source, chosen, chosen_opset, converted.traced, shown, artifact, guard, inputs
         )
         said["findings"] = [asdict(finding) for finding in findings]
         said["created"] = _now() if timestamps else None
         said["steps"] = entries.step_entries(artifact.steps, times=timestamps)
-        if quantised is not None:
-            speed = speed_entry(quantised.speed) if timestamps else None
-            said["quantization"] = {**quantised.entry, "speed": speed}
-        said["parity"] = parity.pending(list(answers), inputs.count)
+        if quantized is not None:
+            speed = speed_entry(quantized.speed) if timestamps else None
+            said["quantization"] = {**quantized.entry, "speed": speed}
+        said["parity"] = compare.pending(list(answers), inputs.count)
         said["build"] = programs.build_entry(
             chosen, artifact.model, guard.kept, compute_capabilities
         )
@@ -211,23 +211,23 @@ def export(
         if said["build"] is not None:
             programs.write_programs(work, chosen, said["build"], said["inputs"])
         entries.write_manifest(work, said)
-        if said["build"] is not None and builder.available():
+        if said["build"] is not None and rtx_builder.available():
             say("building with TensorRT-RTX")
-            said["engine_check"] = builder.checked(work, artifact.model, chosen, source.name)
+            said["engine_check"] = rtx_builder.checked(work, artifact.model, chosen, source.name)
         say("proving it equal to Keras")
-        measured = parity.measure(work, golden, tolerances)
+        measured = compare.measure(work, golden, tolerances)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
         engine = None
-        if measured.passed and here.device_is_here(targets.platform(chosen)):
+        if measured.passed and local_engine.device_is_here(targets.platform(chosen)):
             say("building the engine on this GPU, and proving it")
-            engine = here.build(work, source.name)
+            engine = local_engine.build(work, source.name)
         say(FINISHING)
         if not measured.passed:
-            parity.require(measured, rejected.keep(work, folder))
+            compare.require(measured, rejected.keep(work, folder))
         publish(work, folder, force=force)
     if layout_triton is not None:
         triton.write_layout(folder, manifest, chosen, Path(layout_triton))
-    return Bundle(folder, manifest, None if quantised is None else quantised.speed, engine)
+    return Bundle(folder, manifest, None if quantized is None else quantized.speed, engine)
 
 
 def _is_here(target: Target) -> bool:
@@ -244,14 +244,14 @@ def _subject(
     inputs: samples.Samples,
     source: Source,
     recipe: Recipe,
-) -> quantization.Subject:
+) -> quantize.Subject:
     if inputs.pixels is None:
         raise BadArgument(
-            f"model {model.name!r} takes no picture, and int8 is for models that do",
+            f"model {model.name!r} takes no image, and int8 is for models that do",
             hint="choose fp32 or fp16",
         )
     height, width, channels = inputs.prepared[0].shape[1:]
-    return quantization.Subject(
+    return quantize.Subject(
         channels_last(model),
         artifact,
         shown,

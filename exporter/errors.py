@@ -18,7 +18,7 @@ KexportError              1   something failed that has no number of its own
 
 RuntimeFault              1   raised by kexport.runtime, which stands alone on a device
 ├── BundleRefused        14   a bundle that is incomplete, altered or of another schema
-├── BadPicture           15   a picture that cannot be read
+├── BadImage           15   an image that cannot be read
 ├── BadInput             16   an array of the wrong name, shape or type
 └── EngineMissing        17   the engine that the bundle needs is not installed
 

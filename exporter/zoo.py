@@ -27,7 +27,7 @@ class Application:
     `arguments` are those of the builder that not all have. `bare` is what the preprocessing layers
     compute that `include_preprocessing=False` leaves out; EfficientNetV2 S, M and L divide by 128
     where "tf" divides by 127.5, and Keras documents -1..1 for both. ImageNet weights exist for the
-    widths `alphas`; with the classifier they fit square pictures of `sizes` only, or any where that
+    widths `alphas`; with the classifier they fit square images of `sizes` only, or any where that
     is empty.
     """
 

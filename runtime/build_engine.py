@@ -1,7 +1,7 @@
 """Build engine.plan for the bundle that this file lies in: `python build_engine.py [--verify]`.
 
 The file stands at the root of a bundle, beside the folder `runtime/`; what it does is in
-`runtime/build_command.py`. Needs NumPy and TensorRT.
+`runtime/build_cli.py`. Needs NumPy and TensorRT.
 """
 
 import sys
@@ -28,7 +28,7 @@ def _main() -> int:
     bundle = Path(__file__).resolve().parent
     _find_only_the_runtime(bundle)
     try:
-        command = import_module("runtime.build_command")
+        command = import_module("runtime.build_cli")
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is not installed", file=sys.stderr)
         print(f"hint: run: pip install {error.name}", file=sys.stderr)

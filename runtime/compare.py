@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .ranking import misplacement
+from .top_k import misplacement
 
 if TYPE_CHECKING:
     from collections.abc import Mapping

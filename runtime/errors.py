@@ -2,7 +2,7 @@
 
 RuntimeFault           1
 ├── BundleRefused     14
-├── BadPicture        15
+├── BadImage        15
 ├── BadInput          16
 └── EngineMissing     17
 
@@ -34,8 +34,8 @@ class BundleRefused(RuntimeFault):
     exit_code = 14
 
 
-class BadPicture(RuntimeFault):
-    """A picture is missing, damaged, or not a picture."""
+class BadImage(RuntimeFault):
+    """An image is missing, damaged, or not an image."""
 
     exit_code = 15
 

@@ -7,8 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .contract import RANKED, SCORES
 from .errors import BundleRefused
+from .manifest_schema import RANKED, SCORES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence

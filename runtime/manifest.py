@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from . import contract
+from . import manifest_schema
 from .errors import BundleRefused
 
 NAME = "manifest.json"
@@ -28,8 +28,8 @@ EXPORT_AGAIN = "export the model again, or copy the bundle again whole"
 class InputSpec:
     """One input: NumPy dtype name, and shape, batch first, with None for a free dimension.
 
-    A picture has a `color` (a key of `contract.COLORS`), the `layout` "NHWC" or "NCHW" and the
-    `range` (0, 255); a plain tensor has None for all three.
+    An image has a `color` (a key of `manifest_schema.COLORS`), the `layout` "NHWC" or "NCHW" and
+    the `range` (0, 255); a plain tensor has None for all three.
     """
 
     name: str
@@ -41,7 +41,7 @@ class InputSpec:
 
     @property
     def size(self) -> tuple[int | None, int | None]:
-        """Height and width of the pictures that it takes, None where free."""
+        """Height and width of the images that it takes, None where free."""
         _, *sizes = self.shape
         height, width = sizes[1:] if self.layout == "NCHW" else sizes[:2]
         if self.color == "NV12" and height is not None:
@@ -51,7 +51,7 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output: what it means (`contract.KINDS`), and the Keras layer that it comes from.
+    """One output: what it means (`manifest_schema.KINDS`), and the Keras layer that it comes from.
 
     `of` and `classes` are those of `indices` and `scores`: whether they rank "probabilities" or
     "logits", and of how many classes; None for any other output.
@@ -122,7 +122,7 @@ class Manifest:
 
     @property
     def resizes(self) -> bool:
-        """Whether the graph takes pictures of any size and resizes them itself."""
+        """Whether the graph takes images of any size and resizes them itself."""
         return self.data["preprocessing"].get("resize") is not None
 
 
@@ -130,19 +130,22 @@ def read_manifest(bundle: Path) -> Manifest:
     """Read and check `<bundle>/manifest.json`; the other files are not looked at.
 
     Raises BundleRefused where there is no bundle, where the file is not JSON, has a schema number
-    other than `contract.SCHEMA`, or departs from the contract: the first fault is named.
+    other than `manifest_schema.SCHEMA`, or departs from the contract: the first fault is named.
     """
     if not bundle.is_dir():
         hint = "give the folder that holds manifest.json"
         raise BundleRefused(f"{bundle} is not a folder", hint=hint)
     data = _parsed(bundle / NAME)
-    if isinstance(data, dict) and data.get("schema", contract.SCHEMA) != contract.SCHEMA:
+    if (
+        isinstance(data, dict)
+        and data.get("schema", manifest_schema.SCHEMA) != manifest_schema.SCHEMA
+    ):
         raise BundleRefused(
             f"{bundle / NAME} has schema {data['schema']!r}, "
-            f"and this runtime reads {contract.SCHEMA}",
+            f"and this runtime reads {manifest_schema.SCHEMA}",
             hint="use the runtime/ folder that lies in the bundle, or another version of kexport",
         )
-    fault = next(contract.faults(data), None)
+    fault = next(manifest_schema.faults(data), None)
     if fault is not None:
         raise BundleRefused(f"{bundle / NAME}: {fault}", hint=EXPORT_AGAIN)
     manifest = _manifest(data)
@@ -220,7 +223,7 @@ def _input(item: dict[str, Any]) -> InputSpec:
 
 
 def _output(item: dict[str, Any]) -> OutputSpec:
-    of = item["of"] if item["kind"] in contract.RANKED else {}
+    of = item["of"] if item["kind"] in manifest_schema.RANKED else {}
     return OutputSpec(
         name=item["name"],
         dtype=item["dtype"],

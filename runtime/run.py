@@ -1,7 +1,7 @@
-"""Classify pictures with the bundle that this file lies in: `python run.py picture.jpg`.
+"""Classify images with the bundle that this file lies in: `python run.py image.jpg`.
 
 The file stands at the root of a bundle, beside the folder `runtime/`; what it does is in
-`runtime/command.py`. Needs NumPy, Pillow and onnxruntime.
+`runtime/cli.py`. Needs NumPy, Pillow and onnxruntime.
 """
 
 import sys
@@ -27,7 +27,7 @@ def _main() -> int:
     bundle = Path(__file__).resolve().parent
     _find_only_the_runtime(bundle)
     try:
-        command = import_module("runtime.command")
+        command = import_module("runtime.cli")
     except ModuleNotFoundError as error:
         print(f"error: {error.name} is not installed", file=sys.stderr)
         print("hint: run: pip install numpy pillow onnxruntime", file=sys.stderr)

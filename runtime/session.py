@@ -1,4 +1,4 @@
-"""A loaded bundle: arrays in, arrays out; or pictures in, labels out."""
+"""A loaded bundle: arrays in, arrays out; or images in, labels out."""
 
 from __future__ import annotations
 
@@ -8,15 +8,15 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .compare import softmax
-from .contract import RANKED
-from .encoding import EVEN, encode
-from .engines import choose
 from .errors import BadInput
+from .file_hashes import check_files
+from .image import pixels
 from .inputs import fitted
-from .integrity import check_files
 from .labels import Prediction, named, ranked, read_labels
 from .manifest import Manifest, read_manifest
-from .picture import pixels
+from .manifest_schema import RANKED
+from .pixel_formats import EVEN, encode
+from .select_engine import choose
 
 if TYPE_CHECKING:
     import os
@@ -24,9 +24,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .engines import Engine
+    from .image import ImageSource
     from .manifest import InputSpec, OutputSpec
-    from .picture import Picture
+    from .select_engine import Engine
 
 
 _USE_RUN = "use run(), which takes and returns arrays"
@@ -90,7 +90,7 @@ class Session:
     ) -> dict[str, NDArray[Any]]:
         """Run the model on an array, or on arrays by input name; return its outputs by name.
 
-        The arrays have exactly the dtype and sizes that the manifest states; a picture is as its
+        The arrays have exactly the dtype and sizes that the manifest states; an image is as its
         entry says, uint8 [N, H, W, 3], RGB, 0..255 by default. A single sample without the batch
         dimension is taken where the model's batch is 1 or free, and comes back with a batch of 1.
 
@@ -120,11 +120,11 @@ class Session:
         return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
     def classify(
-        self, picture: Picture, top_k: int | None = None, interpolation: str = "nearest"
+        self, image: ImageSource, top_k: int | None = None, interpolation: str = "nearest"
     ) -> list[Prediction]:
-        """Name what a picture shows: the `top_k` best classes (or all, if fewer), best first.
+        """Name what an image shows: the `top_k` best classes (or all, if fewer), best first.
 
-        `picture` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. It is resized
+        `image` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. It is resized
         as `keras.utils.load_img(path, target_size=..., interpolation=...)` does, unless the model
         resizes or takes any size, and then turned into the format, layout and dtype that the model
         takes. Where one of these wants even sizes, an odd last row or column is cut off.
@@ -133,13 +133,13 @@ class Session:
         own best classes gives what they scored, be it probabilities or logits; `top_k` is then at
         most their number. By default it is 5, or that number where it is less.
 
-        Raises BadPicture for a picture that is missing or damaged, BadInput where the model takes
-        no picture or gives no scores, or where an argument does not fit, EngineMissing without
+        Raises BadImage for an image that is missing or damaged, BadInput where the model takes
+        no image or gives no scores, or where an argument does not fit, EngineMissing without
         Pillow.
         """
         if top_k is not None and top_k < 1:
             raise BadInput(f"top_k must be 1 or more, not {top_k}")
-        source = _picture_input(self.manifest)
+        source = _image_input(self.manifest)
         best = {spec.kind: spec for spec in self.manifest.outputs if spec.kind in RANKED}
         answer = best["scores"] if best else _scores_output(self.manifest)
         given = answer.shape[-1] if best else None
@@ -149,8 +149,8 @@ class Session:
                 hint=f"ask for {given} or fewer, or export with a larger --top-k",
             )
         drawn = "GRAY" if source.color == "GRAY" else "RGB"
-        image = pixels(picture, source.size, drawn, interpolation)
-        outputs = self.run(_arriving(image, source)[np.newaxis], fill=True)
+        decoded = pixels(image, source.size, drawn, interpolation)
+        outputs = self.run(_arriving(decoded, source)[np.newaxis], fill=True)
         scores = outputs[answer.name][0]
         if best:
             indices = outputs[best["indices"].name][0]
@@ -161,20 +161,20 @@ class Session:
 
 
 def _arriving(image: NDArray[np.uint8], source: InputSpec) -> NDArray[Any]:
-    """A decoded picture as the model takes it."""
+    """A decoded image as the model takes it."""
     color = source.color or "RGB"
     rows, columns = EVEN.get(color, (1, 1))
     height, width = (size // step * step for size, step in zip(image.shape[:2], (rows, columns)))
     if not height or not width:
-        raise BadInput(f"a picture of {image.shape[0]} x {image.shape[1]} is none in {color}")
+        raise BadInput(f"an image of {image.shape[0]} x {image.shape[1]} is none in {color}")
     return encode(image[:height, :width], color, source.layout or "NHWC", source.dtype)
 
 
-def _picture_input(manifest: Manifest) -> InputSpec:
+def _image_input(manifest: Manifest) -> InputSpec:
     inputs = manifest.inputs
     if len(inputs) != 1 or inputs[0].color is None:
         listed = ", ".join(spec.name for spec in inputs)
-        raise BadInput(f"the model takes no picture: its inputs are {listed}", hint=_USE_RUN)
+        raise BadInput(f"the model takes no image: its inputs are {listed}", hint=_USE_RUN)
     return inputs[0]
 
 

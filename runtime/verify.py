@@ -13,10 +13,10 @@ from .compare import Difference, differences
 from .errors import BadInput, BundleRefused
 from .golden import read_golden
 from .manifest import GOLDEN, GRAPH
-from .ort import OrtEngine
-from .ranking import unranked
+from .ort_engine import OrtEngine
 from .session import load
 from .terminal import printable
+from .top_k import unranked
 
 if TYPE_CHECKING:
     import os

@@ -8,10 +8,10 @@ from pathlib import PurePath
 from typing import TypeVar, get_args
 
 from kexport.errors import BadArgument, UnknownTarget, did_you_mean
-from kexport.targets import choose
-from kexport.targets.fields import release
+from kexport.targets import toolchain_choice
 from kexport.targets.target import PRECISIONS, Device, Engine, Module, Precision, Target
 from kexport.targets.target import read_device as _read_device
+from kexport.targets.toml_table import release
 from kexport.targets.toolchain import JetPack, TensorRT, Toolchain, read_jetpack, read_tensorrt
 
 __all__ = [
@@ -75,7 +75,7 @@ def jetpacks() -> tuple[JetPack, ...]:
 
 def toolchains(device: Device) -> tuple[Toolchain, ...]:
     """All toolchains that a device can run, the one to choose first."""
-    return choose.toolchains(device, jetpacks(), tensorrts())
+    return toolchain_choice.toolchains(device, jetpacks(), tensorrts())
 
 
 def names() -> tuple[str, ...]:
@@ -155,7 +155,7 @@ def place(name: str, *, jetpack: str | None = None, tensorrt: str | None = None)
             f"no target is called '{name}'", hint=hint or "list them with: kexport targets"
         )
     known = _precision(device, precision)
-    chosen = choose.choose(device, toolchains(device), jetpack, tensorrt)
+    chosen = toolchain_choice.choose(device, toolchains(device), jetpack, tensorrt)
     return Platform(device, chosen, known)
 
 

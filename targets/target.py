@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
-from kexport.targets.fields import read_table
+from kexport.targets.toml_table import read_table
 from kexport.targets.toolchain import HALF_SCALES, TensorRT, Toolchain
 
 Engine = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
@@ -71,7 +71,7 @@ class Target:
 
     @property
     def uint8_input(self) -> bool:
-        """Whether the graph may take uint8; where not, a picture comes as float32 in 0..255."""
+        """Whether the graph may take uint8; where not, an image comes as float32 in 0..255."""
         return self.chosen is None or self.chosen.rules.uint8_input
 
     def halves_rest(self, opset: int) -> bool:

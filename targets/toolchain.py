@@ -4,7 +4,7 @@ from collections.abc import Mapping
 from dataclasses import dataclass, fields
 from typing import Any, Literal, get_args
 
-from kexport.targets.fields import matches, read_table, release
+from kexport.targets.toml_table import matches, read_table, release
 
 Typing = Literal["weak", "either", "strong"]
 TYPINGS: tuple[str, ...] = get_args(Typing)

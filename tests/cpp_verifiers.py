@@ -104,7 +104,7 @@ def passes_in_cpp(request: pytest.FixtureRequest) -> Callable[[Path], None]:
 @pytest.fixture(scope="session", autouse=True)
 def published_bundles_pass_in_cpp(request: pytest.FixtureRequest) -> Iterator[None]:
     """Whatever kexport.export publishes in this process, and does not reject."""
-    from kexport.emit import publish as module
+    from kexport.bundle import publish as module
 
     publish = module.publish
 

@@ -25,7 +25,7 @@ class Block:
     """One fenced block: `sh` has commands, `console` commands after `$ ` and their output.
 
     `<!-- not run: why -->` above a block leaves it out. `<!-- run as: a => b; c => d -->` runs it
-    with b for a and d for c: a smaller picture, or random weights in the place of a download.
+    with b for a and d for c: a smaller image, or random weights in the place of a download.
     """
 
     language: str

@@ -12,7 +12,7 @@ import numpy as np
 import pytest
 
 from kexport.errors import KexportError
-from kexport.files import load_file
+from kexport.source.saved_model import load_file
 
 KINDS = (".keras", ".h5")
 ONES = np.ones((1, 4, 4, 3), np.float32)

@@ -17,12 +17,13 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 
-from kexport import pipeline, weights
-from kexport.calibration.histogram import BINS, Histogram, Range, bins
+from kexport.calibration.statistics.histogram import BINS, Histogram, Range, bins
 from kexport.conversion import Converted, convert_model
-from kexport.pictures import pictures
-from kexport.preprocessing import prepare
-from kexport.shapes import infer_outputs
+from kexport.graph.shapes import infer_outputs
+from kexport.passes import pipeline
+from kexport.source import random_weights
+from kexport.source.preprocessing import prepare
+from kexport.source.synthetic_images import pictures
 
 Array = np.ndarray[Any, Any]
 FLOAT = ir.DataType.FLOAT
@@ -186,7 +187,7 @@ def assert_pure_and_equal(
 
 
 def small_classifier(size: int = 24, classes: int = 10) -> keras.Model:
-    """A picture classifier with what parity must guard: even padding, batch norms, a softmax."""
+    """An image classifier with what parity must guard: even padding, batch norms, a softmax."""
     x = keras.Input((size, size, 3), name="pixels")
     y = keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
     y = keras.layers.ReLU()(keras.layers.BatchNormalization(name="stem_bn")(y))
@@ -199,10 +200,10 @@ def small_classifier(size: int = 24, classes: int = 10) -> keras.Model:
 
 
 def healthy(model: keras.Model, mode: str = "tf") -> keras.Model:
-    """Random weights with which the answers differ from picture to picture."""
+    """Random weights with which the answers differ from image to image."""
     _, height, width, channels = model.input_shape
     drawn = pictures(8, height, width, channels)
-    weights.randomise(model, 0, prepare(drawn, mode))
+    random_weights.randomise(model, 0, prepare(drawn, mode))
     return model
 
 

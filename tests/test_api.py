@@ -28,10 +28,10 @@ from support import (
 from kexport import runtime
 from kexport.api import export
 from kexport.errors import BadArgument, OutputExists, OutputFailed, ParityFailed, UnknownTarget
+from kexport.options.application import Recipe
 from kexport.passes import image_input as pixels
-from kexport.pictures import pictures
-from kexport.preprocessing import prepare
-from kexport.recipe import Recipe
+from kexport.source.preprocessing import prepare
+from kexport.source.synthetic_images import pictures
 
 TF = Recipe(preprocess="tf")
 
@@ -156,7 +156,7 @@ def test_a_wrong_target(model: keras.Model, tmp_path: Path) -> None:
         export(model, "cpu-fp33", output=tmp_path / "b", recipe=TF)
 
 
-def test_a_model_without_pictures(tmp_path: Path) -> None:
+def test_a_model_without_images(tmp_path: Path) -> None:
     a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
     y = layers.Dense(5, activation="tanh", name="y")(layers.Concatenate()([a, b]))
     model = randomise(keras.Model([a, b], y, name="two"))
@@ -195,7 +195,7 @@ def test_progress_tells_every_step(model: keras.Model, tmp_path: Path) -> None:
         "building the model",
         "converting",
         "image_input",
-        "to_float16",
+        "convert_float16",
         "writing the bundle",
     ):
         assert step in told

@@ -16,11 +16,11 @@ from support import healthy, small_classifier
 from kexport import runtime, targets
 from kexport.api import export
 from kexport.cli import main
-from kexport.cli.tables import bundle_table, show
+from kexport.cli.tables.bundle import bundle_table, show
 from kexport.errors import BadArgument, GraphRefused
-from kexport.pictures import pictures
-from kexport.pixels import Pixels
-from kexport.recipe import Recipe
+from kexport.options.application import Recipe
+from kexport.options.image_input import ImageInput
+from kexport.source.synthetic_images import pictures
 
 TF = Recipe(preprocess="tf")
 
@@ -108,12 +108,14 @@ def test_bytes_of_a_camera_for_a_toolchain_without_bytes(
     model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(BadArgument, match=r"nv12 is bytes, and TensorRT 8\.2\.1"):
-        export(model, "jetson-nano-fp32", output=tmp_path / "b", pixels=Pixels(format="nv12"))
+        export(model, "jetson-nano-fp32", output=tmp_path / "b", pixels=ImageInput(format="nv12"))
 
 
 @pytest.mark.parametrize("form", ["rgba", "nv12", "yuyv"])
 def test_formats_of_a_camera(form: Any, model: keras.Model, tmp_path: Path) -> None:
-    bundle = export(model, "trt-fp16", recipe=TF, output=tmp_path / "b", pixels=Pixels(format=form))
+    bundle = export(
+        model, "trt-fp16", recipe=TF, output=tmp_path / "b", pixels=ImageInput(format=form)
+    )
     assert bundle.manifest["findings"] == []
 
 

@@ -182,7 +182,7 @@ def test_converting_leaves_out_the_observation(bench: dict[str, ModuleType]) -> 
         ("converting", 5.0),
         ("tidy", 6.0),
         ("observing the values of every tensor", 6.5),
-        ("to_float16", 26.5),
+        ("convert_float16", 26.5),
         ("running Keras for comparison", 27.0),
         ("end", 40.0),
     ]

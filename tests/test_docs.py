@@ -32,14 +32,14 @@ def keras_as_it_was() -> Iterator[None]:
 def test_everything_on_a_page_runs(
     page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """From top to bottom in one folder with the examples, a picture.jpg, and digits in photos/."""
+    """From top to bottom in one folder with the examples, an image.jpg, and digits in photos/."""
     from PIL import Image
     from support import digits_module
 
-    from kexport.pictures import pictures
+    from kexport.source.synthetic_images import pictures
 
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "picture.jpg")
+    Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "image.jpg")
     (tmp_path / "photos").mkdir()
     for number, digit in enumerate(digits_module(ROOT).split()[0].pictures[:60]):
         Image.fromarray(digit).save(tmp_path / "photos" / f"{number}.png")

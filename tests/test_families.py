@@ -19,10 +19,10 @@ import pytest
 
 from kexport import zoo
 from kexport.api import Bundle, export
-from kexport.pictures import pictures
-from kexport.preprocessing import prepare
-from kexport.recipe import Recipe
-from kexport.source import Source, open_model
+from kexport.options.application import Recipe
+from kexport.source.open import Source, open_model
+from kexport.source.preprocessing import prepare
+from kexport.source.synthetic_images import pictures
 
 Array = np.ndarray[Any, Any]
 
@@ -87,7 +87,7 @@ class Family:
         return export(self.name, target, output=folder, recipe=small(self.name))
 
     def floats(self, count: int) -> Array:
-        """Pictures that the weights were not drawn with."""
+        """Images that the weights were not drawn with."""
         height, width, _ = self.model.input_shape[1:]
         return prepare(pictures(count, height, width, seed=99), self.source.mode)
 
@@ -124,7 +124,7 @@ def test_float16(family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     check_graph(bundle.path, family.name)
 
 
-def test_pictures_never_seen_are_told_apart(family: Family) -> None:
+def test_images_never_seen_are_told_apart(family: Family) -> None:
     logits = family.logits(family.floats(8))
     assert np.isfinite(logits).all()
     assert 0.4 < logits.std() < 6

@@ -15,8 +15,8 @@ from support import normal, randomise
 from kexport import runtime
 from kexport.api import Bundle, export
 from kexport.errors import UnsupportedModel
-from kexport.pictures import pictures
 from kexport.runtime.errors import BadInput
+from kexport.source.synthetic_images import pictures
 
 
 class WithTraining(keras.Model):
@@ -206,8 +206,8 @@ def test_models_between_intermediate_tensors(
 
 @pytest.mark.parametrize("batch", [1, 3, 8, "dynamic"])
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_any_number_of_pictures_through_any_batch(batch: Any, count: int, tmp_path: Path) -> None:
-    """A fixed batch takes multiples of itself; `fill` repeats pictures where there are too few."""
+def test_any_number_of_images_through_any_batch(batch: Any, count: int, tmp_path: Path) -> None:
+    """A fixed batch takes multiples of itself; `fill` repeats images where there are too few."""
     model = randomise(with_augmentation())
     bundle = export(model, "cpu-fp32", output=tmp_path / "b", batch=batch)
     session = runtime.load(bundle.path)

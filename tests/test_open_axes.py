@@ -12,14 +12,15 @@ import pytest
 from keras import layers
 from support import keras_answers, normal, randomise
 
-from kexport import runtime, weights
+from kexport import runtime
 from kexport.api import export
 from kexport.errors import BadArgument
-from kexport.pictures import pictures
-from kexport.pixels import Pixels
-from kexport.preprocessing import decode, prepare
-from kexport.recipe import Recipe
-from kexport.runtime.encoding import encode
+from kexport.options.application import Recipe
+from kexport.options.image_input import ImageInput
+from kexport.runtime.pixel_formats import encode
+from kexport.source import random_weights
+from kexport.source.preprocessing import decode, prepare
+from kexport.source.synthetic_images import pictures
 
 SIZES = ((64, 80), (50, 34))
 
@@ -42,9 +43,9 @@ def pooled(height: int | None = None) -> keras.Model:
     return randomise(keras.Model(x, y, name="pooled"))
 
 
-def test_int8_for_pictures_of_any_size(tmp_path: Path) -> None:
+def test_int8_for_images_of_any_size(tmp_path: Path) -> None:
     model, drawn = pooled(), pictures(32, *SIZES[0], seed=1)
-    weights.randomise(model, 0, prepare(drawn[:8], "tf"))
+    random_weights.randomise(model, 0, prepare(drawn[:8], "tf"))
     bundle = export(
         model,
         "cpu-int8",
@@ -65,7 +66,7 @@ def test_int8_for_pictures_of_any_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [2, "dynamic"])
 @pytest.mark.parametrize("build", [segmenter, pooled])
-def test_pictures_of_any_size(build: Any, batch: Any, tmp_path: Path) -> None:
+def test_images_of_any_size(build: Any, batch: Any, tmp_path: Path) -> None:
     model = build()
     bundle = export(
         model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="tf"), batch=batch
@@ -86,7 +87,7 @@ def test_pictures_of_any_size(build: Any, batch: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("name", ["bgra", "gray", "nv12", "yuyv"])
 def test_formats_of_any_size(name: Any, tmp_path: Path) -> None:
-    model, pixels = pooled(), Pixels(format=name)
+    model, pixels = pooled(), ImageInput(format=name)
     bundle = export(model, "cpu-fp32", output=tmp_path / "b", pixels=pixels)
     session = runtime.load(bundle.path)
     for size in SIZES:
@@ -97,7 +98,7 @@ def test_formats_of_any_size(name: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(given, wanted, atol=1e-5)
 
 
-def test_a_picture_keeps_its_size(tmp_path: Path) -> None:
+def test_an_image_keeps_its_size(tmp_path: Path) -> None:
     model = pooled()
     bundle = export(model, "cpu-fp32", output=tmp_path / "b")
     (drawn,) = pictures(1, 31, 47)
@@ -137,8 +138,8 @@ def test_other_open_axes(build: Any, tmp_path: Path) -> None:
 
 
 def test_nothing_says_what_to_resize_to(tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match="takes pictures of any size") as caught:
-        export(pooled(), "cpu-fp32", output=tmp_path / "b", pixels=Pixels(resize="nearest"))
+    with pytest.raises(BadArgument, match="takes images of any size") as caught:
+        export(pooled(), "cpu-fp32", output=tmp_path / "b", pixels=ImageInput(resize="nearest"))
     assert "--input-shape" in (caught.value.hint or "")
 
 

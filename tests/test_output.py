@@ -15,10 +15,9 @@ from typing import Any
 import pytest
 
 from kexport import runtime
-from kexport.cli import tables
+from kexport.bundle import publish as publishing
+from kexport.bundle import stage
 from kexport.cli.entry import main
-from kexport.emit import publish as publishing
-from kexport.emit import stage
 
 Capture = pytest.CaptureFixture[str]
 
@@ -118,7 +117,7 @@ def test_ctrl_c_after_the_publishing_says_what_was_written(
     def interrupted(table: Any) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr(tables, "show", interrupted)
+    monkeypatch.setattr("kexport.cli.tables.bundle.show", interrupted)
     output = tmp_path / "digits"
     assert main([*words, "-q", "-o", str(output)]) == 130
     said = f"error: stopped; the bundle was written, to {output}"

@@ -42,13 +42,13 @@ def test_the_languages_are_known(readme: list[Block]) -> None:
 def test_everything_in_the_readme_runs(
     root: Path, readme: list[Block], tmp_path: Path, passes_in_cpp: Callable[[Path], None]
 ) -> None:
-    """From top to bottom in one folder, which has the examples and a picture.jpg."""
+    """From top to bottom in one folder, which has the examples and an image.jpg."""
     from PIL import Image
 
-    from kexport.pictures import pictures
+    from kexport.source.synthetic_images import pictures
 
     shutil.copytree(root / "examples", tmp_path / "examples")
-    Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "picture.jpg")
+    Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "image.jpg")
     for block in readme:
         if block.runs and block.language != "cpp":
             run_apart(block, tmp_path)

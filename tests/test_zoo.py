@@ -12,7 +12,7 @@ import pytest
 
 from kexport import zoo
 from kexport.errors import UnknownModel
-from kexport.preprocessing import prepare
+from kexport.source.preprocessing import prepare
 from kexport.zoo import ZOO, Application
 
 ROWS = [pytest.param(row, id=row.name) for row in ZOO.values()]
@@ -74,7 +74,7 @@ def test_a_model_built_without_arguments_has_the_size(row: Application) -> None:
 
 
 @pytest.mark.parametrize("row", CHEAP + ANY_SIZE)
-def test_a_picture_smaller_than_min_size_is_refused_by_keras(row: Application) -> None:
+def test_an_image_smaller_than_min_size_is_refused_by_keras(row: Application) -> None:
     build = getattr(keras.applications, row.builder)
     shape = (row.min_size - 1, row.min_size - 1, 3)
     with pytest.raises(ValueError, match=f"at least {row.min_size}x{row.min_size}"):

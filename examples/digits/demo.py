@@ -2,9 +2,9 @@
 
     python examples/digits/demo.py [FOLDER]
 
-writes the bundle, its int8 form and a few pictures to FOLDER (out/digits by default), and prints
+writes the bundle, its int8 form and a few images to FOLDER (out/digits by default), and prints
 what the bundle's own program says of them, the accuracy of Keras and of both bundles on all 500
-held-out pictures, and the parity table.
+held-out images, and the parity table.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ SHADES = " .:-=+*%#@"
 def main() -> int:
     """Export, run and compare; 0 if the bundles are as good as Keras.
 
-    Give or take one picture of 500 in float32, and one in a hundred in int8.
+    Give or take one image of 500 in float32, and one in a hundred in int8.
     """
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
     os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
@@ -58,7 +58,7 @@ def main() -> int:
     print(f"\n{SHOWN} of {len(held_out.classes)} digits that the training never saw")
     print("".join(f"{name:<{SIZE // 2 + 2}}" for name in names))
     print(drawn(held_out.pictures[shown]))
-    files = write_pictures(held_out.pictures[shown], names, folder / "pictures")
+    files = write_images(held_out.pictures[shown], names, folder / "pictures")
     arguments = ["run.py", "--top-k", "2", *(os.path.relpath(f, bundle.path) for f in files)]
     print(f"\n$ cd {bundle.path}\n$ python {shlex.join(arguments)}", flush=True)
     subprocess.run([sys.executable, *arguments], cwd=bundle.path, check=True)
@@ -66,10 +66,10 @@ def main() -> int:
     keras = accuracy(keras_answers(held_out.pictures), held_out)
     ours, int8 = (accuracy(answers(made.path, held_out), held_out) for made in (bundle, integers))
     verified = kexport.verify(bundle.path)
-    print(f"\nright answers on {len(held_out.classes)} held-out pictures")
-    print(f"  Keras   {keras:6.1%}   {HERE.name}/digits.keras on preprocess_input(picture)")
-    print(f"  bundle  {ours:6.1%}   ONNX Runtime on the raw uint8 picture")
-    print(f"  int8    {int8:6.1%}   the same in integers, calibrated on pictures of the training")
+    print(f"\nright answers on {len(held_out.classes)} held-out images")
+    print(f"  Keras   {keras:6.1%}   {HERE.name}/digits.keras on preprocess_input(image)")
+    print(f"  bundle  {ours:6.1%}   ONNX Runtime on the raw uint8 image")
+    print(f"  int8    {int8:6.1%}   the same in integers, calibrated on images of the training")
     print(f"\n{verified}")
     print(f"\nthe bundle is in {bundle.path}, and its int8 form in {integers.path}")
     as_good = abs(ours - keras) <= 1 / len(held_out.classes) and keras - int8 <= 0.01
@@ -82,14 +82,14 @@ def first_of_each(digits: Digits) -> list[int]:
 
 
 def drawn(pictures: np.ndarray) -> str:
-    """Pictures side by side in letters: the darker the ink, the heavier the letter."""
+    """Images side by side in letters: the darker the ink, the heavier the letter."""
     ink = 1 - pictures[:, 1::4, ::2].mean(axis=-1) / 255
     letters = np.array(list(SHADES))[np.rint(ink * (len(SHADES) - 1)).astype(int)]
     return "\n".join("  ".join("".join(row) for row in line) for line in letters.swapaxes(0, 1))
 
 
-def write_pictures(pictures: np.ndarray, names: list[str], folder: Path) -> list[Path]:
-    """Write uint8 pictures [N, H, W, 3] as PNG files under the names of what they show."""
+def write_images(pictures: np.ndarray, names: list[str], folder: Path) -> list[Path]:
+    """Write uint8 images [N, H, W, 3] as PNG files under the names of what they show."""
     folder.mkdir(parents=True, exist_ok=True)
     files = [folder / f"{name}.png" for name in names]
     for picture, file in zip(pictures, files, strict=True):
@@ -98,12 +98,12 @@ def write_pictures(pictures: np.ndarray, names: list[str], folder: Path) -> list
 
 
 def answers(bundle: Path, digits: Digits) -> np.ndarray:
-    """What a bundle gives for the raw pictures: [N, 10]."""
+    """What a bundle gives for the raw images: [N, 10]."""
     return kexport.load(bundle).run(digits.pictures)["probabilities"]
 
 
 def keras_answers(pictures: np.ndarray) -> np.ndarray:
-    """What Keras gives for the pictures, preprocessed as at training: [N, 10]."""
+    """What Keras gives for the images, preprocessed as at training: [N, 10]."""
     import keras
 
     model = keras.saving.load_model(HERE / "digits.keras", compile=False)
@@ -112,7 +112,7 @@ def keras_answers(pictures: np.ndarray) -> np.ndarray:
 
 
 def accuracy(probabilities: np.ndarray, digits: Digits) -> float:
-    """Share of pictures whose most probable class is the right one."""
+    """Share of images whose most probable class is the right one."""
     return float(np.mean(np.argmax(probabilities, axis=-1) == digits.classes))
 
 

@@ -1,4 +1,4 @@
-"""Handwritten digits as camera-like pictures, split into a training and a held-out part.
+"""Handwritten digits as camera-like images, split into a training and a held-out part.
 
 The digits are scikit-learn's copy of the test set of "Optical Recognition of Handwritten Digits"
 (E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0): 1797 grey images of
@@ -20,7 +20,7 @@ INK = (24.0, 32.0, 96.0)
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Pictures, uint8 [N, 32, 32, 3] RGB 0..255, and the digit that each one shows, int64 [N]."""
+    """Images, uint8 [N, 32, 32, 3] RGB 0..255, and the digit that each one shows, int64 [N]."""
 
     pictures: np.ndarray
     classes: np.ndarray

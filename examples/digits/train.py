@@ -1,6 +1,6 @@
 """Train the small digit classifier that the demo exports, and write digits.keras.
 
-A MobileNet of width 0.25 on 32x32 pictures, preprocessed outside the model as its Application does
+A MobileNet of width 0.25 on 32x32 images, preprocessed outside the model as its Application does
 (mode "tf"). About four minutes on two cores. The demo does not need it: the trained file is part
 of the repository.
 """
@@ -20,7 +20,7 @@ HERE = Path(__file__).resolve().parent
 
 
 def batches(train: Digits, seed: int) -> tf.data.Dataset:
-    """Shuffled, slightly turned, moved and zoomed pictures, scaled to -1..1, with their classes."""
+    """Shuffled, slightly turned, moved and zoomed images, scaled to -1..1, with their classes."""
     shake = keras.Sequential(
         [
             keras.layers.RandomRotation(0.04, fill_mode="nearest", seed=seed),
@@ -38,7 +38,7 @@ def batches(train: Digits, seed: int) -> tf.data.Dataset:
 
 
 def accuracy(model: keras.Model, digits: Digits) -> float:
-    """Share of pictures whose most probable class is the right one."""
+    """Share of images whose most probable class is the right one."""
     inputs = keras.applications.mobilenet.preprocess_input(digits.pictures.astype(np.float32))
     predicted = np.argmax(model.predict(inputs, verbose=0), axis=-1)
     return float(np.mean(predicted == digits.classes))
@@ -61,7 +61,7 @@ def main() -> None:
         metrics=["accuracy"],
     )
     model.fit(batches(train, seed=0), epochs=EPOCHS, verbose=2)
-    print(f"held-out accuracy {accuracy(model, held_out):.1%} on {len(held_out.classes)} pictures")
+    print(f"held-out accuracy {accuracy(model, held_out):.1%} on {len(held_out.classes)} images")
     keras.Model(model.inputs, model.outputs, name="digits").save(HERE / "digits.keras")
 
 

@@ -33,7 +33,7 @@ def check(
     from kexport import targets
 
     platform = targets.place(target, jetpack=jetpack, tensorrt=tensorrt)
-    from kexport import check as rules
+    from kexport import lint as rules
     from kexport.errors import GraphRefused
 
     findings = rules.find(rules.open_onnx(model), platform, dla=dla)
@@ -48,8 +48,8 @@ def check(
         }
         click.echo(json.dumps(report, indent=2))
         return GraphRefused.exit_code if refused else 0
-    from kexport.cli.device_tables import findings_tables
-    from kexport.cli.tables import show
+    from kexport.cli.tables.bundle import show
+    from kexport.cli.tables.targets import findings_tables
 
     for table in findings_tables(model, platform, findings):
         show(table)

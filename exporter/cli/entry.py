@@ -1,7 +1,10 @@
 """`main`: run one command; what a user can meet as an error becomes two lines and a number."""
 
 import json
+import logging
+import os
 import sys
+import warnings
 from collections.abc import Iterator, Sequence
 from typing import TYPE_CHECKING
 
@@ -9,7 +12,6 @@ import click
 
 from kexport.cli.group import program
 from kexport.cli.messages import tell
-from kexport.cli.silence import silence
 from kexport.errors import KexportError, StoppedLate
 
 if TYPE_CHECKING:
@@ -76,3 +78,18 @@ def _errors_of_users() -> tuple["type[KexportError] | type[RuntimeFault]", ...]:
     from kexport.runtime.errors import RuntimeFault
 
     return (KexportError, RuntimeFault)
+
+
+def silence() -> None:
+    """Quieten the libraries and choose Keras' backend; call it before any of them is imported.
+
+    TensorFlow announces oneDNN whatever its log level; without oneDNN it has nothing to announce,
+    and takes about as long.
+    """
+    os.environ["KERAS_BACKEND"] = "tensorflow"
+    os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")
+    os.environ.setdefault("TF_ENABLE_ONEDNN_OPTS", "0")
+    for name in ("absl", "tensorflow", "tf2onnx"):
+        logging.getLogger(name).setLevel(logging.ERROR)
+    if not sys.warnoptions:
+        warnings.simplefilter("ignore")

@@ -15,7 +15,7 @@ from kexport.zoo import Mode
 
 if TYPE_CHECKING:
     from kexport.api import Bundle
-    from kexport.pixels import Pixels
+    from kexport.options.image_input import ImageInput
     from kexport.targets import Target
 
 
@@ -40,7 +40,7 @@ if TYPE_CHECKING:
 @click.option("--pooling", type=click.Choice(["avg", "max"]), help="Pool the features.")
 @click.option("--classes", type=click.IntRange(min=1), metavar="N", help="Number of classes.")
 @click.option(
-    "--input-shape", callback=options.shape, metavar="H,W[,C]", help="Another picture size."
+    "--input-shape", callback=options.shape, metavar="H,W[,C]", help="Another image size."
 )
 @click.option(
     "--activation",
@@ -82,7 +82,7 @@ if TYPE_CHECKING:
     default="1",
     show_default=True,
     metavar="N|dynamic",
-    help="Pictures at once.",
+    help="Images at once.",
 )
 @click.option(
     "--labels",
@@ -101,7 +101,7 @@ if TYPE_CHECKING:
     default=0,
     show_default=True,
     metavar="N",
-    help="Of random weights and of the pictures.",
+    help="Of random weights and of the images.",
 )
 @click.option(
     "--layout-triton",
@@ -130,7 +130,7 @@ def export(
     no_preprocessing_layers: bool,
     output_layers: tuple[str, ...],
     preprocess: Mode | None,
-    pixels: "Pixels",
+    pixels: "ImageInput",
     top_k: int | None,
     batch: options.Batch,
     labels: str | None,
@@ -158,7 +158,7 @@ def export(
         with progress(quiet=quiet) as report:
             report("loading Keras")
             from kexport import api
-            from kexport.recipe import Recipe
+            from kexport.options.application import Recipe
 
             recipe = Recipe(
                 weights=weights,
@@ -219,11 +219,11 @@ def _say(bundle: "Bundle", *, as_json: bool) -> None:
             document["engine"] = asdict(bundle.engine)
         click.echo(json.dumps(document, indent=2))
         return
-    from kexport.cli.tables import bundle_table, show
+    from kexport.cli.tables.bundle import bundle_table, show
 
     show(bundle_table(bundle.path, bundle.manifest, bundle.engine))
     if bundle.manifest["quantization"] is not None:
-        from kexport.cli.quantization_tables import tables
+        from kexport.cli.tables.int8 import tables
 
         for table in tables(bundle.manifest["quantization"], bundle.speed):
             click.echo()

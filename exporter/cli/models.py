@@ -27,6 +27,6 @@ def models(as_json: bool) -> None:
         ]
         click.echo(json.dumps({"models": rows}, indent=2))
         return
-    from kexport.cli.tables import applications_table, show
+    from kexport.cli.tables.bundle import applications_table, show
 
     show(applications_table(applications))

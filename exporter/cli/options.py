@@ -7,7 +7,7 @@ from typing import Any, Literal
 
 import click
 
-from kexport.pixels import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, Pixels
+from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
 
 Batch = int | Literal["dynamic"]
 
@@ -48,26 +48,26 @@ _PIXELS = (
     click.option(
         "--input-format",
         type=click.Choice(FORMATS),
-        help="What a picture's numbers are.  [default: rgb, or gray for a grey model]",
+        help="What an image's numbers are.  [default: rgb, or gray for a grey model]",
     ),
     click.option(
         "--layout",
         type=click.Choice(LAYOUTS),
         default="nhwc",
         show_default=True,
-        help="Where a picture's channels stand.",
+        help="Where an image's channels stand.",
     ),
     click.option(
         "--input-dtype",
         type=click.Choice(DTYPES),
         default="uint8",
         show_default=True,
-        help="A picture's dtype; 0..255 in both.",
+        help="An image's dtype; 0..255 in both.",
     ),
     click.option(
         "--resize",
         type=click.Choice(RESIZES),
-        help="Take pictures of any size, and resize them in the graph.",
+        help="Take images of any size, and resize them in the graph.",
     ),
     click.option(
         "--crop",
@@ -78,7 +78,7 @@ _PIXELS = (
 
 
 def pixels(command: Callable[..., Any]) -> Callable[..., Any]:
-    """Give a command the options of how pictures arrive, as one argument `pixels`."""
+    """Give a command the options of how images arrive, as one argument `pixels`."""
 
     @functools.wraps(command)
     def collecting(
@@ -90,7 +90,7 @@ def pixels(command: Callable[..., Any]) -> Callable[..., Any]:
         crop: Any,
         **others: Any,
     ) -> Any:
-        chosen = Pixels(input_format, layout, input_dtype, resize, crop)
+        chosen = ImageInput(input_format, layout, input_dtype, resize, crop)
         return command(*arguments, pixels=chosen, **others)
 
     return functools.reduce(lambda made, option: option(made), reversed(_PIXELS), collecting)
@@ -113,7 +113,7 @@ _CALIBRATION = (
         "--calibration-data",
         type=click.Path(),
         metavar="DIR|FILE",
-        help="For int8: pictures like those on the device; a folder, .npz or .npy.",
+        help="For int8: images like those on the device; a folder, .npz or .npy.",
     ),
     click.option(
         "--calibration-method",
@@ -134,13 +134,13 @@ _CALIBRATION = (
         default=0.01,
         show_default=True,
         metavar="X",
-        help="The share of pictures that int8 may classify otherwise.",
+        help="The share of images that int8 may classify otherwise.",
     ),
     click.option(
         "--eval-data",
         type=click.Path(),
         metavar="DIR",
-        help="Pictures in a folder for each class, to judge int8 by.",
+        help="Images in a folder for each class, to judge int8 by.",
     ),
     click.option(
         "--require-speedup",
@@ -163,7 +163,7 @@ def calibration(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 def batch(context: click.Context, parameter: click.Parameter, value: str) -> Batch:
-    """Read a number of pictures from 1, or the word `dynamic`."""
+    """Read a number of images from 1, or the word `dynamic`."""
     if value == "dynamic":
         return "dynamic"
     if not value.isdecimal() or int(value) < 1:

@@ -11,7 +11,7 @@ from typing import Any
 
 from kexport.errors import KexportError
 from kexport.needs import need
-from kexport.runtime.ort import preload
+from kexport.runtime.ort_engine import preload
 
 
 def keras() -> dict[str, Any]:

@@ -8,9 +8,9 @@ from contextlib import contextmanager, redirect_stdout
 
 import click
 
+from kexport.bundle import FINISHING
 from kexport.cli.interrupt import remembered_interrupt
 from kexport.cli.terminal import printable
-from kexport.emit import FINISHING
 
 Report = Callable[[str], None]
 

@@ -1,4 +1,4 @@
-"""`kexport run`: classify pictures with a bundle's runtime."""
+"""`kexport run`: classify images with a bundle's runtime."""
 
 import json
 from dataclasses import asdict
@@ -42,14 +42,14 @@ def run(bundle: Path, images: tuple[Path, ...], top_k: int | None, as_json: bool
                 answers.append(
                     {"picture": str(image), "predictions": [asdict(row) for row in found]}
                 )
-            except runtime.BadPicture as fault:
+            except runtime.BadImage as fault:
                 tell(str(fault), fault.hint)
                 answers.append({"picture": str(image), "error": str(fault)})
                 status = fault.exit_code
     if as_json:
         click.echo(json.dumps({"path": str(bundle), "pictures": answers}, indent=2))
     elif any("predictions" in answer for answer in answers):
-        from kexport.cli.tables import predictions_table, show
+        from kexport.cli.tables.bundle import predictions_table, show
 
         show(predictions_table(answers))
     return status

@@ -39,8 +39,8 @@ def targets(name: str | None, jetpack: str | None, tensorrt: str | None, as_json
         rows = [_entry(device, toolchain) for device in chosen]
         click.echo(json.dumps({"devices": rows}, indent=2))
         return
-    from kexport.cli import device_tables as tables
-    from kexport.cli.tables import show
+    from kexport.cli.tables import targets as tables
+    from kexport.cli.tables.bundle import show
 
     if name is None:
         show(tables.devices_table(chosen))

@@ -2,17 +2,14 @@
 
 from __future__ import annotations
 
-from typing import Any
-
 import numpy as np
 import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
-from kexport.artifact import Pass
-from kexport.passes.edit import attribute, constant, numbers, take_over
-from kexport.shapes import has_body, refine_outputs
-
-Array = np.ndarray[Any, Any]
+from kexport.arrays import Array
+from kexport.graph.edit import attribute, constant, numbers, take_over
+from kexport.graph.passes import Pass
+from kexport.graph.shapes import has_body, refine_outputs
 
 RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLike", "Multinomial")
 

@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
-from kexport.artifact import Pass
-from kexport.shapes import refine_outputs
+from kexport.graph.passes import Pass
+from kexport.graph.shapes import refine_outputs
 
 
 @Pass

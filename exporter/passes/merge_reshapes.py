@@ -5,8 +5,8 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from kexport.artifact import Pass
-from kexport.passes.edit import like, numbers, take_over
+from kexport.graph.edit import like, numbers, take_over
+from kexport.graph.passes import Pass
 
 SHAPE_ONLY = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 

@@ -1,4 +1,4 @@
-/// Run a bundle that kexport wrote, from C++17: tensors in, tensors out; or a picture in, labels
+/// Run a bundle that kexport wrote, from C++17: tensors in, tensors out; or an image in, labels
 /// out.
 ///
 ///     auto opened = kexport::Model::open("inception_v3-cpu-fp32");
@@ -37,7 +37,7 @@ enum class Status : int {
     failed = 1,           ///< something that has no number of its own, such as too little memory
     parity_failed = 12,   ///< the outputs are not what Keras gave (the programs' status only)
     bundle_refused = 14,  ///< the folder is no bundle, or its files are not what its manifest says
-    bad_picture = 15,     ///< a picture is missing, damaged, or not a picture
+    bad_image = 15,     ///< an image is missing, damaged, or not an image
     bad_input = 16,       ///< a tensor, a name or a number that the model or the call cannot take
     engine_missing = 17,  ///< a library that the bundle needs cannot be loaded
 };
@@ -179,7 +179,7 @@ struct Output {
     }
 };
 
-/// What the model takes under a name. A picture has a `color` ("RGB", "BGR", "RGBA", "BGRA",
+/// What the model takes under a name. An image has a `color` ("RGB", "BGR", "RGBA", "BGRA",
 /// "GRAY", "NV12", "YUYV") and a `layout` ("NHWC", "NCHW"), and its values are 0..255; for a plain
 /// tensor both are empty.
 struct InputInfo {
@@ -257,11 +257,11 @@ class Model {
         return run(inputs.begin(), inputs.size(), outputs.begin(), outputs.size());
     }
 
-    /// Name what a picture shows: the `k` best classes (all, if fewer), best first; 0 means 5, or
+    /// Name what an image shows: the `k` best classes (all, if fewer), best first; 0 means 5, or
     /// as many as the model gives.
     ///
     /// `stride` is the bytes from one row to the next, 0 where rows follow without a gap. The
-    /// picture may have any size and format: it is resized by nearest pixel as Pillow and
+    /// image may have any size and format: it is resized by nearest pixel as Pillow and
     /// `keras.utils.load_img` do, unless the model resizes, and then put into the order, layout and
     /// dtype that the model takes; one that fits already is not copied. nv12 and yuyv are taken
     /// only by a model of that very format, in its own size. Scores are probabilities, or the

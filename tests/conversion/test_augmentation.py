@@ -11,7 +11,7 @@ from keras import layers
 from support import assert_converts, keras_answers
 
 from kexport.conversion.rules import LAYERS
-from kexport.conversion.rules.augmentation import augmentation
+from kexport.conversion.rules.inference_noop import augmentation
 
 ARGUMENTS: dict[type, dict[str, Any]] = {
     layers.MaxNumBoundingBoxes: {"max_number": 3},
@@ -43,7 +43,7 @@ PICTURES = np.random.default_rng(0).uniform(0, 255, (2, 8, 6, 3)).astype(np.floa
 
 
 @pytest.mark.parametrize("kind", QUIET, ids=lambda kind: kind.__name__)
-def test_pictures_come_out_as_they_went_in(kind: type) -> None:
+def test_images_come_out_as_they_went_in(kind: type) -> None:
     x = keras.Input((8, 6, 3))
     model = keras.Model(x, kind(**ARGUMENTS.get(kind, {}))(x))
     (answer,) = keras_answers(model, [PICTURES])

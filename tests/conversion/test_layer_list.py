@@ -14,7 +14,7 @@ from keras import layers
 from layer_examples import EXAMPLES
 from support import assert_converts
 
-from kexport.conversion import convert_model, walk
+from kexport.conversion import convert, convert_model
 from kexport.conversion.unsupported import REFUSED
 from kexport.errors import UnsupportedModel
 
@@ -97,7 +97,7 @@ def test_what_is_refused_cannot_be_traced_either(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table states limits of tf2onnx and of ONNX, and none of kexport's own making."""
-    monkeypatch.setattr(walk, "refuse_class", lambda layer: None)
+    monkeypatch.setattr(convert, "refuse_class", lambda layer: None)
     with pytest.raises(UnsupportedModel):
         convert_model(REFUSALS[name](tmp_path))
 

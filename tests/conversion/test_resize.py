@@ -79,7 +79,7 @@ def test_nearest_takes_the_very_pixels(source: int, target: int) -> None:
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear"])
 @given(source=EXTENTS, target=EXTENTS)
-def test_a_picture_whose_size_only_run_time_knows(
+def test_an_image_whose_size_only_run_time_knows(
     method: str, source: tuple[int, int], target: tuple[int, int]
 ) -> None:
     model = model_of(layers.Resizing(*target, interpolation=method), (None, None, 2))
@@ -124,7 +124,7 @@ def test_center_crop(source: tuple[int, int], target: tuple[int, int], data_form
     assert assert_converts(model, normal(2, *shape)).traced == ()
 
 
-def test_center_crop_of_a_larger_picture_is_one_slice() -> None:
+def test_center_crop_of_a_larger_image_is_one_slice() -> None:
     x = keras.Input((9, 8, 3))
     model = randomise(keras.Model(x, layers.CenterCrop(4, 5)(layers.Conv2D(3, 1)(x))))
     assert operators(assert_converts(model, normal(2, 9, 8, 3)).model)["Slice"] == 1

@@ -40,7 +40,7 @@ def test_three_axes(size: tuple[int, int, int], data_format: str) -> None:
 
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear"])
-def test_a_picture_whose_size_only_run_time_knows(method: str) -> None:
+def test_an_image_whose_size_only_run_time_knows(method: str) -> None:
     layer = layers.UpSampling2D((2, 3), interpolation=method)
     assert assert_converts(model_of(layer, (None, None, 3)), normal(2, 4, 5, 3)).traced == ()
 

@@ -4,8 +4,8 @@ import numpy as np
 import onnx_ir as ir
 from support import Sketch, assert_pure_and_equal, normal, operators
 
+from kexport.passes.cleanup import remove_unused
 from kexport.passes.fold_constants import fold_constants
-from kexport.passes.tidy import tidy
 
 
 def test_folds_a_chain() -> None:
@@ -14,7 +14,7 @@ def test_folds_a_chain() -> None:
     model = s.model(s.op("Add", x, s.op("Sqrt", s.op("Mul", a, a))))
     changed = assert_pure_and_equal(fold_constants, model, {"x": normal(2, 3)})
     assert operators(changed) == {"Add": 1}
-    (folded,) = tidy(changed).graph.initializers.values()
+    (folded,) = remove_unused(changed).graph.initializers.values()
     np.testing.assert_array_equal(folded.const_value.numpy(), [4, 9, 16])
 
 
@@ -62,5 +62,5 @@ def test_a_shape_that_becomes_known_on_the_way() -> None:
     model = s.model(s.op("Tile", x, s.op("Concat", rows, *positions[::-1], axis=0)))
     model.graph.outputs[0].shape = None
     changed = fold_constants(model)
-    assert operators(tidy(changed)) == {"Tile": 1}
+    assert operators(remove_unused(changed)) == {"Tile": 1}
     assert list(changed.graph.outputs[0].shape or ()) == [4, 3, 0]

@@ -1,4 +1,4 @@
-"""image_input: the picture in, preprocessing inside, equal to Keras' own on every pixel value."""
+"""image_input: the image in, preprocessing inside, equal to Keras' own on every pixel value."""
 
 from __future__ import annotations
 
@@ -11,10 +11,10 @@ import pytest
 from keras import layers
 from support import assert_near, keras_answers, onnx_answers, operators, randomise, snapshot
 
-from kexport import pipeline
 from kexport.conversion import convert_model
+from kexport.passes import pipeline
 from kexport.passes.image_input import RECIPES, image_input
-from kexport.preprocessing import prepare
+from kexport.source.preprocessing import prepare
 
 MODES = sorted(RECIPES)
 
@@ -79,7 +79,7 @@ def test_behind_explicit_zero_padding(mode: str) -> None:
     assert operators(folded)["Pad"] == 0
 
 
-def test_the_input_is_a_picture() -> None:
+def test_the_input_is_an_image() -> None:
     model = model_with(layers.Conv2D(4, 3))
     (image,) = pipeline.run(
         convert_model(model).model, pipeline.with_image_input("tf", 1)
@@ -88,7 +88,7 @@ def test_the_input_is_a_picture() -> None:
     assert list(image.shape or ()) == [1, 3, 256, 3]
 
 
-def test_a_grey_picture() -> None:
+def test_a_grey_image() -> None:
     model = model_with(layers.Conv2D(4, 3), channels=1)
     grey = RAMPS[..., :1]
     folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("tf", 1)).model
@@ -106,7 +106,7 @@ def test_preprocessing_layers_inside_fold_too() -> None:
     assert operators(folded) == {"Transpose": 2, "Cast": 1, "Conv": 1}
 
 
-def test_several_layers_read_the_picture() -> None:
+def test_several_layers_read_the_image() -> None:
     x = keras.Input((3, 256, 3))
     y = layers.Concatenate()([layers.Conv2D(2, 1)(x), layers.Conv2D(2, 3, padding="same")(x), x])
     model = randomise(keras.Model(x, y))

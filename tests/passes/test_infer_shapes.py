@@ -6,14 +6,14 @@ from keras import layers
 from support import assert_pure_and_equal, normal, randomise
 
 from kexport.conversion import convert_model
-from kexport.passes.fix_batch import fix_batch
 from kexport.passes.infer_shapes import infer_shapes
+from kexport.passes.set_batch import set_batch
 
 
 def test_a_fixed_batch_reaches_every_value() -> None:
     x = keras.Input((8, 8, 3))
     y = layers.Dense(3)(layers.Flatten()(layers.Conv2D(4, 3, strides=2)(x)))
-    model = fix_batch(2)(convert_model(randomise(keras.Model(x, y))).model)
+    model = set_batch(2)(convert_model(randomise(keras.Model(x, y))).model)
     name = model.graph.inputs[0].name or ""
     changed = assert_pure_and_equal(infer_shapes, model, {name: normal(2, 8, 8, 3)})
     for node in changed.graph:

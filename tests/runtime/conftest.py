@@ -1,4 +1,4 @@
-"""A tiny bundle made by hand: the mean colour of an 8 x 6 picture, scored for five classes."""
+"""A tiny bundle made by hand: the mean colour of an 8 x 6 image, scored for five classes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from onnx import TensorProto, helper, numpy_helper
 
 import kexport.runtime
-from kexport.runtime.contract import REQUIRED
+from kexport.runtime.manifest_schema import REQUIRED
 
 HEIGHT, WIDTH, CLASSES = 8, 6, 5
 PROGRAMS = ("run.py", "build_engine.py")
@@ -65,7 +65,7 @@ def expected(images: np.ndarray) -> dict[str, np.ndarray]:
 
 
 def pictures(count: int, seed: int = 0) -> np.ndarray:
-    """Noise around a different colour in each picture."""
+    """Noise around a different colour in each image."""
     random = np.random.default_rng(seed)
     colours = random.integers(0, 256, (count, 1, 1, 3))
     noise = random.integers(-20, 21, (count, HEIGHT, WIDTH, 3))
@@ -230,7 +230,7 @@ def manifest() -> Any:
 
 
 @pytest.fixture
-def sample_pictures() -> Callable[..., np.ndarray]:
+def sample_images() -> Callable[..., np.ndarray]:
     return pictures
 
 

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kexport.runtime import BadInput, BadPicture, EngineMissing, Prediction, load
+from kexport.runtime import BadImage, BadInput, EngineMissing, Prediction, load
 
 GREEN = np.full((8, 6, 3), (20, 200, 40), np.uint8)
 
@@ -70,21 +70,19 @@ def test_classes_without_labels_go_by_number(build):
     assert best == [Prediction(2, "class 2", best[0].score)]
 
 
-def test_a_damaged_picture(bundle: Path, tmp_path: Path):
+def test_a_damaged_image(bundle: Path, tmp_path: Path):
     (tmp_path / "bad.jpg").write_bytes(b"\xff\xd8\xff\xe0nonsense")
-    with pytest.raises(BadPicture) as caught:
+    with pytest.raises(BadImage) as caught:
         load(bundle).classify(tmp_path / "bad.jpg")
     assert caught.value.exit_code == 15
 
 
-def test_a_float_picture(bundle: Path):
+def test_a_float_image(bundle: Path):
     with pytest.raises(
         BadInput, match=r"must be uint8 \[height, width, 3\], got float32"
     ) as caught:
         load(bundle).classify(GREEN.astype(np.float32) / 255)
-    assert (
-        caught.value.hint == "pass one picture of uint8 0..255: preprocessing is inside the model"
-    )
+    assert caught.value.hint == "pass one image of uint8 0..255: preprocessing is inside the model"
 
 
 def test_an_array_of_the_right_size_needs_no_pillow(bundle: Path, tmp_path: Path, monkeypatch):

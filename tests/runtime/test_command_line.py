@@ -19,7 +19,7 @@ def picture(tmp_path: Path) -> str:
     return str(path)
 
 
-def test_labels_and_names_of_pictures(build, picture: str, capsys):
+def test_labels_and_names_of_images(build, picture: str, capsys):
     bundle = build(labels=["coal", "tomato", HOSTILE, "sea", "snow"])
     assert main(["run", str(bundle), picture, "-k", "1"]) == 0
     out = capsys.readouterr().out.replace("\n", "")

@@ -4,8 +4,8 @@ from pathlib import Path
 import pytest
 
 from kexport.runtime import BundleRefused
-from kexport.runtime.contract import REQUIRED
 from kexport.runtime.manifest import InputSpec, OutputSpec, read_manifest
+from kexport.runtime.manifest_schema import REQUIRED
 
 
 def test_what_is_read(bundle: Path):

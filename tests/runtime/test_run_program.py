@@ -15,7 +15,7 @@ import pytest
 from PIL import Image
 
 import kexport.runtime
-from kexport.runtime.command import main
+from kexport.runtime.cli import main
 
 PROGRAMS = ("run", "build_engine")
 BLOCKED = ("click", "h5py", "keras", "kexport", "onnx", "onnx_ir", "rich", "tensorflow", "tf2onnx")
@@ -52,7 +52,7 @@ def travelled(build, tmp_path: Path) -> Path:
     return Path(shutil.copytree(build(program=True), tmp_path / "else" / "where"))
 
 
-def test_a_picture_as_a_table(travelled: Path, tmp_path: Path, truth):
+def test_an_image_as_a_table(travelled: Path, tmp_path: Path, truth):
     colour(tmp_path / "lawn.png", 20, 200, 40)
     coal, _, grass, _, _ = scores(truth, 20, 200, 40)
     done = python(travelled / "run.py", "lawn.png", "-k", 2, "--threads", 1, folder=tmp_path)
@@ -187,7 +187,7 @@ def test_a_label_that_the_terminal_cannot_write(build, tmp_path: Path, truth):
     assert done.stdout.endswith(f"  ?  {scores(truth, 20, 200, 40)[2]}\n")
 
 
-def test_several_pictures(bundle: Path, tmp_path: Path, truth, capsys):
+def test_several_images(bundle: Path, tmp_path: Path, truth, capsys):
     names = [colour(tmp_path / "a.png", 250, 10, 10), colour(tmp_path / "b.png", 250, 250, 250)]
     assert main(bundle, [*map(str, names), "-k", "1"]) == 0
     first, second = capsys.readouterr().out.split("\n\n")
@@ -195,7 +195,7 @@ def test_several_pictures(bundle: Path, tmp_path: Path, truth, capsys):
     assert second.split() == [str(names[1]), "snow", scores(truth, 250, 250, 250)[4]]
 
 
-def test_a_bad_picture_does_not_stop_the_others(bundle: Path, tmp_path: Path, capsys):
+def test_a_bad_image_does_not_stop_the_others(bundle: Path, tmp_path: Path, capsys):
     good = colour(tmp_path / "good.png", 250, 10, 10)
     assert main(bundle, [str(tmp_path / "missing.png"), str(good)]) == 15
     out, err = capsys.readouterr()
@@ -203,13 +203,13 @@ def test_a_bad_picture_does_not_stop_the_others(bundle: Path, tmp_path: Path, ca
     assert err == f"error: {tmp_path / 'missing.png'} cannot be opened: No such file or directory\n"
 
 
-def test_json_tells_of_bad_pictures(bundle: Path, tmp_path: Path, capsys):
+def test_json_tells_of_bad_images(bundle: Path, tmp_path: Path, capsys):
     (tmp_path / "bad.png").write_bytes(b"")
     assert main(bundle, [str(tmp_path / "bad.png"), "--json"]) == 15
     (answer,) = json.loads(capsys.readouterr().out)["pictures"]
     assert answer == {
         "picture": str(tmp_path / "bad.png"),
-        "error": f"{tmp_path / 'bad.png'} is not a picture of a known format",
+        "error": f"{tmp_path / 'bad.png'} is not an image of a known format",
     }
 
 
@@ -225,7 +225,7 @@ def test_json_holds_every_prediction(bundle: Path, tmp_path: Path, capsys):
 @pytest.mark.parametrize(
     ("arguments", "reason"),
     [
-        ([], "give at least one picture, or --verify"),
+        ([], "give at least one image, or --verify"),
         (["-k", "0", "a.png"], "must be a whole number of 1 or more, not '0'"),
         (["--threads", "two", "a.png"], "must be a whole number of 1 or more, not 'two'"),
         (["--fast"], "unrecognized arguments: --fast"),
@@ -259,7 +259,7 @@ def test_a_changed_bundle(bundle: Path, capsys):
     assert err.splitlines()[1].startswith("hint: export the model again")
 
 
-def test_a_model_that_takes_no_picture(build, tmp_path: Path, capsys):
+def test_a_model_that_takes_no_image(build, tmp_path: Path, capsys):
     bundle = build(outputs=("features",), labels=None)
     assert main(bundle, [str(colour(tmp_path / "a.png", 0, 0, 0))]) == 16
     assert "error: the model gives no class scores" in capsys.readouterr().err
@@ -269,7 +269,7 @@ def test_ctrl_c(bundle: Path, monkeypatch):
     def interrupted(*_: object, **__: object) -> None:
         raise KeyboardInterrupt
 
-    monkeypatch.setattr("kexport.runtime.command.load", interrupted)
+    monkeypatch.setattr("kexport.runtime.cli.load", interrupted)
     assert main(bundle, ["a.png"]) == 130
 
 

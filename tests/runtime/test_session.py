@@ -16,9 +16,9 @@ def refusal(session: Session, inputs: object) -> BadInput:
 
 
 @pytest.mark.parametrize("batch", [1, 4, None])
-def test_outputs_are_those_of_the_model(build, sample_pictures, truth, batch):
+def test_outputs_are_those_of_the_model(build, sample_images, truth, batch):
     session = load(build(batch=batch, outputs=("probabilities", "logits", "features")))
-    images = sample_pictures(4, seed=3)
+    images = sample_images(4, seed=3)
     found = session.run(images)
     assert list(found) == ["probabilities", "logits", "features"]
     for name, array in truth(images).items():
@@ -26,12 +26,12 @@ def test_outputs_are_those_of_the_model(build, sample_pictures, truth, batch):
         np.testing.assert_allclose(found[name], array, rtol=2e-5, atol=1e-5)
 
 
-def test_only_listed_outputs_come_back(bundle: Path, sample_pictures):
-    assert list(load(bundle).run(sample_pictures(1))) == ["probabilities"]
+def test_only_listed_outputs_come_back(bundle: Path, sample_images):
+    assert list(load(bundle).run(sample_images(1))) == ["probabilities"]
 
 
-def test_a_dict_is_as_good_as_an_array(bundle: Path, sample_pictures):
-    session, images = load(bundle), sample_pictures(1)
+def test_a_dict_is_as_good_as_an_array(bundle: Path, sample_images):
+    session, images = load(bundle), sample_images(1)
     by_name = session.run({"image": images})["probabilities"]
     np.testing.assert_array_equal(by_name, session.run(images)["probabilities"])
 
@@ -40,52 +40,52 @@ def test_nested_lists_count_as_arrays_of_their_own_dtype(bundle: Path):
     assert "got int64 [1, 8, 6, 3]" in str(refusal(load(bundle), GREEN[None].tolist()))
 
 
-def test_slices_and_other_strides(bundle: Path, sample_pictures):
-    session, images = load(bundle), sample_pictures(1)
+def test_slices_and_other_strides(bundle: Path, sample_images):
+    session, images = load(bundle), sample_images(1)
     flipped = images[:, ::-1, :, ::-1]
     expected = session.run(flipped.copy())["probabilities"]
     np.testing.assert_array_equal(session.run(flipped)["probabilities"], expected)
 
 
 @pytest.mark.parametrize("batch", [1, None])
-def test_one_picture_gets_a_batch_of_one(build, batch):
+def test_one_image_gets_a_batch_of_one(build, batch):
     session = load(build(batch=batch))
     one = session.run(GREEN)["probabilities"]
     assert one.shape == (1, 5)
     np.testing.assert_array_equal(one, session.run(GREEN[np.newaxis])["probabilities"])
 
 
-def test_one_picture_for_a_larger_batch_is_refused(build):
+def test_one_image_for_a_larger_batch_is_refused(build):
     fault = refusal(load(build(batch=4)), GREEN)
     assert str(fault) == "input 'image' takes uint8 [4, 8, 6, 3], got uint8 [8, 6, 3]"
     assert fault.hint == "stack 4 samples along a new first axis"
 
 
 @pytest.mark.parametrize("batch", [1, 2, 3, 6])
-def test_multiples_of_a_fixed_batch_are_split_and_joined(build, sample_pictures, truth, batch):
-    images = sample_pictures(6)
+def test_multiples_of_a_fixed_batch_are_split_and_joined(build, sample_images, truth, batch):
+    images = sample_images(6)
     found = load(build(batch=batch)).run(images)["probabilities"]
     np.testing.assert_allclose(found, truth(images)["probabilities"], rtol=1e-5, atol=1e-6)
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
-def test_other_numbers_are_refused(build, sample_pictures, count):
-    fault = refusal(load(build(batch=4)), sample_pictures(count))
+def test_other_numbers_are_refused(build, sample_images, count):
+    fault = refusal(load(build(batch=4)), sample_images(count))
     assert str(fault) == f"got {count} samples, and the model takes 4 at a time"
     assert fault.hint == "give a multiple of 4, or export with a dynamic batch"
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 9])
-def test_filling_takes_any_number(build, sample_pictures, truth, count):
-    images = sample_pictures(count)
+def test_filling_takes_any_number(build, sample_images, truth, count):
+    images = sample_images(count)
     found = load(build(batch=4)).run(images, fill=True)["probabilities"]
     np.testing.assert_allclose(found, truth(images)["probabilities"], rtol=1e-5, atol=1e-6)
 
 
-def test_outputs_without_a_batch_cannot_be_joined(build, rewrite, sample_pictures):
+def test_outputs_without_a_batch_cannot_be_joined(build, rewrite, sample_images):
     bundle = build(batch=None)
     rewrite(bundle, lambda data: data["inputs"][0]["shape"].__setitem__(0, 2))
-    fault = refusal(load(bundle), sample_pictures(4))
+    fault = refusal(load(bundle), sample_images(4))
     assert str(fault) == "got 4 samples, and the model takes 2 at a time"
     assert fault.hint == "give 2, or export with a dynamic batch"
 
@@ -116,7 +116,7 @@ def test_another_shape(bundle: Path, shape: tuple[int, ...], hint: str):
     assert fault.hint == hint
 
 
-@pytest.mark.parametrize("value", [None, "picture.jpg", object(), [[1], [1, 2]]])
+@pytest.mark.parametrize("value", [None, "image.jpg", object(), [[1], [1, 2]]])
 def test_what_is_no_array(bundle: Path, value: object):
     assert "input 'image'" in str(refusal(load(bundle), value))
 

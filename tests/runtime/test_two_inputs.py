@@ -79,7 +79,7 @@ def test_what_is_refused(session: Session, inputs: Any, message: str, hint: str 
     assert (str(caught.value), caught.value.hint) == (message, hint)
 
 
-def test_there_is_no_picture_to_classify(session: Session):
-    with pytest.raises(BadInput, match="takes no picture: its inputs are left, right") as caught:
+def test_there_is_no_image_to_classify(session: Session):
+    with pytest.raises(BadInput, match="takes no image: its inputs are left, right") as caught:
         session.classify(np.zeros((8, 6, 3), np.uint8))
     assert caught.value.hint == "use run(), which takes and returns arrays"

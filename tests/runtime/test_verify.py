@@ -154,7 +154,7 @@ def test_a_golden_file_without_an_array(bundle: Path, reseal, name: str):
         verify(bundle)
 
 
-def test_golden_pictures_that_the_model_cannot_take(bundle: Path, reseal):
+def test_golden_images_that_the_model_cannot_take(bundle: Path, reseal):
     change_golden(bundle, reseal, image=np.zeros((4, 8, 6, 3), np.float32))
     with pytest.raises(BundleRefused, match=r"golden\.npz does not fit the model: input 'image'"):
         verify(bundle)

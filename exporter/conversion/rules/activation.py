@@ -7,10 +7,10 @@ from typing import Any
 
 import onnx_ir as ir
 
-from kexport.conversion.graph import Graph
+from kexport.conversion.builder import Graph
 from kexport.conversion.rules.broadcast import parameter
 from kexport.conversion.tensor import Tensor
-from kexport.conversion.traced import trace_function
+from kexport.conversion.tf2onnx_fallback import trace_function
 from kexport.conversion.unsupported import refuse
 
 Elementwise = Callable[[Graph, ir.Value], ir.Value]

@@ -8,10 +8,9 @@ from typing import Any
 import numpy as np
 import onnx_ir as ir
 
-from kexport.conversion.graph import Graph
+from kexport.arrays import Array
+from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import Tensor, as_keras
-
-Array = np.ndarray[Any, Any]
 
 
 def parameter(g: Graph, variable: Any, leaf: str, x: Tensor, axes: Sequence[int]) -> ir.Value:

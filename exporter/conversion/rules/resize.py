@@ -1,4 +1,4 @@
-"""Pictures resized and cropped as TensorFlow does it.
+"""Images resized and cropped as TensorFlow does it.
 
 Nearest is a Gather along each axis with TensorFlow's own indices. Plain bilinear is a Resize,
 which computes the same. Everything else (cubic, Lanczos, area, antialiasing) has no operator of
@@ -15,12 +15,11 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
-from kexport.conversion.graph import Graph
-from kexport.conversion.rules.conv import channel_axis
+from kexport.arrays import Array
+from kexport.conversion.builder import Graph
+from kexport.conversion.rules.convolution import channel_axis
 from kexport.conversion.tensor import Tensor, channels_second, shape_of
 from kexport.conversion.unsupported import NoRule, refuse
-
-Array = np.ndarray[Any, Any]
 
 
 def resizing(g: Graph, layer: Any, x: Tensor) -> Tensor:
@@ -48,7 +47,7 @@ def resize(g: Graph, operation: Any, x: Tensor) -> Tensor:
 
 
 def center_crop(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """CenterCrop; a picture that is too small is cropped to the aspect ratio and enlarged."""
+    """CenterCrop; an image that is too small is cropped to the aspect ratio and enlarged."""
     if x.value.dtype is None or not x.value.dtype.is_floating_point():
         raise NoRule("pixels in whole numbers")
     x = _channels_second(g, layer, x)
@@ -70,7 +69,7 @@ def resized(
     *,
     antialias: bool = False,
 ) -> Tensor:
-    """A picture stored NCHW, resized as `tf.image.resize` does it.
+    """An image stored NCHW, resized as `tf.image.resize` does it.
 
     Raises:
         UnsupportedModel: only run time knows the extents, and the interpolation needs them.
@@ -117,9 +116,9 @@ def _refuse_open(layer: Any, argument: str) -> NoReturn:
 
 
 def _channels_second(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """`x` stored NCHW; a single picture, without a batch, has no rule."""
+    """`x` stored NCHW; a single image, without a batch, has no rule."""
     if x.rank != 4:
-        raise NoRule("a picture without a batch")
+        raise NoRule("an image without a batch")
     order = channels_second(x.rank, channel_axis(layer))
     return Tensor(g.stored(x, order), order)
 
@@ -226,3 +225,46 @@ def _matrix(extent: int, target: int, interpolation: str, antialias: bool) -> Ar
         data_format="channels_last",
     )
     return np.asarray(made).reshape(target, extent)
+
+
+def up_sampling_1d(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """UpSampling1D: every step `size` times."""
+    return repeated(g, x, [int(layer.size)], -1)
+
+
+def up_sampling_2d(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """UpSampling2D; with any `interpolation` but nearest and bilinear the extents must be known."""
+    if layer.interpolation == "nearest":
+        return repeated(g, x, layer.size, channel_axis(layer))
+    if x.value.dtype is None or not x.value.dtype.is_floating_point():
+        raise NoRule("pixels in whole numbers")
+    order = channels_second(x.rank, channel_axis(layer))
+    value = g.stored(x, order)
+    if layer.interpolation == "bilinear":
+        return Tensor(_enlarged(g, value, layer.size, "linear", "half_pixel"), order)
+    extents = shape_of(value)[2:]
+    if None in extents:
+        refuse(layer, "interpolation", layer.interpolation, "an Input of given height and width")
+    targets = [(extent or 0) * size for extent, size in zip(extents, layer.size, strict=True)]
+    return resized(g, layer, Tensor(value, order), targets, layer.interpolation)
+
+
+def up_sampling_3d(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """UpSampling3D: every voxel `size` times along each axis."""
+    return repeated(g, x, layer.size, channel_axis(layer))
+
+
+def repeated(g: Graph, x: Tensor, sizes: Sequence[int], channels: int) -> Tensor:
+    """Every element `sizes[i]` times along spatial axis i, as numpy.repeat."""
+    order = channels_second(x.rank, channels)
+    y = _enlarged(g, g.stored(x, order), sizes, "nearest", "asymmetric", nearest_mode="floor")
+    return Tensor(y, order)
+
+
+def _enlarged(
+    g: Graph, x: ir.Value, sizes: Sequence[int], mode: str, coordinates: str, **attributes: Any
+) -> ir.Value:
+    """A Resize of the axes behind batch and channels."""
+    scales = g.constant(np.array([1, 1, *sizes], np.float32), "scales")
+    attributes["coordinate_transformation_mode"] = coordinates
+    return g.op("Resize", x, None, scales, mode=mode, **attributes)

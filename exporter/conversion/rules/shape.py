@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from typing import Any
 
-from kexport.conversion.graph import Graph
+from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import Tensor, as_keras
 
 

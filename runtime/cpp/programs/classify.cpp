@@ -1,4 +1,4 @@
-/// kexport-classify BUNDLE IMAGE...: name what pictures show.
+/// kexport-classify BUNDLE IMAGE...: name what images show.
 #include <algorithm>
 #include <cstdio>
 #include <limits>
@@ -12,7 +12,7 @@ namespace {
 using Predictions = std::vector<kexport::Prediction>;
 
 struct Answer {
-    std::string picture;
+    std::string image;
     Predictions best;
 };
 
@@ -23,7 +23,7 @@ void print(const std::vector<Answer>& answers) {
             width = std::max(width, kexport::printable(one.label).size());
     const char* gap = "";
     for (const Answer& answer : answers) {
-        std::printf("%s%s\n", gap, kexport::printable(answer.picture).c_str());
+        std::printf("%s%s\n", gap, kexport::printable(answer.image).c_str());
         for (const kexport::Prediction& one : answer.best)
             std::printf("  %-*s  %.4f\n", static_cast<int>(width),
                         kexport::printable(one.label).c_str(), one.score);
@@ -33,11 +33,11 @@ void print(const std::vector<Answer>& answers) {
 
 kexport::Result<Predictions> classified(const kexport::Model& model, const std::string& path,
                                         int top_k) {
-    const auto picture = programs::decode(path);
-    if (!picture) return picture.fault();
+    const auto image = programs::decode(path);
+    if (!image) return image.fault();
     const auto format =
-        picture->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;
-    return model.classify(picture->values.data(), picture->width, picture->height, 0, format,
+        image->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;
+    return model.classify(image->values.data(), image->width, image->height, 0, format,
                           static_cast<std::size_t>(top_k));
 }
 
@@ -46,7 +46,7 @@ kexport::Result<Predictions> classified(const kexport::Model& model, const std::
 int main(int count, char** words) {
     terminal::send_nothing();
     const terminal::Arguments arguments = terminal::read(
-        count, words, "kexport-classify BUNDLE IMAGE... [options]", "Name what pictures show.",
+        count, words, "kexport-classify BUNDLE IMAGE... [options]", "Name what images show.",
         {{"-k", "K", "classes to name (default 5)"}}, 2, std::numeric_limits<std::size_t>::max());
     const auto model = kexport::Model::open(arguments.plain[0], arguments.options);
     if (!model) return terminal::tell(model.fault());
@@ -61,7 +61,7 @@ int main(int count, char** words) {
             continue;
         }
         status = terminal::tell(best.fault());
-        if (best.fault().status != kexport::Status::bad_picture) return status;
+        if (best.fault().status != kexport::Status::bad_image) return status;
     }
     print(answers);
     return status;

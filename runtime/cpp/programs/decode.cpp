@@ -11,10 +11,10 @@ namespace programs {
 namespace {
 
 constexpr std::uint64_t most_pixels = 178956970;  // Pillow's limit, against decompression bombs
-constexpr char hint[] = "check that the file opens in a picture viewer";
+constexpr char hint[] = "check that the file opens in an image viewer";
 
 kexport::Fault bad(const std::string& message, const char* advice) {
-    return {kexport::Status::bad_picture, message, advice};
+    return {kexport::Status::bad_image, message, advice};
 }
 
 bool begins(const std::vector<std::uint8_t>& file, const char* mark) {
@@ -69,29 +69,29 @@ std::vector<std::uint8_t> content_of(const std::string& path) {
 
 }  // namespace
 
-Picture sized(std::uint64_t width, std::uint64_t height, int channels) {
+Image sized(std::uint64_t width, std::uint64_t height, int channels) {
     if (width == 0 || height == 0) throw std::runtime_error("it has no pixels");
     if (width > most_pixels || height > most_pixels / width)
         throw std::runtime_error("it has more than 178956970 pixels");
-    Picture picture{static_cast<int>(width), static_cast<int>(height), channels, {}};
-    picture.values.resize(static_cast<std::size_t>(width * height) *
+    Image image{static_cast<int>(width), static_cast<int>(height), channels, {}};
+    image.values.resize(static_cast<std::size_t>(width * height) *
                           static_cast<std::size_t>(channels));
-    return picture;
+    return image;
 }
 
-Picture decode_ppm(const std::vector<std::uint8_t>& file) {
+Image decode_ppm(const std::vector<std::uint8_t>& file) {
     Header header(file);
     const std::uint64_t width = header.number(), height = header.number();
     if (header.number() != 255) throw std::runtime_error("its greatest value is not 255");
     if (width != 0 && file.size() / width < height) throw std::runtime_error("it is cut off");
-    Picture picture = sized(width, height, file[1] == '6' ? 3 : 1);
-    if (file.size() < header.end() || file.size() - header.end() < picture.values.size())
+    Image image = sized(width, height, file[1] == '6' ? 3 : 1);
+    if (file.size() < header.end() || file.size() - header.end() < image.values.size())
         throw std::runtime_error("it is cut off");
-    std::memcpy(picture.values.data(), file.data() + header.end(), picture.values.size());
-    return picture;
+    std::memcpy(image.values.data(), file.data() + header.end(), image.values.size());
+    return image;
 }
 
-kexport::Result<Picture> decode(const std::string& path) {
+kexport::Result<Image> decode(const std::string& path) {
     errno = 0;
     const std::vector<std::uint8_t> file = content_of(path);
     if (errno != 0) return bad(path + " cannot be opened: " + std::strerror(errno), "");
@@ -102,7 +102,7 @@ kexport::Result<Picture> decode(const std::string& path) {
             return decode_jpeg(file);
 #else
             return bad(path + " is a JPEG, and this program was built without libjpeg",
-                       "install libjpeg-dev and build again, or convert the picture to PPM");
+                       "install libjpeg-dev and build again, or convert the image to PPM");
 #endif
         }
         if (begins(file, "\x89PNG\r\n\x1a\n")) {
@@ -110,13 +110,13 @@ kexport::Result<Picture> decode(const std::string& path) {
             return decode_png(file);
 #else
             return bad(path + " is a PNG, and this program was built without libpng",
-                       "install libpng-dev and build again, or convert the picture to PPM");
+                       "install libpng-dev and build again, or convert the image to PPM");
 #endif
         }
     } catch (const std::exception& error) {
         return bad(path + " is damaged: " + error.what(), hint);
     }
-    return bad(path + " is not a picture in JPEG, PNG or PPM",
+    return bad(path + " is not an image in JPEG, PNG or PPM",
                "convert it to one of these; run.py opens more formats");
 }
 

@@ -26,55 +26,55 @@ void leave(j_common_ptr info) {
     std::longjmp(failing->escape, 1);
 }
 
-/// Most warnings let a picture through, as in Pillow; that of a file which ends too early does not.
+/// Most warnings let an image through, as in Pillow; that of a file which ends too early does not.
 void warn(j_common_ptr info, int level) {
     if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) leave(info);
 }
 
-/// Reads the header, then all rows into `picture`; false where libjpeg gave up. No object that
+/// Reads the header, then all rows into `image`; false where libjpeg gave up. No object that
 /// needs destroying lives in here, so that the jump is sound.
-bool read_all(jpeg_decompress_struct& info, Failing& failing, Picture& picture,
-              void (*prepare)(const jpeg_decompress_struct&, Picture&)) {
+bool read_all(jpeg_decompress_struct& info, Failing& failing, Image& image,
+              void (*prepare)(const jpeg_decompress_struct&, Image&)) {
     if (setjmp(failing.escape)) return false;
     jpeg_read_header(&info, TRUE);
-    prepare(info, picture);
-    if (picture.values.empty()) return false;
+    prepare(info, image);
+    if (image.values.empty()) return false;
     jpeg_start_decompress(&info);
     while (info.output_scanline < info.output_height) {
         const std::size_t row =
-            static_cast<std::size_t>(picture.width) * static_cast<std::size_t>(picture.channels);
-        JSAMPROW to = picture.values.data() + row * info.output_scanline;
+            static_cast<std::size_t>(image.width) * static_cast<std::size_t>(image.channels);
+        JSAMPROW to = image.values.data() + row * info.output_scanline;
         jpeg_read_scanlines(&info, &to, 1);
     }
     jpeg_finish_decompress(&info);
     return true;
 }
 
-/// Makes room for the picture; leaves it empty for one that cannot be had.
-void prepare_picture(const jpeg_decompress_struct& info, Picture& picture) {
+/// Makes room for the image; leaves it empty for one that cannot be had.
+void prepare_image(const jpeg_decompress_struct& info, Image& image) {
     const bool known = info.num_components == 1 || info.num_components == 3;
     try {
-        if (known) picture = sized(info.image_width, info.image_height, info.num_components);
+        if (known) image = sized(info.image_width, info.image_height, info.num_components);
     } catch (const std::exception&) {
-        picture = {};
+        image = {};
     }
 }
 
 }  // namespace
 
-Picture decode_jpeg(const std::vector<std::uint8_t>& file) {
+Image decode_jpeg(const std::vector<std::uint8_t>& file) {
     jpeg_decompress_struct info{};
     Failing failing{};
     info.err = jpeg_std_error(&failing.base);
     failing.base.error_exit = leave;
     failing.base.emit_message = warn;
-    Picture picture;
+    Image image;
     jpeg_create_decompress(&info);
     jpeg_mem_src(&info, file.data(), static_cast<unsigned long>(file.size()));
-    const bool read = read_all(info, failing, picture, prepare_picture);
+    const bool read = read_all(info, failing, image, prepare_image);
     const int components = info.num_components;
     jpeg_destroy_decompress(&info);
-    if (read) return picture;
+    if (read) return image;
     if (failing.message[0] != '\0') throw std::runtime_error(failing.message);
     throw std::runtime_error(components == 4 ? "it is in CMYK" : "it is too large");
 }

@@ -48,28 +48,28 @@ void set_transforms(png_structp png, png_infop info) {
 }
 
 /// False where libpng gave up. No object that needs destroying lives in here, so the jump is sound.
-bool read_all(png_structp png, png_infop info, Picture& picture, std::vector<png_bytep>& rows,
-              void (*prepare)(png_structp, png_infop, Picture&, std::vector<png_bytep>&)) {
+bool read_all(png_structp png, png_infop info, Image& image, std::vector<png_bytep>& rows,
+              void (*prepare)(png_structp, png_infop, Image&, std::vector<png_bytep>&)) {
     if (setjmp(png_jmpbuf(png))) return false;
     png_read_info(png, info);
     set_transforms(png, info);
     png_read_update_info(png, info);
-    prepare(png, info, picture, rows);
+    prepare(png, info, image, rows);
     if (rows.empty()) return false;
     png_read_image(png, rows.data());
     png_read_end(png, nullptr);
     return true;
 }
 
-/// Makes room for the picture; leaves no rows for one that is too large.
-void prepare_picture(png_structp png, png_infop info, Picture& picture,
+/// Makes room for the image; leaves no rows for one that is too large.
+void prepare_image(png_structp png, png_infop info, Image& image,
                      std::vector<png_bytep>& rows) {
     try {
-        picture = sized(png_get_image_width(png, info), png_get_image_height(png, info),
+        image = sized(png_get_image_width(png, info), png_get_image_height(png, info),
                         png_get_channels(png, info));
         const std::size_t row = png_get_rowbytes(png, info);
-        for (int at = 0; at < picture.height; ++at)
-            rows.push_back(picture.values.data() + row * static_cast<std::size_t>(at));
+        for (int at = 0; at < image.height; ++at)
+            rows.push_back(image.values.data() + row * static_cast<std::size_t>(at));
     } catch (const std::exception&) {
         rows.clear();
     }
@@ -77,19 +77,19 @@ void prepare_picture(png_structp png, png_infop info, Picture& picture,
 
 }  // namespace
 
-Picture decode_png(const std::vector<std::uint8_t>& file) {
+Image decode_png(const std::vector<std::uint8_t>& file) {
     Source source{file};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, leave, ignore);
     png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
-    Picture picture;
+    Image image;
     std::vector<png_bytep> rows;
     bool read = false;
     if (info != nullptr) {
         png_set_read_fn(png, &source, read_bytes);
-        read = read_all(png, info, picture, rows, prepare_picture);
+        read = read_all(png, info, image, rows, prepare_image);
     }
     png_destroy_read_struct(&png, &info, nullptr);
-    if (read) return picture;
+    if (read) return image;
     throw std::runtime_error(source.message[0] != '\0' ? source.message : "it is too large");
 }
 

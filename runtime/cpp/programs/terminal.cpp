@@ -76,7 +76,7 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
         if (word == "--seconds") found.seconds = number(usage, word, words[at], false);
     }
     if (found.plain.size() < least)
-        stop(usage, found.plain.empty() ? "the bundle is missing" : "the picture is missing");
+        stop(usage, found.plain.empty() ? "the bundle is missing" : "the image is missing");
     if (found.plain.size() > most) stop(usage, "one argument too many: " + found.plain[most]);
     return found;
 }

@@ -10,7 +10,7 @@ namespace terminal {
 
 /// What a command line says.
 struct Arguments {
-    std::vector<std::string> plain;  ///< the bundle, then pictures
+    std::vector<std::string> plain;  ///< the bundle, then images
     kexport::Options options;
     int top_k = 0;         ///< 0: not given
     double seconds = 3.0;  ///< how long kexport-bench measures

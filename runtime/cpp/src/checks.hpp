@@ -1,4 +1,4 @@
-/// Small checks of parsed JSON, and ways to build larger ones from them; as runtime/checks.py.
+/// Small checks of parsed JSON, and ways to build larger ones from them; as runtime/schema_checks.py.
 ///
 /// A check takes a value and the place where it stands, and throws a Departure for the first fault.
 /// As in JSON Schema, true and false are no numbers, and 1.0 is a whole one. Numbers

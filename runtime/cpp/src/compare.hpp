@@ -1,4 +1,4 @@
-/// How far two models' outputs lie apart; as runtime/compare.py and runtime/ranking.py.
+/// How far two models' outputs lie apart; as runtime/compare.py and runtime/top_k.py.
 #pragma once
 
 #include <optional>

@@ -31,8 +31,8 @@ bool is_sha256(const std::string& text) {
     return text.size() == 64 && text.find_first_not_of("0123456789abcdef") == text.npos;
 }
 
-/// An entry of `inputs` that holds pictures, with so many numbers along its channel axis.
-Check picture(int channels) {
+/// An entry of `inputs` that holds images, with so many numbers along its channel axis.
+Check image(int channels) {
     const Check size = or_null(whole(1));
     const Check last = record({{"shape", fixed({size, size, size, exactly({channels})})}});
     const Check second = record({{"shape", fixed({size, exactly({channels}), size, size})}});
@@ -53,13 +53,13 @@ Check input_entry(const Check& dtype) {
                 {"layout", exactly({"NHWC", "NCHW", nullptr})},
                 {"color", exactly({"RGB", "BGR", "RGBA", "BGRA", "GRAY", "NV12", "YUYV", nullptr})},
                 {"range", or_null(fixed({number(), number()}))}}),
-        when("color", "RGB", picture(3)),
-        when("color", "BGR", picture(3)),
-        when("color", "RGBA", picture(4)),
-        when("color", "BGRA", picture(4)),
-        when("color", "GRAY", picture(1)),
-        when("color", "NV12", picture(1)),
-        when("color", "YUYV", picture(2)),
+        when("color", "RGB", image(3)),
+        when("color", "BGR", image(3)),
+        when("color", "RGBA", image(4)),
+        when("color", "BGRA", image(4)),
+        when("color", "GRAY", image(1)),
+        when("color", "NV12", image(1)),
+        when("color", "YUYV", image(2)),
     });
 }
 

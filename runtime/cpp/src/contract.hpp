@@ -1,4 +1,4 @@
-/// What a manifest must look like (docs/manifest.schema.json); as runtime/contract.py.
+/// What a manifest must look like (docs/manifest.schema.json); as runtime/manifest_schema.py.
 #pragma once
 
 #include <nlohmann/json_fwd.hpp>

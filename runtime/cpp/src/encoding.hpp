@@ -1,4 +1,4 @@
-/// Decoded pictures in the form in which a graph takes them; as runtime/encoding.py.
+/// Decoded images in the form in which a graph takes them; as runtime/pixel_formats.py.
 #pragma once
 
 #include <cstddef>

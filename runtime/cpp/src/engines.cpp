@@ -1,4 +1,4 @@
-/// Which engine runs a bundle here; as runtime/engines.py.
+/// Which engine runs a bundle here; as runtime/select_engine.py.
 #include "engine.hpp"
 #include "faults.hpp"
 #include "text.hpp"

@@ -147,7 +147,7 @@ Manifest read_manifest(const std::filesystem::path& bundle) {
     return parse_manifest(read_file(path, path.native(), largest_manifest), path.native());
 }
 
-Size picture_size(const InputInfo& input) {
+Size image_size(const InputInfo& input) {
     const std::size_t first = input.layout == "NCHW" ? 2 : 1;
     Size size{input.shape[first], input.shape[first + 1]};
     if (input.color == "NV12" && size.height > 0) size.height = size.height * 2 / 3;

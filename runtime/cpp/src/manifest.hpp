@@ -46,10 +46,10 @@ Manifest read_manifest(const std::filesystem::path& bundle);
 /// The same for a text; `path` is what faults call it.
 Manifest parse_manifest(std::string_view text, const std::string& path);
 
-/// Height and width of the pictures that an input takes, -1 where free.
+/// Height and width of the images that an input takes, -1 where free.
 struct Size {
     std::int64_t height = -1, width = -1;
 };
-Size picture_size(const InputInfo& input);
+Size image_size(const InputInfo& input);
 
 }  // namespace kexport

@@ -7,7 +7,7 @@
 #include "files.hpp"
 #include "inputs.hpp"
 #include "labels.hpp"
-#include "picture.hpp"
+#include "image.hpp"
 #include "state.hpp"
 #include "text.hpp"
 
@@ -19,10 +19,10 @@ constexpr std::size_t top_k = 5;
 constexpr double most_classes = 9007199254740992.0;  // 2^53
 constexpr char use_run[] = "use run(), which takes and gives tensors";
 
-const InputInfo& picture_input(const Manifest& manifest) {
+const InputInfo& image_input(const Manifest& manifest) {
     const InputInfo& first = manifest.inputs.front();
     if (manifest.inputs.size() != 1 || first.color.empty())
-        refuse_input(cat("the model takes no picture: its inputs are ", names_of(manifest.inputs)),
+        refuse_input(cat("the model takes no image: its inputs are ", names_of(manifest.inputs)),
                      use_run);
     return first;
 }
@@ -66,7 +66,7 @@ void fill_batch(Arrived& sample, const InputInfo& input) {
 
 void check_pixels(const Pixels& pixels) {
     if (pixels.data == nullptr || pixels.width < 1 || pixels.height < 1)
-        refuse_input(cat("there is no picture of ", pixels.height, " x ", pixels.width),
+        refuse_input(cat("there is no image of ", pixels.height, " x ", pixels.width),
                      "pass a pointer, and a width and height of 1 or more");
     const std::size_t row = row_bytes(pixels.format, pixels.width);
     if (pixels.stride < row)
@@ -76,7 +76,7 @@ void check_pixels(const Pixels& pixels) {
 
 std::vector<Prediction> classified(const ModelState& state, const Pixels& pixels, std::size_t k) {
     const Manifest& manifest = state.manifest;
-    const InputInfo& input = picture_input(manifest);
+    const InputInfo& input = image_input(manifest);
     check_pixels(pixels);
     const OutputInfo* best = output_of(manifest, "scores");
     const OutputInfo* indices = output_of(manifest, "indices");

@@ -1,4 +1,4 @@
-/// Run a bundle's model.onnx with ONNX Runtime; as runtime/ort.py.
+/// Run a bundle's model.onnx with ONNX Runtime; as runtime/ort_engine.py.
 #include <stdexcept>
 
 #include "engine.hpp"

@@ -1,4 +1,4 @@
-/// engine.json: what engine.plan was built from, by what, and for which GPU; as runtime/engine.py.
+/// engine.json: what engine.plan was built from, by what, and for which GPU; as runtime/engine_record.py.
 #pragma once
 
 #include <filesystem>

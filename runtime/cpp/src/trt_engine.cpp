@@ -1,4 +1,4 @@
-/// Run a bundle's engine.plan with a system TensorRT, 8.5 to 11; as runtime/trt.py.
+/// Run a bundle's engine.plan with a system TensorRT, 8.5 to 11; as runtime/trt_engine.py.
 #include <NvInfer.h>
 
 #include <mutex>

@@ -10,7 +10,7 @@ import pytest
 from kexport.runtime import verify
 
 
-def test_golden_pictures(aarch64, build):
+def test_golden_images(aarch64, build):
     bundle = build(batch=None, outputs=("probabilities", "features"))
     done = aarch64.run("kexport-verify", bundle)
     assert (done.status, done.err) == (0, "")
@@ -18,7 +18,7 @@ def test_golden_pictures(aarch64, build):
     assert done.out.count("  ok") == len(verify(bundle).rows) == 3
 
 
-def test_golden_pictures_that_are_missed(aarch64, bundle: Path, reseal):
+def test_golden_images_that_are_missed(aarch64, bundle: Path, reseal):
     with np.load(bundle / "golden.npz") as golden:
         arrays = {name: golden[name] for name in golden.files}
     arrays["probabilities"] = np.roll(arrays["probabilities"], 1, axis=-1)
@@ -35,7 +35,7 @@ def test_a_file_that_was_altered(aarch64, bundle: Path):
 
 
 @pytest.mark.zoo
-def test_golden_pictures_of_mobilenet_v2(aarch64, tmp_path: Path):
+def test_golden_images_of_mobilenet_v2(aarch64, tmp_path: Path):
     import kexport
 
     recipe = kexport.Recipe(weights="random")

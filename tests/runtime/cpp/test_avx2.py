@@ -10,12 +10,12 @@ import pytest
 from cpp_builds import Build, need
 from support import healthy, small_classifier
 
-from kexport import quantization
+from kexport import quantize
 from kexport.api import export
-from kexport.calibration.for_cpu import FOR_CPU
+from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.errors import ParityFailed
-from kexport.pictures import pictures
-from kexport.recipe import Recipe
+from kexport.options.application import Recipe
+from kexport.source.synthetic_images import pictures
 
 SIZE = 16
 PASSED, FAILED = 0, 12
@@ -51,7 +51,7 @@ def test_it_computes_the_same(plain: Build, haswell: Build, tmp_path: Path) -> N
 def test_weights_that_make_it_saturate_are_found_out(
     haswell: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(quantization.SCHEMES, "onnxruntime", replace(FOR_CPU, paired=False))
+    monkeypatch.setitem(quantize.SCHEMES, "onnxruntime", replace(ONNXRUNTIME_CPU, paired=False))
     done = haswell.run("kexport-verify", bundle(tmp_path))
     assert done.status == FAILED, done.out
     assert next(line for line in done.out.splitlines() if "graph:logits" in line).endswith("FAILED")

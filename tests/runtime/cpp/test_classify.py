@@ -1,4 +1,4 @@
-"""Pictures reach the model in C++ exactly as they do in Python, from files and from memory."""
+"""Images reach the model in C++ exactly as they do in Python, from files and from memory."""
 
 from __future__ import annotations
 
@@ -13,9 +13,9 @@ from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
 from kexport.runtime import BadInput, load
-from kexport.runtime.command import main
-from kexport.runtime.encoding import encode
-from kexport.runtime.picture import pixels
+from kexport.runtime.cli import main
+from kexport.runtime.image import pixels
+from kexport.runtime.pixel_formats import encode
 
 FORMATS = ("RGB", "BGR", "RGBA", "BGRA", "GRAY", "NV12", "YUYV")
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
@@ -28,7 +28,7 @@ def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
 
 @pytest.fixture
 def echo(build, reseal, rewrite) -> Callable[..., Path]:
-    """A bundle whose scores are the values of the picture as they reached the model."""
+    """A bundle whose scores are the values of the image as they reached the model."""
 
     def make(color: str, layout: str, dtype: str, height: Any, width: Any, batch: int = 1) -> Path:
         rows = height * 3 // 2 if color == "NV12" and height else height
@@ -114,7 +114,7 @@ def test_what_the_caller_has(echo, arrived, form: str, gap: int):
 
 
 @pytest.mark.parametrize("color", ["RGB", "GRAY"])
-def test_grey_pictures(echo, arrived, color: str):
+def test_grey_images(echo, arrived, color: str):
     bundle = echo(color, "NHWC", "uint8", 8, 6)
     grey = noise(9, 7, 1)
     np.testing.assert_array_equal(arrived(bundle, grey, "GRAY"), from_python(bundle, grey))
@@ -142,7 +142,7 @@ def test_nearest_pixels_are_pillows(echo, arrived, height: int, width: int):
 
 
 @pytest.mark.parametrize("color", ["RGB", "NV12"])
-def test_free_sizes_keep_the_picture(echo, arrived, color: str):
+def test_free_sizes_keep_the_image(echo, arrived, color: str):
     bundle = echo(color, "NHWC", "uint8", None, None)
     picture = noise(7, 9)
     np.testing.assert_array_equal(arrived(bundle, picture, "RGB"), from_python(bundle, picture))
@@ -181,7 +181,7 @@ def test_features_are_no_scores(sanitized, build, tmp_path: Path):
 
 
 def saved(folder: Path) -> list[Path]:
-    """Pictures of every kind that the programs open."""
+    """Images of every kind that the programs open."""
     rgba = Image.fromarray(noise(37, 53, 4))
     for mode in ("RGB", "RGBA", "P", "L", "LA", "1"):
         rgba.convert(mode).save(folder / f"{mode}.png")
@@ -236,7 +236,7 @@ def test_the_table_is_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "ppm"])
-def test_pictures_cut_short(sanitized, bundle: Path, tmp_path: Path, suffix: str):
+def test_images_cut_short(sanitized, bundle: Path, tmp_path: Path, suffix: str):
     whole = tmp_path / f"whole.{suffix}"
     Image.fromarray(noise(60, 80)).save(whole)
     content = whole.read_bytes()
@@ -249,11 +249,11 @@ def test_pictures_cut_short(sanitized, bundle: Path, tmp_path: Path, suffix: str
     assert done.out.splitlines()[0] == str(whole)
 
 
-def test_what_is_no_picture(sanitized, bundle: Path, tmp_path: Path):
-    (tmp_path / "notes.txt").write_text("not a picture")
+def test_what_is_no_image(sanitized, bundle: Path, tmp_path: Path):
+    (tmp_path / "notes.txt").write_text("not an image")
     done = sanitized.run("kexport-classify", bundle, tmp_path / "notes.txt", tmp_path / "none.png")
     assert (done.status, done.out) == (15, "")
-    assert "notes.txt is not a picture in JPEG, PNG or PPM" in done.err
+    assert "notes.txt is not an image in JPEG, PNG or PPM" in done.err
     assert "none.png cannot be opened: No such file or directory" in done.err
 
 

@@ -39,11 +39,11 @@ def example(
 
 @pytest.mark.slow
 def test_the_example_names_what_python_names(
-    example: Build, bundle: Path, sample_pictures, tmp_path: Path
+    example: Build, bundle: Path, sample_images, tmp_path: Path
 ):
-    pixels = sample_pictures(1, seed=3)[0]
-    Image.fromarray(pixels).save(tmp_path / "picture.ppm")
-    done = example.run("label-picture", bundle, tmp_path / "picture.ppm")
+    pixels = sample_images(1, seed=3)[0]
+    Image.fromarray(pixels).save(tmp_path / "image.ppm")
+    done = example.run("label-image", bundle, tmp_path / "image.ppm")
     assert (done.status, done.err) == (0, "")
     best = load(bundle).classify(pixels, top_k=3)
     told = [line.split() for line in done.out.splitlines()]
@@ -52,6 +52,6 @@ def test_the_example_names_what_python_names(
         [found.score for found in best], rel=1e-5
     )
 
-    refused = example.run("label-picture", bundle, bundle / "labels.txt")
+    refused = example.run("label-image", bundle, bundle / "labels.txt")
     assert (refused.status, refused.out) == (15, "")
     assert refused.err.endswith("labels.txt is no PPM\n")

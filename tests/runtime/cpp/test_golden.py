@@ -145,7 +145,7 @@ def test_a_member_larger_than_it_can_unpack_to(read):
 
 
 @pytest.mark.parametrize("shape", [(4, 6, 8, 3), (8, 6, 3), (0, 8, 6, 3), (4, 8, 6, 4)])
-def test_pictures_that_do_not_fit(plain, bundle: Path, reseal, shape: tuple[int, ...]):
+def test_images_that_do_not_fit(plain, bundle: Path, reseal, shape: tuple[int, ...]):
     scores = np.zeros((4, 5), np.float32)
     np.savez(bundle / "golden.npz", image=np.zeros(shape, np.uint8), probabilities=scores)
     reseal(bundle)

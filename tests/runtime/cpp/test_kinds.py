@@ -13,10 +13,10 @@ from keras import layers
 from support import digits_module, healthy, randomise, small_classifier
 
 from kexport.api import Bundle, export
-from kexport.pictures import pictures
-from kexport.pixels import Pixels
-from kexport.recipe import Recipe
+from kexport.options.application import Recipe
+from kexport.options.image_input import ImageInput
 from kexport.runtime import verify
+from kexport.source.synthetic_images import pictures
 
 SIZE = 16
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +26,7 @@ Maker = Callable[[Path], Bundle]
 
 
 def small(target: str = "cpu-fp32", **options: Any) -> Maker:
-    """A classifier of pictures, exported so."""
+    """A classifier of images, exported so."""
     if target.endswith("int8"):
         drawn = pictures(16, SIZE, SIZE, seed=1)
         options = {"calibration_data": drawn, "max_drop": 0.5, **options}
@@ -53,7 +53,7 @@ def several_tensors(folder: Path) -> Bundle:
     return export(model, "cpu-fp32", output=folder)
 
 
-def no_picture(folder: Path) -> Bundle:
+def no_image(folder: Path) -> Bundle:
     sample = keras.Input((7,), name="sample")
     model = randomise(keras.Model(sample, layers.Dense(5, activation="softmax")(sample)))
     return export(model, "cpu-fp32", output=folder)
@@ -81,11 +81,11 @@ KINDS: dict[str, Maker] = {
     "labels": small(labels=[f"class number {i}" for i in range(10)]),
     "no classifier": without_classifier,
     "several tensors": several_tensors,
-    "no picture": no_picture,
-    "nv12": small(pixels=Pixels(format="nv12")),
-    "yuyv": small(pixels=Pixels(format="yuyv")),
-    "resized": small(pixels=Pixels(format="bgra", resize="bilinear")),
-    "planes of floats": small(pixels=Pixels(layout="nchw", dtype="float32")),
+    "no image": no_image,
+    "nv12": small(pixels=ImageInput(format="nv12")),
+    "yuyv": small(pixels=ImageInput(format="yuyv")),
+    "resized": small(pixels=ImageInput(format="bgra", resize="bilinear")),
+    "planes of floats": small(pixels=ImageInput(layout="nchw", dtype="float32")),
     "digits": digits,
     "digits in int8 for Arm": digits_in_int8,
 }

@@ -44,7 +44,7 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         "fits": ["done"],
         "no input": ["16", "input 'image' is missing", "the model's inputs are: image"],
         "no output": ["16", "no output is asked for", "the model's outputs are: probabilities"],
-        "unknown input": ["16", "no input named 'picture'", "the model's inputs are: image"],
+        "unknown input": ["16", "no input named 'image'", "the model's inputs are: image"],
         "unknown output": [
             "16",
             "no output named 'scores'",
@@ -81,9 +81,9 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         "fits again": ["done"],
         "named": ["done"],
         "renamed": ["16", "no input named 'Image'", "the model's inputs are: image"],
-        "null picture": [
+        "null image": [
             "16",
-            "there is no picture of 8 x 6",
+            "there is no image of 8 x 6",
             "pass a pointer, and a width and height of 1 or more",
         ],
         "short rows": [
@@ -93,7 +93,7 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         ],
         "video": [
             "16",
-            "a picture in NV12 of 8 x 6 does not fit the input 'image', uint8 [1, 8, 6, 3] in RGB",
+            "an image in NV12 of 8 x 6 does not fit the input 'image', uint8 [1, 8, 6, 3] in RGB",
             "convert it to RGB, or export with the --input-format and size of the camera",
         ],
         "threads": ["16", "threads must be 0 or more, not -1", ""],

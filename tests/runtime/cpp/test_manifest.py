@@ -95,7 +95,7 @@ def test_what_the_best_classes_are_of(sanitized, manifest, tmp_path: Path, kind:
 
 @pytest.mark.parametrize("color", ["RGB", "BGR", "RGBA", "BGRA", "GRAY", "NV12", "YUYV"])
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
-def test_pictures(sanitized, manifest, tmp_path: Path, color: str, layout: str):
+def test_images(sanitized, manifest, tmp_path: Path, color: str, layout: str):
     entry = {**manifest["inputs"][0], "color": color, "layout": layout}
     shapes = [[1, 8, 6, c] for c in (1, 2, 3, 4)] + [[1, c, 8, 6] for c in (1, 2, 3, 4)] + [[1, 8]]
     assert not differing(

@@ -11,7 +11,7 @@ from typing import Any
 
 import pytest
 
-from kexport.runtime.engine import Flags, Place, Record, hash_of_model, read, write
+from kexport.runtime.engine_record import Flags, Place, Record, hash_of_model, read, write
 
 NUMBERS = ("10.3.0", "Fake", "8.7")
 
@@ -45,7 +45,7 @@ def built(bundle: Path) -> Callable[..., Path]:
 
 
 @pytest.mark.parametrize("options", [(), ("--device", "tensorrt")])
-def test_golden_pictures(device, built, options: tuple[str, ...]):
+def test_golden_images(device, built, options: tuple[str, ...]):
     done = device.run("kexport-verify", built(), *options)
     assert (done.status, done.err) == (0, "")
     assert "4 samples on tensorrt 10.3.0, Fake" in done.out

@@ -4,7 +4,7 @@
 ///     driver threads BUNDLE COUNT   the same from several threads at once: whether all agree
 ///     driver classify BUNDLE FILE WIDTH HEIGHT STRIDE FORMAT K
 ///     driver manifests FOLDER...    what is wrong with each folder's manifest, or "read"
-///     driver decode FILE            width, height, channels, then the values of a picture
+///     driver decode FILE            width, height, channels, then the values of an image
 ///     driver npz FILE...            what is wrong with each archive of arrays, or "read"
 ///     driver faults BUNDLE          calls that must be refused: status, message and hint of each
 #include <atomic>
@@ -144,9 +144,9 @@ int manifests(int count, char** words) {
 }
 
 int decode(const char* path) {
-    const programs::Picture picture = demand(programs::decode(path));
-    std::printf("%d %d %d\n", picture.width, picture.height, picture.channels);
-    std::fwrite(picture.values.data(), 1, picture.values.size(), stdout);
+    const programs::Image image = demand(programs::decode(path));
+    std::printf("%d %d %d\n", image.width, image.height, image.channels);
+    std::fwrite(image.values.data(), 1, image.values.size(), stdout);
     return 0;
 }
 
@@ -200,8 +200,8 @@ int faults(const std::string& bundle) {
     print("named", model.run({{name, image, {1, 8, 6, 3}}}, {taken}));
     name[0] = 'I';
     print("renamed", model.run({{name, image, {1, 8, 6, 3}}}, {taken}));
-    const auto no_picture = model.classify(nullptr, 6, 8, 0, kexport::PixelFormat::rgb);
-    print("null picture", no_picture ? kexport::Result<void>() : no_picture.fault());
+    const auto no_image = model.classify(nullptr, 6, 8, 0, kexport::PixelFormat::rgb);
+    print("null image", no_image ? kexport::Result<void>() : no_image.fault());
     const auto short_rows = model.classify(image, 6, 8, 17, kexport::PixelFormat::rgb);
     print("short rows", short_rows ? kexport::Result<void>() : short_rows.fault());
     const auto video = model.classify(image, 6, 8, 0, kexport::PixelFormat::nv12);

@@ -1,4 +1,4 @@
-/// A TensorRT that knows one model: the mean colour of a picture, scored for five classes
+/// A TensorRT that knows one model: the mean colour of an image, scored for five classes
 /// (tests/runtime/conftest.py). A plan is the word "mean_colour"; with "broken" after it, runs
 /// fail.
 #include <algorithm>

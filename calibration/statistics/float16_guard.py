@@ -1,0 +1,113 @@
+"""Which nodes float16 cannot hold."""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.calibration.statistics.abs_max import Extent
+from kexport.passes.image_input.resize import POSITIONS
+
+LARGEST = float(np.finfo(np.float16).max)
+"""65504: beyond it float16 is infinite."""
+
+HEADROOM = 4.0
+"""How many times larger than any observed value a value may come without leaving the range."""
+
+WIDE_OPERATORS = frozenset(
+    {"Exp", "LogSoftmax", "Pow", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Softmax", "Sqrt"}
+)
+"""Operators whose float16 form loses digits that the result needs: long sums, exponents."""
+
+SUMMING = frozenset({"AveragePool", "GlobalAveragePool"})
+"""Operators that may add up all elements before they divide."""
+
+
+@dataclass(frozen=True, slots=True)
+class Kept:
+    """A node that stays in float32, and why."""
+
+    node: str
+    reason: str
+
+
+@dataclass(frozen=True, slots=True)
+class Largest:
+    """The tensor that came nearest to leaving float16's range, and its largest |value|."""
+
+    tensor: str
+    value: float
+
+
+@dataclass(frozen=True, slots=True)
+class Guard:
+    """What was seen before a graph became float16; nothing where none did."""
+
+    kept: tuple[Kept, ...] = ()
+    largest: Largest | None = None
+
+
+def guard(model: ir.Model, extents: Mapping[str, Extent]) -> Guard:
+    """The nodes of a float32 model that stay float32, and the largest finite value seen.
+
+    The value has four digits, so that the same model says the same everywhere.
+    """
+    finite = {name: extent.largest for name, extent in extents.items()}
+    finite = {name: value for name, value in finite.items() if math.isfinite(value)}
+    tensor = max(finite, key=lambda name: finite[name], default=None)
+    largest = None if tensor is None else Largest(tensor, float(f"{finite[tensor]:.4g}"))
+    return Guard(keep_float32(model, extents), largest)
+
+
+def keep_float32(model: ir.Model, extents: Mapping[str, Extent]) -> tuple[Kept, ...]:
+    """The nodes of a float32 model that float16 cannot hold, in graph order.
+
+    A node stays in float32 when it is one of `WIDE_OPERATORS`, when a tensor it reads or writes
+    came within `HEADROOM` of the largest float16, when a weight lies beyond that, when the sum
+    behind an average would, or when it computes which pixels a resize reads.
+    """
+    kept = []
+    for node in model.graph:
+        reason = _reason(node, extents)
+        if reason:
+            kept.append(Kept(node.name or "", reason))
+    return tuple(kept)
+
+
+def _reason(node: ir.Node, extents: Mapping[str, Extent]) -> str:
+    if node.op_type in WIDE_OPERATORS:
+        return f"{node.op_type} in float16 loses digits that the result needs"
+    limit = LARGEST / HEADROOM
+    for value in [*node.inputs, *node.outputs]:
+        largest = _largest(value, extents)
+        if not largest <= limit:
+            return f"{value.name if value else ''} reaches {largest:.4g} of 65504"
+    if node.op_type in SUMMING:
+        total = _largest(node.outputs[0], extents) * _summed_elements(node)
+        if not total <= LARGEST:
+            return f"the sum behind the average reaches {total:.4g} of 65504"
+    if (node.name or "").startswith(POSITIONS):
+        return "float16 does not tell one pixel from the next"
+    return ""
+
+
+def _largest(value: ir.Value | None, extents: Mapping[str, Extent]) -> float:
+    if value is None or value.dtype != ir.DataType.FLOAT:
+        return 0.0
+    if value.const_value is not None:
+        numbers = value.const_value.numpy()
+        finite = numbers[np.isfinite(numbers)]  # an infinity is as good in float16
+        return float(np.abs(finite).max()) if finite.size else 0.0
+    extent = extents.get(value.name or "")
+    return 0.0 if extent is None else extent.largest
+
+
+def _summed_elements(node: ir.Node) -> int:
+    if node.op_type == "AveragePool":
+        return math.prod(node.attributes["kernel_shape"].as_ints())
+    shape = node.inputs[0].shape if node.inputs[0] is not None else None
+    return math.prod(dim for dim in list(shape or ())[2:] if isinstance(dim, int))

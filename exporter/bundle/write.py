@@ -1,0 +1,61 @@
+"""Writes the files of a bundle."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from importlib import resources
+from importlib.resources.abc import Traversable
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.arrays import Array
+from kexport.bundle.onnx_metadata import with_metadata
+from kexport.graph import save
+
+PROGRAMS = ("run.py", "build_engine.py")
+"""Those of the runtime that stand at the root of a bundle, not in its folder runtime/."""
+
+LABELS, GOLDEN, MODEL = "labels.txt", "golden.npz", "model.onnx"
+
+
+def write_files(
+    folder: Path,
+    model: ir.Model,
+    entries: Mapping[str, Any],
+    golden: Mapping[str, Array],
+    labels: Sequence[str] | None,
+) -> None:
+    """Write model, labels, golden arrays and both runtimes into an empty folder.
+
+    Args:
+        folder: where; it exists.
+        model: the finished graph.
+        entries: the manifest so far, for the model's metadata.
+        golden: inputs by name, each output by name as Keras gave it, float32, and under
+            `runtime.manifest.GRAPH` names as a quantised graph gives it.
+        labels: one a class, in the order of the classifier's outputs.
+    """
+    save.save(with_metadata(model, entries, labels), folder / MODEL)
+    np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
+    if labels is not None:
+        (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
+    runtime = resources.files("kexport.runtime")
+    _copy_sources(runtime, folder / "runtime", (".py",))
+    _copy_sources(runtime / "cpp", folder / "cpp", (".hpp", ".cpp", ".txt"))
+    program = runtime / "run.py"
+    (folder / "run.py").write_bytes(program.read_bytes())
+    for name in PROGRAMS:
+        (folder / "runtime" / name).unlink()
+
+
+def _copy_sources(source: Traversable, destination: Path, kinds: tuple[str, ...]) -> None:
+    """Copy the files of these kinds, and those of folders that have some."""
+    destination.mkdir()
+    for entry in source.iterdir():
+        if entry.name.endswith(kinds):
+            (destination / entry.name).write_bytes(entry.read_bytes())
+        elif entry.is_dir() and any(inner.name.endswith(kinds) for inner in entry.iterdir()):
+            _copy_sources(entry, destination / entry.name, kinds)

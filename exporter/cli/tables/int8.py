@@ -1,0 +1,92 @@
+"""What int8 cost, and what the repairs brought, as tables."""
+
+from collections.abc import Iterable, Iterator, Mapping
+from typing import TYPE_CHECKING, Any
+
+from rich.table import Table
+
+from kexport.cli.tables.bundle import headed, pairs
+
+if TYPE_CHECKING:
+    from kexport.calibration.accuracy.latency import Speed
+
+_WORST = 5
+"""How many layers are shown."""
+
+_NAMED = 4
+"""How many nodes that stay float are named for one reason; the manifest names all."""
+
+_MEASURES = {
+    "labels": "top-1 accuracy may drop by {:.1%}",
+    "agreement": "{:.1%} of the images may get another class than Keras gives them",
+    "noise": "noise may be {:.1%} of the output's power",
+    "nothing": "random weights: classes mean nothing, so nothing is refused",
+}
+
+
+def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table:
+    """What was asked, how much is in integers, and how fast it is here."""
+    gate = entry["gate"]
+    rows = [
+        ("int8", f"{entry['multiply_adds_int8']:.1%} of the multiply-adds"),
+        ("", f"ranges by {entry['method']}, on {entry['images']} images"),
+        ("gate", _MEASURES[gate["measure"]].format(gate["max_drop"])),
+        ("", f"judged on {entry['judged_on']} other images"),
+    ]
+    rows += [("skipped", name) for name in entry["skipped"]]
+    if speed is not None:
+        rows.append(
+            (
+                "speed",
+                f"{speed.int8_ms:.2f} ms, and {speed.float_ms:.2f} ms in fp32: "
+                f"{speed.factor:.2f} times as fast, on one thread of this machine",
+            )
+        )
+    return pairs([*rows, *_float_rows(entry["float_nodes"])])
+
+
+def _float_rows(nodes: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
+    """What stays float, by the reason; of many nodes the first."""
+    named: dict[str, list[str]] = {}
+    for row in nodes:
+        named.setdefault(row["reason"], []).append(row["node"])
+    for reason, names in named.items():
+        rest = f" and {len(names) - _NAMED} more" if len(names) > _NAMED else ""
+        yield "float", f"{', '.join(names[:_NAMED])}{rest}: {reason}"
+
+
+def steps_table(entry: Mapping[str, Any]) -> Table:
+    """The quality after each step of the gate."""
+    table = headed("step", "SQNR", "agreement", "top-1", "top-5", "", right=_NUMBERS)
+    rows = [{"name": "Keras itself", "kept": True, **entry["keras"]}] if entry["keras"] else []
+    for row in [*rows, *entry["steps"]]:
+        shares = (_share(row[name]) for name in ("agreement", "top1", "top5"))
+        table.add_row(
+            row["name"], _decibels(row["sqnr"]), *shares, "" if row["kept"] else "not kept"
+        )
+    return table
+
+
+def layers_table(entry: Mapping[str, Any]) -> Table:
+    """The layers with the most quantisation noise."""
+    table = headed("noisiest layers", "SQNR", right=("SQNR",))
+    known = [row for row in entry["layers"] if row["sqnr"] is not None]
+    for row in sorted(known, key=lambda row: row["sqnr"])[:_WORST]:
+        table.add_row(row["node"], _decibels(row["sqnr"]))
+    return table
+
+
+_NUMBERS = ("SQNR", "agreement", "top-1", "top-5")
+
+
+def tables(entry: Mapping[str, Any], speed: "Speed | None") -> Iterable[Table]:
+    """All of them."""
+    return quantization_table(entry, speed), steps_table(entry), layers_table(entry)
+
+
+def _share(value: float | None) -> str:
+    return "" if value is None else f"{value:.1%}"
+
+
+def _decibels(value: float | None) -> str:
+    return "" if value is None else f"{value:.1f} dB"

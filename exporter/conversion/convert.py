@@ -1,0 +1,129 @@
+"""A whole Keras model as an ONNX model."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import onnx_ir as ir
+
+from kexport.conversion.builder import IR_VERSION, Graph
+from kexport.conversion.outputs import Kind, Output, name_outputs
+from kexport.conversion.rules import rule_for
+from kexport.conversion.tensor import Tensor, channels_second
+from kexport.conversion.tf2onnx_fallback import trace_layer
+from kexport.conversion.unsupported import NoRule, refuse_class
+from kexport.keras_graph import InputSpec, input_specs, is_functional, is_graph, rerun, structured
+
+
+def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Convert one call of a layer, model or operation; tensors come in and go out as `Tensor`.
+
+    A `training` that the call was built with has no say: `Model.predict` overrides it, too.
+    """
+    with g.scope(operation.name):
+        if is_graph(operation):
+            return run_graph(g, operation, *args)
+        if type(operation) is keras.layers.SpectralNormalization:
+            return call(g, operation.layer, *args)
+        rule = rule_for(operation)
+        if rule is None:
+            refuse_class(operation)
+            return trace_layer(g, operation, args, kwargs)
+        return _apply(rule, g, operation, args, kwargs)
+
+
+def run_graph(g: Graph, model: Any, inputs: Any) -> Any:
+    """Convert every call in the graph of a functional or Sequential model, in Keras' own order."""
+    if not is_functional(model):
+        for layer in model.layers:
+            inputs = call(g, layer, inputs)
+        return inputs
+
+    def convert_call(operation: Any, *args: Any, **kwargs: Any) -> Any:
+        return call(g, operation, *args, **kwargs)
+
+    return rerun(model, inputs, convert_call)
+
+
+def _apply(rule: Any, g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    given = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
+    if kwargs.get("mask") is not None:
+        return trace_layer(g, layer, args, kwargs)
+    try:
+        return rule(g, layer, *args, **given)
+    except NoRule:
+        return trace_layer(g, layer, args, kwargs)
+
+
+@dataclass(frozen=True, slots=True)
+class Converted:
+    """An ONNX model, and how it came out of Keras."""
+
+    model: ir.Model
+    outputs: tuple[Output, ...]
+    traced: tuple[str, ...]
+    """Layers that had no rule and went through tf2onnx."""
+
+
+def convert_model(model: keras.Model, *, kind: Kind | None = None) -> Converted:
+    """Convert a built Keras model: same inputs, same outputs, same layout (NHWC stays NHWC).
+
+    Inputs keep their Keras names; axes that Keras leaves open become named dimensions ("batch"
+    first). Weights are read from the Keras variables only when the result is written out.
+
+    Args:
+        model: a built Keras model.
+        kind: what its only output is, where more is known than the layers tell.
+
+    Raises:
+        UnsupportedModel: the model has not been built, or holds a layer that has no ONNX form.
+    """
+    specs = input_specs(model)
+    g = Graph(model.name)
+    tensors = [_declare(g, model, spec) for spec in specs]
+    inputs = structured(model, tensors)
+    run = run_graph if is_graph(model) else call
+    results = run(g, model, inputs)
+    outputs = name_outputs(model, results, kind, taken=[spec.name for spec in specs])
+    for output, result in zip(outputs, keras.tree.flatten(results), strict=True):
+        g.ir.outputs.append(_visible(g, output.name, result))
+    onnx_model = ir.Model(g.ir, ir_version=IR_VERSION, producer_name="kexport")
+    return Converted(onnx_model, outputs, tuple(g.traced))
+
+
+def _declare(g: Graph, model: keras.Model, spec: InputSpec) -> Tensor:
+    """An input; one that convolutions read is transposed here, once and before anything else."""
+    x = g.input(spec.name, spec.dtype, spec.shape)
+    if x.rank < 3 or not is_graph(model) or not _wants_channels_first(model, x.rank):
+        return x
+    order = channels_second(x.rank, -1)
+    return Tensor(g.stored(x, order), order)
+
+
+def _wants_channels_first(model: keras.Model, rank: int) -> bool:
+    return any(
+        getattr(layer, "kernel_size", getattr(layer, "pool_size", None)) is not None
+        and getattr(layer, "data_format", "") == "channels_last"
+        and len(layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size) == rank - 2
+        for layer in _flat(model)
+        if not isinstance(layer, keras.Model)
+    )
+
+
+def _flat(model: keras.Model) -> Iterator[keras.Layer]:
+    for layer in model.layers:
+        yield layer
+        if isinstance(layer, keras.Model):
+            yield from _flat(layer)
+
+
+def _visible(g: Graph, name: str, result: Tensor) -> ir.Value:
+    """The value of an output as Keras lays it out, under its own name."""
+    value = g.in_keras_order(result)
+    if value.producer() is None or value in g.ir.outputs:
+        value = g.op("Identity", value)
+    value.name = name
+    return value

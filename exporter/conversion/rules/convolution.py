@@ -1,0 +1,173 @@
+"""Convolutions: plain, grouped, dilated, depthwise and separable, of rank 1 to 3."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.arrays import Array
+from kexport.conversion.builder import Graph
+from kexport.conversion.rules.activation import activate
+from kexport.conversion.tensor import Tensor, channels_second, shape_of
+
+
+def padding_of(
+    x: ir.Value,
+    padding: str,
+    window: Sequence[int],
+    strides: Sequence[int],
+    dilations: Sequence[int],
+) -> dict[str, Any]:
+    """The ONNX attributes for a Keras `padding` of "valid", "same" or "causal".
+
+    `same` follows TensorFlow: the output has ceil(in / stride) elements, the padding is split
+    evenly and an odd element goes to the end (tensorflow.org/api_docs/python/tf/nn, "Notes on
+    padding"). With a stride over 1 it depends on the extent of the input; where only run time knows
+    that, ONNX's SAME_UPPER says the same.
+    """
+    reach = [(size - 1) * dilation for size, dilation in zip(window, dilations, strict=True)]
+    if padding == "valid":
+        return {"pads": [0] * (2 * len(reach))}
+    if padding == "causal":
+        return {"pads": [*reach, *([0] * len(reach))]}
+    if padding != "same":
+        raise ValueError(f"padding {padding!r} is none of valid, same, causal")
+    totals = []
+    for extent, span, stride in zip(shape_of(x)[2:], reach, strides, strict=True):
+        if stride == 1:
+            totals.append(span)
+        elif extent is None:
+            return {"auto_pad": "SAME_UPPER"}
+        else:
+            outputs = -(-extent // stride)
+            totals.append(max((outputs - 1) * stride + span + 1 - extent, 0))
+    return {"pads": [*(t // 2 for t in totals), *(t - t // 2 for t in totals)]}
+
+
+def channel_axis(layer: Any) -> int:
+    """The Keras axis of the channels."""
+    return 1 if layer.data_format == "channels_first" else -1
+
+
+def conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """Conv1D, Conv2D, Conv3D."""
+    order = channels_second(x.rank, channel_axis(layer))
+    kernel = g.weight(layer.kernel, "kernel", _outputs_first, form="OI*")
+    y = _convolve(g, layer, g.stored(x, order), kernel, group=layer.groups)
+    return activate(g, layer.activation, Tensor(_add_bias(g, layer, y), order))
+
+
+def depthwise_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """DepthwiseConv1D, DepthwiseConv2D: every input channel has `depth_multiplier` outputs."""
+    order = channels_second(x.rank, channel_axis(layer))
+    kernel = g.weight(layer.kernel, "kernel", _depthwise_outputs_first, form="depthwise")
+    y = _convolve(g, layer, g.stored(x, order), kernel, group=_channels(layer, x))
+    return activate(g, layer.activation, Tensor(_add_bias(g, layer, y), order))
+
+
+def separable_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """SeparableConv1D, SeparableConv2D: a depthwise, then a 1x1 convolution with the bias."""
+    order = channels_second(x.rank, channel_axis(layer))
+    depthwise = g.weight(
+        layer.depthwise_kernel, "depthwise_kernel", _depthwise_outputs_first, form="depthwise"
+    )
+    pointwise = g.weight(layer.pointwise_kernel, "pointwise_kernel", _outputs_first, form="OI*")
+    y = _convolve(g, layer, g.stored(x, order), depthwise, group=_channels(layer, x))
+    y = g.op("Conv", y, pointwise, kernel_shape=[1] * (x.rank - 2))
+    return activate(g, layer.activation, Tensor(_add_bias(g, layer, y), order))
+
+
+def _convolve(g: Graph, layer: Any, x: ir.Value, kernel: ir.Value, *, group: int) -> ir.Value:
+    return g.op(
+        "Conv",
+        x,
+        kernel,
+        kernel_shape=list(layer.kernel_size),
+        strides=list(layer.strides),
+        dilations=list(layer.dilation_rate),
+        group=group,
+        **padding_of(x, layer.padding, layer.kernel_size, layer.strides, layer.dilation_rate),
+    )
+
+
+def _add_bias(g: Graph, layer: Any, y: ir.Value) -> ir.Value:
+    """Give the convolution that made `y` the layer's bias as its third input."""
+    node = y.producer()
+    if layer.use_bias and node is not None:
+        node.resize_inputs(3)
+        node.replace_input_with(2, g.weight(layer.bias, "bias"))
+    return y
+
+
+def _channels(layer: Any, x: Tensor) -> int:
+    channels = x.shape[channel_axis(layer)]
+    if channels is None:
+        raise ValueError(f"the channels of {x.value.name} are not known")
+    return channels
+
+
+def _outputs_first(kernel: Array) -> Array:
+    """(*window, in, out) to (out, in, *window)."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1))
+
+
+def _depthwise_outputs_first(kernel: Array) -> Array:
+    """(*window, in, multiplier) to (in * multiplier, 1, *window)."""
+    *window, inputs, multiplier = kernel.shape
+    return np.moveaxis(kernel.reshape(*window, inputs * multiplier), -1, 0)[:, None]
+
+
+def transposed_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """Conv1DTranspose, Conv2DTranspose, Conv3DTranspose."""
+    order = channels_second(x.rank, channel_axis(layer))
+    margins = [
+        _margins(layer.padding, *axis)
+        for axis in zip(
+            layer.kernel_size,
+            layer.strides,
+            layer.dilation_rate,
+            layer.output_padding or [None] * (x.rank - 2),
+            strict=True,
+        )
+    ]
+    y = g.op(
+        "ConvTranspose",
+        g.stored(x, order),
+        g.weight(layer.kernel, "kernel", _inputs_first, form="IO*"),
+        *([g.weight(layer.bias, "bias")] if layer.use_bias else []),
+        kernel_shape=list(layer.kernel_size),
+        strides=list(layer.strides),
+        dilations=list(layer.dilation_rate),
+        pads=[begin for begin, _ in margins] + [max(end, 0) for _, end in margins],
+        output_padding=[max(-end, 0) for _, end in margins],
+    )
+    return activate(g, layer.activation, Tensor(y, order))
+
+
+def _margins(
+    padding: str, window: int, stride: int, dilation: int, extra: int | None
+) -> tuple[int, int]:
+    """Elements cut off before and after one axis; a negative end adds zeros there.
+
+    The full result has (in - 1) * stride + span elements, span = (window - 1) * dilation + 1. Of
+    these Keras keeps (keras.layers.Conv2DTranspose, "Output shape"), less (in - 1) * stride:
+    max(span, stride) for `valid` and stride for `same`, or with an `output_padding` span +
+    output_padding and span % 2 + output_padding. TensorFlow computes the gradient of a
+    convolution, so what goes is split as that convolution would pad: evenly, an odd element last,
+    and with `valid` all of it at the end.
+    """
+    span = (window - 1) * dilation + 1
+    if padding == "valid":
+        kept = max(span, stride) if extra is None else span + extra
+        return 0, span - kept
+    kept = stride if extra is None else span % 2 + extra
+    begin = max(span - kept, 0) // 2
+    return begin, span - kept - begin
+
+
+def _inputs_first(kernel: Array) -> Array:
+    """(*window, out, in) to (in, out, *window)."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1))

@@ -1,0 +1,104 @@
+"""Adaptive pooling: as many windows along each axis as are asked for."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.arrays import Array
+from kexport.conversion.builder import Graph
+from kexport.conversion.rules.convolution import channel_axis, padding_of
+from kexport.conversion.tensor import Tensor, as_keras, channels_second, shape_of
+from kexport.conversion.unsupported import NoRule
+
+
+def max_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """MaxPooling1D, MaxPooling2D, MaxPooling3D."""
+    return _pool(g, layer, x, "MaxPool")
+
+
+def average_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """AveragePooling1D, 2D, 3D; padding does not count, as in TensorFlow."""
+    return _pool(g, layer, x, "AveragePool", count_include_pad=0)
+
+
+def global_average_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """GlobalAveragePooling1D, 2D, 3D."""
+    return _global(g, layer, x, "GlobalAveragePool")
+
+
+def global_max_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """GlobalMaxPooling1D, 2D, 3D."""
+    return _global(g, layer, x, "GlobalMaxPool")
+
+
+def _pool(g: Graph, layer: Any, x: Tensor, op_type: str, **attributes: Any) -> Tensor:
+    order = channels_second(x.rank, channel_axis(layer))
+    value = g.stored(x, order)
+    ones = [1] * len(layer.pool_size)
+    y = g.op(
+        op_type,
+        value,
+        kernel_shape=list(layer.pool_size),
+        strides=list(layer.strides),
+        **padding_of(value, layer.padding, layer.pool_size, layer.strides, ones),
+        **attributes,
+    )
+    return Tensor(y, order)
+
+
+def _global(g: Graph, layer: Any, x: Tensor, op_type: str) -> Tensor:
+    order = channels_second(x.rank, channel_axis(layer))
+    y = g.op(op_type, g.stored(x, order))
+    if layer.keepdims:
+        return Tensor(y, order)
+    return Tensor(g.op("Flatten", y, axis=1), as_keras(2))
+
+
+def adaptive_pool(op_type: str) -> Callable[[Graph, Any, Tensor], Tensor]:
+    """A rule for AdaptiveAveragePooling or AdaptiveMaxPooling of rank 1 to 3.
+
+    Window i of `size` on an axis is floor(i * extent / size) to ceil((i + 1) * extent / size).
+    Where all extents divide evenly that is ordinary pooling; else each axis in turn is pooled
+    densely with each window length that occurs, one or two, and the windows wanted are gathered.
+    """
+
+    def rule(g: Graph, layer: Any, x: Tensor) -> Tensor:
+        order = channels_second(x.rank, channel_axis(layer))
+        value = g.stored(x, order)
+        extents = [extent for extent in shape_of(value)[2:] if extent is not None]
+        if len(extents) != x.rank - 2:
+            raise NoRule("extents that only run time knows")
+        sizes = [int(size) for size in layer.output_size]
+        pairs = list(zip(extents, sizes, strict=True))
+        if all(extent % size == 0 for extent, size in pairs):
+            window = [extent // size for extent, size in pairs]
+            return Tensor(g.op(op_type, value, kernel_shape=window, strides=window), order)
+        for axis, (extent, size) in enumerate(pairs):
+            if extent != size:
+                value = _along(g, op_type, value, axis, extent, size)
+        return Tensor(value, order)
+
+    return rule
+
+
+def _along(g: Graph, op_type: str, x: ir.Value, axis: int, extent: int, size: int) -> ir.Value:
+    starts, ends = _windows(extent, size)
+    lengths = ends - starts
+    pools, places, count = [], np.zeros(size, np.int64), 0
+    for length in np.unique(lengths).tolist():
+        window = [1] * (len(shape_of(x)) - 2)
+        window[axis] = length
+        pools.append(g.op(op_type, x, kernel_shape=window))
+        places[lengths == length] = starts[lengths == length] + count
+        count += extent - length + 1
+    dense = pools[0] if len(pools) == 1 else g.op("Concat", *pools, axis=2 + axis)
+    return g.op("Gather", dense, g.integers(places.tolist(), "windows"), axis=2 + axis)
+
+
+def _windows(extent: int, size: int) -> tuple[Array, Array]:
+    index = np.arange(size, dtype=np.int64)
+    return index * extent // size, -(-(index + 1) * extent // size)

@@ -1,0 +1,41 @@
+"""Layers that bring pixels to the range a model was trained on."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import keras
+import numpy as np
+
+from kexport.conversion.builder import Graph
+from kexport.conversion.rules.broadcast import array
+from kexport.conversion.tensor import Tensor
+
+
+def rescaling(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """Rescaling: x * scale + offset; lists are one number a channel."""
+    y = x.value
+    scale, offset = (_per_channel(value) for value in (layer.scale, layer.offset))
+    if np.any(scale != 1):
+        y = g.op("Mul", y, array(g, scale, "scale", x))
+    if np.any(offset != 0):
+        y = g.op("Add", y, array(g, offset, "offset", x))
+    return Tensor(y, x.order)
+
+
+def normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
+    """Normalization: (x - mean) / max(sqrt(variance), 1e-7), or its inverse."""
+    mean = np.asarray(layer.mean, np.float32)
+    deviation = np.maximum(np.sqrt(np.asarray(layer.variance, np.float32)), np.float32(1e-7))
+    shift, spread = array(g, mean, "mean", x), array(g, deviation, "deviation", x)
+    if layer.invert:
+        return Tensor(g.op("Add", g.op("Mul", x.value, spread), shift), x.order)
+    return Tensor(g.op("Div", g.op("Sub", x.value, shift), spread), x.order)
+
+
+def _per_channel(value: Any) -> np.ndarray[Any, Any]:
+    """A scale as Keras lays it out: with channels first it gets axes behind the channels."""
+    numbers = np.asarray(value, np.float32)
+    if numbers.ndim and keras.config.image_data_format() == "channels_first":
+        return numbers.reshape(numbers.shape + (1,) * (3 - numbers.ndim))
+    return numbers

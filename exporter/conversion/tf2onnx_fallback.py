@@ -1,0 +1,252 @@
+"""What has no rule: traced by TensorFlow, converted by tf2onnx, spliced into the graph.
+
+Only the one layer is traced. Its weights are inputs of the trace and become initializers named
+after the layer, so they are never frozen into TensorFlow constants; constants that the trace
+captured become initializers too.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from kexport.conversion.builder import Graph
+from kexport.conversion.tensor import Tensor, as_keras
+from kexport.errors import UnsupportedModel
+from kexport.needs import need
+
+TRACE_OPSET = 18
+"""The newest opset tf2onnx 1.17 writes. The operators it uses read the same at `graph.OPSET`."""
+
+
+WITH_BODY = frozenset({"If", "Loop", "Scan"})
+"""Operators that hold a graph of their own."""
+
+
+@dataclass(frozen=True, slots=True)
+class _Traced:
+    proto: onnx.ModelProto
+    constants: list[np.ndarray[Any, Any]]
+    structure: Any
+
+
+def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Convert one call of a layer, model or operation through tf2onnx.
+
+    Returns:
+        Tensors in the structure that the layer returns, in Keras' own layout.
+
+    Raises:
+        UnsupportedModel: TensorFlow cannot trace it, or tf2onnx has no ONNX for what it does.
+    """
+    kwargs = {key: value for key, value in kwargs.items() if key != "training"}
+    given = kwargs
+    if getattr(layer, "_call_has_training_arg", False):
+        given = {**kwargs, "training": False}  # RandomFlip and the like take True for granted
+    if not isinstance(layer, keras.Layer) or not layer.variables:
+        outputs = _splice(g, layer.name, layer, [], args, given)
+        return _sharpened(layer, outputs, args, kwargs)
+    trainable, fixed = layer.trainable_variables, layer.non_trainable_variables
+
+    def stateless(weights: Sequence[Any], *call_args: Any, **call_kwargs: Any) -> Any:
+        split = len(trainable)
+        outputs, _ = layer.stateless_call(
+            weights[:split], weights[split:], *call_args, **call_kwargs
+        )
+        return outputs
+
+    outputs = _splice(g, layer.name, stateless, [*trainable, *fixed], args, given)
+    return _sharpened(layer, outputs, args, kwargs)
+
+
+def trace_function(g: Graph, function: Callable[[Any], Any], x: Tensor) -> Tensor:
+    """Convert a function of one tensor, such as a user's own activation."""
+    name = getattr(function, "__name__", "function")
+    return _splice(g, name, function, [], (x,), {})  # type: ignore[no-any-return]
+
+
+def _splice(
+    g: Graph,
+    name: str,
+    function: Callable[..., Any],
+    variables: Sequence[Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+) -> Any:
+    tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
+    sources = [g.in_keras_order(x) for x in tensors]
+    try:
+        traced = _convert(function, tensors, variables, args, kwargs, frozen=False)
+        frozen = any(node.op_type in WITH_BODY for node in traced.proto.graph.node)
+        if frozen:
+            traced = _convert(function, tensors, variables, args, kwargs, frozen=True)
+    except UnsupportedModel:
+        raise
+    except Exception as error:
+        raise UnsupportedModel(
+            f"layer {name!r} has no rule, and tracing it for tf2onnx failed: {_first_line(error)}",
+            hint="write the layer with keras.ops or TensorFlow operations that tf2onnx knows",
+        ) from error
+    _refuse_unknown(name, traced.proto)
+    if not frozen:
+        sources += [g.weight(variable, variable.name) for variable in variables]
+    sources += [g.constant(array, "constant") for array in traced.constants]
+    outputs = _insert(g, traced, sources)
+    g.traced.append(name)
+    return keras.tree.pack_sequence_as(traced.structure, outputs)
+
+
+def _convert(
+    function: Callable[..., Any],
+    tensors: Sequence[Tensor],
+    variables: Sequence[Any],
+    args: tuple[Any, ...],
+    kwargs: dict[str, Any],
+    *,
+    frozen: bool,
+) -> _Traced:
+    """The call as ONNX; its inputs are the tensors, the variables, then captured constants.
+
+    With `frozen` the variables are constants of the trace: tf2onnx recognises an LSTM or a GRU in a
+    loop only by constant weights.
+    """
+    tf = need("tensorflow")
+    tf2onnx = need("tf2onnx")
+    structure: list[Any] = []
+    fixed = [np.asarray(variable.value) for variable in variables] if frozen else []
+
+    def positional(*flat: Any) -> list[Any]:
+        values = iter(flat[: len(tensors)])
+        call_args, call_kwargs = keras.tree.map_structure(
+            lambda x: next(values) if isinstance(x, Tensor) else x, (args, kwargs)
+        )
+        weights = [tf.constant(v) for v in fixed] if frozen else flat[len(tensors) :]
+        first = [list(weights)] if variables else []
+        outputs = function(*first, *call_args, **call_kwargs)
+        structure[:] = [keras.tree.map_structure(lambda _: None, outputs)]
+        return [tf.identity(y) for y in keras.tree.flatten(outputs)]
+
+    signature = [
+        tf.TensorSpec(x.shape, tf.as_dtype(x.value.dtype.numpy()), name=f"x{i}")
+        for i, x in enumerate(tensors)
+        if x.value.dtype is not None
+    ] + [
+        tf.TensorSpec(tuple(v.shape), tf.as_dtype(v.dtype), name=f"w{i}")
+        for i, v in enumerate([] if frozen else variables)
+    ]
+    traced = tf.function(positional, autograph=False)
+    with _inlined(tf):
+        concrete = traced.get_concrete_function(*signature)
+    names = [x.name for x in concrete.inputs]
+    constants = [np.asarray(x) for x in concrete.captured_inputs]
+    graph = tf2onnx.tf_loader.from_function(concrete, names, [y.name for y in concrete.outputs])
+    with tf.Graph().as_default() as tf_graph:
+        tf.import_graph_def(graph, name="")
+        onnx_graph = tf2onnx.tfonnx.process_tf_graph(
+            tf_graph,
+            continue_on_error=True,
+            opset=TRACE_OPSET,
+            custom_op_handlers={"Erfc": (_erfc, [])},
+            input_names=names,
+            output_names=[y.name for y in concrete.outputs],
+        )
+    onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, catch_errors=True)
+    proto = onnx.shape_inference.infer_shapes(onnx_graph.make_model("traced"))
+    _order(proto, names)
+    return _Traced(proto, constants, structure[0])
+
+
+@contextmanager
+def _inlined(tf: Any) -> Iterator[None]:
+    """Trace nested tf.functions in place.
+
+    Keras compiles some convolutions (grouped ones) with XLA, and tf2onnx would leave such a call
+    in the graph as a `StatefulPartitionedCall`.
+    """
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def _erfc(context: Any, node: Any, name: str, args: Any) -> None:
+    """Erfc(x) = 1 - Erf(x), for tf2onnx, which knows only Erf."""
+    del name, args
+    output = node.output[0]
+    shape, dtype = context.get_shape(output), context.get_dtype(output)
+    one = context.make_const(f"{node.name}_one", np.array(1.0, np.float32)).output[0]
+    erf = context.make_node("Erf", [node.input[0]]).output[0]
+    context.remove_node(node.name)
+    context.make_node(
+        "Sub", [one, erf], name=node.name, outputs=[output], shapes=[shape], dtypes=[dtype]
+    )
+
+
+def _order(proto: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Put the graph's inputs in the order of `names`; tf2onnx drops the ones nothing reads."""
+    kept = {value.name: value for value in proto.graph.input}
+    ordered = []
+    for name in names:
+        fallback = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        ordered.append(kept.get(name, fallback))
+    del proto.graph.input[:]
+    proto.graph.input.extend(ordered)
+
+
+def _refuse_unknown(name: str, proto: onnx.ModelProto) -> None:
+    for node in proto.graph.node:
+        if node.domain in ("", "ai.onnx") and onnx.defs.has(node.op_type):
+            continue
+        raise UnsupportedModel(
+            f"layer {name!r} has no rule, and tf2onnx has no ONNX for its TensorFlow operation "
+            f"{node.op_type!r} ({node.name})",
+            hint="write the layer with keras.ops or TensorFlow operations that tf2onnx knows",
+        )
+
+
+def _insert(g: Graph, traced: _Traced, sources: Sequence[ir.Value]) -> list[Tensor]:
+    """Move the traced nodes into the graph, reading `sources` in place of their inputs."""
+    graph = ir.from_proto(traced.proto).graph
+    for value, source in zip(graph.inputs, sources, strict=True):
+        value.replace_all_uses_with(source)
+    for value in list(graph.initializers.values()):
+        if value.const_value is not None:
+            value.replace_all_uses_with(g.constant(value.const_value.numpy(), "constant"))
+    passed_through = dict(zip(graph.inputs, sources, strict=True))
+    outputs = [passed_through.get(value, value) for value in graph.outputs]
+    graph.outputs.clear()
+    nodes = list(graph)
+    graph.remove(nodes)
+    for node in nodes:
+        g.adopt(node)
+    return [Tensor(value, as_keras(len(value.shape or ()))) for value in outputs]
+
+
+def _sharpened(layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """The outputs with what Keras knows of their shapes added to what ONNX could infer."""
+    symbolic_args, symbolic_kwargs = keras.tree.map_structure(
+        lambda x: keras.KerasTensor(x.shape, "float32") if isinstance(x, Tensor) else x,
+        (args, kwargs),
+    )
+    specs = keras.tree.flatten(layer.compute_output_spec(*symbolic_args, **symbolic_kwargs))
+    for output, spec in zip(keras.tree.flatten(outputs), specs, strict=True):
+        found = list(output.value.shape or [None] * len(spec.shape))
+        output.value.shape = ir.Shape(
+            theirs if theirs is not None else ours
+            for ours, theirs in zip(found, spec.shape, strict=True)
+        )
+    return outputs
+
+
+def _first_line(error: Exception) -> str:
+    lines = str(error).strip().splitlines()
+    return lines[0] if lines else type(error).__name__

@@ -1,0 +1,168 @@
+"""What a Keras model takes, in Keras' own order."""
+
+from __future__ import annotations
+
+import inspect
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import onnx_ir as ir
+from keras.src.models.functional import Functional
+
+from kexport.errors import UnsupportedModel
+
+Step = Callable[..., Any]
+"""Called with a layer and with what it is called on, gives the layer's outputs."""
+
+
+def is_graph(operation: Any) -> bool:
+    """Whether calling `operation` means no more than running its graph of layers."""
+    return type(operation) is keras.Sequential or is_functional(operation)
+
+
+def is_functional(operation: Any) -> bool:
+    """Whether `operation` is a functional model, or a subclass that computes nothing else."""
+    return isinstance(operation, Functional) and type(operation).call is Functional.call
+
+
+def rerun(model: Any, inputs: Any, step: Step) -> Any:
+    """Run every call in the graph of `model`, in Keras' own order.
+
+    `Function._run_through_graph` is what `keras.models.clone_model(call_function=...)` runs; called
+    directly it makes no second set of layers and leaves no trace on the model.
+
+    Args:
+        model: a functional or Sequential model that is built.
+        inputs: tensors, symbolic or not, in the structure that its call takes.
+        step: makes each call, `step(layer, *args, **kwargs)`; an inner model is a layer.
+    """
+    graph = model._functional if type(model) is keras.Sequential else model
+    return graph._run_through_graph(inputs, call_fn=step)
+
+
+def operations(model: Any) -> list[Any]:
+    """The layers, inner models and operations that the graph of `model` calls."""
+    graph = model._functional if type(model) is keras.Sequential else model
+    return [o for o in graph.operations if not isinstance(o, keras.layers.InputLayer)]
+
+
+@dataclass(frozen=True, slots=True)
+class InputSpec:
+    """An input as Keras declares it; open axes have a name in place of a number."""
+
+    name: str
+    dtype: ir.DataType
+    shape: tuple[int | str, ...]
+
+
+def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
+    """Each input of a model, in the order of `keras.tree.flatten`.
+
+    An input in a dict is called after its key, any other as its Input layer was named; one without
+    a name is called `input`, or where there are several `input_0` and so on. Shapes of a subclassed
+    model are those that it was first called on.
+
+    Raises:
+        UnsupportedModel: the model has never been called, so its inputs are not known; or it takes
+            them as several arguments, which `Model.predict` cannot give it.
+    """
+    inputs = getattr(model, "inputs", None)
+    if inputs:
+        given = [None if _COUNTED.fullmatch(x.name) else x.name for x in inputs]
+        numbered = _numbered(len(inputs))
+        names = _keys(getattr(model, "_inputs_struct", None)) or [
+            name or number for name, number in zip(given, numbered, strict=True)
+        ]
+        return tuple(_spec(name, x.dtype, x.shape) for name, x in zip(names, inputs, strict=True))
+    shapes = _shapes(model)
+    flat = [shape.sizes for shape in keras.tree.flatten(shapes)]
+    names = _keys(shapes) or _numbered(len(flat))
+    return tuple(
+        _spec(name, model.input_dtype, (None, *shape[1:]))
+        for name, shape in zip(names, flat, strict=True)
+    )
+
+
+def structured(model: keras.Model, flat: Sequence[Any]) -> Any:
+    """One value for each input, in the order of `input_specs`, as the model's call takes them."""
+    structure = getattr(model, "_inputs_struct", None)
+    if structure is None and not getattr(model, "inputs", None):
+        structure = _shapes(model)
+    if structure is None:
+        return flat[0]
+    return keras.tree.pack_sequence_as(structure, list(flat))
+
+
+def _shapes(model: keras.Model) -> Any:
+    """The shapes that a subclassed model was first called on, in the structure its call takes."""
+    shapes = (model.get_build_config() or {}).get("input_shape") if model.built else None
+    if not shapes:
+        raise UnsupportedModel(
+            f"model {model.name!r} has no known inputs: it has not been built",
+            hint="call it once on an array, or give it an Input layer, before exporting",
+        )
+    required = [
+        name
+        for name, parameter in inspect.signature(model.call).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and name not in ("training", "mask")
+    ]
+    if len(required) > 1:
+        raise UnsupportedModel(
+            f"model {model.name!r} takes its inputs as {len(required)} arguments: "
+            f"{', '.join(required)}",
+            hint="let its call take one list or dict of them, as Model.predict gives it",
+        )
+    return _leaves(shapes)
+
+
+def _numbered(count: int) -> list[str]:
+    return ["input"] if count == 1 else [f"input_{i}" for i in range(count)]
+
+
+def _keys(structure: Any) -> list[str]:
+    """The names that a dict gives to inputs, in the order of `keras.tree.flatten`; else none."""
+    if not isinstance(structure, dict):
+        return []
+    return ["_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(structure)]
+
+
+@dataclass(frozen=True, slots=True)
+class _Shape:
+    """A shape that `keras.tree` takes for a leaf."""
+
+    sizes: tuple[int | None, ...]
+
+
+def _leaves(shapes: Any) -> Any:
+    """A structure of shapes, each a list or tuple of sizes, with every shape as a leaf."""
+    if isinstance(shapes, dict):
+        return {key: _leaves(value) for key, value in shapes.items()}
+    if all(isinstance(size, int) or size is None for size in shapes):
+        return _Shape(tuple(shapes))
+    return [_leaves(value) for value in shapes]
+
+
+def _spec(name: str, dtype: str, shape: Sequence[int | None]) -> InputSpec:
+    dims = tuple(_dim_name(axis) if dim is None else dim for axis, dim in enumerate(shape))
+    return InputSpec(_clean(name), ir.DataType[_ONNX_NAMES.get(dtype, dtype.upper())], dims)
+
+
+_ONNX_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
+"""Keras dtypes that ONNX calls by another name."""
+
+
+_COUNTED = re.compile(r"keras_tensor(_\d+)?(CLONE)?")
+"""Names that Keras gives by counting all tensors of the process."""
+
+
+def _dim_name(axis: int) -> str:
+    return "batch" if axis == 0 else f"dim_{axis}"
+
+
+def _clean(name: str) -> str:
+    return re.sub(r"[^A-Za-z0-9_./-]", "_", name)

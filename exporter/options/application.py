@@ -1,0 +1,63 @@
+"""What a user may say about the model."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from kexport.zoo import Mode
+
+OPTIONS = {
+    "weights": "--weights",
+    "include_top": "--no-top",
+    "pooling": "--pooling",
+    "classes": "--classes",
+    "input_shape": "--input-shape",
+    "activation": "--activation",
+    "alpha": "--alpha",
+    "minimalistic": "--minimalistic",
+    "depth_multiplier": "--depth-multiplier",
+    "include_preprocessing": "--no-preprocessing-layers",
+}
+"""The arguments of Applications, by the field here, as the command line has them."""
+
+
+@dataclass(frozen=True, slots=True)
+class Recipe:
+    """How to build an Application, or how to read a model of one's own.
+
+    The Application's own arguments are `weights` ("imagenet", "random" or None, or a file),
+    `include_top`, `pooling`, `classes`, `input_shape` (H, W, C, whatever Keras' data format is),
+    `activation` (Keras' `classifier_activation`: a name, a function, or None for logits), `alpha`,
+    `minimalistic`, `depth_multiplier` and `include_preprocessing`; None means Keras' own default.
+
+    `preprocess` is the mode of `preprocess_input` that a model of one's own was trained with, or
+    an Application built without its preprocessing layers. `seed` is that of random weights and of
+    the images used for comparison. `trust` lets a file run code that it carries.
+    """
+
+    weights: str | Path | None = "imagenet"
+    include_top: bool = True
+    pooling: str | None = None
+    classes: int | None = None
+    input_shape: tuple[int, int, int] | None = None
+    activation: str | Callable[..., Any] | None = "softmax"
+    alpha: float | None = None
+    minimalistic: bool = False
+    depth_multiplier: int | None = None
+    include_preprocessing: bool = True
+    preprocess: Mode | None = None
+    seed: int = 0
+    trust: bool = False
+
+    @property
+    def random(self) -> bool:
+        """Whether the weights are drawn, not read."""
+        return self.weights in (None, "random")
+
+    def application_only(self) -> str | None:
+        """The first argument that only an Application has a use for, as the command line has it."""
+        said = (field for field in fields(self) if getattr(self, field.name) != field.default)
+        return next((OPTIONS[field.name] for field in said if field.name in OPTIONS), None)

@@ -1,0 +1,176 @@
+"""The inputs on which a bundle is compared with Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kexport.arrays import Array
+from kexport.conversion import input_specs
+from kexport.errors import BadArgument
+from kexport.options.image_input import ImageInput
+from kexport.runtime.pixel_formats import encode
+from kexport.source.preprocessing import decode, prepare
+from kexport.source.synthetic_images import count_for, pictures
+
+FEWEST = 4
+"""How many samples of other inputs than images are compared."""
+
+OPEN_SIZE = (192, 256)
+"""Height and width that stand for those that a model leaves open: what halves five times and more
+can take them, and neither stands for the other."""
+
+OPEN_EXTENT = 32
+"""What stands for an open axis of another input."""
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Inputs for both sides of the comparison.
+
+    `raw` is what the bundle takes, by name: where there are `pixels`, images that arrive so.
+    `prepared` is what Keras takes: the same after decoding, resize and the Application's
+    `preprocess_input`, in the order of the model's inputs.
+    """
+
+    raw: Mapping[str, Array]
+    prepared: tuple[Array, ...]
+    mode: str
+    pixels: ImageInput | None
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.prepared[0])
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width that the graph resizes to; None where it does not."""
+        if self.pixels is None or self.pixels.resize is None:
+            return None
+        height, width = self.prepared[0].shape[1:3]
+        return height, width
+
+    def of_batch(self, batch: int | None) -> dict[str, Array]:
+        """The raw inputs cut or repeated to a fixed batch; as they are when it is open."""
+        if batch is None:
+            return dict(self.raw)
+        rows = np.arange(batch) % self.count
+        return {name: array[rows] for name, array in self.raw.items()}
+
+
+def is_image_model(model: keras.Model) -> bool:
+    """Whether the only input is an image: float [N, H, W, 1 or 3]."""
+    specs = input_specs(model)
+    shape = specs[0].shape
+    return (
+        len(specs) == 1
+        and len(shape) == 4
+        and shape[3] in (1, 3)
+        and specs[0].dtype.is_floating_point()
+    )
+
+
+def make(model: keras.Model, mode: str, seed: int, pixels: ImageInput | None = None) -> Samples:
+    """Images, or random numbers for other inputs; the same seed gives the same.
+
+    Where the graph resizes, images arrive larger than the model's and in another aspect ratio.
+
+    Args:
+        model: a built Keras model.
+        mode: what `preprocess_input` does to its images.
+        seed: of the images.
+        pixels: how images arrive; RGB or grey of the model's size by default.
+
+    Raises:
+        BadArgument: a mode or pixels that this model has no use for, a format that has no images
+            of its size, or open axes that cannot have the extent that stands for them.
+    """
+    if is_image_model(model):
+        return _of_images(model, mode, seed, pixels or ImageInput())
+    if mode != "none" or pixels not in (None, ImageInput()):
+        raise BadArgument(
+            f"model {model.name!r} takes no image to "
+            + (f"preprocess in mode {mode!r}" if mode != "none" else "decode or resize"),
+            hint="leave out --preprocess and the options of pixels",
+        )
+    rng = np.random.default_rng(seed)
+    specs = input_specs(model)
+    shapes = [_closed(spec.shape) for spec in specs]
+    arrays = [
+        _random(rng, (FEWEST, *shape), spec.dtype.numpy())
+        for spec, shape in zip(specs, shapes, strict=True)
+    ]
+    if any(not isinstance(dim, int) for spec in specs for dim in spec.shape[1:]):
+        _try(model, shapes, [array[:1] for array in arrays])
+    named = {spec.name: array for spec, array in zip(specs, arrays, strict=True)}
+    return Samples(named, tuple(arrays), mode, None)
+
+
+def _of_images(model: keras.Model, mode: str, seed: int, pixels: ImageInput) -> Samples:
+    _, height, width, channels = input_specs(model)[0].shape
+    is_open = not (isinstance(height, int) and isinstance(width, int))
+    if is_open and pixels.resize is not None:
+        raise BadArgument(
+            f"model {model.name!r} takes images of any size, so that nothing says what to "
+            "resize to",
+            hint="leave out --resize, or give an Application its --input-shape",
+        )
+    if channels == 1 and mode in ("caffe", "torch"):
+        raise BadArgument(
+            f"model {model.name!r} takes grey images, and mode {mode!r} is for three channels",
+            hint="give another --preprocess, or preprocess in layers of the model",
+        )
+    pixels = pixels.of_channels(int(channels))
+    own = (
+        height if isinstance(height, int) else OPEN_SIZE[0],
+        width if isinstance(width, int) else OPEN_SIZE[1],
+    )
+    arriving = own if pixels.resize is None else _other_size(own)
+    pixels.shape(*arriving)
+    shades = 1 if pixels.form == "gray" else 3
+    drawn = pictures(count_for(*arriving), *arriving, channels=shades, seed=seed)
+    color, layout = pixels.color, pixels.layout.upper()
+    raw = np.stack([encode(picture, color, layout, pixels.dtype) for picture in drawn])
+    prepared = prepare(decode(raw, pixels, own, int(channels)), mode)
+    if is_open:
+        _try(model, [arriving], [prepared[:1]])
+    return Samples({"image": raw}, (prepared,), mode, pixels)
+
+
+def _other_size(size: tuple[int, int]) -> tuple[int, int]:
+    """Even, larger than `size`, and of another aspect ratio."""
+    height, width = size
+    return height * 6 // 5 // 2 * 2 + 6, width * 8 // 5 // 2 * 2 + 10
+
+
+def _closed(shape: Sequence[int | str]) -> tuple[int, ...]:
+    """The shape without its batch, and `OPEN_EXTENT` for each open axis."""
+    return tuple(dim if isinstance(dim, int) else OPEN_EXTENT for dim in shape[1:])
+
+
+def _try(model: keras.Model, shapes: Sequence[tuple[int, ...]], inputs: Sequence[Array]) -> None:
+    """See whether a model with open axes can compute what stands for them."""
+    structure = getattr(model, "_inputs_struct", None)
+    given = inputs[0] if structure is None and len(inputs) == 1 else list(inputs)
+    if structure is not None:
+        given = keras.tree.pack_sequence_as(structure, list(inputs))
+    try:
+        model(given, training=False)
+    except Exception as error:  # Keras' layers raise what they like
+        sizes = ", ".join(" x ".join(map(str, shape)) for shape in shapes)
+        raise BadArgument(
+            f"model {model.name!r} leaves axes open and does not compute {sizes}, "
+            f"the size that kexport would compare it at: {str(error).splitlines()[0]}",
+            hint="give its Input all sizes, in Keras or with --input-shape H,W",
+        ) from error
+
+
+def _random(rng: np.random.Generator, shape: tuple[int, ...], dtype: Any) -> Array:
+    if np.issubdtype(dtype, np.floating):
+        return rng.normal(size=shape).astype(dtype)
+    return rng.integers(0, 2, size=shape).astype(dtype)

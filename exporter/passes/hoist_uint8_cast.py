@@ -1,0 +1,86 @@
+"""Cast a uint8 input before anything else reads it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+import onnx_ir as ir
+
+from kexport.graph.edit import take_over
+from kexport.graph.passes import Pass
+
+UINT8, HALF, SINGLE = ir.DataType.UINT8, ir.DataType.FLOAT16, ir.DataType.FLOAT
+
+MOVING = frozenset(
+    {"Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze"}
+    | {"Tile", "Transpose", "Unsqueeze"}
+)
+"""Operators that move numbers and compute none, so that they give the same in any type."""
+
+
+@Pass
+def hoist_uint8_cast(model: ir.Model) -> None:
+    """Turn input -> Transpose -> Cast into input -> Cast -> Transpose.
+
+    TensorRT takes uint8 as the type of an input, and no layer but the Cast of it to float32 or
+    float16 computes on it (`nvinfer1::DataType::kUINT8` in NvInferRuntimeBase.h). Pixels pass
+    through operators that move them as floats then: float16 where every Cast behind is to that.
+    An input that anything else reads as uint8 stays as it is.
+    """
+    for value in model.graph.inputs:
+        if value.dtype == UINT8:
+            road = _Road()
+            road.follow(value)
+            if road.moving and road.open:
+                _cast(model.graph, value, road)
+
+
+@dataclass(slots=True)
+class _Road:
+    """How far the numbers of an input go as uint8."""
+
+    values: set[ir.Value] = field(default_factory=set)
+    moving: list[ir.Node] = field(default_factory=list)
+    casts: list[ir.Node] = field(default_factory=list)
+    blocked: bool = False
+
+    def follow(self, value: ir.Value) -> None:
+        self.values.add(value)
+        self.blocked |= value.is_graph_output()
+        for node in {use.node: None for use in value.uses()}:
+            if node.op_type == "Cast":
+                self.casts.append(node)
+            elif node.op_type == "Shape":  # it reads no numbers
+                continue
+            elif node.op_type not in MOVING:
+                self.blocked = True
+            elif node not in self.moving:
+                self.moving.append(node)
+                for output in node.outputs:
+                    self.follow(output)
+
+    @property
+    def open(self) -> bool:
+        """Whether every uint8 that the moving nodes read comes from the input."""
+        read = {value for node in self.moving for value in node.inputs if value is not None}
+        return not self.blocked and {v for v in read if v.dtype == UINT8} <= self.values
+
+
+def _cast(graph: ir.Graph, source: ir.Value, road: _Road) -> None:
+    ends = {node.attributes["to"].as_int() for node in road.casts}
+    dtype = HALF if ends == {HALF.value} else SINGLE
+    readers = [(use.node, use.idx) for use in source.uses()]
+    cast = ir.node("Cast", [source], {"to": dtype.value}, name=f"{source.name}.Cast")
+    result = cast.outputs[0]
+    result.name, result.shape = cast.name, source.shape
+    graph.insert_before(next(iter(graph)), cast)
+    for node, index in readers:
+        node.replace_input_with(index, result)
+    for value in {*road.values - {source}, result}:
+        value.type = ir.TensorType(dtype)
+    for node in road.casts:
+        if node.attributes["to"].as_int() == dtype.value:
+            before = node.inputs[0]
+            assert before is not None, "a Cast has an input"
+            take_over(node.outputs[0], before)
+            graph.remove(node, safe=True)

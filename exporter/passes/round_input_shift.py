@@ -1,0 +1,43 @@
+"""Shift bytes by a whole number, which a zero point can hold."""
+
+from __future__ import annotations
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.graph.edit import constant, numbers, small, sole_user
+from kexport.graph.passes import Pass
+from kexport.graph.shapes import extents
+from kexport.graph.weights import add_to_bias, response_to
+
+LARGEST_REST = 0.5
+"""How much of a shift may go into the bias, in steps of a byte."""
+
+
+@Pass
+def round_input_shift(model: ir.Model) -> None:
+    """Round the shift between a Cast of uint8 and a Conv; the rest goes into the Conv's bias.
+
+    -127.5, of the mode tf, becomes -127: bytes with the zero point 127 then hold what the Conv
+    reads. Where the Conv pads, the pixels beyond the border count as shifted by the rest too.
+    """
+    for node in list(model.graph):
+        if node.op_type != "Add":
+            continue
+        cast = None if node.inputs[0] is None else node.inputs[0].producer()
+        conv, shift = sole_user(node.outputs[0]), small(node.inputs[1])
+        if cast is None or cast.op_type != "Cast" or conv is None or conv.op_type != "Conv":
+            continue
+        source = cast.inputs[0]
+        if source is None or source.dtype != ir.DataType.UINT8 or shift is None:
+            continue
+        whole = np.trunc(shift.astype(np.float64).mean())
+        rest = shift.astype(np.float64).reshape(-1) - whole
+        weights = constant(conv.inputs[1])
+        if weights is None or not -255 <= whole <= 0 or np.abs(rest).max() > LARGEST_REST:
+            continue
+        channels = np.broadcast_to(rest, (extents(weights)[1],))
+        add_to_bias(model.graph, conv, response_to(conv, channels))
+        node.replace_input_with(
+            1, numbers(model.graph, f"{node.name}.whole", np.asarray(whole, np.float32))
+        )

@@ -1,0 +1,41 @@
+"""Fix the batch, or leave it open under one name."""
+
+from __future__ import annotations
+
+import onnx_ir as ir
+
+from kexport.graph.passes import Pass
+
+
+def set_batch(batch: int | None) -> Pass:
+    """A pass that sets the first axis of every input to `batch`, or leaves it open for None.
+
+    Inputs that have a fixed batch of their own keep it. A value that carries the batch on any axis
+    under its name gets the same; `infer_shapes` finds the others.
+    """
+    first = "batch" if batch is None else batch
+
+    @Pass
+    def set_batch(model: ir.Model) -> None:
+        graph = model.graph
+        open_names = set()
+        for value in graph.inputs:
+            if value.shape is not None and not isinstance(value.shape[0], int):
+                open_names.add(value.shape[0].value)
+                value.shape = ir.Shape([first, *list(value.shape)[1:]])
+        open_names -= {None, first}
+        for node in graph:
+            for value in node.outputs:
+                _rename(value, open_names, first)
+
+    return set_batch
+
+
+def _rename(value: ir.Value, names: set[str | None], batch: int | str) -> None:
+    shape = value.shape
+    if shape is not None and any(_named(dim, names) for dim in shape):
+        value.shape = ir.Shape([batch if _named(dim, names) else dim for dim in shape])
+
+
+def _named(dim: int | ir.SymbolicDim, names: set[str | None]) -> bool:
+    return not isinstance(dim, int) and dim.value in names

@@ -1,0 +1,68 @@
+"""Put an AveragePool on the side of a 1 x 1 Conv where the two compute less."""
+
+from __future__ import annotations
+
+import math
+
+import onnx_ir as ir
+
+from kexport.graph.edit import attribute, constant, producer, sole_user, take_over
+from kexport.graph.passes import Pass
+from kexport.graph.shapes import extents, infer_outputs
+
+
+@Pass
+def swap_pool_and_conv(model: ir.Model) -> None:
+    """AveragePool -> Conv of one pixel, or Conv -> AveragePool, in the cheaper order.
+
+    Both are linear, the one over pixels and the other over channels, and the mean of a bias is the
+    bias, so that they commute exactly; but for rounding. Inception's pools of one stride go behind
+    the convolutions that narrow them, DenseNet's transitions pool before they convolve.
+    """
+    for pool in list(model.graph):
+        if pool.op_type != "AveragePool" or attribute(pool, "count_include_pad", 0):
+            continue
+        source = pool.inputs[0]
+        behind, before = sole_user(pool.outputs[0]), producer(source, "Conv")
+        if behind is not None and _of_one_pixel(behind) and _pays(behind, pool, first=pool):
+            _swap(model.graph, pool, behind)
+        elif before is not None and _of_one_pixel(before) and _pays(before, pool, first=before):
+            _swap(model.graph, before, pool)
+
+
+def _of_one_pixel(node: ir.Node) -> bool:
+    weights = constant(node.inputs[1]) if node.op_type == "Conv" else None
+    if weights is None or extents(weights)[2:] != (1, 1) or attribute(node, "group", 1) != 1:
+        return False
+    return set(attribute(node, "strides", [1])) == {1} and not any(attribute(node, "pads", [0]))
+
+
+def _pays(conv: ir.Node, pool: ir.Node, *, first: ir.Node) -> bool:
+    """Whether additions and multiplications are fewer in the other order."""
+    outer, inner = first.inputs[0], (pool if first is conv else conv).outputs[0]
+    weights, whole, pooled = constant(conv.inputs[1]), _pixels(outer), _pixels(inner)
+    if weights is None or whole is None or pooled is None:
+        return False
+    made, read = extents(weights)[:2]
+    taps = pooled * math.prod(map(int, attribute(pool, "kernel_shape", [])))
+    conv_first, pool_first = made * read * whole + made * taps, made * read * pooled + read * taps
+    return pool_first < conv_first if first is conv else conv_first < pool_first
+
+
+def _pixels(value: ir.Value | None) -> int | None:
+    """Height times width, where both are known."""
+    dims = [] if value is None or value.shape is None else list(value.shape)[2:]
+    known = [dim for dim in dims if isinstance(dim, int)]
+    return math.prod(known) if dims and len(known) == len(dims) else None
+
+
+def _swap(graph: ir.Graph, first: ir.Node, second: ir.Node) -> None:
+    """Let `second` read what `first` reads, and `first` what `second` makes."""
+    source, between, result = first.inputs[0], first.outputs[0], second.outputs[0]
+    second.replace_input_with(0, source)
+    take_over(result, between)
+    first.replace_input_with(0, result)
+    between.shape = result.shape
+    graph.remove(second)
+    graph.insert_before(first, second)
+    infer_outputs(second, graph.opset_imports[""])

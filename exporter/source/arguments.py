@@ -1,0 +1,166 @@
+"""What Keras allows an Application's arguments to be, said before anything is built."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from typing import Any
+
+from kexport.errors import BadArgument, KexportError, UnsupportedModel
+from kexport.options.application import OPTIONS, Recipe
+from kexport.zoo import Application, Mode
+
+IMAGENET_CLASSES = 1000
+
+_CHANNELS_FIRST_REFUSED = frozenset({"convnext"})
+"""Modules of keras.applications whose builders take channels last alone."""
+
+
+def check(application: Application, recipe: Recipe, data_format: str) -> None:
+    """Hold the arguments in `recipe` to what the Application takes.
+
+    Args:
+        application: the row of the zoo.
+        recipe: what the user says.
+        data_format: Keras' image data format, "channels_last" or "channels_first".
+
+    Raises:
+        BadArgument: arguments that contradict each other, or that this Application does not have.
+        UnsupportedModel: an image size or a data format that the architecture cannot take.
+    """
+    for faults in (_of_arguments, _of_shape, _of_classifier, _of_imagenet):
+        for fault in faults(application, recipe):
+            raise fault
+    if data_format == "channels_first" and application.module in _CHANNELS_FIRST_REFUSED:
+        raise UnsupportedModel(
+            f"{application.name} takes channels last, and Keras is set to put them first",
+            hint="set image_data_format to channels_last, in ~/.keras/keras.json or keras.config",
+        )
+
+
+def mode_of(application: Application, recipe: Recipe) -> Mode:
+    """The preprocessing that is left to do before the model itself."""
+    if application.bare is None or recipe.include_preprocessing:
+        return application.mode
+    return recipe.preprocess or application.bare
+
+
+def further(recipe: Recipe) -> dict[str, Any]:
+    """What `recipe` says of arguments that not every builder has, by their names in Keras."""
+    said = {
+        "alpha": recipe.alpha,
+        "minimalistic": recipe.minimalistic or None,
+        "depth_multiplier": recipe.depth_multiplier,
+        "include_preprocessing": None if recipe.include_preprocessing else False,
+    }
+    return {name: value for name, value in said.items() if value is not None}
+
+
+def _of_arguments(application: Application, recipe: Recipe) -> Iterator[KexportError]:
+    for name in further(recipe):
+        if name not in application.arguments:
+            known = ", ".join(OPTIONS[argument] for argument in application.arguments)
+            yield BadArgument(
+                f"{application.name} has no argument {name}",
+                hint=f"leave out {OPTIONS[name]}" + (f"; it takes {known}" if known else ""),
+            )
+    if recipe.alpha is not None and recipe.alpha <= 0:
+        yield BadArgument(
+            f"alpha {recipe.alpha:g} is no width", hint="give a number over 0, such as 0.5"
+        )
+    if recipe.depth_multiplier is not None and recipe.depth_multiplier < 1:
+        yield BadArgument(
+            f"depth multiplier {recipe.depth_multiplier} is too small", hint="give 1 or more"
+        )
+    if recipe.preprocess is not None and recipe.include_preprocessing:
+        layers = "; or leave them out with --no-preprocessing-layers" if application.bare else ""
+        yield BadArgument(
+            f"{application.name} has a preprocessing of its own, "
+            f"{'as layers' if application.inside else repr(application.mode)}",
+            hint=f"leave out --preprocess; it is for models from files{layers}",
+        )
+
+
+def _of_shape(application: Application, recipe: Recipe) -> Iterator[KexportError]:
+    shape, least = recipe.input_shape, application.min_size
+    if shape is None:
+        return
+    if len(shape) != 3:
+        yield BadArgument(
+            f"an input shape is height, width and channels, not {shape}",
+            hint="give three numbers, such as (224, 224, 3)",
+        )
+    height, width, channels = shape
+    if min(height, width) < least:
+        yield UnsupportedModel(
+            f"{application.name} takes images of at least {least}x{least}, not {height}x{width}",
+            hint="give a larger --input-shape",
+        )
+    grey = recipe.weights != "imagenet" and mode_of(application, recipe) == "tf"
+    if channels != 3 and not (channels == 1 and grey):
+        yield UnsupportedModel(
+            f"{application.name} takes images of 3 channels, not {channels}",
+            hint="give --input-shape H,W",
+        )
+
+
+def _of_classifier(application: Application, recipe: Recipe) -> Iterator[KexportError]:
+    del application
+    if recipe.include_top and recipe.pooling is not None:
+        yield BadArgument(
+            "pooling applies to a model without its classifier",
+            hint="add --no-top, or leave out --pooling",
+        )
+    if recipe.pooling not in (None, "avg", "max"):
+        yield BadArgument(f"no pooling is named '{recipe.pooling}'", hint="give avg or max")
+    if not recipe.include_top and recipe.activation != "softmax":
+        yield BadArgument(
+            "a model without its classifier has no activation to choose",
+            hint="leave out --activation, or --no-top",
+        )
+    if recipe.classes is not None and recipe.classes < 1:
+        yield BadArgument(f"{recipe.classes} classes are too few", hint="give --classes 1 or more")
+    if not recipe.include_top and recipe.classes is not None:
+        yield BadArgument(
+            "a model without its classifier has no classes",
+            hint="leave out --classes, or --no-top",
+        )
+
+
+def _of_imagenet(application: Application, recipe: Recipe) -> Iterator[KexportError]:
+    """What trained weights ask for; those from a file are held to less."""
+    if not recipe.random and recipe.activation not in ("softmax", "linear", None):
+        name = getattr(recipe.activation, "__name__", recipe.activation)
+        yield BadArgument(
+            f"trained weights go with the activation softmax or none, not '{name}'",
+            hint="leave out --activation, or try with --weights random",
+        )
+    if recipe.weights != "imagenet":
+        return
+    own = "give your own with --weights PATH, try with --weights random"
+    if recipe.classes not in (None, IMAGENET_CLASSES):
+        yield BadArgument(
+            f"the ImageNet weights have {IMAGENET_CLASSES} classes, not {recipe.classes}",
+            hint=f"{own}, or leave out --classes",
+        )
+    alphas = (1.0,) if recipe.minimalistic else application.alphas
+    if recipe.alpha is not None and recipe.alpha not in alphas:
+        kind = "a minimalistic " if recipe.minimalistic else ""
+        yield BadArgument(
+            f"there are no ImageNet weights for {kind}{application.name} of alpha {recipe.alpha:g}",
+            hint=f"{own}, or choose from {', '.join(f'{alpha:g}' for alpha in alphas)}",
+        )
+    if recipe.depth_multiplier not in (None, 1):
+        yield BadArgument(
+            f"there are no ImageNet weights for depth multiplier {recipe.depth_multiplier}",
+            hint=f"{own}, or leave out --depth-multiplier",
+        )
+    sizes = application.sizes if recipe.include_top else ()
+    if recipe.input_shape is not None and sizes:
+        height, width, _ = recipe.input_shape
+        if height != width or height not in sizes:
+            listed = " or ".join(f"{size}x{size}" for size in sizes)
+            yield BadArgument(
+                f"the ImageNet weights of {application.name} with its classifier are for images "
+                f"of {listed}, not {height}x{width}",
+                hint=f"add --no-top, {own}, or leave out --input-shape",
+            )

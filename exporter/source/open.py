@@ -1,0 +1,135 @@
+"""What to export: a Keras Application by name, a file, or a model in hand."""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from dataclasses import dataclass
+from importlib import resources
+from pathlib import Path
+from typing import Literal, get_args
+
+import keras
+import numpy as np
+
+from kexport import zoo
+from kexport.errors import BadArgument, UnknownModel
+from kexport.options.application import Recipe
+from kexport.source.application import build
+from kexport.source.arguments import IMAGENET_CLASSES, mode_of
+from kexport.source.clone import in_float32, with_image_input
+from kexport.source.saved_model import FILE_KINDS, load_file
+from kexport.zoo import Application, Mode
+
+Kind = Literal["probabilities", "logits", "features"]
+
+
+@dataclass(frozen=True, slots=True)
+class Source:
+    """A Keras model, and what is known of it beyond its layers.
+
+    `mode` is the preprocessing that its images need before it; `sha256` is over the paths,
+    dtypes, shapes and values of its weights; `kind` is what its output is, where an Application
+    tells.
+    """
+
+    model: keras.Model
+    name: str
+    source: str
+    mode: Mode
+    weights: str
+    sha256: str
+    labels: tuple[str, ...] | None
+    kind: Kind | None
+
+
+def open_model(model: str | Path | keras.Model, recipe: Recipe) -> Source:
+    """Build an Application, load a file, or take a model as it is.
+
+    Raises:
+        UnknownModel: neither an Application nor a file has that name.
+        UnreadableModel, UntrustedModel, UnsupportedModel, WeightsUnavailable, BadArgument: as
+            `applications.build` and `files.load_file` raise them.
+    """
+    if isinstance(model, keras.Model):
+        return _own(model, model.name, f"{type(model).__module__}.{type(model).__name__}", recipe)
+    path = Path(model)
+    if isinstance(model, str) and path.suffix not in FILE_KINDS and path.name == model:
+        try:
+            return _of_application(zoo.find(path.name), recipe)
+        except UnknownModel:
+            if not path.name or not path.exists():
+                raise
+    return _own(load_file(path, trust=recipe.trust), path.stem, path.name, recipe)
+
+
+def _of_application(application: Application, recipe: Recipe) -> Source:
+    built = build(application, recipe)
+    classes = recipe.classes or IMAGENET_CLASSES
+    return Source(
+        model=_exportable(built),
+        name=application.name,
+        source=f"keras.applications.{application.builder}",
+        mode=mode_of(application, recipe),
+        weights="random" if recipe.weights is None else Path(recipe.weights).name,
+        sha256=weights_digest(built),
+        labels=imagenet_labels() if recipe.include_top and classes == IMAGENET_CLASSES else None,
+        kind=_kind(recipe),
+    )
+
+
+def _kind(recipe: Recipe) -> Kind | None:
+    if not recipe.include_top:
+        return "features"
+    activation = keras.activations.get(recipe.activation)
+    if activation is keras.activations.linear:
+        return "logits"
+    return "probabilities" if activation is keras.activations.softmax else None
+
+
+def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
+    asked = recipe.application_only()
+    if asked:
+        raise BadArgument(
+            f"{asked} is an argument of Keras Applications, and {source} is a model of its own",
+            hint="change the model in Keras instead",
+        )
+    if recipe.preprocess not in (None, *get_args(Mode)):
+        raise BadArgument(
+            f"no preprocessing is named '{recipe.preprocess}'",
+            hint=f"give one of {', '.join(get_args(Mode))}",
+        )
+    return Source(
+        model=_exportable(model),
+        name=re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "model",
+        source=source,
+        mode=recipe.preprocess or "none",
+        weights=source,
+        sha256=weights_digest(model),
+        labels=None,
+        kind=None,
+    )
+
+
+def _exportable(model: keras.Model) -> keras.Model:
+    """The model in float32, and with its image, if it takes one, as [N, H, W, C]."""
+    return with_image_input(in_float32(model))
+
+
+def weights_digest(model: keras.Model) -> str:
+    """SHA-256 over every weight's path, dtype, shape and bytes, in the model's order."""
+    digest = hashlib.sha256()
+    for number, variable in enumerate(model.weights):
+        array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
+        digest.update(f"{number} {variable.name} {array.dtype} {array.shape}\n".encode())
+        digest.update(array.reshape(-1).view(np.uint8).data)
+    return digest.hexdigest()
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """ImageNet's 1000 class names, as Keras' `decode_predictions` gives them."""
+    text = (resources.files("kexport.data") / "imagenet_labels.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
+
+
+__all__ = ["Recipe", "Source", "imagenet_labels", "open_model", "weights_digest"]

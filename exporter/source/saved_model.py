@@ -1,0 +1,182 @@
+"""Opens a .keras or .h5 file without running what it carries."""
+
+from __future__ import annotations
+
+import contextlib
+import json
+import sys
+import textwrap
+import zipfile
+import zlib
+from pathlib import Path
+from typing import Any
+
+import h5py
+import keras
+
+from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel
+from kexport.source import allowlist
+from kexport.source.allowlist import MARKS, Entry
+
+FILE_KINDS = (".keras", ".h5", ".hdf5")
+HINT = "give a whole-model file that keras.Model.save wrote, ending in .keras or .h5"
+
+CARRIES_CODE = frozenset(
+    {"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
+)
+"""Classes whose configuration holds marshalled Python, a pickle, or the path of a program."""
+
+_REGISTER = "register it with keras.saving.register_keras_serializable and use kexport from Python"
+_TRUST = "add --trust (Recipe(trust=True) in Python) if you know who wrote the file"
+_DAMAGES = (
+    *(OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError),
+    *(zipfile.BadZipFile, zlib.error),
+)
+
+LARGEST_CONFIG = 1 << 28
+"""Bytes that a configuration may unpack to; the largest Application has 2 MB."""
+
+
+def load_file(path: Path, *, trust: bool) -> keras.Model:
+    """Load a whole model for inference.
+
+    Its configuration is read first, without Keras, and may name only what `allowlist` lists, unless
+    `trust` is set. Classes and functions that are not Keras' own are never imported; whoever wants
+    them registers them beforehand.
+
+    Raises:
+        UnreadableModel: the file is missing, truncated, or no whole Keras model.
+        UntrustedModel: it names what can run code or reach beyond the file, without `trust`.
+        UnsupportedModel: it names a class or function that is neither Keras' nor registered.
+    """
+    config = _config(path)
+    legacy = path.suffix != ".keras"
+    used = {**config, "compile_config": None} if isinstance(config, dict) else config
+    for entry in allowlist.entries(used, legacy=legacy):
+        if not trust:
+            _refuse_untrusted(path, entry)
+        _refuse_unregistered(path, entry)
+    try:
+        with contextlib.redirect_stdout(sys.stderr):
+            return keras.saving.load_model(path, compile=False, safe_mode=not trust)
+    except Exception as error:
+        reason = _one_line(error)
+        if reason.startswith("Unknown layer"):  # a legacy .h5 file says of no class whose it is
+            raise UnsupportedModel(
+                f"{path} cannot be loaded: {reason.partition('.')[0]}",
+                hint=f"save the model as .keras, or {_REGISTER}",
+            ) from error
+        raise UnreadableModel(f"{path} cannot be loaded: {reason}", hint=HINT) from error
+
+
+def _config(path: Path) -> Any:
+    """The model's configuration as JSON, read without Keras."""
+    if path.is_dir():
+        saved = (path / "saved_model.pb").exists()
+        raise UnreadableModel(
+            f"{path} is {'a SavedModel, which Keras 3 does not load' if saved else 'a folder'}",
+            hint="save the model again as .keras" if saved else HINT,
+        )
+    if not path.exists():
+        raise UnreadableModel(f"there is no file {path}", hint=HINT)
+    if path.suffix not in FILE_KINDS:
+        raise UnreadableModel(f"{path} is neither a .keras nor an .h5 file", hint=HINT)
+    try:
+        if path.stat().st_size == 0:
+            raise UnreadableModel(f"{path} is empty", hint="save or copy it again")
+        text = _keras_config(path) if path.suffix == ".keras" else _h5_config(path)
+        return json.loads(text)
+    except _DAMAGES as error:
+        kind = "a .keras archive" if path.suffix == ".keras" else "an HDF5 model"
+        raise UnreadableModel(
+            f"{path} is damaged, or is not {kind}: {_one_line(error)}", hint=HINT
+        ) from error
+
+
+def _keras_config(path: Path) -> bytes:
+    if h5py.is_hdf5(path):
+        raise UnreadableModel(
+            f"{path} is an HDF5 file with the name of a .keras archive",
+            hint=f"rename it to {path.with_suffix('.h5').name}",
+        )
+    with zipfile.ZipFile(path) as archive:
+        if archive.getinfo("config.json").file_size > LARGEST_CONFIG:
+            raise ValueError("its config.json is too large to be a model's")
+        return archive.read("config.json")
+
+
+def _h5_config(path: Path) -> str | bytes:
+    with h5py.File(path, "r") as file:
+        text: str | bytes | None = file.attrs.get("model_config")
+    if text is None:
+        raise UnreadableModel(
+            f"{path} holds weights and no model",
+            hint=f"name the Application that they belong to, with --weights {path}",
+        )
+    return text
+
+
+def _refuse_untrusted(path: Path, entry: Entry) -> None:
+    """Refuse what can run code that the file brings or names, or open files beside it."""
+    if entry.name in CARRIES_CODE:
+        raise UntrustedModel(
+            f"{_subject(entry)} in {path} carries code that would be run",
+            hint=f"replace it by a layer, or {_TRUST}",
+        )
+    if entry.is_of_keras and not entry.is_allowed:
+        raise UntrustedModel(
+            f"{path} names {_shown(entry)}{_of_layer(entry)}, which is not among what kexport lets "
+            "a file name: it could run code, or reach beyond the file",
+            hint=_TRUST,
+        )
+    inner = entry.part.get("config")
+    if not isinstance(inner, dict):
+        return
+    if isinstance(inner.get("vocabulary"), str):
+        raise UntrustedModel(
+            f"{path} names another file as the vocabulary{_of_layer(entry)}", hint=_TRUST
+        )
+    for key, value in inner.items():
+        if entry.legacy and key != "name" and allowlist.is_legacy_function(value):
+            raise UntrustedModel(
+                f"{path} names the function {value!r} as the {key}{_of_layer(entry)}", hint=_TRUST
+            )
+
+
+def _refuse_unregistered(path: Path, entry: Entry) -> None:
+    """Refuse a class or function of someone else's: Keras does not import it either."""
+    bare = "module" not in entry.part  # whose it is only the loader can tell
+    if bare or entry.name in MARKS or entry.is_of_keras or entry.is_registered:
+        return
+    raise UnsupportedModel(
+        f"the custom {'function' if entry.is_function else 'class'} '{entry.name}'"
+        f"{_of_layer(entry)} in {path} is not registered",
+        hint=_REGISTER,
+    )
+
+
+def _of_layer(entry: Entry) -> str:
+    return f" of layer {entry.layer!r}" if entry.layer else ""
+
+
+def _shown(entry: Entry) -> str:
+    name = textwrap.shorten(str(entry.name), 60)
+    return f"{entry.module}.{name}" if entry.module else name
+
+
+def _subject(entry: Entry) -> str:
+    kind = "a lambda" if entry.name == "__lambda__" else f"a {entry.name} layer"
+    return f"layer '{entry.layer}', {kind}," if entry.layer else kind
+
+
+def _one_line(error: BaseException) -> str:
+    """Return what went wrong in one line; Keras puts the innermost reason last.
+
+    A line that ends in a colon announces its reason, which is joined to it.
+    """
+    text = str(error).rpartition("Exception encountered:")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    announced = lines[0].endswith(":")
+    return textwrap.shorten(" ".join(lines[: 2 if announced else 1]), 300)

@@ -1,0 +1,262 @@
+"""Build an engine from model.onnx with TensorRT, or with TensorRT-RTX, whose interface is the same.
+
+One module serves TensorRT 8 to 11. Those before 10 take precisions as builder flags; from 10 on the
+types of the graph are the types of the engine (strongly typed), which is the only way in 11.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field, replace
+from typing import TYPE_CHECKING, Any
+
+from .engine_record import Flags
+from .errors import BadInput, BundleRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+    from pathlib import Path
+
+STRONG_FROM = 10
+"""The first major release in which an engine takes its types from the graph."""
+
+WEAK_OPSET = 17
+"""The opset that TensorRT 8 reads: newer axes are ignored, and float16 scales read as float32."""
+
+RTX = "tensorrt_rtx"
+_SHARE_OF_MEMORY = {True: 4, False: 2}
+"""Workspace is this part of the memory: where the CPU has the same memory, and where not."""
+
+
+@dataclass(frozen=True)
+class Wishes:
+    """What to build.
+
+    `flags` are those of the engine. `float32_layers` names the nodes that must not become float16
+    where the builder chooses types. `compute_capabilities` are those that TensorRT-RTX builds for.
+    """
+
+    flags: Flags
+    float32_layers: frozenset[str] = frozenset()
+    compute_capabilities: Sequence[str] = ()
+
+
+@dataclass(frozen=True)
+class Built:
+    """A new engine: its bytes, the timing cache afterwards, and what the builder warned of.
+
+    `on_gpu` names the layers that the deep-learning accelerator leaves to the GPU, where one was
+    asked for.
+    """
+
+    plan: bytes
+    timing_cache: bytes
+    warnings: tuple[str, ...]
+    on_gpu: tuple[str, ...] = ()
+
+
+@dataclass
+class Log:
+    """What TensorRT says while it builds; `details` are kept only where `verbose`."""
+
+    verbose: bool = False
+    errors: list[str] = field(default_factory=list)
+    warnings: list[str] = field(default_factory=list)
+    details: list[str] = field(default_factory=list)
+
+    def attached(self, trt: Any) -> Any:
+        """A logger of the module `trt` that writes here."""
+        severities = trt.ILogger.Severity
+        worst = (severities.INTERNAL_ERROR, severities.ERROR)
+
+        class Logger(trt.ILogger):  # type: ignore[misc]
+            def __init__(self, log: Log) -> None:
+                trt.ILogger.__init__(self)
+                self._log = log
+
+            def log(self, severity: Any, message: str) -> None:
+                if severity in worst:
+                    self._log.errors.append(message)
+                elif severity == severities.WARNING:
+                    self._log.warnings.append(message)
+                if self._log.verbose:
+                    self._log.details.append(message)
+
+        return Logger(self)
+
+
+def version_of(trt: Any) -> tuple[int, ...]:
+    """The version of TensorRT as numbers, with that of the TensorRT that TensorRT-RTX is like."""
+    if trt.__name__ == RTX:
+        return (11,)
+    return tuple(int(part) for part in trt.__version__.split(".") if part.isdigit())
+
+
+def flags_for(trt: Any, precision: str, flags: Flags) -> Flags:
+    """`flags` with the typing that this TensorRT needs for a graph of a precision.
+
+    The deep-learning accelerator takes precisions as flags up to TensorRT 10.
+    """
+    major = version_of(trt)[0]
+    if major >= STRONG_FROM and (flags.dla_core is None or major > STRONG_FROM):
+        return replace(flags, strongly_typed=True, fp16=False, int8=False)
+    half = precision in ("fp16", "int8")
+    return replace(flags, strongly_typed=False, fp16=half, int8=precision == "int8")
+
+
+def check_opset(trt: Any, opset: int) -> None:
+    """Raise BundleRefused for a graph that this TensorRT would read as another, in silence."""
+    if version_of(trt)[0] < STRONG_FROM and opset > WEAK_OPSET:
+        raise BundleRefused(
+            f"the graph is of opset {opset}, and {trt.__name__} {trt.__version__} reads "
+            f"{WEAK_OPSET} at most",
+            hint=f"export it again with --tensorrt {'.'.join(trt.__version__.split('.')[:2])}",
+        )
+
+
+def workspace_for(memory: int, integrated: bool) -> int:
+    """Bytes of scratch memory that the builder may use on a GPU with `memory` bytes."""
+    return memory // _SHARE_OF_MEMORY[integrated]
+
+
+def build(trt: Any, model: Path, wishes: Wishes, log: Log, timing_cache: bytes = b"") -> Built:
+    """Build an engine from an ONNX file; `log` fills with what the builder says.
+
+    Raises BundleRefused with the node and the reason where the file is not read or the engine is
+    not built, BadInput for a flag that this release does not have.
+    """
+    flags = wishes.flags
+    logger = log.attached(trt)
+    builder = trt.Builder(logger)
+    network = builder.create_network(_network_flags(trt, flags))
+    parser = trt.OnnxParser(network, logger)
+    if not parser.parse_from_file(str(model)):
+        errors = [parser.get_error(index) for index in range(parser.num_errors)]
+        raise BundleRefused(
+            f"{trt.__name__} {trt.__version__} cannot read {model}: {_first(errors)}"
+        )
+    config = builder.create_builder_config()
+    _configure(trt, config, flags)
+    if wishes.compute_capabilities:
+        _set_compute_capabilities(trt, config, wishes.compute_capabilities)
+    if flags.profile:
+        _add_profile(builder, config, flags.profile)
+    if flags.fp16 and wishes.float32_layers:
+        _keep_float32(trt, config, network, wishes.float32_layers)
+    on_gpu = _use_dla(trt, builder, config, network, flags.dla_core)
+    keeps_cache = trt.__name__ != RTX
+    if keeps_cache:
+        _set_timing_cache(config, timing_cache)
+    plan = builder.build_serialized_network(network, config)
+    if plan is None:
+        reason = log.errors[-1] if log.errors else "the builder gave no reason"
+        raise BundleRefused(f"{trt.__name__} {trt.__version__} cannot build {model}: {reason}")
+    cache = bytes(config.get_timing_cache().serialize()) if keeps_cache else b""
+    return Built(bytes(plan), cache, tuple(dict.fromkeys(log.warnings)), on_gpu)
+
+
+def _network_flags(trt: Any, flags: Flags) -> int:
+    known = trt.NetworkDefinitionCreationFlag
+    chosen = 0
+    if flags.strongly_typed:
+        chosen |= 1 << int(known.STRONGLY_TYPED)
+    if version_of(trt)[0] < STRONG_FROM:
+        chosen |= 1 << int(known.EXPLICIT_BATCH)
+    return chosen
+
+
+def _configure(trt: Any, config: Any, flags: Flags) -> None:
+    if flags.workspace is not None:
+        config.set_memory_pool_limit(trt.MemoryPoolType.WORKSPACE, flags.workspace)
+    if flags.optimization_level is not None:
+        _require(config, "builder_optimization_level", "--builder-optimization-level")
+        config.builder_optimization_level = flags.optimization_level
+    for wanted, name in (
+        (flags.fp16, "FP16"),
+        (flags.int8, "INT8"),
+        (flags.version_compatible, "VERSION_COMPATIBLE"),
+    ):
+        if wanted:
+            _require(trt.BuilderFlag, name, f"--{name.lower().replace('_', '-')}")
+            config.set_flag(getattr(trt.BuilderFlag, name))
+    if flags.hardware_compatibility != "none":
+        _require(config, "hardware_compatibility_level", "--hardware-compatibility-level")
+        levels, name = trt.HardwareCompatibilityLevel, flags.hardware_compatibility.upper()
+        _require(levels, name, f"--hardware-compatibility-level {flags.hardware_compatibility}")
+        config.hardware_compatibility_level = getattr(levels, name)
+    config.profiling_verbosity = trt.ProfilingVerbosity.DETAILED
+
+
+def _require(where: Any, name: str, option: str) -> None:
+    if not hasattr(where, name):
+        raise BadInput(f"this TensorRT has no {name}", hint=f"leave out {option}")
+
+
+def _set_compute_capabilities(trt: Any, config: Any, wanted: Sequence[str]) -> None:
+    known = trt.ComputeCapability
+    config.num_compute_capabilities = len(wanted)
+    for index, name in enumerate(wanted):
+        member = f"SM{name.replace('.', '')}"
+        if not hasattr(known, member):
+            listed = [name[2:] for name in dir(known) if name.startswith("SM")]
+            shown = ", ".join(f"{number[:-1]}.{number[-1]}" for number in listed)
+            raise BadInput(
+                f"{trt.__name__} {trt.__version__} builds nothing for compute capability {name}",
+                hint=f"choose some of {shown}",
+            )
+        config.set_compute_capability(getattr(known, member), index)
+
+
+def _add_profile(builder: Any, config: Any, shapes: dict[str, list[list[int]]]) -> None:
+    profile = builder.create_optimization_profile()
+    for name, (smallest, usual, largest) in shapes.items():
+        profile.set_shape(name, smallest, usual, largest)
+    config.add_optimization_profile(profile)
+
+
+def _keep_float32(trt: Any, config: Any, network: Any, names: frozenset[str]) -> None:
+    """Hold layers to float32 where the flag FP16 lets the builder choose."""
+    config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
+    for index in range(network.num_layers):
+        layer = network.get_layer(index)
+        if layer.name in names:
+            layer.precision = trt.float32
+            for output in range(layer.num_outputs):
+                layer.set_output_type(output, trt.float32)
+
+
+def _use_dla(
+    trt: Any, builder: Any, config: Any, network: Any, core: int | None
+) -> tuple[str, ...]:
+    """Give a deep-learning accelerator what it can run; return the layers that it cannot."""
+    if core is None:
+        return ()
+    if core >= builder.num_DLA_cores:
+        raise BadInput(
+            f"there is no deep-learning accelerator {core}: this GPU has {builder.num_DLA_cores}",
+            hint="leave out --use-dla-core",
+        )
+    config.default_device_type = trt.DeviceType.DLA
+    config.DLA_core = core
+    config.set_flag(trt.BuilderFlag.GPU_FALLBACK)
+    layers = (network.get_layer(index) for index in range(network.num_layers))
+    return tuple(layer.name for layer in layers if not config.can_run_on_DLA(layer))
+
+
+def _set_timing_cache(config: Any, content: bytes) -> None:
+    """Use what an earlier build measured; what another GPU or release measured is left aside."""
+    cache = config.create_timing_cache(content)
+    if not config.set_timing_cache(cache, False) and content:
+        config.set_timing_cache(config.create_timing_cache(b""), False)
+
+
+def _first(errors: Sequence[Any]) -> str:
+    """The first error that names a node; the parser puts consequences behind it.
+
+    Before TensorRT 10 errors have the number of a node, and no name.
+    """
+    for error in errors:
+        if not hasattr(error, "node_name"):
+            return f"node {error.node()}: {error.desc()}"
+        if error.node_name():
+            return f"{error.node_name()} ({error.node_operator()}): {error.desc()}"
+    return str(errors[0].desc()) if errors else "the parser gave no reason"

@@ -1,0 +1,91 @@
+"""Optimisation profiles: which shapes an engine with free sizes must take."""
+
+from __future__ import annotations
+
+import re
+from typing import TYPE_CHECKING
+
+from .errors import BadInput
+from .inputs import described
+
+if TYPE_CHECKING:
+    from collections.abc import Sequence
+
+    from .manifest import InputSpec
+
+BATCH = (1, 8, 32)
+"""The smallest, usual and largest batch where that is free."""
+
+ROWS, COLUMNS = (32, 480, 1080), (32, 640, 1920)
+"""The same for the heights and widths of images."""
+
+_OTHER = (1, 128, 512)
+_SHAPE = re.compile(r"([^:]+):(\d+(?:x\d+)*)")
+
+
+def profile_of(
+    inputs: Sequence[InputSpec], said: Sequence[dict[str, list[int]]] = ({}, {}, {})
+) -> dict[str, list[list[int]]]:
+    """For each input with free sizes the smallest, the usual and the largest shape.
+
+    `said` are those three as a user named them, by input. Raises BadInput for an unknown input,
+    and where a shape contradicts a fixed size or the three do not grow.
+    """
+    free = {spec.name: spec for spec in inputs if None in spec.shape}
+    for shapes in said:
+        for name in shapes:
+            if name not in free:
+                known = ", ".join(free) or "none"
+                raise BadInput(f"no input {name!r} has a free size", hint=f"those that do: {known}")
+    found = {}
+    for name, spec in free.items():
+        three = [list(shapes.get(name, _default(spec, index))) for index, shapes in enumerate(said)]
+        _check(spec, three)
+        found[name] = three
+    return found
+
+
+def shapes_of(text: str) -> dict[str, list[int]]:
+    """Read "image:1x224x224x3,other:1x8", as trtexec has it; raises ValueError."""
+    shapes = {}
+    for part in filter(None, text.split(",")):
+        match = _SHAPE.fullmatch(part)
+        if match is None:
+            raise ValueError(f"{part!r} is not of the form name:1x224x224x3")
+        shapes[match[1]] = [int(size) for size in match[2].split("x")]
+    return shapes
+
+
+def written(shapes: dict[str, list[int]]) -> str:
+    """Write shapes as `shapes_of` reads them."""
+    return ",".join(f"{name}:{'x'.join(map(str, sizes))}" for name, sizes in shapes.items())
+
+
+def _default(spec: InputSpec, index: int) -> list[int]:
+    sizes = [_OTHER[index] if size is None else size for size in spec.shape]
+    if spec.shape[0] is None:
+        sizes[0] = BATCH[index]
+    if spec.color is not None:
+        first = 2 if spec.layout == "NCHW" else 1
+        for axis, choice in ((first, ROWS), (first + 1, COLUMNS)):
+            if spec.shape[axis] is None:
+                sizes[axis] = choice[index]
+        if spec.color == "NV12" and spec.shape[first] is None:
+            sizes[first] = sizes[first] * 3 // 2
+    return sizes
+
+
+def _check(spec: InputSpec, three: Sequence[Sequence[int]]) -> None:
+    for shape in three:
+        fits = len(shape) == len(spec.shape) and all(
+            size >= 1 and wanted in (None, size) for size, wanted in zip(shape, spec.shape)
+        )
+        if not fits:
+            wanted = described(spec.dtype, spec.shape)
+            raise BadInput(f"{spec.name!r} takes {wanted}, and not {'x'.join(map(str, shape))}")
+    for before, behind in zip(three, three[1:]):
+        if any(small > large for small, large in zip(before, behind)):
+            raise BadInput(
+                f"the shapes of {spec.name!r} do not grow from the smallest to the largest",
+                hint="name --min-shapes, --opt-shapes and --max-shapes together",
+            )

@@ -1,0 +1,95 @@
+"""Weights rounded for their inputs: the nearest plane, and what a layer's inputs are."""
+
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from support import Sketch, normal, onnx_answers
+
+from kexport.calibration.algorithms.gptq import DAMPING, columns, round_for_inputs, spread
+from kexport.calibration.quantizer.qparams import LEVELS
+from kexport.calibration.quantizer.saturation import MOST, rows
+
+
+def alike(groups: int, count: int, width: int) -> np.ndarray:
+    """Inputs [G, R, K], means nought, that go up and down together, as channels of an image do."""
+    common, own = normal(groups, count, 4, seed=1), normal(groups, count, width, seed=2)
+    found = (common @ normal(4, width, seed=3) + 0.1 * own).astype(np.float32)
+    return found - found.mean(axis=1, keepdims=True)
+
+
+def wasted(errors: np.ndarray, inputs: np.ndarray) -> np.ndarray:
+    """The variance that errors of the weights [G, O, K] put into the outputs, [G, O]."""
+    return np.matmul(inputs, errors.transpose(0, 2, 1)).var(axis=1)
+
+
+def test_independent_inputs_get_the_nearest_integers() -> None:
+    weights = 20 * normal(2, 5, 70)
+    power = np.stack([np.diag(np.arange(1.0, 71)), np.zeros((70, 70))])
+    assert np.array_equal(round_for_inputs(weights, power), np.rint(weights))
+
+
+def test_the_error_keeps_to_the_bound_of_the_nearest_plane() -> None:
+    """Babai, 1986: the squared distance is at most a quarter of the squared diagonal's sum."""
+    inputs, weights = alike(3, 200, 90), 20 * normal(3, 6, 90, seed=4)
+    power = spread(inputs)
+    errors = weights - round_for_inputs(weights, power)
+    eye = np.eye(90) * DAMPING * np.einsum("gkk->g", power)[:, None, None] / 90
+    distance = np.einsum("goj,gjk,gok->go", errors, power + eye, errors)
+    diagonal = np.diagonal(np.linalg.cholesky(power + eye), axis1=1, axis2=2)
+    assert (distance <= np.square(diagonal).sum(axis=1, keepdims=True) / 4 + 1e-9).all()
+
+
+def test_outputs_err_less_than_with_the_nearest_integers() -> None:
+    inputs, others = alike(2, 400, 90)[:, :200], alike(2, 400, 90)[:, 200:]
+    weights = 20 * normal(2, 6, 90, seed=4)
+    found = round_for_inputs(weights, spread(inputs))
+    assert (
+        wasted(weights - found, others).mean()
+        < wasted(weights - np.rint(weights), others).mean() / 8
+    )
+
+
+@pytest.mark.parametrize("width", [90, 91])
+def test_neighbours_keep_to_their_sum(width: int) -> None:
+    weights = np.sign(normal(1, 4, width)) * 120
+    found = round_for_inputs(weights, spread(alike(1, 200, width)), MOST).astype(int)
+    pairs = np.pad(found[0], ((0, 0), (0, width % 2))).reshape(4, -1, 2)
+    assert found.min() >= -LEVELS
+    assert found.max() <= LEVELS
+    assert pairs.clip(0).sum(axis=2).max() <= MOST
+    assert (-pairs).clip(0).sum(axis=2).max() <= MOST
+
+
+CONVS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
+    ((4, 6, 3, 3), {"pads": [1, 0, 2, 1], "strides": [2, 1]}),
+    ((6, 1, 3, 2), {"group": 6, "dilations": [2, 1]}),
+    ((4, 3, 1, 1), {"group": 2}),
+]
+
+
+@pytest.mark.parametrize(("shape", "attributes"), CONVS)
+def test_columns_times_weights_are_the_output(
+    shape: tuple[int, ...], attributes: dict[str, Any]
+) -> None:
+    s, given, weights = Sketch(), normal(3, 6, 7, 8), normal(*shape)
+    made = s.op("Conv", s.input("x", [3, 6, 7, 8]), s.constant("w", weights), **attributes)
+    (wanted,) = onnx_answers(s.model(made), [given])
+    node = made.producer()
+    assert node is not None
+    groups = attributes.get("group", 1)
+    met = columns(node, [given[:2], given[2:]], shape, 10_000)
+    held = rows(weights, 0).reshape(groups, shape[0] // groups, -1)
+    found = np.matmul(met, held.transpose(0, 2, 1))  # [groups, places, outputs]
+    outputs = np.moveaxis(wanted, 1, -1).reshape(-1, groups, shape[0] // groups)
+    assert np.allclose(found, outputs.transpose(1, 0, 2), atol=1e-5)
+    few = columns(node, [given[:2], given[2:]], shape, 8)
+    assert few.shape[1] == 8
+    assert all((met[0] == row).all(axis=1).any() for row in few[0])
+
+
+def test_columns_of_a_gemm_are_what_it_reads() -> None:
+    node = ir.node("Gemm", [])
+    given = normal(6, 5)
+    assert np.array_equal(columns(node, [given[:4], given[4:]], (5, 3), 100)[0], given)

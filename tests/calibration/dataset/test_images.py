@@ -1,0 +1,186 @@
+"""Calibration images: decoded as Keras does, sampled by seed, kept in a file."""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from PIL import Image
+
+from kexport.calibration.dataset.images import Images, gather, labelled, split
+from kexport.errors import BadArgument, OutputFailed
+
+SIZE = (6, 5)
+
+
+def drawn(count: int, size: tuple[int, int] = SIZE, channels: int = 3) -> np.ndarray:
+    return np.random.default_rng(0).integers(0, 256, (count, *size, channels), np.uint8)
+
+
+def folder(path: Path, count: int = 20) -> Path:
+    for index, picture in enumerate(drawn(count, (11, 9))):
+        place = path / "ab"[index % 2] / f"{index:02}.{'PNG' if index % 3 else 'jpg'}"
+        place.parent.mkdir(parents=True, exist_ok=True)
+        Image.fromarray(picture).save(place)
+    (path / ".hidden.png").write_bytes(b"no image")
+    (path / "notes.txt").write_text("no image")
+    return path
+
+
+@pytest.fixture
+def take(tmp_path: Path) -> Callable[..., Images]:
+    (tmp_path / "scratch").mkdir()
+
+    def take(source: Any, **more: Any) -> Images:
+        given = {"limit": 100, "seed": 0, "scratch": tmp_path / "scratch", **more}
+        return gather(source, given.pop("size", SIZE), given.pop("channels", 3), **given)
+
+    return take
+
+
+@pytest.mark.parametrize("channels", [1, 3])
+def test_a_folder_is_decoded_as_keras_does(take: Any, tmp_path: Path, channels: int) -> None:
+    found = take(str(folder(tmp_path / "p")), channels=channels)
+    assert isinstance(found.images, np.memmap)
+    assert (found.images.dtype, found.images.shape) == (np.uint8, (20, *SIZE, channels))
+    assert (len(set(found.names)), found.skipped, found.labels) == (20, (), None)
+    mode = "rgb" if channels == 3 else "grayscale"
+    for name, picture in zip(found.names, found.images, strict=True):
+        image = keras.utils.load_img(tmp_path / "p" / name, color_mode=mode, target_size=SIZE)
+        np.testing.assert_array_equal(picture, keras.utils.img_to_array(image))
+
+
+def test_the_sample_depends_on_the_seed_alone(take: Any, tmp_path: Path) -> None:
+    path = folder(tmp_path / "p", 30)
+    first, again, other = (take(path, limit=16, seed=seed) for seed in (1, 1, 2))
+    assert first.names == again.names
+    assert set(first.names) != set(other.names)
+    assert len(first.names) == 16
+
+
+def test_arrays_in_files_and_in_memory(take: Any, tmp_path: Path) -> None:
+    array = drawn(40)
+    np.save(tmp_path / "a.npy", array)
+    np.savez(tmp_path / "a.npz", array)
+    np.savez_compressed(tmp_path / "b.npz", images=array, labels=np.arange(40))
+    found = [
+        take(given, limit=17)
+        for given in (array, tmp_path / "a.npy", tmp_path / "a.npz", tmp_path / "b.npz")
+    ]
+    for pictures in found:
+        rows = [int(name.removeprefix("image ")) for name in pictures.names]
+        np.testing.assert_array_equal(pictures.images, array[rows])
+        assert pictures.names == found[0].names
+        assert len(set(rows)) == 17
+
+
+def test_iterables(take: Any, tmp_path: Path) -> None:
+    path = folder(tmp_path / "p")
+    arrays = list(drawn(30))
+    np.testing.assert_array_equal(take(iter(arrays), limit=16).images, arrays[:16])
+    assert len(take(arrays, limit=16).names) == 16
+    images = (Image.fromarray(array) for array in arrays)
+    np.testing.assert_array_equal(take(images).images, arrays)
+    paths = sorted(path.rglob("*.PNG")) + sorted(path.rglob("*.jpg"))
+    assert set(take(paths).names) == {str(entry) for entry in paths}
+
+
+def test_few_damaged_images_are_skipped_and_named(take: Any, tmp_path: Path) -> None:
+    path = folder(tmp_path / "p")
+    for name in ("a/x.png", "y.jpg"):
+        (path / name).write_bytes(b"no image")
+    found = take(path)
+    assert sorted(found.skipped) == ["a/x.png", "y.jpg"]
+    assert len(found.names) == 20
+
+
+def refused(take: Any, source: Any, message: str, scratch: Path, **more: Any) -> bool:
+    with pytest.raises(BadArgument, match=message) as caught:
+        take(source, **more)
+    assert caught.value.hint
+    return not list(scratch.iterdir())
+
+
+def test_refusals_of_folders(take: Any, tmp_path: Path) -> None:
+    scratch, path = tmp_path / "scratch", folder(tmp_path / "p")
+    assert refused(take, tmp_path / "none", "does not exist", scratch)
+    assert refused(take, path / "notes.txt", "neither a folder nor", scratch)
+    (tmp_path / "empty").mkdir()
+    assert refused(take, tmp_path / "empty", "is empty", scratch)
+    (tmp_path / "empty" / "a.txt").touch()
+    assert refused(take, tmp_path / "empty", "holds no images", scratch)
+    assert refused(take, folder(tmp_path / "few", 15), "15 usable images, too few", scratch)
+    assert refused(take, path, "15 images are too few", scratch, limit=15)
+    for index in range(3):
+        (path / f"{index}.png").write_bytes(b"no image")
+    assert refused(take, path, r"too many images .* 3 so far: .*0\.png", scratch)
+
+
+def test_refusals_of_arrays(take: Any, tmp_path: Path) -> None:
+    scratch = tmp_path / "scratch"
+    assert refused(take, drawn(20).astype(np.float32), "is float32", scratch)
+    assert refused(take, drawn(20, (7, 5)), r"is uint8 \[20, 7, 5, 3\], and the model", scratch)
+    assert refused(take, [np.zeros((2, 2, 9), np.uint8)] * 20, "an image must be uint8", scratch)
+    assert refused(take, np.zeros((20, *SIZE, 3), np.uint8), "all 20 images .* are equal", scratch)
+    for name in ("a.npy", "a.npz"):
+        (tmp_path / name).write_bytes(b"nothing of the kind")
+        assert refused(take, tmp_path / name, "cannot be read", scratch)
+    np.savez(tmp_path / "two.npz", x=drawn(20), y=drawn(20))
+    assert refused(take, tmp_path / "two.npz", "holds no array named images, but x, y", scratch)
+    np.savez(tmp_path / "f.npz", np.asfortranarray(drawn(20)))
+    assert refused(take, tmp_path / "f.npz", "Fortran", scratch)
+
+
+def test_a_scratch_folder_that_is_not_there(take: Any, tmp_path: Path) -> None:
+    with pytest.raises(OutputFailed, match="cannot be written: No such file"):
+        take(drawn(20), scratch=tmp_path / "none")
+
+
+def test_classes_are_those_of_keras(tmp_path: Path) -> None:
+    path = folder(tmp_path / "p")
+    given = {"limit": 100, "seed": 0, "scratch": tmp_path}
+    found = labelled(path, 2, SIZE, **given)
+    keras_ones = keras.utils.image_dataset_from_directory(path, shuffle=False, verbose=False)
+    wanted = {
+        os.path.relpath(file, path): "ab".index(Path(file).parent.name)
+        for file in keras_ones.file_paths
+    }
+    assert keras_ones.class_names == ["a", "b"]
+    assert dict(zip(found.names, found.labels or (), strict=True)) == wanted
+    named = labelled(path, ["b", "c", "a"], SIZE, **given)
+    assert set(zip((n[0] for n in named.names), named.labels or (), strict=True)) == {
+        ("a", 2),
+        ("b", 0),
+    }
+
+
+@pytest.mark.parametrize(
+    ("classes", "message"),
+    [
+        (3, "2 subfolders, and the model has 3 classes"),
+        (["x", "y", "z"], "2 subfolders, and the model has 3 classes"),
+        (["a", "bb"], "'b' of .* is none of the model's classes"),
+        (["a", "b", "a"], "2 classes named 'a'"),
+    ],
+)
+def test_refusals_of_classes(tmp_path: Path, classes: Any, message: str) -> None:
+    with pytest.raises(BadArgument, match=message):
+        labelled(folder(tmp_path / "p"), classes, SIZE, limit=99, seed=0, scratch=tmp_path)
+
+
+def test_halves_share_no_image(take: Any) -> None:
+    array = drawn(20)
+    array[[3, 11, 19]] = array[0]
+    whole = take(array)
+    left, right = split(whole, 5)
+    assert isinstance(left.images, np.memmap)
+    assert len(left.names) == len(right.names) == 10
+    assert sorted(left.names + right.names) == sorted(whole.names)
+    held = [{picture.tobytes() for picture in half.images} for half in (left, right)]
+    assert not held[0] & held[1]
+    assert split(whole, 5)[0].names == left.names

@@ -1,0 +1,103 @@
+"""Graphs in pieces and tensors in files: what the whole gives, in the memory of a part."""
+
+from __future__ import annotations
+
+import tracemalloc
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from support import Sketch, normal, onnx_answers
+
+from kexport.calibration.algorithms.bias_correction import shifts
+from kexport.calibration.execution import partitioned
+from kexport.calibration.execution.partitioned import run_in_pieces
+from kexport.calibration.execution.subgraph import pieces
+from kexport.calibration.execution.tensor_file import TensorFile
+from kexport.calibration.statistics import channels
+from kexport.calibration.statistics.ranges import measure
+
+WEIGHTS = 8 * 8 * 3 * 3 * 4
+"""Bytes of one layer's."""
+
+
+def chain(batch: int | str = "n", size: int = 12) -> ir.Model:
+    """Five convolutions, of which the third is added to what it reads."""
+    s = Sketch()
+    x = s.input("x", [batch, 8, size, size])
+    for index in range(5):
+        weights = s.constant(f"w{index}", normal(8, 8, 3, 3, seed=index, scale=0.1))
+        y = s.op("Relu", s.op("Conv", x, weights, pads=[1, 1, 1, 1]))
+        x = s.op("Add", x, y) if index == 2 else y
+    return s.model(x)
+
+
+def test_pieces_hold_few_weights_and_all_nodes() -> None:
+    graph = chain().graph
+    found = list(pieces(graph, 2 * WEIGHTS))
+    assert [node for piece in found for node in piece] == list(graph)
+    assert [sum(node.op_type == "Conv" for node in piece) for piece in found] == [2, 2, 1]
+    assert len(list(pieces(graph, 1))) == 5
+    assert len(list(pieces(graph, 1 << 30))) == 1
+
+
+@pytest.mark.parametrize("most", [1, 2 * WEIGHTS, 1 << 30])
+def test_pieces_give_what_the_whole_gives(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitioned, "PIECE", most)
+    model, given = chain(), normal(7, 8, 12, 12, seed=9)
+    middle = next(node for node in model.graph if node.op_type == "Add").outputs[0]
+    model.graph.outputs.append(middle)
+    wanted = onnx_answers(model, [given])
+    batches = [given[:3], given[3:6], given[6:]]
+    made: dict[str, list[np.ndarray]] = {}
+    for _, _, index, found in run_in_pieces(model, batches):
+        for name, array in found.items():
+            assert len(made.setdefault(name, [])) == index
+            made[name].append(array)
+    for value, array in zip(model.graph.outputs, wanted, strict=True):
+        assert np.allclose(np.concatenate(made[value.name or ""]), array, atol=1e-4)
+
+
+def held(work: Any, *arguments: Any) -> int:
+    """The most bytes of Python objects and arrays at a time."""
+    tracemalloc.start()
+    try:
+        work(*arguments)
+        return tracemalloc.get_traced_memory()[1]
+    finally:
+        tracemalloc.stop()
+
+
+def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitioned, "PIECE", WEIGHTS)
+    monkeypatch.setattr(channels, "KEPT", 1000)
+    model = chain(batch=1, size=48)
+    nodes = [node.name or "" for node in model.graph if node.op_type == "Conv"]
+    values = [value.name or "" for node in model.graph for value in node.outputs]
+    given = normal(40, 8, 48, 48)
+
+    def measured(count: int) -> None:
+        measure(model, values, values, given[:count], batch=1, method="percentile")
+
+    def mended(count: int) -> None:
+        shifts(model, model, nodes, given[:count])
+
+    for work in (measured, mended):
+        work(4)  # imports
+        few, many = held(work, 8), held(work, 40)
+        assert many - few < 32 * given[0].nbytes / 4
+
+
+def test_parts_are_what_was_put_in() -> None:
+    parts = TensorFile()
+    arrays = [normal(2, 3, seed=1), np.arange(5, dtype=np.uint8), np.float32(4).reshape(())]
+    for array in arrays:
+        parts.append(array)
+    parts.append(arrays[0].T)
+    assert len(parts) == 4
+    for found, wanted in zip(parts, [*arrays, arrays[0].T], strict=True):
+        assert found.dtype == wanted.dtype
+        assert np.array_equal(found, wanted)
+    assert np.array_equal(parts[-1], arrays[0].T)
+    assert len(parts[1:3]) == 2

@@ -1,0 +1,55 @@
+"""A full folder for temporary files: said so, whatever it was that had no room."""
+
+from __future__ import annotations
+
+import errno
+import tempfile
+from collections.abc import Callable
+from pathlib import Path
+
+import numpy as np
+import onnx_ir as ir
+import pytest
+from support import Sketch, normal, room_for
+
+from kexport.calibration.dataset.images import gather
+from kexport.calibration.execution.session import open_session
+from kexport.calibration.execution.tensor_file import TensorFile
+from kexport.errors import OutputFailed
+
+
+def decoded(scratch: Path) -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), np.uint8)
+    gather(drawn, (4, 4), 3, limit=20, seed=0, scratch=scratch)
+
+
+def made(_: Path) -> None:
+    parts = TensorFile()
+    for _ in range(20):
+        parts.append(np.zeros(10))
+
+
+def graph(_: Path) -> None:
+    s = Sketch()
+    model: ir.Model = s.model(s.op("Add", s.input("x", [40, 40]), s.constant("c", normal(40, 40))))
+    open_session(model)
+
+
+@pytest.mark.parametrize("write", [decoded, made, graph])
+def test_a_full_folder_is_an_error_with_a_hint(
+    write: Callable[[Path], None], tmp_path: Path
+) -> None:
+    with room_for(500), pytest.raises(OutputFailed, match="cannot be written: ") as caught:
+        write(tmp_path)
+    assert "TMPDIR" in (caught.value.hint or "")
+    assert not list(tmp_path.iterdir())
+    write(tmp_path)
+
+
+def test_so_is_one_in_which_no_file_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+    def refuse(**_: object) -> None:
+        raise OSError(errno.ENOSPC, "No space left on device")
+
+    monkeypatch.setattr(tempfile, "TemporaryFile", refuse)
+    with pytest.raises(OutputFailed, match="No space left"):
+        TensorFile()

@@ -1,0 +1,104 @@
+"""keep_float32: which nodes float16 cannot hold, and what becomes of them in a bundle."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from keras import layers
+from support import Sketch, healthy
+
+from kexport.api import export
+from kexport.calibration.statistics.abs_max import Extent, observe
+from kexport.calibration.statistics.float16_guard import Largest, guard, keep_float32
+from kexport.options.application import Recipe
+
+
+def scaled(largest: float) -> tuple[ir.Model, dict[str, np.ndarray]]:
+    s = Sketch()
+    x = s.input("x", [1, 2])
+    y = s.op("Relu", s.op("Mul", x, s.constant("c", 2.0)))
+    return s.model(s.op("Tanh", y)), {"x": np.array([[0.0, largest / 2]], np.float32)}
+
+
+@pytest.mark.parametrize(
+    ("largest", "kept"),
+    [
+        (100.0, set()),
+        (16000.0, set()),
+        (17000.0, {"Mul_0", "Relu_0", "Tanh_0"}),
+        (1e6, {"Mul_0", "Relu_0", "Tanh_0"}),
+    ],
+)
+def test_values_near_the_end_of_the_range(largest: float, kept: set[str]) -> None:
+    model, feeds = scaled(largest)
+    found = keep_float32(model, observe(model, feeds))
+    assert {node.node for node in found} == kept
+    assert all("of 65504" in node.reason for node in found)
+
+
+def test_values_that_are_not_finite_stay() -> None:
+    model, _ = scaled(1.0)
+    extents = {"Mul_0": Extent(float("nan")), "Relu_0": Extent(1.0), "Tanh_0": Extent(1.0)}
+    assert {node.node for node in keep_float32(model, extents)} == {"Mul_0", "Relu_0"}
+
+
+@pytest.mark.parametrize("operator", ["Exp", "Softmax", "Sqrt"])
+def test_operators_that_lose_digits(operator: str) -> None:
+    s = Sketch()
+    y = s.op(operator, s.input("x", [1, 2]))
+    (kept,) = keep_float32(s.model(y), {y.name or "": Extent(0.5)})
+    assert kept.node == f"{operator}_0"
+    assert "loses digits" in kept.reason
+
+
+def test_a_weight_beyond_the_range() -> None:
+    s = Sketch()
+    y = s.op("Mul", s.input("x", [1, 2]), s.constant("c", [1e-9, 7e4]))
+    (kept,) = keep_float32(s.model(y), {y.name or "": Extent(1.0)})
+    assert "c reaches 7e+04" in kept.reason
+
+
+def test_the_sum_behind_an_average() -> None:
+    s = Sketch()
+    y = s.op("GlobalAveragePool", s.input("x", [1, 2, 100, 100]))
+    assert not keep_float32(s.model(y), {y.name or "": Extent(6.0)})
+    (kept,) = keep_float32(s.model(y), {y.name or "": Extent(7.0)})
+    assert "the sum behind the average reaches 7e+04" in kept.reason
+
+
+def test_the_largest_value_is_that_of_the_graph() -> None:
+    s = Sketch()
+    louder = s.op("Mul", s.input("x", [2, 3]), s.constant("by", [-3.0]))
+    model = s.model(s.op("Relu", louder))
+    feeds = {"x": np.array([[1, 2, 30.12345], [0, 4, 5]], np.float32)}
+    assert guard(model, observe(model, feeds)).largest == Largest("Mul_0", 90.37)
+
+
+class Loud(layers.Layer):
+    """Values of a million for one step; the next brings them back."""
+
+    def call(self, x: Any) -> Any:
+        return keras.ops.relu(x * 1e6 + 1e6) / 1e6 - 1.0
+
+
+def test_a_model_that_leaves_the_range_passes_with_those_nodes_in_float32(tmp_path: Path) -> None:
+    x = keras.Input((24, 24, 3))
+    y = layers.Conv2D(8, 3, strides=2, activation="relu")(x)
+    y = Loud(name="loud")(layers.Conv2D(8, 3, activation="tanh")(y))
+    y = layers.Dense(6)(layers.GlobalAveragePooling2D()(y))
+    model = healthy(keras.Model(x, y, name="own"), "tf")
+    bundle = export(model, "trt-fp16", output=tmp_path / "b", recipe=Recipe(preprocess="tf"))
+    assert bundle.manifest["parity"]["passed"] is True
+    kept = bundle.manifest["float32_nodes"]
+    assert any("of 65504" in node["reason"] for node in kept)
+    assert 65504 < bundle.manifest["largest_value"]["value"] < 1e8
+    graph = onnx.load(bundle.path / "model.onnx").graph
+    stems = [node for node in graph.node if node.op_type == "Conv"]
+    half = {t.name for t in graph.initializer if t.data_type == onnx.TensorProto.FLOAT16}
+    assert stems[0].input[1] in half

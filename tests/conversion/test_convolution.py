@@ -1,0 +1,179 @@
+"""Convolutions of rank 1 to 3, depthwise and separable ones, on every documented argument."""
+
+from __future__ import annotations
+
+from operator import ge
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from keras import layers
+from support import assert_converts, model_of, normal, operators, randomise
+
+CONV = {1: layers.Conv1D, 2: layers.Conv2D, 3: layers.Conv3D}
+DEPTHWISE = {1: layers.DepthwiseConv1D, 2: layers.DepthwiseConv2D}
+SEPARABLE = {1: layers.SeparableConv1D, 2: layers.SeparableConv2D}
+
+FORMATS = st.sampled_from(["channels_last", "channels_first"])
+ACTIVATIONS = st.sampled_from([None, "relu", "softmax", "gelu"])
+
+
+@st.composite
+def windows(draw: st.DrawFn, rank: int, *, square: bool = False) -> dict[str, Any]:
+    """Kernel, strides, dilation and padding; TensorFlow takes strides or dilation, not both."""
+    sizes = st.tuples(*[st.integers(1, 3)] * rank)
+    one = st.integers(1, 3).map(lambda size: (size,) * rank)
+    strides = draw(one if square else sizes)
+    dilated = draw(sizes) if max(strides) == 1 else (1,) * rank
+    padding = draw(st.sampled_from(["valid", "same"]))
+    return {
+        "kernel_size": draw(sizes),
+        "strides": strides,
+        "dilation_rate": dilated,
+        "padding": padding,
+    }
+
+
+def extents(rank: int) -> st.SearchStrategy[tuple[int, ...]]:
+    return st.tuples(*[st.integers(7, 10)] * rank)
+
+
+def check(layer: Any, picture: tuple[int, ...], channels: int) -> None:
+    """Against Keras; channels first against the same layer with channels last."""
+    first = layer.data_format == "channels_first"
+    model = model_of(layer, (channels, *picture) if first else (*picture, channels))
+    x = normal(2, *picture, channels)
+    if not first and getattr(layer, "groups", 1) == 1:
+        assert_converts(model, x)
+        return
+    plain = layers_last(layer, x)
+    expected = np.asarray(layer.activation(np.moveaxis(plain, -1, 1) if first else plain))
+    assert_converts(model, np.moveaxis(x, -1, 1) if first else x, expected=[expected])
+
+
+def layers_last(layer: Any, x: np.ndarray) -> np.ndarray:
+    """What `layer` gives before its activation, channels last and group by group.
+
+    Keras compiles a grouped convolution with XLA, for seconds.
+    """
+    groups = getattr(layer, "groups", 1)
+    filters = {"filters": layer.filters // groups} if groups > 1 else {}
+    config = {**layer.get_config(), "data_format": "channels_last", "activation": None}
+    parts = []
+    for group in range(groups):
+        part = np.split(x, groups, axis=-1)[group]
+        twin = type(layer).from_config({**config, "groups": 1, **filters} if groups > 1 else config)
+        twin.build(part.shape)
+        twin.set_weights([np.split(w, groups, axis=-1)[group] for w in layer.get_weights()])
+        parts.append(np.asarray(twin(part)))
+    return np.concatenate(parts, axis=-1)
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@given(data=st.data())
+def test_conv(rank: int, data: st.DataObject) -> None:
+    groups = data.draw(st.sampled_from([1, 1, 1, 2, 3]), "groups")
+    window = data.draw(windows(rank), "window")
+    # TensorFlow's Conv3D without oneDNN crops where a stride is wider than its window: see below
+    assume(rank < 3 or all(map(ge, window["kernel_size"], window["strides"])))
+    layer = CONV[rank](
+        filters=groups * data.draw(st.integers(1, 3), "filters per group"),
+        groups=groups,
+        use_bias=data.draw(st.booleans(), "use_bias"),
+        activation=data.draw(ACTIVATIONS, "activation"),
+        data_format=data.draw(FORMATS, "data_format"),
+        **window,
+    )
+    channels = groups * data.draw(st.integers(1, 2), "channels per group")
+    check(layer, data.draw(extents(rank), "extents"), channels)
+
+
+@given(
+    kernel=st.integers(1, 4),
+    stride=st.integers(1, 3),
+    dilation=st.integers(1, 3),
+    bias=st.booleans(),
+)
+def test_causal_conv(kernel: int, stride: int, dilation: int, bias: bool) -> None:
+    assume(stride == 1 or dilation == 1)
+    layer = layers.Conv1D(
+        4, kernel, strides=stride, dilation_rate=dilation, padding="causal", use_bias=bias
+    )
+    check(layer, (9,), 2)
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@given(data=st.data())
+def test_depthwise_conv(rank: int, data: st.DataObject) -> None:
+    layer = DEPTHWISE[rank](
+        depth_multiplier=data.draw(st.integers(1, 3), "depth_multiplier"),
+        use_bias=data.draw(st.booleans(), "use_bias"),
+        activation=data.draw(ACTIVATIONS, "activation"),
+        data_format=data.draw(FORMATS, "data_format"),
+        **data.draw(windows(rank, square=True), "window"),
+    )
+    check(layer, data.draw(extents(rank), "extents"), data.draw(st.integers(1, 3), "channels"))
+
+
+@pytest.mark.parametrize("rank", [1, 2])
+@given(data=st.data())
+def test_separable_conv(rank: int, data: st.DataObject) -> None:
+    layer = SEPARABLE[rank](
+        filters=data.draw(st.integers(1, 4), "filters"),
+        depth_multiplier=data.draw(st.integers(1, 3), "depth_multiplier"),
+        use_bias=data.draw(st.booleans(), "use_bias"),
+        activation=data.draw(ACTIVATIONS, "activation"),
+        data_format=data.draw(FORMATS, "data_format"),
+        **data.draw(windows(rank, square=True), "window"),
+    )
+    check(layer, data.draw(extents(rank), "extents"), data.draw(st.integers(1, 3), "channels"))
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+def test_grouped_conv_as_keras_itself_computes_it(rank: int) -> None:
+    layer = CONV[rank](6, 2, groups=3, strides=2, padding="same")
+    assert_converts(model_of(layer, (*[5] * rank, 6)), normal(2, *[5] * rank, 6))
+
+
+def test_strided_conv_with_a_window_of_one() -> None:
+    """One row of three, one column of two, times a matrix."""
+    model = model_of(layers.Conv3D(4, 1, strides=(1, 3, 2), padding="same"), (5, 7, 6, 3))
+    kernel, bias = model.get_weights()
+    x = normal(2, 5, 7, 6, 3)
+    assert_converts(model, x, expected=[x[:, :, ::3, ::2] @ kernel[0, 0, 0] + bias])
+
+
+@pytest.mark.parametrize("extent", [8, 9])
+@pytest.mark.parametrize("kernel", [2, 3])
+def test_same_padding_of_an_image_whose_size_only_run_time_knows(extent: int, kernel: int) -> None:
+    layer = layers.Conv2D(2, kernel, strides=2, padding="same")
+    model = model_of(layer, (None, None, 3))
+    assert_converts(model, normal(2, extent, extent + 1, 3))
+
+
+def test_even_kernel_pads_the_end() -> None:
+    layer = layers.Conv2D(1, 2, padding="same", use_bias=False)
+    converted = assert_converts(model_of(layer, (4, 4, 1)), normal(1, 4, 4, 1))
+    (conv,) = [node for node in converted.model.graph if node.op_type == "Conv"]
+    assert conv.attributes["pads"].as_ints() == (0, 0, 1, 1)
+
+
+def test_a_layer_called_twice_has_one_set_of_weights() -> None:
+    x = keras.Input((6, 6, 3))
+    shared = layers.Conv2D(3, 3, padding="same", name="shared")
+    model = randomise(keras.Model(x, shared(shared(x))))
+    converted = assert_converts(model, normal(2, 6, 6, 3))
+    assert sorted(converted.model.graph.initializers) == ["shared/bias", "shared/kernel"]
+    assert operators(converted.model)["Conv"] == 2
+
+
+def test_a_chain_transposes_only_at_its_ends() -> None:
+    x = keras.Input((8, 8, 3))
+    y = layers.Conv2D(4, 3, activation="relu")(x)
+    y = layers.BatchNormalization()(y)
+    y = layers.Add()([layers.MaxPooling2D(2)(y), layers.Conv2D(4, 2, strides=2)(y)])
+    converted = assert_converts(randomise(keras.Model(x, y)), normal(2, 8, 8, 3))
+    assert operators(converted.model)["Transpose"] == 2

@@ -1,0 +1,81 @@
+"""Pooling of rank 1 to 3, local and global."""
+
+from __future__ import annotations
+
+from operator import ge
+from typing import Any
+
+import numpy as np
+import pytest
+from hypothesis import assume, given
+from hypothesis import strategies as st
+from keras import layers
+from support import assert_converts, keras_answers, model_of, normal
+
+LOCAL = {
+    "max": (layers.MaxPooling1D, layers.MaxPooling2D, layers.MaxPooling3D),
+    "average": (layers.AveragePooling1D, layers.AveragePooling2D, layers.AveragePooling3D),
+}
+GLOBAL = {
+    "max": (
+        layers.GlobalMaxPooling1D,
+        layers.GlobalMaxPooling2D,
+        layers.GlobalMaxPooling3D,
+    ),
+    "average": (
+        layers.GlobalAveragePooling1D,
+        layers.GlobalAveragePooling2D,
+        layers.GlobalAveragePooling3D,
+    ),
+}
+FORMATS = ["channels_last", "channels_first"]
+
+
+def check(make: Any, picture: tuple[int, ...], data_format: str) -> None:
+    x = normal(2, *picture, 3)
+    if data_format == "channels_last":
+        assert_converts(model_of(make(data_format=data_format), (*picture, 3)), x)
+        return
+    (last,) = keras_answers(model_of(make(data_format="channels_last"), (*picture, 3)), [x])
+    expected = np.moveaxis(last, -1, 1) if last.ndim > 2 else last
+    model = model_of(make(data_format=data_format), (3, *picture))
+    assert_converts(model, np.moveaxis(x, -1, 1), expected=[expected])
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@given(data=st.data())
+def test_local(kind: str, rank: int, data: st.DataObject) -> None:
+    sizes = st.tuples(*[st.integers(1, 3)] * rank)
+    arguments = {
+        "pool_size": data.draw(sizes, "pool_size"),
+        "strides": data.draw(st.none() | sizes, "strides"),
+        "padding": data.draw(st.sampled_from(["valid", "same"]), "padding"),
+    }
+    # TensorFlow's Pool3D without oneDNN crops where a stride is wider than its window
+    strides = arguments["strides"] or arguments["pool_size"]
+    assume(rank < 3 or all(map(ge, arguments["pool_size"], strides)))
+    picture = data.draw(st.tuples(*[st.integers(4, 8)] * rank), "extents")
+    pool = LOCAL[kind][rank - 1]
+    check(lambda **more: pool(**arguments, **more), picture, data.draw(st.sampled_from(FORMATS)))
+
+
+@pytest.mark.parametrize("kind", GLOBAL)
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize("data_format", FORMATS)
+@pytest.mark.parametrize("keepdims", [False, True])
+def test_global(kind: str, rank: int, data_format: str, keepdims: bool) -> None:
+    pool = GLOBAL[kind][rank - 1]
+    check(lambda **more: pool(keepdims=keepdims, **more), (4, 3, 5)[:rank], data_format)
+
+
+def test_same_padding_does_not_count_in_an_average() -> None:
+    layer = layers.AveragePooling2D(3, strides=1, padding="same")
+    ones = np.ones((1, 4, 4, 1), np.float32)
+    assert_converts(model_of(layer, (4, 4, 1)), ones, expected=[ones])
+
+
+@pytest.mark.parametrize("kind", LOCAL)
+def test_an_image_whose_size_only_run_time_knows(kind: str) -> None:
+    layer = LOCAL[kind][1](3, strides=2, padding="same")
+    assert_converts(model_of(layer, (None, None, 3)), normal(2, 7, 8, 3))

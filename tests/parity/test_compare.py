@@ -1,0 +1,221 @@
+"""Parity that can fail: faults planted on the way are refused through the bundle's own runtime."""
+
+from __future__ import annotations
+
+import dataclasses
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+import pytest
+from support import healthy, keras_answers, normal, small_classifier
+
+from kexport.api import export
+from kexport.conversion.rules import convolution
+from kexport.errors import ParityFailed
+from kexport.graph import affine, edit
+from kexport.graph.passes import Pass
+from kexport.options.application import Recipe
+from kexport.parity import compare
+from kexport.passes import image_input as pixels
+from kexport.passes import pipeline
+from kexport.runtime.verify import Row
+from kexport.source.preprocessing import prepare
+from kexport.source.synthetic_images import pictures
+
+MODES = ("tf", "caffe", "torch")
+
+
+@pytest.fixture(scope="module")
+def models() -> dict[str, keras.Model]:
+    return {mode: healthy(small_classifier(), mode) for mode in MODES}
+
+
+def publish(
+    model: keras.Model, mode: str, folder: Path, target: str = "cpu-fp32"
+) -> dict[str, Any]:
+    return export(model, target, output=folder, recipe=Recipe(preprocess=mode)).manifest
+
+
+def refused(model: keras.Model, mode: str, tmp_path: Path, target: str = "cpu-fp32") -> str:
+    folder = tmp_path / "bundle"
+    with pytest.raises(ParityFailed, match="away from Keras'") as caught:
+        publish(model, mode, folder, target)
+    assert "bundle.rejected" in (caught.value.hint or "")
+    assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.rejected"]
+    return str(caught.value)
+
+
+@pytest.mark.parametrize("mode", MODES)
+def test_without_a_fault_it_passes_far_within_the_tolerance(
+    models: dict[str, keras.Model], mode: str, tmp_path: Path
+) -> None:
+    entry = publish(models[mode], mode, tmp_path / "bundle")["parity"]
+    assert entry["passed"] is True
+    assert set(entry["outputs"]) == {"probabilities", "logits"}
+    assert all(row["error"] < 1e-5 for row in entry["outputs"].values())
+    stated = entry["outputs"]["logits"]["tolerance"]
+    assert compare.TOLERANCES["fp32"] < stated < 1.01 * compare.TOLERANCES["fp32"]
+
+
+def test_initial_weights_whose_classes_hardly_differ(tmp_path: Path) -> None:
+    """Their logits are known as well as float32 probabilities can state them, and no better."""
+    x = keras.Input((8, 8, 3))
+    y = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
+    y = keras.layers.Dense(1000, activation="softmax")(keras.layers.Rescaling(3e-3)(y))
+    row = publish(keras.Model(x, y), "tf", tmp_path / "bundle")["parity"]["outputs"]["logits"]
+    assert compare.TOLERANCES["fp32"] < row["error"] <= row["tolerance"] < 1e-2
+
+
+@pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp16"])
+@pytest.mark.parametrize("mode", MODES)
+def test_the_other_order_of_channels(
+    models: dict[str, keras.Model],
+    mode: str,
+    target: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = pixels.RECIPES[mode]
+    swapped = dataclasses.replace(recipe, order=None if recipe.order else (2, 1, 0))
+    monkeypatch.setitem(pixels.RECIPES, mode, swapped)
+    assert refused(models[mode], mode, tmp_path, target)
+
+
+@pytest.mark.parametrize("mode", ["caffe", "torch"])
+@pytest.mark.parametrize("channel", [0, 1, 2])
+def test_one_mean_left_out(
+    models: dict[str, keras.Model],
+    mode: str,
+    channel: int,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    recipe = pixels.RECIPES[mode]
+    shift = tuple(0.0 if i == channel else value for i, value in enumerate(recipe.shift))
+    monkeypatch.setitem(pixels.RECIPES, mode, dataclasses.replace(recipe, shift=shift))
+    assert refused(models[mode], mode, tmp_path)
+
+
+def test_padding_on_the_wrong_side(
+    models: dict[str, keras.Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    right = convolution.padding_of
+
+    def wrong(*args: Any) -> dict[str, Any]:
+        pads = right(*args)["pads"]
+        half = len(pads) // 2
+        return {"pads": [*pads[half:], *pads[:half]]}
+
+    monkeypatch.setattr(convolution, "padding_of", wrong)
+    assert refused(models["tf"], "tf", tmp_path)
+
+
+Spoil = Callable[[affine.Affine], affine.Affine]
+SPOILT: dict[str, Spoil] = {
+    "shift forgotten": lambda step: dataclasses.replace(step, shift=np.zeros_like(step.shift)),
+    "scale forgotten": lambda step: dataclasses.replace(step, scale=np.ones_like(step.scale)),
+    "epsilon doubled": lambda step: dataclasses.replace(step, scale=step.scale * 0.99),
+}
+
+
+@pytest.mark.parametrize("kind", SPOILT)
+@pytest.mark.parametrize("which", ["stem_bn", "depthwise_bn"])
+def test_one_batch_norm_folded_wrong(
+    models: dict[str, keras.Model],
+    kind: str,
+    which: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    right = affine._batch_norm
+
+    def wrong(node: ir.Node) -> affine.Affine | None:
+        step = right(node)
+        return SPOILT[kind](step) if step and (node.name or "").startswith(which) else step
+
+    monkeypatch.setattr(affine, "_batch_norm", wrong)
+    assert refused(models["tf"], "tf", tmp_path)
+
+
+@pytest.mark.parametrize("operator", ["Conv", "Gemm"])
+def test_one_weight_off(
+    models: dict[str, keras.Model], operator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A single number of a kernel, off by the spread of that kernel."""
+
+    @Pass
+    def spoil(model: ir.Model) -> None:
+        node = next(node for node in model.graph if node.op_type == operator)
+        weights = edit.constant(node.inputs[1]).numpy().copy()
+        weights.flat[weights.size // 2] += weights.std()
+        node.replace_input_with(1, edit.numbers(model.graph, "spoilt", weights))
+
+    right = pipeline.for_float32
+    monkeypatch.setattr(
+        pipeline, "for_float32", lambda *given, **named: (spoil, *right(*given, **named))
+    )
+    assert refused(models["tf"], "tf", tmp_path)
+
+
+def test_a_graph_that_gives_no_numbers(
+    models: dict[str, keras.Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    recipe = pixels.RECIPES["tf"]
+    spoilt = dataclasses.replace(recipe, scale=(float("nan"),))
+    monkeypatch.setitem(pixels.RECIPES, "tf", spoilt)
+    assert refused(models["tf"], "tf", tmp_path)
+
+
+def test_reference_is_keras_in_batches_of_any_size() -> None:
+    model = healthy(small_classifier(), "tf")
+    x = prepare(pictures(5, 24, 24), "tf")
+    found = compare.reference(model, [x], ["top"])
+    np.testing.assert_allclose(found["top"], keras_answers(model, [x])[0], atol=1e-6)
+    assert found["top"].dtype == np.float32
+
+
+def test_reference_of_several_inputs_and_outputs() -> None:
+    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
+    model = keras.Model({"first": a, "second": b}, {"sum": a + b, "less": a - b})
+    x, y = normal(4, 3), normal(4, 3, seed=1)
+    found = compare.reference(model, [x, y], ["less", "sum"])
+    np.testing.assert_allclose(found["sum"], x + y, atol=1e-6)
+    np.testing.assert_allclose(found["less"], x - y, atol=1e-6)
+
+
+def row(error: float, tolerance: float = 1e-4) -> Row:
+    return Row("logits", error, error, tolerance, 1.0)
+
+
+@pytest.mark.parametrize(
+    ("error", "passed"),
+    [(0.0, True), (1e-4, True), (1.1e-4, False), (float("inf"), False), (float("nan"), False)],
+)
+def test_what_passes(error: float, passed: bool) -> None:
+    found = compare.Parity(4, (row(0.0), row(error)))
+    assert found.passed is passed
+    assert found.entry()["passed"] is passed
+    if passed:
+        compare.require(found, "")
+    else:
+        with pytest.raises(ParityFailed, match="'logits'"):
+            compare.require(found, "")
+
+
+@pytest.mark.parametrize(
+    ("name", "whose"), [("logits", "Keras'"), ("graph:logits", "the quantised graph's")]
+)
+def test_it_says_whose_answers_are_missed(name: str, whose: str) -> None:
+    found = compare.Parity(4, (Row(name, 1.0, 0.5, 0.25, 1.0),))
+    with pytest.raises(ParityFailed, match=f"0.5 of its spread away from {whose} on 4 samples"):
+        compare.require(found, "")
+
+
+def test_what_is_pending_has_not_passed() -> None:
+    entry = compare.pending(["logits"], 4)
+    assert entry["passed"] is False
+    assert entry["outputs"]["logits"]["error"] > 1e300

@@ -1,0 +1,34 @@
+"""check: what ONNX refuses does not leave kexport."""
+
+import onnx_ir as ir
+import pytest
+from support import Sketch, normal, snapshot
+
+from kexport.errors import PassFailed
+from kexport.passes.check_model import check
+
+
+def test_a_valid_graph_passes_untouched() -> None:
+    s = Sketch()
+    model = s.model(s.op("MatMul", s.input("x", [2, 30]), s.constant("w", normal(30, 40))))
+    before = snapshot(model)
+    check.edit(model)
+    assert snapshot(model) == before
+
+
+def test_types_that_do_not_fit_are_refused() -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3])
+    model = s.model(s.op("Add", x, s.constant("c", [1.0, 2.0, 3.0])))
+    x.type = ir.TensorType(ir.DataType.FLOAT16)
+    with pytest.raises(PassFailed, match="not valid ONNX"):
+        check(model)
+
+
+def test_an_unknown_operator_is_refused() -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3])
+    y = s.op("Relu", x)
+    y.producer().op_type = "Reluu"
+    with pytest.raises(PassFailed, match="Reluu"):
+        check(s.model(y))

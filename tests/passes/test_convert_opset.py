@@ -1,0 +1,118 @@
+"""convert_opset: the same values in older words."""
+
+from typing import Any
+
+import keras
+import numpy as np
+import onnx
+import onnx_ir as ir
+import pytest
+from keras import layers
+from support import (
+    Sketch,
+    assert_near,
+    keras_answers,
+    normal,
+    onnx_answers,
+    operators,
+    randomise,
+    snapshot,
+)
+
+from kexport.conversion import convert_model
+from kexport.errors import BadArgument, PassFailed
+from kexport.onnx_export import convert
+from kexport.passes import pipeline
+from kexport.passes.convert_opset import HIGHEST, LOWEST, convert_opset
+
+MODERN: dict[str, Any] = {
+    "gelu": lambda x: layers.Activation("gelu")(x),
+    "hard_silu": lambda x: layers.Activation("hard_silu")(x),
+    "mish": lambda x: layers.Activation("mish")(x),
+    "layer_norm": lambda x: layers.LayerNormalization()(x),
+    "layer_norm without shift": lambda x: layers.LayerNormalization(center=False)(x),
+    "layer_norm over height": lambda x: layers.LayerNormalization(axis=1)(x),
+    "pooling": lambda x: layers.MaxPooling2D(2)(layers.AveragePooling2D(2, padding="same")(x)),
+    "reshape": lambda x: layers.Reshape((-1, 3))(x),
+    "padding": lambda x: layers.ZeroPadding2D(1)(x),
+    "relu6": lambda x: layers.ReLU(6.0)(x),
+}
+
+
+@pytest.mark.parametrize("opset", range(LOWEST, HIGHEST + 1))
+@pytest.mark.parametrize("kind", MODERN)
+def test_every_opset_computes_the_same(kind: str, opset: int) -> None:
+    x = keras.Input((6, 6, 3))
+    model = randomise(keras.Model(x, MODERN[kind](layers.Conv2D(3, 1)(x))))
+    proto = convert(model, opset=opset)
+    assert [entry.version for entry in proto.opset_import if entry.domain == ""] == [opset]
+    onnx.checker.check_model(proto, full_check=True)
+    given = normal(2, 6, 6, 3)
+    assert_near(onnx_answers(proto, [given]), keras_answers(model, [given]))
+
+
+def test_the_input_is_untouched() -> None:
+    x = keras.Input((6, 3))
+    model = convert_model(keras.Model(x, layers.LayerNormalization()(x))).model
+    before = snapshot(model)
+    convert_opset(13)(model)
+    assert snapshot(model) == before
+
+
+def test_an_operator_that_is_too_new_is_refused_by_name() -> None:
+    s = Sketch()
+    x = s.input("x", [1, 3, 4, 4])
+    grid = s.input("grid", [1, 2, 2, 2])
+    model = s.model(s.op("GridSample", x, grid))
+    with pytest.raises(PassFailed, match=r"GridSample_0 is a GridSample, which opset 15"):
+        convert_opset(15)(model)
+
+
+def test_axes_that_only_run_time_knows_are_refused() -> None:
+    s = Sketch()
+    axes = s.input("axes", [1], ir.DataType.INT64)
+    model = s.model(s.op("ReduceMean", s.input("x", [2, 3]), axes))
+    with pytest.raises(PassFailed, match="computes its axes at run time"):
+        convert_opset(17)(model)
+
+
+@pytest.mark.parametrize("opset", [12, 21, 0])
+def test_an_opset_that_kexport_does_not_write(opset: int) -> None:
+    x = keras.Input((3,))
+    with pytest.raises(BadArgument, match=f"opset {opset} is not written"):
+        convert(keras.Model(x, layers.ReLU()(x)), opset=opset)
+
+
+def test_reductions_carry_their_axes_as_an_attribute() -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3, 4])
+    model = s.model(s.op("ReduceMax", x, s.constant("axes", [1], np.int64), keepdims=0))
+    lowered = pipeline.run(model, pipeline.for_float32(17)).model
+    (node,) = lowered.graph
+    assert node.attributes["axes"].as_ints() == (1,)
+    given = normal(2, 3, 4)
+    assert_near(onnx_answers(lowered, [given]), [given.max(axis=1)])
+
+
+@pytest.mark.parametrize("op_type", ["Gelu", "HardSwish", "LayerNormalization", "Mish"])
+def test_an_operator_that_the_reader_does_not_import(op_type: str) -> None:
+    s = Sketch(17 if op_type == "LayerNormalization" else 20)
+    x = s.input("x", [2, 5])
+    more = [s.constant("scale", np.ones(5))] if op_type == "LayerNormalization" else []
+    model = s.model(s.op(op_type, x, *more))
+    opset = 17 if op_type == "LayerNormalization" else 20
+    imported = frozenset({"Add", "Mul"})
+    assert op_type not in operators(convert_opset(opset, imported)(model))
+    assert op_type in operators(convert_opset(opset, imported | {op_type})(model))
+    given = normal(2, 5)
+    lowered = convert_opset(opset, imported)(model)
+    assert_near(onnx_answers(lowered, [given]), onnx_answers(model, [given]))
+
+
+def test_reciprocal_for_a_reader_without_it() -> None:
+    s = Sketch()
+    model = s.model(s.op("Reciprocal", s.input("x", [2, 5])))
+    lowered = convert_opset(13, frozenset({"Div"}))(model)
+    assert operators(lowered) == {"Div": 1}
+    given = np.abs(normal(2, 5)) + 1
+    assert_near(onnx_answers(lowered, [given]), [1 / given])

@@ -1,0 +1,166 @@
+"""Images reach the model exactly as Keras' `load_img` and `img_to_array` would bring them."""
+
+from pathlib import Path
+
+import numpy as np
+import pytest
+from PIL import Image
+
+from kexport.runtime import BadImage, BadInput
+from kexport.runtime.image import INTERPOLATIONS, pixels
+
+SIZE = (24, 20)
+
+pytestmark = pytest.mark.filterwarnings("ignore::UserWarning:PIL")  # on the damage done below
+
+
+def gradient(height: int = 37, width: int = 53, channels: int = 4) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    planes = [x * 5, y * 7, (x + y) * 3, 255 - x * 2]
+    noise = np.random.default_rng(0).integers(0, 40, (height, width, channels))
+    return ((np.stack(planes[:channels], -1) + noise) % 256).astype(np.uint8)
+
+
+def save(mode: str, path: Path) -> Path:
+    rgba = Image.fromarray(gradient())
+    if mode == "P transparent":
+        image = rgba.convert("RGB").quantize(16)
+        image.save(path, transparency=3)
+    elif mode == "I;16":
+        Image.fromarray(gradient()[:, :, 0].astype(np.uint16) * 257).save(path)
+    else:
+        rgba.convert(mode).save(path)
+    return path
+
+
+@pytest.fixture(scope="module")
+def keras_utils():
+    return pytest.importorskip("keras").utils
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "P transparent", "L", "LA", "1", "I;16"])
+@pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
+def test_pngs_equal_keras(keras_utils, tmp_path: Path, mode: str, interpolation: str):
+    path = save(mode, tmp_path / "image.png")
+    image = keras_utils.load_img(path, target_size=SIZE, interpolation=interpolation)
+    found = pixels(path, SIZE, "RGB", interpolation)
+    assert (found.dtype, found.shape) == (np.uint8, (*SIZE, 3))
+    np.testing.assert_array_equal(found, keras_utils.img_to_array(image))
+
+
+@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
+def test_every_interpolation_equals_keras(keras_utils, tmp_path: Path, interpolation: str):
+    path = save("RGB", tmp_path / "image.png")
+    image = keras_utils.load_img(path, target_size=SIZE, interpolation=interpolation)
+    found = pixels(path, SIZE, "RGB", interpolation)
+    np.testing.assert_array_equal(found, keras_utils.img_to_array(image))
+
+
+@pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
+def test_jpegs_equal_keras_whatever_exif_says(keras_utils, tmp_path: Path, mode: str):
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn by 90 degrees
+    image = Image.fromarray(gradient(channels=3)).convert(mode)
+    image.save(tmp_path / "image.jpg", exif=exif)
+    expected = keras_utils.img_to_array(
+        keras_utils.load_img(tmp_path / "image.jpg", target_size=SIZE)
+    )
+    np.testing.assert_array_equal(pixels(tmp_path / "image.jpg", SIZE), expected)
+
+
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "L", "1"])
+def test_grey_equals_keras(keras_utils, tmp_path: Path, mode: str):
+    path = save(mode, tmp_path / "image.png")
+    image = keras_utils.load_img(
+        path, color_mode="grayscale", target_size=SIZE, interpolation="bilinear"
+    )
+    found = pixels(path, SIZE, "GRAY", "bilinear")
+    assert found.shape == (*SIZE, 1)
+    np.testing.assert_array_equal(found, keras_utils.img_to_array(image))
+
+
+@pytest.mark.parametrize("shape", [(37, 53), (37, 53, 1), (37, 53, 3), (37, 53, 4)])
+@pytest.mark.parametrize("color", ["RGB", "GRAY"])
+def test_an_array_is_as_good_as_its_file(tmp_path: Path, shape: tuple[int, ...], color: str):
+    array = gradient()[:, :, : shape[2] if len(shape) == 3 else 1].reshape(shape)
+    Image.fromarray(array.squeeze()).save(tmp_path / "image.png")
+    by_file = pixels(tmp_path / "image.png", SIZE, color)
+    np.testing.assert_array_equal(pixels(array, SIZE, color), by_file)
+
+
+@pytest.mark.parametrize("size", [(None, None), (None, 20), (24, None), (37, 53)])
+def test_free_sizes_keep_the_image(size: tuple[int | None, int | None]):
+    array = gradient(channels=3)
+    if size in ((None, None), (37, 53)):
+        np.testing.assert_array_equal(pixels(array, size), array)
+        np.testing.assert_array_equal(pixels(Image.fromarray(array), size), array)
+    else:
+        assert pixels(Image.fromarray(array), size).shape == (37, 53, 3)
+
+
+def test_the_callers_image_is_left_alone(tmp_path: Path):
+    image = Image.open(save("P", tmp_path / "image.png"))
+    pixels(image, SIZE)
+    assert (image.mode, image.size) == ("P", (53, 37))
+
+
+def test_a_grey_image_of_16_bits_does_not_fit(tmp_path: Path):
+    path = save("I;16", tmp_path / "image.png")
+    with pytest.raises(BadImage, match="more than 8 bits") as caught:
+        pixels(path, SIZE, "GRAY")
+    assert caught.value.hint == "convert it to 8 bits a pixel first"
+
+
+@pytest.mark.parametrize("keep", [0, 1, 8, 40, 200, 0.5, 0.95])
+@pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp", "tif"])
+def test_an_image_cut_short(tmp_path: Path, suffix: str, keep: float):
+    path = tmp_path / f"image.{suffix}"
+    Image.fromarray(gradient(200, 300, 3)).save(path)
+    content = path.read_bytes()
+    path.write_bytes(content[: int(keep * len(content)) if isinstance(keep, float) else keep])
+    with pytest.raises(BadImage, match=r"image\.\w+ is (damaged|not an image)") as caught:
+        pixels(path, SIZE)
+    assert caught.value.hint == "check that the file opens in an image viewer"
+
+
+@pytest.mark.parametrize(
+    ("name", "reason"), [("missing.png", "No such file"), ("folder", "Is a directory")]
+)
+def test_what_cannot_be_opened(tmp_path: Path, name: str, reason: str):
+    (tmp_path / "folder").mkdir()
+    with pytest.raises(BadImage, match=f"{name} cannot be opened: {reason}"):
+        pixels(tmp_path / name, SIZE)
+
+
+def test_a_text_is_no_image(tmp_path: Path):
+    (tmp_path / "notes.png").write_text("not an image")
+    with pytest.raises(BadImage, match="is not an image of a known format"):
+        pixels(tmp_path / "notes.png", SIZE)
+
+
+def test_an_image_that_would_fill_the_memory(tmp_path: Path, monkeypatch):
+    path = save("RGB", tmp_path / "image.png")
+    monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
+    with pytest.raises(BadImage, match="decompression bomb"):
+        pixels(path, SIZE)
+
+
+@pytest.mark.parametrize(
+    "array",
+    [
+        np.zeros((3, 8, 6), np.uint8),
+        np.zeros((1, 8, 6, 3), np.uint8),
+        np.zeros((0, 0, 3), np.uint8),
+        np.zeros((8, 6, 3)),
+    ],
+)
+def test_arrays_that_are_no_image(array: np.ndarray):
+    with pytest.raises(BadInput, match="an image must be uint8"):
+        pixels(array, SIZE)
+
+
+@pytest.mark.parametrize("value", [None, 3, b"image.png", [[1, 2]]])
+def test_values_that_are_no_image(value: object):
+    with pytest.raises(BadInput, match="an image cannot be a") as caught:
+        pixels(value, SIZE)
+    assert caught.value.hint == "pass a path, a PIL image or a uint8 array"

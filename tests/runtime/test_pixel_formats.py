@@ -1,0 +1,60 @@
+"""Decoded images become what a camera would have given."""
+
+import cv2
+import numpy as np
+import pytest
+
+from kexport.runtime.pixel_formats import encode
+
+
+def drawn(height: int = 12, width: int = 10) -> np.ndarray:
+    y, x = np.mgrid[0:height, 0:width]
+    return np.stack([x * 20, y * 17, 255 - x * 9], axis=-1).astype(np.uint8)
+
+
+@pytest.mark.parametrize(
+    ("color", "code"),
+    [
+        ("BGR", cv2.COLOR_RGB2BGR),
+        ("RGBA", cv2.COLOR_RGB2RGBA),
+        ("BGRA", cv2.COLOR_RGB2BGRA),
+    ],
+)
+@pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_channels_are_opencvs(color: str, code: int, layout: str, dtype: str):
+    found = encode(drawn(), color, layout, dtype)
+    wanted = cv2.cvtColor(drawn(), code)
+    np.testing.assert_array_equal(found, wanted.transpose(2, 0, 1) if layout == "NCHW" else wanted)
+    assert found.dtype == dtype
+    assert found.flags.c_contiguous
+
+
+def test_what_needs_no_change_is_not_copied():
+    picture = drawn()
+    assert encode(picture, "RGB", "NHWC", "uint8") is picture
+
+
+def test_luma_is_opencvs():
+    picture = drawn()
+    wanted = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)[:12]
+    np.testing.assert_array_equal(encode(picture, "NV12", "NHWC", "uint8")[:12, :, 0], wanted)
+    np.testing.assert_array_equal(encode(picture, "YUYV", "NHWC", "uint8")[..., 0], wanted)
+
+
+def test_shared_colours_are_opencvs_where_pixels_agree():
+    picture = drawn(6, 5).repeat(2, axis=0).repeat(2, axis=1)
+    planar = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)[12:].reshape(2, 6, 5)
+    nv12 = encode(picture, "NV12", "NHWC", "uint8")
+    assert nv12.shape == (18, 10, 1)
+    np.testing.assert_array_equal(nv12[12:, :, 0].reshape(6, 5, 2), planar.transpose(1, 2, 0))
+    yuyv = encode(picture, "YUYV", "NHWC", "uint8")
+    assert yuyv.shape == (12, 10, 2)
+    shared = yuyv[::2, :, 1].reshape(6, 5, 2)
+    np.testing.assert_array_equal(shared, planar.transpose(1, 2, 0))
+
+
+def test_pixels_that_share_a_colour_have_their_mean():
+    picture = np.array([[[0, 0, 0], [254, 254, 254]]] * 2, np.uint8)
+    assert encode(picture, "NV12", "NHWC", "uint8")[2:].ravel().tolist() == [128, 128]
+    assert encode(picture, "YUYV", "NHWC", "uint8")[0, :, 1].tolist() == [128, 128]
