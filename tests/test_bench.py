@@ -28,6 +28,7 @@ MODULES = (
         "process",
         "results",
         "rounds",
+        "same_bundles",
     ),
     "zoo_page",
 )
@@ -232,12 +233,49 @@ def test_int8_is_held_to_its_goal_with_avx2(bench: dict[str, ModuleType]) -> Non
     assert row("resnet50", vnni, {"error": "killed"})[-1] == "killed"
 
 
+def test_bundles_are_compared_file_by_file(
+    bench: dict[str, ModuleType], tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    script = bench["same_bundles"]
+    for name, text in {"model.onnx": "a", "labels.txt": "b", "manifest.json": "c"}.items():
+        (tmp_path / name).write_text(text)
+    before = {"fp32": script.hashes(tmp_path), "gone": {"golden.npz": "0"}}
+    assert before["fp32"] == {
+        "model.onnx": "ca978112ca1bbdcafac231b39a23dc4da786eff8147c4e72b9807785afee48bb",
+        "labels.txt": "3e23e8160039594a33894f6564e1b1348bbd7a0088d42c4acb73eeaed59c009d",
+    }
+    (tmp_path / "labels.txt").write_text("other")
+    after = {"fp32": script.hashes(tmp_path)}
+    assert list(script.compared(before, after)) == [
+        ("fp32", "model.onnx", "same"),
+        ("fp32", "labels.txt", "DIFFERENT"),
+        ("gone", "golden.npz", "DIFFERENT"),
+    ]
+    assert script.report(before, after) == 1
+    assert script.report(after, after) == 0
+    assert capsys.readouterr().out.endswith("0 of 2 files differ\n")
+
+
+def test_hashed_bundles_are_one_of_each_kind(bench: dict[str, ModuleType]) -> None:
+    from kexport import targets
+
+    script = bench["same_bundles"]
+    assert len(script.KINDS) == 14
+    wanted = [command[command.index("--target") + 1] for command in script.COMMANDS.values()]
+    assert {targets.find(name).precision for name in wanted} == {"fp32", "fp16", "int8"}
+    assert targets.find("jetson-nano-fp16").opset == 13
+    xavier, newest = (targets.find(name).opset for name in ("jetson-xavier-int8", "trt-int8"))
+    assert xavier < 19 <= newest
+
+
 def test_heavy_models_come_last(bench: dict[str, ModuleType]) -> None:
     order = bench["zoo"].lightest_first(["convnext_xlarge", "vgg16", "xception", "mobilenet"])
     assert order == ["xception", "mobilenet", "vgg16", "convnext_xlarge"]
 
 
-@pytest.mark.parametrize("script", ["convert", "cpp", "int8_speed", "latency", "passes", "zoo"])
+@pytest.mark.parametrize(
+    "script", ["convert", "cpp", "int8_speed", "latency", "passes", "same_bundles", "zoo"]
+)
 def test_arguments_have_defaults(bench: dict[str, ModuleType], script: str) -> None:
     assert bench[script].parser().parse_args([]).out is None
 
