@@ -96,11 +96,8 @@ class Record:
         if not self.flags.version_compatible:
             return False
         mine, other = _numbers(self.place.version), _numbers(version)
-        return other >= mine and (mine[0], other[0]) in {
-            (mine[0], mine[0]),
-            (8, 10),
-            (10, 11),
-        }
+        majors = mine[:1] + other[:1]
+        return other >= mine and majors in (mine[:1] * 2, (8, 10), (10, 11))
 
     def _runs_on(self, place: Place) -> bool:
         mine, (here,) = self.place, place.compute_capabilities
@@ -161,12 +158,15 @@ def read(folder: Path) -> Record:
         data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
         place = {**data["place"], "compute_capabilities": _texts(data["place"])}
         record = Record(data["model"], data["plan"], Place(**place), Flags(**data["flags"]))
+        texts = (record.plan, record.place.module, record.place.version, record.place.platform)
+        if not all(isinstance(text, str) for text in texts):
+            raise TypeError("what should be a text is none")
         found = hash_of_plan(folder)
     except OSError as error:
         raise BundleRefused(
             f"{error.filename} cannot be read: {error.strerror}", hint=BUILD_AGAIN
         ) from error
-    except (ValueError, KeyError, TypeError) as error:
+    except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleRefused(
             f"{folder / RECORD} is none that kexport wrote: {error!r}", hint=BUILD_AGAIN
         ) from error
@@ -182,7 +182,7 @@ def _texts(data: dict[str, Any]) -> tuple[str, ...]:
 
 
 def _numbers(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.split(".") if part.isdigit())
+    return tuple(int(part) for part in version.split(".") if part.isdecimal())
 
 
 def _feed(digest: Any, path: Path) -> None:

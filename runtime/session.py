@@ -45,9 +45,10 @@ def load(
     """Load the bundle in a folder.
 
     `threads` limits the threads within an operation (the engine's own choice by default). With
-    `check` every file is held to its size and SHA-256 first; without, loading is faster and trusts
-    the folder. `engine` is "tensorrt" for engine.plan or "onnxruntime" for model.onnx; by default
-    engine.plan where it has been built and this machine has a GPU for it, and model.onnx elsewhere.
+    `check` every file is held to its size and SHA-256 first, and there must be no others; without,
+    loading is faster and trusts the folder. `engine` is "tensorrt" for engine.plan or "onnxruntime"
+    for model.onnx; by default engine.plan where it has been built and this machine has a GPU for
+    it, and model.onnx elsewhere.
 
     Raises BundleRefused where the folder, its manifest, a file or the model is not as it should be,
     EngineMissing where the engine is not installed, BadInput for a number of threads below 1.

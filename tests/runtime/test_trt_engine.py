@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import dataclasses
 import hashlib
+import json
 import threading
 from collections.abc import Callable, Iterator
 from pathlib import Path
@@ -176,11 +177,22 @@ def test_another_plan_than_the_recorded_one_is_refused(build, opened):
         opened(bundle)
 
 
-@pytest.mark.parametrize("text", ["", "{}", "[]", '{"model": "x", "plan": 1}'])
+@pytest.mark.parametrize("text", ["", "{}", "[]", '{"model": "x", "plan": 1}', "[" * 100_000])
 def test_an_engine_json_that_is_none_is_refused(build, opened, text):
     bundle = with_engine(build())
     (bundle / "engine.json").write_text(text, encoding="utf-8")
     with pytest.raises(BundleRefused, match=r"is none that kexport wrote"):
+        opened(bundle)
+
+
+@pytest.mark.parametrize("version", [10, None, ["10"], "\u00b2", ""])
+def test_a_version_that_is_none_is_refused(build, opened, version):
+    bundle = with_engine(build())
+    data = json.loads((bundle / "engine.json").read_text(encoding="utf-8"))
+    data["place"]["version"] = version
+    data["flags"]["version_compatible"] = True
+    (bundle / "engine.json").write_text(json.dumps(data), encoding="utf-8")
+    with pytest.raises(BundleRefused, match=r"engine\."):
         opened(bundle)
 
 

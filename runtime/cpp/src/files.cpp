@@ -83,7 +83,9 @@ void refuse_unlisted(const fs::path& root, const Manifest& manifest) {
         fs::directory_iterator entry(root / folder, error);
         for (; !error && entry != fs::directory_iterator(); entry.increment(error)) {
             const std::string name = cat(folder, entry->path().filename().native());
-            if (fs::is_directory(entry->symlink_status()))
+            const fs::file_status status = entry->symlink_status(error);
+            if (error) break;
+            if (fs::is_directory(status))
                 folders.push_back(cat(name, "/"));
             else if (!belongs(name, manifest) && (first.empty() || name < first))
                 first = name;

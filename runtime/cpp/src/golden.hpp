@@ -1,4 +1,4 @@
-/// Golden samples: the arrays of golden.npz.
+/// Golden samples: the arrays of golden.npz; as runtime/golden.py.
 #pragma once
 
 #include <filesystem>

@@ -1,4 +1,4 @@
-/// One array as numpy.save writes it.
+/// One array as numpy.save writes it; as runtime/npy.py.
 #pragma once
 
 #include <vector>

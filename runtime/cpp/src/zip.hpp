@@ -1,4 +1,4 @@
-/// The members of a zip archive that lies in memory, as numpy.savez writes it.
+/// The members of a zip archive that lies in memory, as numpy.savez writes it; as runtime/zip.py.
 #pragma once
 
 #include <cstdint>
