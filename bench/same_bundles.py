@@ -71,14 +71,9 @@ Hashes = dict[str, dict[str, str]]
 def export_subclassed(bundle: str) -> None:
     """Export a model whose `call` is the user's own, in this process.
 
-<<<<<<< HEAD
-    It computes with a single constant: several are numbered in the order in which TensorFlow's
-    optimiser leaves them, which is not the same in every process.
-=======
     Its trace has a single constant, the axes of the mean: several would be numbered in the order in
     which TensorFlow and tf2onnx leave them, which is not the same in every process. A bias of the
     convolution would be another, the shape to which Keras brings it.
->>>>>>> hashes
     """
     import keras
 
@@ -87,11 +82,7 @@ def export_subclassed(bundle: str) -> None:
     class Own(keras.Model):
         def __init__(self) -> None:
             super().__init__()
-<<<<<<< HEAD
-            self.seen = keras.layers.Conv2D(8, 3, strides=2, activation="relu")
-=======
             self.seen = keras.layers.Conv2D(8, 3, activation="relu", use_bias=False)
->>>>>>> hashes
             self.read = keras.layers.Dense(10, activation="softmax")
 
         def call(self, x: Any) -> Any:
