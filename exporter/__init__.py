@@ -13,13 +13,30 @@ if TYPE_CHECKING:
     from kexport.api import export
     from kexport.onnx_export import convert, save_onnx
     from kexport.options.application import Recipe
+    from kexport.options.image_input import ImageInput
+    from kexport.options.toolchain import Toolchain
+    from kexport.quantize import Calibration
     from kexport.runtime import load, verify
 
-__all__ = ["Recipe", "__version__", "convert", "export", "load", "save_onnx", "verify"]
+__all__ = [
+    "Calibration",
+    "ImageInput",
+    "Recipe",
+    "Toolchain",
+    "__version__",
+    "convert",
+    "export",
+    "load",
+    "save_onnx",
+    "verify",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Calibration": "kexport.quantize",
+    "ImageInput": "kexport.options.image_input",
+    "Toolchain": "kexport.options.toolchain",
     "Recipe": "kexport.options.application",
     "convert": "kexport.onnx_export",
     "export": "kexport.api",

@@ -11,10 +11,10 @@ import onnx_ir as ir
 
 from kexport.bundle.output_folder import staging
 from kexport.conversion import convert_model
-from kexport.errors import BadArgument, OutputExists
+from kexport.errors import OutputExists
 from kexport.graph import save
 from kexport.passes import pipeline
-from kexport.passes.convert_opset import HIGHEST, LOWEST
+from kexport.targets.opset import HIGHEST, check_opset
 
 
 def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
@@ -63,20 +63,6 @@ def save_onnx(model: keras.Model, path: str | Path, *, opset: int = HIGHEST) -> 
         for new, file in reversed(list(zip(written, files, strict=True))):
             os.replace(new, file)
     return files
-
-
-def check_opset(opset: int) -> int:
-    """Let an opset through that kexport writes.
-
-    Raises:
-        BadArgument: any other.
-    """
-    if not LOWEST <= opset <= HIGHEST:
-        raise BadArgument(
-            f"opset {opset} is not written by kexport",
-            hint=f"choose one of {LOWEST} to {HIGHEST}, or leave --opset to the target",
-        )
-    return opset
 
 
 def _graph(model: keras.Model, opset: int) -> ir.Model:

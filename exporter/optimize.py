@@ -87,21 +87,20 @@ def ranked(artifact: Artifact, ranking: Ranking | None) -> Artifact:
 def of_floats(
     artifact: Artifact,
     target: Target,
-    opset: int,
     inputs: Samples,
     batch: Batch,
     say: Progress,
 ) -> tuple[Artifact, Guard]:
     """The target's graph, and what of it stays in float32 although the target is fp16."""
     if target.precision == "fp32":
-        passes = pipeline.for_float32(opset, target.rules, blocked=target.blocked_layout)
+        passes = pipeline.for_float32(target.opset, target.rules, blocked=target.blocked_layout)
         return pipeline.continue_with(artifact, passes, say), Guard()
     artifact = pipeline.continue_with(artifact, pipeline.BEFORE_FLOAT16, say)
     say("observing the values of every tensor")
     fixed = None if batch == "dynamic" else batch
     seen = guard(artifact.model, observe(artifact.model, inputs.of_batch(fixed)))
     names = frozenset(node.node for node in seen.kept)
-    passes = pipeline.for_float16(opset, names, target.rules)
+    passes = pipeline.for_float16(target.opset, names, target.rules)
     return pipeline.continue_with(artifact, passes, say), seen
 
 

@@ -88,7 +88,7 @@ class Quantized:
     artifact: Artifact
     entry: dict[str, Any]
     speed: Speed | None
-    guard: Guard
+    guard: Guard | None
     """What stays float32 where the rest of the graph is float16."""
     in_float32: ir.Model
     """The same graph before its rest became float16."""
@@ -156,14 +156,13 @@ def _said(wanted: Calibration) -> str | None:
 
 
 def quantize(
-    subject: Subject, target: Target, opset: int, wanted: Calibration, *, local: bool, say: Say
+    subject: Subject, target: Target, wanted: Calibration, *, local: bool, say: Say
 ) -> Quantized:
     """Calibrate, quantise, and repair until the accuracy holds.
 
     Args:
         subject: the model.
         target: where it goes.
-        opset: the opset of the graph.
         wanted: what the user said; `check` has passed it.
         local: whether the target is like this machine.
         say: called with a few words at the start of every step.
@@ -173,9 +172,9 @@ def quantize(
         UnsupportedModel: the model gives NaN or infinity on the images.
         QuantizationRefused: the accuracy or the speed asked for is not reached.
     """
-    scheme = _scheme(target, opset)
+    scheme = _scheme(target)
     started = time.perf_counter()
-    passes = (*pipeline.before_int8(opset, target.rules), *scheme.prepare, infer_shapes)
+    passes = (*pipeline.before_int8(target.opset, target.rules), *scheme.prepare, infer_shapes)
     artifact = pipeline.continue_with(subject.artifact, passes, say)
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
         measured_on, judged_on = _images(subject, wanted, Path(scratch), say)
@@ -199,7 +198,7 @@ def quantize(
         step = Step("quantize", seconds, len(artifact.model.graph), len(gated.model.graph))
         whole = Artifact(gated.model, (*artifact.steps, step))
         whole = pipeline.continue_with(whole, pipeline.AFTER_INT8, say)
-        in_float32, guard = whole.model, Guard()
+        in_float32, guard = whole.model, None
         if scheme.half_scales:
             halved, seen = halve(whole, images, say)
             quality = judge(halved.model)
@@ -207,7 +206,7 @@ def quantize(
             whole, guard = (halved, seen) if holds else (whole, guard)
             last = control.Step("the rest in float16", quality, holds)
             gated = replace(gated, steps=(*gated.steps, last))
-        speed = _speed(subject, whole.model, target, opset, images, say) if local else None
+        speed = _speed(subject, whole.model, target, images, say) if local else None
     _require_speed(speed, wanted.require_speedup, target.name)
     entry = {
         "method": wanted.method,
@@ -221,9 +220,9 @@ def quantize(
     return Quantized(whole, entry, speed, guard, in_float32)
 
 
-def _scheme(target: Target, opset: int) -> Scheme:
+def _scheme(target: Target) -> Scheme:
     """The form of INT8 for a target."""
-    return TENSORRT_STRONGLY_TYPED if target.halves_rest(opset) else SCHEMES[target.engine]
+    return TENSORRT_STRONGLY_TYPED if target.half_rest else SCHEMES[target.engine]
 
 
 def _images(
@@ -319,12 +318,10 @@ def _ranges(
     return measured.ranges, measured.channels
 
 
-def _speed(
-    subject: Subject, model: ir.Model, target: Target, opset: int, images: Array, say: Say
-) -> Speed:
+def _speed(subject: Subject, model: ir.Model, target: Target, images: Array, say: Say) -> Speed:
     """How fast the float32 model of this device and the quantised one are."""
     say("timing int8 against fp32")
-    passes = pipeline.for_float32(opset, target.rules, blocked=target.blocked_layout)
+    passes = pipeline.for_float32(target.opset, target.rules, blocked=target.blocked_layout)
     return compare_latency(pipeline.continue_with(subject.artifact, passes).model, model, images)
 
 

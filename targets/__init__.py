@@ -1,7 +1,8 @@
 """The devices and toolchains that kexport knows: TOML files, read into frozen dataclasses."""
 
-from collections.abc import Callable
-from dataclasses import dataclass, replace
+import re
+from collections.abc import Callable, Sequence
+from dataclasses import replace
 from functools import cache
 from importlib import resources
 from pathlib import PurePath
@@ -9,10 +10,25 @@ from typing import TypeVar, get_args
 
 from kexport.errors import BadArgument, UnknownTarget, did_you_mean
 from kexport.targets import toolchain_choice
-from kexport.targets.target import PRECISIONS, Device, Engine, Module, Precision, Target
+from kexport.targets.opset import check_opset
+from kexport.targets.target import (
+    PRECISIONS,
+    Device,
+    Engine,
+    Module,
+    Platform,
+    Precision,
+    Target,
+)
 from kexport.targets.target import read_device as _read_device
 from kexport.targets.toml_table import release
-from kexport.targets.toolchain import JetPack, TensorRT, Toolchain, read_jetpack, read_tensorrt
+from kexport.targets.toolchain import (
+    JetPack,
+    TensorRT,
+    ToolchainRelease,
+    read_jetpack,
+    read_tensorrt,
+)
 
 __all__ = [
     "Device",
@@ -23,7 +39,7 @@ __all__ = [
     "Precision",
     "Target",
     "TensorRT",
-    "Toolchain",
+    "ToolchainRelease",
     "devices",
     "find",
     "has_dla",
@@ -31,22 +47,12 @@ __all__ = [
     "names",
     "of_device",
     "place",
-    "platform",
     "require_dla",
     "tensorrts",
     "toolchains",
 ]
 
 Row = TypeVar("Row")
-
-
-@dataclass(frozen=True, slots=True)
-class Platform:
-    """A device with a toolchain on it, and a precision where one was named."""
-
-    device: Device
-    toolchain: Toolchain | None
-    precision: Precision | None
 
 
 @cache
@@ -73,7 +79,7 @@ def jetpacks() -> tuple[JetPack, ...]:
     return tuple(sorted(_rows("jetpack", read_jetpack), key=lambda row: release(row.name)))
 
 
-def toolchains(device: Device) -> tuple[Toolchain, ...]:
+def toolchains(device: Device) -> tuple[ToolchainRelease, ...]:
     """All toolchains that a device can run, the one to choose first."""
     return toolchain_choice.toolchains(device, jetpacks(), tensorrts())
 
@@ -83,34 +89,35 @@ def names() -> tuple[str, ...]:
     return tuple(target.name for device in devices() for target in of_device(device))
 
 
-def of_device(device: Device, toolchain: Toolchain | None = None) -> tuple[Target, ...]:
-    """The device in each precision that kexport writes, for `toolchain` or for its newest."""
+def of_device(device: Device, toolchain: ToolchainRelease | None = None) -> tuple[Target, ...]:
+    """Return the device in each precision that kexport writes, for `toolchain` or its newest."""
     known = toolchains(device)
     chosen = toolchain or (known[0] if known else None)
     return tuple(
         Target(
-            name=f"{device.name}-{precision}",
-            device=device.name,
-            precision=precision,
-            engine=device.engine,
-            opset=_opset(device, chosen, precision),
-            chosen=chosen,
-            providers=device.providers,
-            blocked_layout=device.blocked_layout,
-            compute_capabilities=device.compute_capabilities,
-            description=device.description,
+            Platform(device, chosen, precision),
+            precision,
+            _opset(device, chosen, precision),
+            device.compute_capabilities,
         )
         for precision in device.precisions
     )
 
 
-def _opset(device: Device, chosen: Toolchain | None, precision: Precision) -> int:
+def _opset(device: Device, chosen: ToolchainRelease | None, precision: Precision) -> int:
     opset = device.opset if chosen is None else chosen.rules.opset_of(precision)
     assert opset is not None, "a device without an opset has toolchains"
     return opset
 
 
-def find(name: str, *, jetpack: str | None = None, tensorrt: str | None = None) -> Target:
+def find(
+    name: str,
+    *,
+    jetpack: str | None = None,
+    tensorrt: str | None = None,
+    opset: int | None = None,
+    compute_capabilities: Sequence[str] = (),
+) -> Target:
     """Return the target called `name`; case is ignored, and `_` is as good as `-`.
 
     Args:
@@ -118,23 +125,55 @@ def find(name: str, *, jetpack: str | None = None, tensorrt: str | None = None) 
         jetpack: the JetPack on the device, or the beginning of its version: "5.1" means the newest
             5.1.x that the device can run.
         tensorrt: the same for TensorRT. Without either, the newest JetPack counts.
+        opset: an ONNX opset other than the one that suits the toolchain best.
+        compute_capabilities: CUDA's, such as "8.6", for which an engine is built ahead of time; by
+            default all that the device is known to run on.
 
     Raises:
         UnknownTarget: with the nearest name or the precisions of the device as the hint.
-        BadArgument: the device does not run that version.
+        BadArgument: the device does not run that version, or the toolchain does not read that
+            opset, or the device has no use for compute capabilities.
     """
     found = place(name, jetpack=jetpack, tensorrt=tensorrt)
     device = found.device
     if found.precision is None:
         raise UnknownTarget(
-            f"the target '{name}' names a device and no precision", hint=f"say {_choice(device)}"
+            f"the target '{name}' names a device and no precision", hint=f"choose {_choice(device)}"
         )
     for target in of_device(device, found.toolchain):
         if target.precision == found.precision:
-            return target
+            target = target if opset is None else _with_opset(target, opset)
+            return _for_gpus(target, compute_capabilities) if compute_capabilities else target
     raise UnknownTarget(
-        f"kexport writes no {found.precision} for '{device.name}'", hint=f"say {_choice(device)}"
+        f"kexport writes no {found.precision} for '{device.name}'",
+        hint=f"choose {_choice(device)}",
     )
+
+
+def _with_opset(target: Target, opset: int) -> Target:
+    check_opset(opset)
+    if target.rules is not None and opset > target.rules.opset_cap:
+        raise BadArgument(
+            f"{target.toolchain} reads opset {target.rules.opset_cap} at most, not {opset}",
+            hint="leave out --opset, or name a newer --jetpack or --tensorrt",
+        )
+    return replace(target, opset=opset)
+
+
+def _for_gpus(target: Target, compute_capabilities: Sequence[str]) -> Target:
+    """Build ahead of time for these GPUs only; TensorRT-RTX itself says which it supports."""
+    if not target.compute_capabilities:
+        raise BadArgument(
+            f"the engine for {target.device} is built on the device, for its own GPU",
+            hint="leave out --compute-capabilities, or choose an rtx target",
+        )
+    for name in compute_capabilities:
+        if not re.fullmatch(r"\d+\.\d", name):
+            raise BadArgument(
+                f"'{name}' is not a compute capability",
+                hint=f"choose some of {', '.join(target.compute_capabilities)}",
+            )
+    return replace(target, compute_capabilities=tuple(compute_capabilities))
 
 
 def place(name: str, *, jetpack: str | None = None, tensorrt: str | None = None) -> Platform:
@@ -152,7 +191,7 @@ def place(name: str, *, jetpack: str | None = None, tensorrt: str | None = None)
     if device is None:
         hint = did_you_mean(wanted, names()) or did_you_mean(wanted, by_name)
         raise UnknownTarget(
-            f"no target is called '{name}'", hint=hint or "list them with: kexport targets"
+            f"unknown target '{name}'", hint=hint or "list them with: kexport targets"
         )
     known = _precision(device, precision)
     chosen = toolchain_choice.choose(device, toolchains(device), jetpack, tensorrt)
@@ -181,12 +220,6 @@ def has_dla(device: Device) -> bool:
     return any(module.dla_cores for module in device.modules or ())
 
 
-def platform(target: Target) -> Platform:
-    """The device and toolchain of a target."""
-    device = next(device for device in devices() if device.name == target.device)
-    return Platform(device, target.chosen, target.precision)
-
-
 def _precision(device: Device, name: str | None) -> Precision | None:
     """The precision called `name`, if the device's hardware has it."""
     if name is None:
@@ -204,7 +237,7 @@ def _precision(device: Device, name: str | None) -> Precision | None:
             hint=f"the nearest that it can is {device.name}-{nearest}",
         )
     raise UnknownTarget(
-        f"the device '{device.name}' has no precision '{name}'", hint=f"say {_choice(device)}"
+        f"the device '{device.name}' has no precision '{name}'", hint=f"choose {_choice(device)}"
     )
 
 

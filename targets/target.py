@@ -5,7 +5,7 @@ from dataclasses import dataclass
 from typing import Any, Literal, cast, get_args
 
 from kexport.targets.toml_table import read_table
-from kexport.targets.toolchain import HALF_SCALES, TensorRT, Toolchain
+from kexport.targets.toolchain import HALF_SCALES, TensorRT, ToolchainRelease
 
 Engine = Literal["onnxruntime", "tensorrt", "tensorrt_rtx"]
 Precision = Literal["fp32", "fp16", "int8", "fp8"]
@@ -35,61 +35,6 @@ _OPTIONAL = (
     *("rtx_releases", "rtx_rules", "compute_capabilities"),
 )
 _SELF_EVIDENT = ("name", "description", "engine")
-
-
-@dataclass(frozen=True, slots=True)
-class Target:
-    """One device in one precision. Passes and emitters read this; nothing else decides."""
-
-    name: str
-    """`<device>-<precision>`, such as "trt-fp16"."""
-    device: str
-    precision: Precision
-    engine: Engine
-    """The engine that the device runs the model with."""
-    opset: int
-    """The ONNX operator set that the engine reads completely and correctly."""
-    chosen: Toolchain | None
-    """The toolchain that the graph must suit, or None where any current one does."""
-    providers: tuple[str, ...]
-    """ONNX Runtime's execution providers, first choice first."""
-    blocked_layout: bool
-    """Whether its engine runs convolutions in blocks of channels (NCHWc)."""
-    compute_capabilities: tuple[str, ...]
-    """CUDA's, for which an engine is built ahead of time; none where the device builds it."""
-    description: str
-
-    @property
-    def toolchain(self) -> str | None:
-        """The toolchain as the manifest names it."""
-        return None if self.chosen is None else str(self.chosen)
-
-    @property
-    def rules(self) -> TensorRT | None:
-        """The rules of its TensorRT, if it has one."""
-        return None if self.chosen is None else self.chosen.rules
-
-    @property
-    def uint8_input(self) -> bool:
-        """Whether the graph may take uint8; where not, an image comes as float32 in 0..255."""
-        return self.chosen is None or self.chosen.rules.uint8_input
-
-    def halves_rest(self, opset: int) -> bool:
-        """Whether what an int8 graph of that opset computes in floats is float16.
-
-        It is where the engine takes its types from the graph, and its scales may be float16.
-        """
-        rules = self.rules
-        return (
-            self.precision == "int8"
-            and rules is not None
-            and (rules.half_scales and opset >= HALF_SCALES)
-        )
-
-    @property
-    def operators(self) -> tuple[str, ...] | None:
-        """The ONNX operators that the toolchain imports, or None where it is not asked."""
-        return None if self.chosen is None else self.chosen.rules.operators
 
 
 @dataclass(frozen=True, slots=True)
@@ -134,6 +79,90 @@ class Device:
     """Whether its engine runs convolutions in blocks of channels (NCHWc)."""
     source: Mapping[str, str]
     """Where each fact comes from; the keys are the names of the facts."""
+
+
+@dataclass(frozen=True, slots=True)
+class Platform:
+    """A device with a toolchain installed, and a precision where one was named."""
+
+    device: Device
+    toolchain: ToolchainRelease | None
+    """None where any current release of the device's engine does."""
+    precision: Precision | None
+
+
+@dataclass(frozen=True, slots=True)
+class Target:
+    """A device in one precision, with its toolchain, opset and GPUs resolved.
+
+    Passes and writers read this, and nothing else tells them what a device can do.
+    """
+
+    platform: Platform
+    precision: Precision
+    opset: int
+    """The ONNX operator set to write."""
+    compute_capabilities: tuple[str, ...]
+    """CUDA's, for which an engine is built ahead of time; none where the device builds it."""
+
+    @property
+    def name(self) -> str:
+        """`<device>-<precision>`, such as "trt-fp16"."""
+        return f"{self.device}-{self.precision}"
+
+    @property
+    def device(self) -> str:
+        """The name of the device."""
+        return self.platform.device.name
+
+    @property
+    def engine(self) -> Engine:
+        """The engine that the device runs the model with."""
+        return self.platform.device.engine
+
+    @property
+    def providers(self) -> tuple[str, ...]:
+        """ONNX Runtime's execution providers, first choice first."""
+        return self.platform.device.providers
+
+    @property
+    def blocked_layout(self) -> bool:
+        """Whether its engine runs convolutions in blocks of channels (NCHWc)."""
+        return self.platform.device.blocked_layout
+
+    @property
+    def description(self) -> str:
+        """The device in a few words."""
+        return self.platform.device.description
+
+    @property
+    def toolchain(self) -> ToolchainRelease | None:
+        """The toolchain that the graph must suit; None where any current one does."""
+        return self.platform.toolchain
+
+    @property
+    def rules(self) -> TensorRT | None:
+        """The rules of its TensorRT, if it has one."""
+        return None if self.toolchain is None else self.toolchain.rules
+
+    @property
+    def operators(self) -> tuple[str, ...] | None:
+        """The ONNX operators that the toolchain imports; None where nothing limits them."""
+        return None if self.rules is None else self.rules.operators
+
+    @property
+    def uint8_input(self) -> bool:
+        """Whether the graph may take uint8; if not, an image is float32 in 0..255."""
+        return self.rules is None or self.rules.uint8_input
+
+    @property
+    def half_rest(self) -> bool:
+        """Whether the part of an int8 graph that is not integers is float16.
+
+        It is if the engine takes its types from the graph, and the scales may be float16.
+        """
+        halves = self.rules is not None and self.rules.half_scales
+        return self.precision == "int8" and halves and self.opset >= HALF_SCALES
 
 
 def read_device(text: str, name: str) -> Device:

@@ -77,7 +77,7 @@ class JetPack:
 
 
 @dataclass(frozen=True, slots=True)
-class Toolchain:
+class ToolchainRelease:
     """One release of TensorRT, alone or in a JetPack."""
 
     tensorrt: str

@@ -5,7 +5,7 @@ from collections.abc import Mapping, Sequence
 from kexport.errors import BadArgument
 from kexport.targets.target import Device
 from kexport.targets.toml_table import begins, matches, release
-from kexport.targets.toolchain import JetPack, TensorRT, Toolchain
+from kexport.targets.toolchain import JetPack, TensorRT, ToolchainRelease
 
 AGREE = {"JetPack": begins, "TensorRT": matches}
 """Whether a version that is asked for is one that is known. A row of TensorRT holds for its patch
@@ -19,30 +19,34 @@ def rules_of(version: str, rows: Sequence[TensorRT]) -> TensorRT:
 
 def toolchains(
     device: Device, jetpacks: Sequence[JetPack], rows: Sequence[TensorRT]
-) -> tuple[Toolchain, ...]:
+) -> tuple[ToolchainRelease, ...]:
     """All that `device` can run, newest first; what comes with a JetPack before what is added."""
     if device.tensorrts is not None:
         by_name = {row.name: row for row in rows}
         known = (row for name in device.tensorrts for row in [by_name[name]])
-        return tuple(Toolchain(version, row) for row in known for version in row.releases)[::-1]
+        return tuple(ToolchainRelease(version, row) for row in known for version in row.releases)[
+            ::-1
+        ]
     if device.rtx_releases is not None:
         rules = next(row for row in rows if row.name == device.rtx_rules)
         known_releases = reversed(device.rtx_releases)
-        return tuple(Toolchain(name, rules, product="TensorRT-RTX") for name in known_releases)
+        return tuple(
+            ToolchainRelease(name, rules, product="TensorRT-RTX") for name in known_releases
+        )
     by_release = {version: row for row in jetpacks for version in row.releases}
     found = []
     for version in sorted(device.jetpacks or (), key=release, reverse=True):
         row = by_release[version]
-        found.append(Toolchain(row.tensorrt, rules_of(row.tensorrt, rows), version, row))
+        found.append(ToolchainRelease(row.tensorrt, rules_of(row.tensorrt, rows), version, row))
         added = row.sbsa_tensorrt
         if added and row.sbsa_release == version and device.name in (row.sbsa_devices or ()):
-            found.append(Toolchain(added, rules_of(added, rows), version, row))
+            found.append(ToolchainRelease(added, rules_of(added, rows), version, row))
     return tuple(found)
 
 
 def choose(
-    device: Device, known: Sequence[Toolchain], jetpack: str | None, tensorrt: str | None
-) -> Toolchain | None:
+    device: Device, known: Sequence[ToolchainRelease], jetpack: str | None, tensorrt: str | None
+) -> ToolchainRelease | None:
     """The newest of the `known` toolchains of `device` that agrees with both prefixes.
 
     Raises BadArgument with the nearest that the device runs. A device without toolchains has none,
@@ -64,12 +68,12 @@ def choose(
     )
 
 
-def _agrees(name: str, prefix: str | None, toolchain: Toolchain) -> bool:
+def _agrees(name: str, prefix: str | None, toolchain: ToolchainRelease) -> bool:
     version = _version(toolchain, name)
     return prefix is None or (version is not None and AGREE[name](prefix, version))
 
 
-def _check(device: Device, name: str, prefix: str, known: Sequence[Toolchain]) -> None:
+def _check(device: Device, name: str, prefix: str, known: Sequence[ToolchainRelease]) -> None:
     """Refuse a version that is none, and one that the device does not run."""
     option = f"--{name.lower()}"
     versions = [v for v in (_version(toolchain, name) for toolchain in known) if v is not None]
@@ -92,5 +96,5 @@ def _check(device: Device, name: str, prefix: str, known: Sequence[Toolchain]) -
         )
 
 
-def _version(toolchain: Toolchain, name: str) -> str | None:
+def _version(toolchain: ToolchainRelease, name: str) -> str | None:
     return toolchain.jetpack if name == "JetPack" else toolchain.tensorrt

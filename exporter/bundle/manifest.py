@@ -4,26 +4,61 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
+from dataclasses import dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 import onnx_ir as ir
 
-import kexport
-from kexport.bundle import manifest as entries
-from kexport.calibration.statistics.float16_guard import Guard
 from kexport.conversion import Converted
-from kexport.graph.passes import Artifact, Step
+from kexport.graph.passes import Step
 from kexport.options.image_input import ImageInput
 from kexport.outputs import Shown
-from kexport.parity.samples import Samples
-from kexport.passes.image_input import is_folded
+from kexport.runtime import manifest_schema
 from kexport.runtime.engine_record import FILES as ENGINE_FILES
-from kexport.source.open import Source
 from kexport.targets import Target
+
+MANIFEST = "manifest.json"
+SCHEMA = manifest_schema.SCHEMA
+
+PACKAGES = (
+    *("keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnx-ir", "onnxruntime"),
+    "tensorrt-rtx",
+)
+"""Packages whose versions the manifest records."""
+
+
+@dataclass(frozen=True, slots=True)
+class Manifest:
+    """The contents of manifest.json (docs/manifest.schema.json), in the order of the file.
+
+    Values are as JSON has them. Devices read the file with `kexport.runtime.manifest`.
+    """
+
+    schema: int
+    kexport: str
+    created: str | None
+    model: dict[str, Any]
+    target: dict[str, Any]
+    inputs: list[dict[str, Any]]
+    outputs: list[dict[str, Any]]
+    preprocessing: dict[str, Any]
+    parity: dict[str, Any]
+    quantization: dict[str, Any] | None
+    build: dict[str, Any] | None
+    engine_check: dict[str, Any] | None
+    float32_nodes: list[dict[str, Any]]
+    largest_value: dict[str, Any] | None
+    steps: list[dict[str, Any]]
+    versions: dict[str, str]
+    findings: list[dict[str, Any]]
+    files: dict[str, dict[str, Any]]
+
+    def entries(self) -> dict[str, Any]:
+        """Return the manifest as one JSON object."""
+        return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
 def outputs_of(converted: Converted) -> tuple[Shown, ...]:
@@ -38,57 +73,6 @@ def outputs_of(converted: Converted) -> tuple[Shown, ...]:
 def _classes(value: ir.Value) -> int | None:
     shape = list(value.shape or ())
     return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
-
-
-def describe(
-    source: Source,
-    target: Target,
-    opset: int,
-    traced: Sequence[str],
-    shown: Sequence[Shown],
-    artifact: Artifact,
-    guard: Guard,
-    inputs: Samples,
-) -> dict[str, Any]:
-    """The manifest's entries, in its order, but for files and what `export` fills in."""
-    graph = artifact.model.graph
-    return {
-        "schema": 1,
-        "kexport": kexport.__version__,
-        "created": None,
-        "model": {
-            "name": source.name,
-            "source": source.source,
-            "sha256": source.sha256,
-            "weights": source.weights,
-            "traced": list(traced),
-        },
-        "target": entries.target_entry(target, opset),
-        "inputs": [entries.input_entry(value, inputs.pixels) for value in graph.inputs],
-        "outputs": [
-            entries.output_entry(value, output)
-            for value, output in zip(graph.outputs, shown, strict=True)
-        ],
-        "preprocessing": entries.preprocessing_entry(
-            source.mode, inputs.pixels, inputs.size, folded=is_folded(graph.inputs[0])
-        ),
-        "parity": None,
-        "quantization": None,
-        "build": None,
-        "engine_check": None,
-        "float32_nodes": [asdict(node) for node in guard.kept],
-        "largest_value": None if guard.largest is None else asdict(guard.largest),
-        "steps": [],
-        "versions": entries.versions(),
-    }
-
-
-MANIFEST = "manifest.json"
-PACKAGES = (
-    *("keras", "tensorflow", "tensorflow-cpu", "tf2onnx", "onnx", "onnx-ir", "onnxruntime"),
-    "tensorrt-rtx",
-)
-"""Packages whose versions the manifest records."""
 
 
 def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
@@ -131,14 +115,14 @@ def preprocessing_entry(
     }
 
 
-def target_entry(target: Target, opset: int) -> dict[str, Any]:
-    """The entry `target`."""
+def target_entry(target: Target) -> dict[str, Any]:
+    """Return the entry `target`."""
     return {
         "name": target.name,
         "device": target.device,
         "precision": target.precision,
-        "opset": opset,
-        "toolchain": target.toolchain,
+        "opset": target.opset,
+        "toolchain": None if target.toolchain is None else str(target.toolchain),
     }
 
 
@@ -166,18 +150,20 @@ def versions() -> dict[str, str]:
     return found
 
 
-def write_manifest(folder: Path, entries: Mapping[str, Any]) -> dict[str, Any]:
-    """Write manifest.json for the files that lie in `folder`, and return what it says.
+def list_files(folder: Path) -> dict[str, dict[str, Any]]:
+    """Return the entry `files`: size and SHA-256 of every file in `folder` that is finished.
 
-    An engine has its own engine.json, since it may be built again.
+    An engine is left out: it may be built again, and has its own engine.json.
     """
     unlisted = {folder / name for name in (MANIFEST, *ENGINE_FILES)}
     paths = sorted(path for path in folder.rglob("*") if path.is_file() and path not in unlisted)
-    files = {path.relative_to(folder).as_posix(): _file_entry(path) for path in paths}
-    manifest = {**entries, "files": files}
-    text = json.dumps(manifest, indent=2, ensure_ascii=False)
+    return {path.relative_to(folder).as_posix(): _file_entry(path) for path in paths}
+
+
+def write_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write manifest.json into `folder`."""
+    text = json.dumps(manifest.entries(), indent=2, ensure_ascii=False)
     (folder / MANIFEST).write_text(f"{text}\n", encoding="utf-8")
-    return manifest
 
 
 def _file_entry(path: Path) -> dict[str, Any]:

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Mapping, Sequence
 from importlib import resources
 from pathlib import Path
@@ -12,10 +11,9 @@ import onnx_ir as ir
 
 from kexport.bundle import trtexec
 from kexport.calibration.statistics.float16_guard import Kept
-from kexport.errors import BadArgument
 from kexport.runtime.manifest import InputSpec
 from kexport.runtime.optimization_profile import profile_of
-from kexport.targets import Target, Toolchain
+from kexport.targets import Target, ToolchainRelease
 from kexport.targets.toml_table import release
 
 PROGRAM, SCRIPT = "build_engine.py", "build_engine.sh"
@@ -31,7 +29,6 @@ def build_entry(
     target: Target,
     model: ir.Model,
     kept: Sequence[Kept],
-    compute_capabilities: Sequence[str] = (),
 ) -> dict[str, Any] | None:
     """The manifest's entry `build`; None where nothing is built.
 
@@ -39,35 +36,16 @@ def build_entry(
         target: where the engine will run.
         model: the finished graph.
         kept: the nodes that float16 cannot hold, as they were found.
-        compute_capabilities: those asked for, in the place of the target's own.
     """
-    if target.chosen is None:
+    if target.toolchain is None:
         return None
     return {
         "builder": target.engine,
-        "program": SCRIPT if _too_old(target.chosen) else PROGRAM,
-        "version": target.chosen.tensorrt,
+        "program": SCRIPT if _too_old(target.toolchain) else PROGRAM,
+        "version": target.toolchain.tensorrt,
         "float32_layers": _float32_layers(model, kept),
-        "compute_capabilities": list(compute_capabilities or target.compute_capabilities),
+        "compute_capabilities": list(target.compute_capabilities),
     }
-
-
-def check_capabilities(target: Target, asked: Sequence[str]) -> None:
-    """Raise BadArgument for compute capabilities that the target has no use for, or that are none.
-
-    Which of them TensorRT-RTX builds for, it says itself.
-    """
-    if asked and not target.compute_capabilities:
-        raise BadArgument(
-            f"the engine for {target.device} is built on the device, for the GPU that is there",
-            hint="leave out --compute-capabilities, or choose an rtx target",
-        )
-    for name in asked:
-        if not re.fullmatch(r"\d+\.\d", name):
-            raise BadArgument(
-                f"'{name}' is no compute capability",
-                hint=f"say some of {', '.join(target.compute_capabilities)}",
-            )
 
 
 def write_programs(
@@ -90,7 +68,7 @@ def write_programs(
         (folder / SCRIPT).chmod(0o755)
 
 
-def _too_old(toolchain: Toolchain) -> bool:
+def _too_old(toolchain: ToolchainRelease) -> bool:
     """Whether the device cannot run `PROGRAM`: its Python is too old, or its TensorRT's is.
 
     Tensors have names in TensorRT's Python module from 8.5 on.

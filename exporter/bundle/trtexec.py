@@ -57,8 +57,8 @@ def script(
     """
     words = list(_options(target, float32_layers, profile))
     options = " \\\n".join(f"    {shlex.quote(word)}" for word in words)
-    assert target.chosen is not None, "only a target with a TensorRT has a script"
-    if target.chosen.release >= GROWN_UP:
+    assert target.toolchain is not None, "only a target with a TensorRT has a script"
+    if target.toolchain.release >= GROWN_UP:
         return SCRIPT.format(toolchain=target.toolchain, options=options, before="")
     options += ' \\\n    "--workspace=$workspace"'
     said = LEFT_TO_IT.format(names=" ".join(float32_layers)) if float32_layers else ""
@@ -68,8 +68,8 @@ def script(
 def _options(
     target: Target, float32_layers: Sequence[str], profile: Mapping[str, Sequence[Sequence[int]]]
 ) -> Iterator[str]:
-    assert target.chosen is not None, "only a target with a TensorRT has a script"
-    release, typing = target.chosen.release, target.chosen.rules.typing
+    assert target.toolchain is not None, "only a target with a TensorRT has a script"
+    release, typing = target.toolchain.release, target.toolchain.rules.typing
     yield "--onnx=model.onnx"
     yield "--saveEngine=engine.plan"
     if typing == "weak":

@@ -152,13 +152,14 @@ def export(
     MODEL is a Keras Application in any spelling (see `kexport models`) or a .keras or .h5 file.
     The result is a folder, the bundle: the model, its manifest, golden outputs and a runtime.
     """
-    chosen = _target(target, model, jetpack, tensorrt)
+    chosen = _target(target, model, jetpack, tensorrt, opset, compute_capabilities)
     bundle = None
     try:
         with progress(quiet=quiet) as report:
             report("loading Keras")
             from kexport import api
             from kexport.options.application import Recipe
+            from kexport.quantize import Calibration
 
             recipe = Recipe(
                 weights=weights,
@@ -177,20 +178,16 @@ def export(
             )
             bundle = api.export(
                 model,
-                chosen.name,
+                chosen,
                 output=output,
                 recipe=recipe,
                 batch=batch,
-                jetpack=jetpack,
-                tensorrt=tensorrt,
-                compute_capabilities=compute_capabilities,
-                opset=opset,
                 labels=labels,
                 output_layers=output_layers,
-                pixels=pixels,
+                image_input=pixels,
                 top_k=top_k,
                 layout_triton=layout_triton,
-                **calibration,
+                calibration=Calibration(**calibration),
                 force=force,
                 timestamps=timestamps,
                 progress=report,
@@ -230,12 +227,25 @@ def _say(bundle: "Bundle", *, as_json: bool) -> None:
             show(table)
 
 
-def _target(name: str | None, model: str, jetpack: str | None, tensorrt: str | None) -> "Target":
+def _target(
+    name: str | None,
+    model: str,
+    jetpack: str | None,
+    tensorrt: str | None,
+    opset: int | None,
+    compute_capabilities: tuple[str, ...],
+) -> "Target":
     """Return the target before anything heavy is loaded, so that a misprint costs no time."""
     from kexport import targets
 
     if name is not None:
-        return targets.find(name, jetpack=jetpack, tensorrt=tensorrt)
+        return targets.find(
+            name,
+            jetpack=jetpack,
+            tensorrt=tensorrt,
+            opset=opset,
+            compute_capabilities=compute_capabilities,
+        )
     commands = ("check", "doctor", "export", "models", "run", "targets", "verify")
     raise BadArgument(
         f"no target given for '{model}'",

@@ -99,14 +99,15 @@ def pixels(command: Callable[..., Any]) -> Callable[..., Any]:
 CALIBRATION_METHODS = ("minmax", "percentile", "entropy", "mse")
 """`kexport.calibration.ranges.METHODS`, which takes too long to load for a help text."""
 
-CALIBRATION = (
-    "calibration_data",
-    "calibration_method",
-    "calibration_cache",
-    "max_drop",
-    "eval_data",
-    "require_speedup",
-)
+CALIBRATION = {
+    "calibration_data": "data",
+    "calibration_method": "method",
+    "calibration_cache": "cache",
+    "max_drop": "max_drop",
+    "eval_data": "eval_data",
+    "require_speedup": "require_speedup",
+}
+"""Fields of `kexport.Calibration`, by option."""
 
 _CALIBRATION = (
     click.option(
@@ -156,7 +157,7 @@ def calibration(command: Callable[..., Any]) -> Callable[..., Any]:
 
     @functools.wraps(command)
     def collecting(*arguments: Any, **others: Any) -> Any:
-        chosen = {name: others.pop(name) for name in CALIBRATION}
+        chosen = {field: others.pop(name) for name, field in CALIBRATION.items()}
         return command(*arguments, calibration=chosen, **others)
 
     return functools.reduce(lambda made, option: option(made), reversed(_CALIBRATION), collecting)

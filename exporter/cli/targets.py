@@ -10,7 +10,7 @@ from kexport.cli import options
 from kexport.errors import BadArgument
 
 if TYPE_CHECKING:
-    from kexport.targets import Device, Toolchain
+    from kexport.targets import Device, ToolchainRelease
 
 
 @click.command()
@@ -53,7 +53,7 @@ def targets(name: str | None, jetpack: str | None, tensorrt: str | None, as_json
             show(tables.toolchains_table(found))
 
 
-def _entry(device: "Device", toolchain: "Toolchain | None") -> dict[str, Any]:
+def _entry(device: "Device", toolchain: "ToolchainRelease | None") -> dict[str, Any]:
     from kexport.targets import of_device, toolchains
 
     chains = [asdict(toolchain)] if toolchain else [_summary(each) for each in toolchains(device)]
@@ -61,7 +61,7 @@ def _entry(device: "Device", toolchain: "Toolchain | None") -> dict[str, Any]:
     return {**asdict(device), "targets": targets, "toolchains": chains}
 
 
-def _summary(toolchain: "Toolchain") -> dict[str, Any]:
+def _summary(toolchain: "ToolchainRelease") -> dict[str, Any]:
     """What tells one toolchain from another; all facts come with --jetpack or --tensorrt."""
     rules = toolchain.rules
     return {

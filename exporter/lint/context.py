@@ -8,7 +8,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.targets import Device, TensorRT, Toolchain
+from kexport.targets import Device, TensorRT, ToolchainRelease
 
 _NAMES = {"FLOAT": "float32", "DOUBLE": "float64"}
 
@@ -30,7 +30,7 @@ class Subject:
 
     model: ir.Model
     device: Device
-    toolchain: Toolchain
+    toolchain: ToolchainRelease
 
     @property
     def rules(self) -> TensorRT:

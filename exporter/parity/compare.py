@@ -14,6 +14,7 @@ from kexport import runtime
 from kexport.arrays import Array
 from kexport.errors import ParityFailed
 from kexport.keras_graph import structured
+from kexport.parity.reference import Reference
 from kexport.runtime.compare import logits_of
 from kexport.runtime.manifest import GRAPH, OutputSpec
 from kexport.runtime.verify import Row, distances, reference_of
@@ -84,33 +85,28 @@ def reference(
     return dict(zip(names, joined, strict=True))
 
 
-def measure(
-    bundle: Path,
-    golden: Mapping[str, Array],
-    tolerances: Mapping[str, float],
-) -> Parity:
-    """Run the bundle in `bundle` through its runtime on the golden inputs, and compare.
+def measure(bundle: Path, reference: Reference) -> Parity:
+    """Run a bundle through its runtime on the golden inputs, and compare the outputs.
 
     Args:
-        bundle: a folder with a manifest; its hashes are not looked at.
-        golden: inputs and Keras' outputs by name; under the name of the best scores, those of all
-            classes. What the graph gives is there under `GRAPH` names.
-        tolerances: the largest error allowed, by what stands before the names: "" for Keras,
-            `GRAPH` for the graph.
+        bundle: a folder with a manifest; the hashes of its files are not checked.
+        reference: what to compare with. Under the name of the best scores it holds the scores of
+            all classes.
     """
     session = runtime.load(bundle, check=False, engine="onnxruntime")
-    inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
-    given = session.run(inputs, fill=True)
+    given = session.run(dict(reference.inputs), fill=True)
     kinds = {spec.name: _kind(spec) for spec in session.manifest.outputs}
     rows = []
-    for found in distances(session.manifest, given, golden):
-        prefix = GRAPH if found.name.startswith(GRAPH) else ""
-        name = found.name[len(prefix) :]
+    for found in distances(session.manifest, given, reference.arrays()):
+        expected = reference.keras
+        if reference.graph is not None and found.name.startswith(GRAPH):
+            expected = reference.graph
+        name = found.name.removeprefix(GRAPH)
         kind = kinds.get(name, "log-probabilities")
         source = name if name in kinds else _softmax_behind(name, kinds)
-        limit = _tolerance(kind, golden[prefix + source], tolerances[prefix])
+        limit = _tolerance(kind, expected.outputs[source], expected.tolerance)
         rows.append(Row(**asdict(found), tolerance=limit))
-    return Parity(len(next(iter(inputs.values()))), tuple(rows))
+    return Parity(len(next(iter(reference.inputs.values()))), tuple(rows))
 
 
 def _kind(spec: OutputSpec) -> str:

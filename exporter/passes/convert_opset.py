@@ -13,9 +13,6 @@ from kexport.graph.edit import attribute, like, remove, small, take_over
 from kexport.graph.emit import Emitter
 from kexport.graph.passes import Pass
 
-LOWEST, HIGHEST = 13, 20
-"""The opsets that kexport writes."""
-
 IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
 """The IR version of each opset (onnx/docs/Versioning.md): older engines refuse newer ones."""
 

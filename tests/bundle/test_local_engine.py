@@ -102,17 +102,17 @@ def test_the_engine_is_built_and_proven_with_the_bundle(machine, tmp_path, capsy
 )
 def test_only_where_the_target_is_this_machine(machine, target, about, here) -> None:
     machine()
-    assert device_is_here(targets.platform(targets.find(target, **about))) == here
+    assert device_is_here(targets.find(target, **about).platform) == here
 
 
 def test_a_board_is_known_by_its_compute_capability(machine) -> None:
-    platform = targets.platform(targets.find("jetson-orin-fp16", jetpack="6.2"))
+    platform = targets.find("jetson-orin-fp16", jetpack="6.2").platform
     machine("10.3.0", "Orin", (8, 7))
     assert device_is_here(platform)
 
 
 def test_without_a_gpu_or_tensorrt_the_device_builds_it(machine, tmp_path, monkeypatch) -> None:
-    platform = targets.platform(targets.find("trt-fp16"))
+    platform = targets.find("trt-fp16").platform
     assert not device_is_here(platform)
     machine()
     monkeypatch.setattr(gpu, "_loaded", lambda: FakeCuda(gpus=0))

@@ -10,7 +10,7 @@ from kexport.cli.tables.bundle import headed, pairs
 
 if TYPE_CHECKING:
     from kexport.lint import Finding
-    from kexport.targets import Device, JetPack, Platform, TensorRT, Toolchain
+    from kexport.targets import Device, JetPack, Platform, TensorRT, ToolchainRelease
 
 NOT_KNOWN = "not known"
 
@@ -22,7 +22,9 @@ def devices_table(devices: Iterable["Device"]) -> Table:
     rows = headed("target", "opset", "toolchain", "device", right=("opset",))
     for device in devices:
         for target in of_device(device):
-            rows.add_row(target.name, str(target.opset), target.toolchain or "", target.description)
+            rows.add_row(
+                target.name, str(target.opset), str(target.toolchain or ""), target.description
+            )
     return rows
 
 
@@ -55,7 +57,7 @@ def device_table(device: "Device") -> Table:
     return pairs([*rows, *_facts(facts, device.source)])
 
 
-def toolchains_table(toolchains: Iterable["Toolchain"]) -> Table:
+def toolchains_table(toolchains: Iterable["ToolchainRelease"]) -> Table:
     """One row per toolchain, the one that kexport chooses unasked first."""
     names = ("JetPack", "TensorRT", "CUDA", "cuDNN", "Python", "Ubuntu", "opset", "pictures")
     rows = headed(*names, right=("opset",))
@@ -71,7 +73,7 @@ def toolchains_table(toolchains: Iterable["Toolchain"]) -> Table:
     return rows
 
 
-def toolchain_table(toolchain: "Toolchain") -> Table:
+def toolchain_table(toolchain: "ToolchainRelease") -> Table:
     """All that is known of one toolchain, each fact with its source."""
     rows = [("toolchain", str(toolchain))]
     if toolchain.bundle is not None:

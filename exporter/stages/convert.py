@@ -1,0 +1,65 @@
+"""Stage 2: from a Keras model to a simplified ONNX graph, with samples to compare the two on."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+import keras
+
+from kexport import optimize
+from kexport.bundle.manifest import outputs_of
+from kexport.conversion import convert_model
+from kexport.graph.passes import Artifact
+from kexport.optimize import Progress
+from kexport.outputs import Ranking, Shown, best_classes
+from kexport.parity import samples
+from kexport.source import labels
+from kexport.source.intermediate import at_layers
+from kexport.source.open import Source
+from kexport.stages.request import Request
+
+
+@dataclass(frozen=True, slots=True)
+class Subject:
+    """A converted model, and what is known of it."""
+
+    source: Source
+    model: keras.Model
+    """The Keras model with the outputs that the bundle has."""
+    artifact: Artifact
+    """Its simplified graph in float32, with the bundle's inputs."""
+    outputs: tuple[Shown, ...]
+    """The graph's outputs, before the best classes take the place of all."""
+    ranking: Ranking | None
+    """How they do so, if that was requested."""
+    traced: tuple[str, ...]
+    """Layers that were converted by tf2onnx."""
+    labels: tuple[str, ...] | None
+    samples: samples.Samples
+
+    @property
+    def shown(self) -> tuple[Shown, ...]:
+        """The outputs of the bundle."""
+        return self.outputs if self.ranking is None else self.ranking.shown(self.outputs)
+
+
+def convert(source: Source, request: Request, say: Progress) -> Subject:
+    """Convert a model, and simplify its graph with the requested inputs and batch.
+
+    Raises:
+        UnsupportedModel: a layer has no ONNX form.
+        BadArgument: output layers, labels, an image input or `top_k` that do not suit the model.
+    """
+    model = at_layers(source.model, request.output_layers)
+    say("converting")
+    converted = convert_model(model, kind=None if request.output_layers else source.kind)
+    names = labels.fit(request.class_names or source.labels, converted, request.labels)
+    outputs = outputs_of(converted)
+    ranking = None if request.top_k is None else best_classes(outputs, request.top_k)
+    image_input = request.image_input
+    if samples.is_image_model(model):
+        image_input = optimize.readable(image_input, request.target)
+    inputs = samples.make(model, source.mode, request.recipe.seed, image_input)
+    artifact = optimize.simplified(converted, inputs, request.batch, say)
+    traced = tuple(converted.traced)
+    return Subject(source, model, artifact, outputs, ranking, traced, names, inputs)

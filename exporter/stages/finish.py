@@ -1,0 +1,85 @@
+"""Stage 3: from the simplified graph to the one that the target runs, optimised or quantised."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+
+from kexport import lint, optimize, quantize
+from kexport.calibration.statistics.float16_guard import Guard
+from kexport.errors import BadArgument
+from kexport.graph.passes import Artifact
+from kexport.optimize import Progress
+from kexport.source.clone import channels_last
+from kexport.stages.convert import Subject
+from kexport.stages.request import Request
+from kexport.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Finished:
+    """The graph that goes into the bundle."""
+
+    artifact: Artifact
+    guard: Guard
+    """The nodes that stay in float32 although the target computes in float16."""
+    quantized: quantize.Quantized | None
+    findings: tuple[lint.Finding, ...]
+    """Warnings about the graph from the rules of the target's toolchain."""
+
+
+def finish(subject: Subject, request: Request, say: Progress) -> Finished:
+    """Optimise the graph for the target, or quantise it for int8, and check the target's rules.
+
+    Raises:
+        BadArgument: int8 for a model without an image input, or calibration data of no use.
+        QuantizationRefused: int8 misses the accuracy or the speed that was requested.
+        GraphRefused: the target's toolchain would not read the graph, or misread it.
+    """
+    target = request.target
+    if target.precision == "int8":
+        quantized = _quantized(subject, request, say)
+        artifact = optimize.ranked(quantized.artifact, subject.ranking)
+        guard = quantized.guard or optimize.beyond_float16(
+            artifact.model, target, subject.samples, request.batch
+        )
+    else:
+        quantized = None
+        artifact = optimize.ranked(subject.artifact, subject.ranking)
+        artifact, guard = optimize.of_floats(artifact, target, subject.samples, request.batch, say)
+    return Finished(artifact, guard, quantized, _checked(artifact, subject, target))
+
+
+def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Quantized:
+    samples, source = subject.samples, subject.source
+    if samples.pixels is None:
+        raise BadArgument(
+            f"model {subject.model.name!r} has no image input, and int8 is for models that do",
+            hint="choose fp32 or fp16",
+        )
+    height, width, channels = samples.prepared[0].shape[1:]
+    return quantize.quantize(
+        quantize.Subject(
+            channels_last(subject.model),
+            subject.artifact,
+            subject.outputs,
+            subject.labels,
+            source.mode,
+            samples.pixels,
+            (height, width, channels),
+            random=source.weights == "random",
+            seed=request.recipe.seed,
+        ),
+        request.target,
+        request.calibration,
+        local=request.is_local,
+        say=say,
+    )
+
+
+def _checked(artifact: Artifact, subject: Subject, target: Target) -> tuple[lint.Finding, ...]:
+    """Return the warnings of the target's toolchain; raise GraphRefused for its errors."""
+    if target.toolchain is None:
+        return ()
+    findings = lint.find(artifact.model, target.platform)
+    lint.require(findings, f"{subject.source.name} for {target.name}", target.platform)
+    return findings

@@ -1,0 +1,54 @@
+"""Stage 6: the bundle's own runtime on the golden inputs, beside the reference."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+from pathlib import Path
+
+from kexport.bundle import local_engine, rtx_builder
+from kexport.bundle.manifest import Manifest, write_manifest
+from kexport.optimize import Progress
+from kexport.parity import compare
+from kexport.parity.compare import Parity
+from kexport.parity.reference import Reference
+from kexport.stages.finish import Finished
+from kexport.targets import Target
+
+
+@dataclass(frozen=True, slots=True)
+class Proven:
+    """A complete bundle, and what measuring it found."""
+
+    manifest: Manifest
+    parity: Parity
+    engine: local_engine.Built | None
+    """The engine, if the target's GPU and TensorRT are on this machine and parity passed."""
+
+
+def prove(
+    folder: Path,
+    draft: Manifest,
+    finished: Finished,
+    reference: Reference,
+    target: Target,
+    say: Progress,
+) -> Proven:
+    """Build what can be built here, measure parity, and write the final manifest.
+
+    Raises:
+        GraphRefused: an engine that is built ahead of time, or on this GPU, was not built.
+        ParityFailed: the engine that was built on this GPU is too far from Keras.
+    """
+    name, checked = draft.model["name"], draft.engine_check
+    if draft.build is not None and rtx_builder.available():
+        say("building with TensorRT-RTX")
+        checked = rtx_builder.checked(folder, finished.artifact.model, target, name)
+    say("comparing with Keras")
+    parity = compare.measure(folder, reference)
+    manifest = replace(draft, engine_check=checked, parity=parity.entry())
+    write_manifest(folder, manifest)
+    engine = None
+    if parity.passed and local_engine.device_is_here(target.platform):
+        say("building the engine on this GPU, and verifying it")
+        engine = local_engine.build(folder, name)
+    return Proven(manifest, parity, engine)

@@ -1,0 +1,80 @@
+"""What a user asked for, checked as far as that can be done before a model is built."""
+
+from __future__ import annotations
+
+import platform
+from dataclasses import dataclass
+from pathlib import Path
+
+from kexport import quantize
+from kexport.bundle import triton
+from kexport.bundle.output_folder import refuse_existing
+from kexport.needs import need
+from kexport.optimize import Batch
+from kexport.options.application import Recipe
+from kexport.options.image_input import ImageInput
+from kexport.source.labels import Said
+from kexport.source.open import Source
+from kexport.targets import Target
+
+_MACHINES = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64", "arm64")}
+"""The values of `platform.machine()` on which a target's CPU is like this machine's."""
+
+
+@dataclass(frozen=True, slots=True)
+class Request:
+    """The arguments of `kexport.export`, with the target resolved and the labels read."""
+
+    target: Target
+    recipe: Recipe
+    image_input: ImageInput
+    calibration: quantize.Calibration
+    batch: Batch
+    labels: Said | None
+    class_names: tuple[str, ...] | None
+    """The labels that `labels` names."""
+    output_layers: tuple[str, ...]
+    top_k: int | None
+    output: Path | None
+    layout_triton: Path | None
+    force: bool
+    timestamps: bool
+
+    @property
+    def fixed_batch(self) -> int | None:
+        """The batch size; None if the batch axis stays open."""
+        return None if self.batch == "dynamic" else self.batch
+
+    @property
+    def is_local(self) -> bool:
+        """Whether the target's CPU is like this machine's, so that its speed can be measured."""
+        return platform.machine() in _MACHINES.get(self.target.device, ())
+
+    def check(self) -> None:
+        """Refuse what cannot work, before anything heavy is done.
+
+        Raises:
+            BadArgument: arguments that do not suit each other or the target.
+            OutputExists, OutputFailed: nothing can be written to `output`.
+            MissingDependency: the target's builder is not installed.
+        """
+        if self.layout_triton is not None:
+            triton.require_servable(self.target)
+            triton.require_repository(self.layout_triton)
+        if self.target.engine == "tensorrt_rtx":
+            need("tensorrt_rtx", extra="rtx")
+        quantize.check(self.target, self.calibration, local=self.is_local)
+        if self.output is not None:
+            refuse_existing(self.output, force=self.force)
+
+    def folder(self, source: Source) -> Path:
+        """Return the bundle's folder; refuse it, and the Triton model's, if it is taken.
+
+        Raises:
+            OutputExists, OutputFailed: as `check`.
+        """
+        folder = self.output or Path(f"{source.name}-{self.target.name}")
+        refuse_existing(folder, force=self.force)
+        if self.layout_triton is not None:
+            triton.refuse_model(self.layout_triton, source.name, folder)
+        return folder
