@@ -57,13 +57,13 @@ Row = TypeVar("Row")
 
 @cache
 def devices() -> tuple[Device, ...]:
-    """All devices, in alphabetical order."""
+    """Return all devices, in alphabetical order."""
     return tuple(_rows("", _read_device))
 
 
 @cache
 def tensorrts() -> tuple[TensorRT, ...]:
-    """The rules of all releases of TensorRT, oldest first."""
+    """Return the rules of all releases of TensorRT, oldest first."""
     rows = sorted(_rows("tensorrt", read_tensorrt), key=lambda row: release(row.name))
     operators: set[str] = set()
     complete = []
@@ -75,17 +75,17 @@ def tensorrts() -> tuple[TensorRT, ...]:
 
 @cache
 def jetpacks() -> tuple[JetPack, ...]:
-    """All releases of JetPack, oldest first."""
+    """Return all releases of JetPack, oldest first."""
     return tuple(sorted(_rows("jetpack", read_jetpack), key=lambda row: release(row.name)))
 
 
 def toolchains(device: Device) -> tuple[ToolchainRelease, ...]:
-    """All toolchains that a device can run, the one to choose first."""
+    """Return all toolchains that a device can run, the default first."""
     return toolchain_choice.toolchains(device, jetpacks(), tensorrts())
 
 
 def names() -> tuple[str, ...]:
-    """The names of all targets, such as "trt-fp16", device by device."""
+    """Return the names of all targets, such as "trt-fp16", device by device."""
     return tuple(target.name for device in devices() for target in of_device(device))
 
 
@@ -177,7 +177,7 @@ def _for_gpus(target: Target, compute_capabilities: Sequence[str]) -> Target:
 
 
 def place(name: str, *, jetpack: str | None = None, tensorrt: str | None = None) -> Platform:
-    """Return the device and the toolchain that `name` and the versions stand for.
+    """Return the device and the toolchain that `name` and the versions denote.
 
     `name` is a device, or a device and any precision of its hardware, whether kexport writes that
     or not; the rest is as in `find`.
@@ -216,12 +216,12 @@ def require_dla(platform: Platform) -> None:
 
 
 def has_dla(device: Device) -> bool:
-    """Whether a module of that name has a deep-learning accelerator."""
+    """Tell whether any module of that device has a deep-learning accelerator."""
     return any(module.dla_cores for module in device.modules or ())
 
 
 def _precision(device: Device, name: str | None) -> Precision | None:
-    """The precision called `name`, if the device's hardware has it."""
+    """Return the precision called `name`, if the device's hardware has it."""
     if name is None:
         return None
     anything = get_args(Precision) if device.tensorrts else device.precisions

@@ -44,7 +44,7 @@ def read_table(
 
 
 def release(version: str) -> tuple[int, ...]:
-    """A version as numbers, to be compared: "10.3" is newer than "8.6.2"."""
+    """Return a version as numbers that compare: "10.3" is newer than "8.6.2"."""
     return tuple(int(part) for part in version.split("."))
 
 

@@ -1,4 +1,4 @@
-"""What stands on a device: a TensorRT and, on a Jetson, the JetPack that brought it."""
+"""The software on a device: a release of TensorRT and, on a Jetson, its JetPack."""
 
 from collections.abc import Mapping
 from dataclasses import dataclass, fields
@@ -21,7 +21,7 @@ class TensorRT:
     """The first release with these rules."""
     releases: tuple[str, ...]
     opset: int
-    """The ONNX opset that kexport writes for it, but for float16 scales."""
+    """The ONNX opset that kexport writes for it, except with float16 scales."""
     opset_cap: int
     """The highest opset that the parser is documented to read."""
     typing: Typing
@@ -49,7 +49,7 @@ class TensorRT:
     source: Mapping[str, str]
 
     def opset_of(self, precision: str) -> int:
-        """The ONNX opset that kexport writes for it in a precision."""
+        """Return the ONNX opset that kexport writes for it in a precision."""
         halved = precision == "int8" and self.half_scales
         return max(self.opset, HALF_SCALES) if halved else self.opset
 
@@ -72,7 +72,7 @@ class JetPack:
     sbsa_release: str | None
     sbsa_devices: tuple[str, ...] | None
     note: str
-    """What users of it met."""
+    """Problems that its users reported."""
     source: Mapping[str, str]
 
 
@@ -90,11 +90,11 @@ class ToolchainRelease:
 
     @property
     def release(self) -> tuple[int, ...]:
-        """The release of TensorRT whose behaviour is to be expected, as numbers."""
+        """The release of TensorRT that it behaves like, as numbers."""
         return release(self.tensorrt if self.product == "TensorRT" else self.rules.name)
 
     def __str__(self) -> str:
-        """As the manifest has it: "TensorRT 10.3.0, JetPack 6.2.1"."""
+        """Return it as in the manifest: "TensorRT 10.3.0, JetPack 6.2.1"."""
         name = f"{self.product} {self.tensorrt}"
         return name if self.jetpack is None else f"{name}, JetPack {self.jetpack}"
 
@@ -124,7 +124,7 @@ def read_jetpack(text: str, name: str) -> JetPack:
 
 
 def _kinds(row: type[TensorRT] | type[JetPack], **others: type) -> dict[str, type]:
-    """Every field is text but for `releases` and `others`."""
+    """Return the type of each field: text, except for `releases` and `others`."""
     return {**{field.name: str for field in fields(row)}, "releases": list, **others}
 
 

@@ -1,4 +1,4 @@
-"""Which toolchain a device runs: the one asked for, or the newest."""
+"""Choice of a device's toolchain: the requested one, or the newest."""
 
 from collections.abc import Mapping, Sequence
 
@@ -8,19 +8,19 @@ from kexport.targets.toml_table import begins, matches, release
 from kexport.targets.toolchain import JetPack, TensorRT, ToolchainRelease
 
 AGREE = {"JetPack": begins, "TensorRT": matches}
-"""Whether a version that is asked for is one that is known. A row of TensorRT holds for its patch
-releases too, so that more may be said of one than is known."""
+"""How a requested version is compared with a known one. A row of TensorRT covers its patch releases
+too, so a request may be longer than the known version."""
 
 
 def rules_of(version: str, rows: Sequence[TensorRT]) -> TensorRT:
-    """The row that holds for a release of TensorRT such as "10.3.0"."""
+    """Return the row that covers a release of TensorRT such as "10.3.0"."""
     return next(row for row in rows if any(matches(version, known) for known in row.releases))
 
 
 def toolchains(
     device: Device, jetpacks: Sequence[JetPack], rows: Sequence[TensorRT]
 ) -> tuple[ToolchainRelease, ...]:
-    """All that `device` can run, newest first; what comes with a JetPack before what is added."""
+    """Return all that `device` can run, newest first; a JetPack's own before an added one."""
     if device.tensorrts is not None:
         by_name = {row.name: row for row in rows}
         known = (row for name in device.tensorrts for row in [by_name[name]])
@@ -47,7 +47,7 @@ def toolchains(
 def choose(
     device: Device, known: Sequence[ToolchainRelease], jetpack: str | None, tensorrt: str | None
 ) -> ToolchainRelease | None:
-    """The newest of the `known` toolchains of `device` that agrees with both prefixes.
+    """Return the newest of the `known` toolchains of `device` that matches both prefixes.
 
     Raises BadArgument with the nearest that the device runs. A device without toolchains has none,
     and a prefix for it is refused too.
@@ -74,7 +74,7 @@ def _agrees(name: str, prefix: str | None, toolchain: ToolchainRelease) -> bool:
 
 
 def _check(device: Device, name: str, prefix: str, known: Sequence[ToolchainRelease]) -> None:
-    """Refuse a version that is none, and one that the device does not run."""
+    """Refuse text that is not a version, and a version that the device does not run."""
     option = f"--{name.lower()}"
     versions = [v for v in (_version(toolchain, name) for toolchain in known) if v is not None]
     if not versions:
@@ -84,8 +84,8 @@ def _check(device: Device, name: str, prefix: str, known: Sequence[ToolchainRele
         )
     if not all(part.isascii() and part.isdecimal() for part in prefix.split(".")):
         raise BadArgument(
-            f"'{prefix}' is no version of {name}",
-            hint=f"say one such as {versions[0]}",
+            f"'{prefix}' is not a version of {name}",
+            hint=f"give one such as {versions[0]}",
         )
     if not any(AGREE[name](prefix, version) for version in versions):
         older = [version for version in versions if release(version) <= release(prefix)]

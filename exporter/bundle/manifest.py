@@ -62,7 +62,7 @@ class Manifest:
 
 
 def outputs_of(converted: Converted) -> tuple[Shown, ...]:
-    """The outputs of a converted model."""
+    """Return the outputs of a converted model."""
     values = converted.model.graph.outputs
     return tuple(
         Shown(output.name, output.kind, output.layer, _classes(value))
@@ -76,7 +76,7 @@ def _classes(value: ir.Value) -> int | None:
 
 
 def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
-    """One entry of `inputs`; `pixels` are how an image arrives, None for a plain tensor."""
+    """Return an entry of `inputs`; `pixels` is its image format, None for a plain tensor."""
     entry: dict[str, Any] = {"name": value.name, "dtype": _dtype(value), "shape": _shape(value)}
     if pixels is None:
         return {**entry, "layout": None, "color": None, "range": None}
@@ -89,7 +89,7 @@ def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
 
 
 def output_entry(value: ir.Value, output: Shown) -> dict[str, Any]:
-    """One entry of `outputs`; `of` says what the best classes are of, where an output is those."""
+    """Return an entry of `outputs`; for the best classes, `of` is the output they come from."""
     entry = {
         "name": value.name,
         "dtype": _dtype(value),
@@ -105,7 +105,7 @@ def output_entry(value: ir.Value, output: Shown) -> dict[str, Any]:
 def preprocessing_entry(
     mode: str, pixels: ImageInput | None, size: tuple[int, int] | None, *, folded: bool
 ) -> dict[str, Any]:
-    """The entry `preprocessing`."""
+    """Return the entry `preprocessing`."""
     return {
         "mode": mode,
         "folded": folded,
@@ -127,7 +127,7 @@ def target_entry(target: Target) -> dict[str, Any]:
 
 
 def step_entries(steps: Sequence[Step], *, times: bool) -> list[dict[str, Any]]:
-    """The entry `steps`; seconds only with `times`, since they differ from run to run."""
+    """Return the entry `steps`; without `times` it has no seconds, which differ from run to run."""
     return [
         {
             "name": step.name,
@@ -140,7 +140,7 @@ def step_entries(steps: Sequence[Step], *, times: bool) -> list[dict[str, Any]]:
 
 
 def versions() -> dict[str, str]:
-    """Versions of the packages that took part and are installed."""
+    """Return the versions of those of `PACKAGES` that are installed."""
     found = {}
     for package in PACKAGES:
         try:

@@ -16,7 +16,7 @@ from kexport.bundle.onnx_metadata import with_metadata
 from kexport.graph import save
 
 PROGRAMS = ("run.py", "build_engine.py")
-"""Those of the runtime that stand at the root of a bundle, not in its folder runtime/."""
+"""Files of the runtime that go to the root of a bundle, not into its folder runtime/."""
 
 LABELS, GOLDEN, MODEL = "labels.txt", "golden.npz", "model.onnx"
 
@@ -31,12 +31,12 @@ def write_files(
     """Write model, labels, golden arrays and both runtimes into an empty folder.
 
     Args:
-        folder: where; it exists.
+        folder: an existing, empty folder.
         model: the finished graph.
         entries: the manifest so far, for the model's metadata.
-        golden: inputs by name, each output by name as Keras gave it, float32, and under
-            `runtime.manifest.GRAPH` names as a quantised graph gives it.
-        labels: one a class, in the order of the classifier's outputs.
+        golden: inputs by name, Keras' outputs by name, float32, and for int8 the outputs of the
+            unfused graph under names that begin with `runtime.manifest.GRAPH`.
+        labels: one for each class, in the order of the classifier's outputs.
     """
     save.save(with_metadata(model, entries, labels), folder / MODEL)
     np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
@@ -52,7 +52,7 @@ def write_files(
 
 
 def _copy_sources(source: Traversable, destination: Path, kinds: tuple[str, ...]) -> None:
-    """Copy the files of these kinds, and those of folders that have some."""
+    """Copy the files with these suffixes, and the folders that have some."""
     destination.mkdir()
     for entry in source.iterdir():
         if entry.name.endswith(kinds):

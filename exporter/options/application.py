@@ -1,4 +1,4 @@
-"""What a user may say about the model."""
+"""How to build or load the model, as a user describes it."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ OPTIONS = {
     "depth_multiplier": "--depth-multiplier",
     "include_preprocessing": "--no-preprocessing-layers",
 }
-"""The arguments of Applications, by the field here, as the command line has them."""
+"""Options of the command line for an Application's own arguments, by field."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,10 +54,10 @@ class Recipe:
 
     @property
     def random(self) -> bool:
-        """Whether the weights are drawn, not read."""
+        """Whether the weights are random."""
         return self.weights in (None, "random")
 
     def application_only(self) -> str | None:
-        """The first argument that only an Application has a use for, as the command line has it."""
+        """Return the first argument set that only an Application takes, as an option; or None."""
         said = (field for field in fields(self) if getattr(self, field.name) != field.default)
         return next((OPTIONS[field.name] for field in said if field.name in OPTIONS), None)

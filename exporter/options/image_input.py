@@ -1,4 +1,4 @@
-"""How the images arrive that a graph takes."""
+"""The images that a graph takes: format, layout, dtype, resize and crop."""
 
 from __future__ import annotations
 
@@ -20,15 +20,15 @@ RESIZES: tuple[Resize, ...] = get_args(Resize)
 CROPS: tuple[Crop, ...] = get_args(Crop)
 
 CHANNELS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "gray": 1, "nv12": 1, "yuyv": 2}
-"""Numbers that are stored for each pixel, or for nv12 in each row of its two planes."""
+"""Values along the channel axis; nv12 stacks its two planes along the height."""
 
 EVEN = {"nv12": (2, 2), "yuyv": (1, 2)}
-"""Formats whose pixels share colours: what height and width must be multiples of."""
+"""Chroma subsampling: (height, width) must be multiples of these."""
 
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
-    """The images that a graph takes; without arguments uint8 [N, H, W, 3], RGB, 0..255.
+    """The images that a graph takes; by default uint8 [N, H, W, 3], RGB, 0..255.
 
     `format`: "rgb", "bgr", "rgba" and "bgra" (alpha is dropped), "gray", or one of two that cameras
     give, BT.601 in limited range: "nv12" [N, H * 3/2, W, 1], the Y plane and below it the plane of
@@ -56,7 +56,7 @@ class ImageInput:
         _check("crop", self.crop, (None, *CROPS))
         if self.crop is not None and self.resize is None:
             raise BadArgument(
-                f"the crop {self.crop!r} needs a resize behind it",
+                f"the crop {self.crop!r} needs a resize after it",
                 hint=f"add --resize {'|'.join(RESIZES)}",
             )
         if self.subsampled and (self.layout, self.dtype) != ("nhwc", "uint8"):
@@ -66,7 +66,7 @@ class ImageInput:
             )
 
     def of_channels(self, channels: int) -> ImageInput:
-        """The same for a model of 1 or 3 channels, the format chosen."""
+        """Return it with a format for a model of 1 or 3 channels, unless one was chosen."""
         return self if self.format else replace(self, format="gray" if channels == 1 else "rgb")
 
     @property
@@ -81,7 +81,7 @@ class ImageInput:
 
     @property
     def channels(self) -> int:
-        """Numbers that are stored for each pixel."""
+        """Values along the channel axis."""
         return CHANNELS[self.form]
 
     @property
@@ -90,7 +90,7 @@ class ImageInput:
         return self.form in EVEN
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
-        """The shape of one image of that size, without the batch.
+        """Return the shape of one image of that size, without the batch.
 
         Raises:
             BadArgument: the format has no image of that size, because it is odd.

@@ -1,4 +1,4 @@
-"""Keras against the bundle's own runtime, on the same raw images."""
+"""Parity: Keras and the bundle's own runtime, compared on the same samples."""
 
 from __future__ import annotations
 
@@ -20,28 +20,28 @@ from kexport.runtime.manifest import GRAPH, OutputSpec
 from kexport.runtime.verify import Row, distances, reference_of
 
 TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2}
-"""Largest error allowed for each precision: max |runtime - keras| / std(keras)."""
+"""Largest error allowed by precision: max |runtime - keras| / std(keras)."""
 
 RESOLUTION = 3 * float(np.finfo(np.float32).eps)
-"""How far the logits of two float32 softmaxes may lie apart by rounding alone: a good exp is off by
-less than a unit in the last place, eps relative to itself, and the division by half of one; log p
-moves by as much, in both of them. The sum's error is the same for all classes."""
+"""Largest difference that rounding alone makes between the logits of two float32 softmaxes. A good
+exp is wrong by less than one unit in the last place (a relative error of eps), the division by half
+of one, and log p changes by as much, in both softmaxes. The sum's error is equal for all classes."""
 
 FLAT = 1e-2
-"""The most that RESOLUTION may add to a tolerance: where it is more, classes hardly differ."""
+"""Upper limit of what RESOLUTION adds to a tolerance, for models whose classes hardly differ."""
 
 UNMEASURED = float(np.finfo(np.float64).max)
-"""The error of what has not been measured, or is not a number: no tolerance reaches it."""
+"""Error of an output that was not measured, or is not finite; no tolerance is as large."""
 
 AT_ONCE = 2
-"""Samples that Keras computes at a time, which bounds the memory of large models."""
+"""Batch size in Keras, which bounds the memory that large models need."""
 
 
 @dataclass(frozen=True, slots=True)
 class Parity:
-    """How far a bundle lies from Keras, output by output, over `images` samples.
+    """Errors of a bundle's outputs, over `images` samples.
 
-    A quantised one has rows for its graph too, as `runtime.verify`.
+    An int8 bundle is measured against Keras and against its unfused graph, as in `runtime.verify`.
     """
 
     images: int
@@ -53,7 +53,7 @@ class Parity:
         return all(row.passed for row in self.rows)
 
     def entry(self) -> dict[str, Any]:
-        """The manifest's entry `parity`."""
+        """Return the manifest's entry `parity`."""
         outputs = {
             row.name: {
                 "max_abs": _json_number(row.max_abs),
@@ -69,7 +69,7 @@ class Parity:
 def reference(
     model: keras.Model, inputs: Sequence[Array], names: Sequence[str]
 ) -> dict[str, Array]:
-    """What Keras gives: each output by name, float32, in Keras' own layout.
+    """Run Keras; return each output by name, float32, in Keras' own layout.
 
     Args:
         model: the Keras model.
@@ -110,27 +110,27 @@ def measure(bundle: Path, reference: Reference) -> Parity:
 
 
 def _kind(spec: OutputSpec) -> str:
-    """As what an output is measured; best scores as what they are of."""
+    """Return the kind that an output is measured as; for the best scores, that of their source."""
     return spec.of or spec.kind if spec.kind == "scores" else spec.kind
 
 
 def _softmax_behind(name: str, kinds: Mapping[str, str]) -> str:
-    """The output whose logits `runtime.compare.differences` measures under `name`."""
+    """Return the output whose logits `runtime.compare.differences` measures under `name`."""
     output = name.removesuffix(".logits")
     return output if output in kinds else next(n for n, k in kinds.items() if k == "probabilities")
 
 
 def _tolerance(kind: str, expected: Array, tolerance: float) -> float:
-    """The tolerance of one row, in units of its own spread.
+    """Return the tolerance of one row, in units of its own spread.
 
-    The logits of a softmax are held to `tolerance` and what its float32 probabilities cannot state
-    (`RESOLUTION`), which counts only where the classes hardly differ. A softmax moves by at most
-    half of what its input moves (Gao and Pavel, 2017, proposition 4: its Lipschitz constant is
-    1/2), so its own row is held to half of the logits' allowance, in units of the much smaller
-    spread of probabilities.
+    The logits of a softmax may differ by `tolerance` plus the resolution of its float32
+    probabilities (`RESOLUTION`), which matters only if the classes hardly differ. A softmax changes
+    by at most half of the change of its input (its Lipschitz constant is 1/2: Gao and Pavel, 2017,
+    proposition 4), so the probabilities may differ by half of what the logits may, in units of the
+    much smaller spread of probabilities.
 
-    Two classes may change places in a ranking where each may be off by as much as
-    their scores lie apart: twice the tolerance of a score.
+    Two classes may be swapped in a ranking if their scores differ by at most twice the tolerance of
+    a score, since each may have that error.
     """
     if kind == "indices":
         return 2 * tolerance
@@ -144,7 +144,7 @@ def _tolerance(kind: str, expected: Array, tolerance: float) -> float:
 
 
 def pending(names: Sequence[str], images: int) -> dict[str, Any]:
-    """The manifest's entry `parity` while nothing has been measured: it has not passed."""
+    """Return the entry `parity` of a manifest before anything is measured: not passed."""
     blank = {
         "max_abs": UNMEASURED,
         "error": UNMEASURED,
@@ -155,10 +155,10 @@ def pending(names: Sequence[str], images: int) -> dict[str, Any]:
 
 
 def require(parity: Parity, kept: str) -> None:
-    """Let a passed parity through; `kept` says where the files of another are.
+    """Raise unless parity passed; `kept` says where the rejected files are.
 
     Raises:
-        ParityFailed: an output lies too far from Keras' or the graph's, naming it.
+        ParityFailed: naming the output whose error is the largest.
     """
     if parity.passed:
         return
@@ -174,5 +174,5 @@ def require(parity: Parity, kept: str) -> None:
 
 
 def _json_number(value: float) -> float:
-    """JSON has no infinity; the largest float64 stands for it."""
+    """Return a finite number: JSON has no infinity, so the largest float64 replaces it."""
     return float(min(value, np.finfo(np.float64).max)) if value == value else UNMEASURED

@@ -1,12 +1,12 @@
-"""What an int8 bundle is held to: what its graph gives, and how far a runtime may be from that.
+"""Tolerance of int8 bundles, from the effect of rounding on the quantised graph.
 
-An engine rounds as the graph says, but computes what it rounds with other kernels, so that a value
-between two integers may go to the other one. That is a step of a tensor's grid, it moves others,
-and more of them change sides: behind some layers two engines that are both right differ by noise of
-the size that rounding itself makes. So the graph is asked how much that is: its roundings are drawn
-by chance, up or down, the nearer integer the likelier (M. Croci et al., "Stochastic rounding:
-implementation, error analysis and applications", 2022). An engine that rounds to nearest stays
-nearer to the graph; integers that saturate, another scale, or roundings that all go one way do not.
+An engine rounds as the graph says, but computes the values that it rounds with other kernels, so a
+value near the middle between two integers may be rounded to the other one. That changes a tensor by
+one quantisation step, which changes further values. After some layers two correct engines therefore
+differ by noise as large as the effect of rounding itself. The graph is run with stochastic rounding
+to measure that effect (M. Croci et al., "Stochastic rounding: implementation, error analysis and
+applications", 2022). An engine that rounds to nearest stays nearer to the graph; saturated
+integers, a wrong scale, or a bias in all roundings do not.
 """
 
 from __future__ import annotations
@@ -25,24 +25,26 @@ from kexport.outputs import Shown
 from kexport.parity.compare import UNMEASURED
 from kexport.runtime.compare import differences
 
-SLACK, LEAST = 2.0, 2e-2
-"""How much further from Keras than the graph's own semantics an engine may be, and from the graph
-than any draw was; and the least that it may be from Keras."""
+SAFETY_FACTOR = 2.0
+"""Ratio of the tolerance to the measured error."""
+
+MIN_TOLERANCE = 2e-2
+"""Smallest tolerance against Keras; that of fp16."""
 
 DRAWS = 4
-"""How often the roundings are drawn. The largest error of so few says how large their noise is, and
-not where it ends."""
+"""Number of runs with stochastic rounding. The largest error of so few runs estimates the size of
+the noise, not its maximum."""
 
 SEEDS = 1 << 24
-"""Every integer below it is a float32, the type that ONNX has for seeds."""
+"""Integers below it are exact in float32, the type of ONNX's seed attributes."""
 
 
 @dataclass(frozen=True, slots=True)
 class Proof:
-    """What the graph gives on the golden images, by output, when each node is computed unfused.
+    """The outputs of the unfused graph on the golden images, and the tolerances that follow.
 
-    `from_keras` and `from_graph` are the largest errors that an engine may make against Keras'
-    answers and against these.
+    `from_keras` and `from_graph` are the largest errors allowed to an engine: against Keras'
+    outputs, and against the graph's.
     """
 
     answers: dict[str, Array]
@@ -58,17 +60,17 @@ def prove(
     *,
     least: float,
 ) -> Proof:
-    """Find out what a quantised graph gives, and how far an engine may be from it and from Keras.
+    """Run a quantised graph unfused, and derive the tolerances of an engine.
 
-    Against Keras it is `SLACK` times the error that the graph itself makes; against the graph
-    `SLACK` times the largest error of `DRAWS` graphs whose roundings are drawn by chance.
+    Against Keras the tolerance is `SAFETY_FACTOR` times the graph's own error; against the graph it
+    is `SAFETY_FACTOR` times the largest error of `DRAWS` runs with stochastic rounding.
 
     Args:
-        model: the quantised graph, in float32 where it is not in integers.
+        model: the quantised graph; the part that is not integers is float32.
         shown: its outputs.
         raw: the golden images, under the name of the only input.
-        answers: Keras' answers by output.
-        least: what an engine may differ by that computes a graph without integers.
+        answers: Keras' outputs by name.
+        least: the tolerance of a graph without integers, as the floor against the graph.
     """
     (images,) = raw.values()
     own = _answers(open_session(model, optimised=False), model, shown, images)
@@ -76,15 +78,15 @@ def prove(
     moved = max(_error(shown, _answers(drawn, model, shown, images), own) for _ in range(DRAWS))
     return Proof(
         own,
-        max(LEAST, SLACK * _error(shown, own, answers)),
-        min(max(least, SLACK * moved), UNMEASURED),
+        max(MIN_TOLERANCE, SAFETY_FACTOR * _error(shown, own, answers)),
+        min(max(least, SAFETY_FACTOR * moved), UNMEASURED),
     )
 
 
 def _answers(
     session: Any, model: ir.Model, shown: Sequence[Shown], images: Array
 ) -> dict[str, Array]:
-    """What a session of a graph with the inputs and outputs of `model` gives, by output."""
+    """Run a session with the inputs and outputs of `model` on the images; outputs by name."""
     names = [output.name for output in shown]
     given = model.graph.inputs[0].name
     parts = zip(
@@ -99,7 +101,7 @@ def _answers(
 def _error(
     shown: Sequence[Shown], candidate: Mapping[str, Array], reference: Mapping[str, Array]
 ) -> float:
-    """The largest error of all outputs; of a softmax that of its logits."""
+    """Return the largest error of all outputs; for a softmax the error of its logits."""
     kinds = {output.name: output.kind for output in shown}
     softmaxes = {output.name for output in shown if output.kind == "probabilities"}
     rows = differences(kinds, candidate, reference)
@@ -107,7 +109,7 @@ def _error(
 
 
 def _drawn(model: ir.Model) -> ir.Model:
-    """The same graph, with up to half a step added to whatever it rounds, another in each run."""
+    """Return the graph with stochastic rounding: noise of up to half a step before each."""
     model, rng = model.clone(), np.random.default_rng(0)
     for node in list(model.graph):
         if node.op_type != "QuantizeLinear":

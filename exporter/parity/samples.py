@@ -17,24 +17,24 @@ from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
 from kexport.source.synthetic_images import count_for, pictures
 
-FEWEST = 4
-"""How many samples of other inputs than images are compared."""
+TENSOR_SAMPLES = 4
+"""Number of samples for inputs that are not images."""
 
 OPEN_SIZE = (192, 256)
-"""Height and width that stand for those that a model leaves open: what halves five times and more
-can take them, and neither stands for the other."""
+"""Height and width of the samples for a model that leaves these axes open. They differ, so that a
+mix-up of the two shows, and both can be halved at least five times."""
 
 OPEN_EXTENT = 32
-"""What stands for an open axis of another input."""
+"""Extent of the samples along an open axis of any other input."""
 
 
 @dataclass(frozen=True, slots=True)
 class Samples:
     """Inputs for both sides of the comparison.
 
-    `raw` is what the bundle takes, by name: where there are `pixels`, images that arrive so.
-    `prepared` is what Keras takes: the same after decoding, resize and the Application's
-    `preprocess_input`, in the order of the model's inputs.
+    `raw` has the bundle's inputs by name, batch first; images are in the format of `pixels`, which
+    is None for a model without an image input. `prepared` has the same samples for Keras, in the
+    order of the model's inputs: images decoded, resized and preprocessed in `mode`.
     """
 
     raw: Mapping[str, Array]
@@ -49,14 +49,14 @@ class Samples:
 
     @property
     def size(self) -> tuple[int, int] | None:
-        """Height and width that the graph resizes to; None where it does not."""
+        """Height and width that the graph resizes to; None if it does not resize."""
         if self.pixels is None or self.pixels.resize is None:
             return None
         height, width = self.prepared[0].shape[1:3]
         return height, width
 
     def of_batch(self, batch: int | None) -> dict[str, Array]:
-        """The raw inputs cut or repeated to a fixed batch; as they are when it is open."""
+        """Return the raw inputs, cut or repeated to a fixed batch; unchanged for an open one."""
         if batch is None:
             return dict(self.raw)
         rows = np.arange(batch) % self.count
@@ -64,7 +64,7 @@ class Samples:
 
 
 def is_image_model(model: keras.Model) -> bool:
-    """Whether the only input is an image: float [N, H, W, 1 or 3]."""
+    """Tell whether the only input is an image: float [N, H, W, 1 or 3]."""
     specs = input_specs(model)
     shape = specs[0].shape
     return (
@@ -76,33 +76,33 @@ def is_image_model(model: keras.Model) -> bool:
 
 
 def make(model: keras.Model, mode: str, seed: int, pixels: ImageInput | None = None) -> Samples:
-    """Images, or random numbers for other inputs; the same seed gives the same.
+    """Draw images, or random numbers for other inputs; the same seed gives the same samples.
 
-    Where the graph resizes, images arrive larger than the model's and in another aspect ratio.
+    If the graph resizes, the images are larger than the model's and of another aspect ratio.
 
     Args:
         model: a built Keras model.
-        mode: what `preprocess_input` does to its images.
-        seed: of the images.
-        pixels: how images arrive; RGB or grey of the model's size by default.
+        mode: the mode of `preprocess_input` for its images.
+        seed: seed of the images or numbers.
+        pixels: the images that the graph takes; RGB or grey of the model's size by default.
 
     Raises:
-        BadArgument: a mode or pixels that this model has no use for, a format that has no images
-            of its size, or open axes that cannot have the extent that stands for them.
+        BadArgument: the model has no image input to preprocess or decode, the format has no
+            images of its size, or the model cannot compute the extents chosen for its open axes.
     """
     if is_image_model(model):
         return _of_images(model, mode, seed, pixels or ImageInput())
     if mode != "none" or pixels not in (None, ImageInput()):
         raise BadArgument(
-            f"model {model.name!r} takes no image to "
+            f"model {model.name!r} has no image input to "
             + (f"preprocess in mode {mode!r}" if mode != "none" else "decode or resize"),
-            hint="leave out --preprocess and the options of pixels",
+            hint="leave out --preprocess and the options of the image input",
         )
     rng = np.random.default_rng(seed)
     specs = input_specs(model)
     shapes = [_closed(spec.shape) for spec in specs]
     arrays = [
-        _random(rng, (FEWEST, *shape), spec.dtype.numpy())
+        _random(rng, (TENSOR_SAMPLES, *shape), spec.dtype.numpy())
         for spec, shape in zip(specs, shapes, strict=True)
     ]
     if any(not isinstance(dim, int) for spec in specs for dim in spec.shape[1:]):
@@ -116,8 +116,7 @@ def _of_images(model: keras.Model, mode: str, seed: int, pixels: ImageInput) -> 
     is_open = not (isinstance(height, int) and isinstance(width, int))
     if is_open and pixels.resize is not None:
         raise BadArgument(
-            f"model {model.name!r} takes images of any size, so that nothing says what to "
-            "resize to",
+            f"model {model.name!r} takes images of any size, so there is no size to resize to",
             hint="leave out --resize, or give an Application its --input-shape",
         )
     if channels == 1 and mode in ("caffe", "torch"):
@@ -143,18 +142,18 @@ def _of_images(model: keras.Model, mode: str, seed: int, pixels: ImageInput) -> 
 
 
 def _other_size(size: tuple[int, int]) -> tuple[int, int]:
-    """Even, larger than `size`, and of another aspect ratio."""
+    """Return a size that is even, larger than `size`, and of another aspect ratio."""
     height, width = size
     return height * 6 // 5 // 2 * 2 + 6, width * 8 // 5 // 2 * 2 + 10
 
 
 def _closed(shape: Sequence[int | str]) -> tuple[int, ...]:
-    """The shape without its batch, and `OPEN_EXTENT` for each open axis."""
+    """Return the shape without its batch, with `OPEN_EXTENT` for each open axis."""
     return tuple(dim if isinstance(dim, int) else OPEN_EXTENT for dim in shape[1:])
 
 
 def _try(model: keras.Model, shapes: Sequence[tuple[int, ...]], inputs: Sequence[Array]) -> None:
-    """See whether a model with open axes can compute what stands for them."""
+    """Check that a model with open axes can compute the extents chosen for them."""
     structure = getattr(model, "_inputs_struct", None)
     given = inputs[0] if structure is None and len(inputs) == 1 else list(inputs)
     if structure is not None:
