@@ -24,8 +24,8 @@ TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2}
 
 RESOLUTION = 3 * float(np.finfo(np.float32).eps)
 """Largest difference that rounding alone makes between the logits of two float32 softmaxes. A good
-exp is wrong by less than one unit in the last place (a relative error of eps), the division by half
-of one, and log p changes by as much, in both softmaxes. The sum's error is equal for all classes."""
+exp is wrong by less than one unit in the last place (relative error eps), the division by half of
+one, and log p changes by as much, in both softmaxes. The sum's error is equal for all classes."""
 
 FLAT = 1e-2
 """Upper limit of what RESOLUTION adds to a tolerance, for models whose classes hardly differ."""
