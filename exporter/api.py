@@ -30,7 +30,7 @@ from kexport.needs import need
 from kexport.onnx_export import check_opset
 from kexport.options.application import Recipe
 from kexport.options.image_input import ImageInput
-from kexport.outputs import Shown, best_classes
+from kexport.outputs import Output, best_classes
 from kexport.parity import compare, samples
 from kexport.parity.int8_tolerance import prove
 from kexport.runtime.manifest import GRAPH
@@ -153,7 +153,7 @@ def export(
     say("converting")
     converted = convert_model(tapped, kind=None if output_layers else source.kind)
     names = label_files.fit(given or source.labels, converted, labels)
-    shown = entries.outputs_of(converted)
+    shown = converted.outputs
     ranking = None if top_k is None else best_classes(shown, top_k)
     if samples.is_image_model(tapped):
         pixels = optimize.readable(pixels or ImageInput(), chosen)
@@ -189,7 +189,7 @@ def export(
             proof = prove(quantized.in_float32, shown, inputs.raw, answers, least=least)
             own, tolerances = proof.answers, {"": proof.from_keras, GRAPH: proof.from_graph}
         if ranking is not None:
-            answers, shown = ranking.golden(answers), ranking.shown(shown)
+            answers, shown = ranking.golden(answers), ranking.replace(shown)
             own = own and ranking.golden(own)
         answers |= {f"{GRAPH}{name}": array for name, array in own.items()}
         golden = {**inputs.raw, **answers}
@@ -239,7 +239,7 @@ def _is_here(target: Target) -> bool:
 def _subject(
     model: keras.Model,
     artifact: Artifact,
-    shown: Sequence[Shown],
+    shown: Sequence[Output],
     labels: Sequence[str] | None,
     inputs: samples.Samples,
     source: Source,

@@ -317,7 +317,7 @@ def test_pixels_of_a_model_that_takes_none(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("count", [0, 11])
 def test_more_classes_than_there_are(model: keras.Model, count: int, tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match=f"the {count} best classes are asked for, and prob"):
+    with pytest.raises(BadArgument, match=f"the best {count} classes cannot be taken of prob"):
         published(model, tmp_path / "b", top_k=count)
 
 

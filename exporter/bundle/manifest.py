@@ -15,10 +15,9 @@ import onnx_ir as ir
 import kexport
 from kexport.bundle import manifest as entries
 from kexport.calibration.statistics.float16_guard import Guard
-from kexport.conversion import Converted
 from kexport.graph.passes import Artifact, Step
 from kexport.options.image_input import ImageInput
-from kexport.outputs import Shown
+from kexport.outputs import Output
 from kexport.parity.samples import Samples
 from kexport.passes.image_input import is_folded
 from kexport.runtime.engine_record import FILES as ENGINE_FILES
@@ -26,26 +25,12 @@ from kexport.source.open import Source
 from kexport.targets import Target
 
 
-def outputs_of(converted: Converted) -> tuple[Shown, ...]:
-    """The outputs of a converted model."""
-    values = converted.model.graph.outputs
-    return tuple(
-        Shown(output.name, output.kind, output.layer, _classes(value))
-        for output, value in zip(converted.outputs, values, strict=True)
-    )
-
-
-def _classes(value: ir.Value) -> int | None:
-    shape = list(value.shape or ())
-    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
-
-
 def describe(
     source: Source,
     target: Target,
     opset: int,
     traced: Sequence[str],
-    shown: Sequence[Shown],
+    shown: Sequence[Output],
     artifact: Artifact,
     guard: Guard,
     inputs: Samples,
@@ -104,7 +89,7 @@ def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
     }
 
 
-def output_entry(value: ir.Value, output: Shown) -> dict[str, Any]:
+def output_entry(value: ir.Value, output: Output) -> dict[str, Any]:
     """One entry of `outputs`; `of` says what the best classes are of, where an output is those."""
     entry = {
         "name": value.name,

@@ -10,12 +10,13 @@ import keras
 import onnx_ir as ir
 
 from kexport.conversion.builder import IR_VERSION, Graph
-from kexport.conversion.outputs import Kind, Output, name_outputs
+from kexport.conversion.outputs import name_outputs
 from kexport.conversion.rules import rule_for
 from kexport.conversion.tensor import Tensor, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
 from kexport.conversion.unsupported import NoRule, refuse_class
 from kexport.keras_graph import InputSpec, input_specs, is_functional, is_graph, rerun, structured
+from kexport.outputs import Kind, Output
 
 
 def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:

@@ -19,7 +19,8 @@ import onnx_ir as ir
 
 from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import Tensor, as_keras
-from kexport.errors import UnsupportedModel
+from kexport.errors import UnsupportedModel, one_line
+from kexport.keras_graph import takes_training
 from kexport.needs import need
 
 TRACE_OPSET = 18
@@ -48,7 +49,7 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
     """
     kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     given = kwargs
-    if getattr(layer, "_call_has_training_arg", False):
+    if takes_training(layer):
         given = {**kwargs, "training": False}  # RandomFlip and the like take True for granted
     if not isinstance(layer, keras.Layer) or not layer.variables:
         outputs = _splice(g, layer.name, layer, [], args, given)
@@ -91,7 +92,7 @@ def _splice(
         raise
     except Exception as error:
         raise UnsupportedModel(
-            f"layer {name!r} has no rule, and tracing it for tf2onnx failed: {_first_line(error)}",
+            f"layer {name!r} has no rule, and tracing it for tf2onnx failed: {one_line(error)}",
             hint="write the layer with keras.ops or TensorFlow operations that tf2onnx knows",
         ) from error
     _refuse_unknown(name, traced.proto)
@@ -218,7 +219,7 @@ def _insert(g: Graph, traced: _Traced, sources: Sequence[ir.Value]) -> list[Tens
     graph = ir.from_proto(traced.proto).graph
     for value, source in zip(graph.inputs, sources, strict=True):
         value.replace_all_uses_with(source)
-    for value in list(graph.initializers.values()):
+    for value in _constants(graph):
         if value.const_value is not None:
             value.replace_all_uses_with(g.constant(value.const_value.numpy(), "constant"))
     passed_through = dict(zip(graph.inputs, sources, strict=True))
@@ -229,6 +230,16 @@ def _insert(g: Graph, traced: _Traced, sources: Sequence[ir.Value]) -> list[Tens
     for node in nodes:
         g.adopt(node)
     return [Tensor(value, as_keras(len(value.shape or ()))) for value in outputs]
+
+
+def _constants(graph: ir.Graph) -> list[ir.Value]:
+    """Return the initializers in the order in which nodes first read them.
+
+    tf2onnx writes them in an order that changes from process to process.
+    """
+    constants = set(graph.initializers.values())
+    read = (value for node in graph.all_nodes() for value in node.inputs if value is not None)
+    return [value for value in dict.fromkeys([*read, *graph.outputs]) if value in constants]
 
 
 def _sharpened(layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
@@ -245,8 +256,3 @@ def _sharpened(layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str
             for ours, theirs in zip(found, spec.shape, strict=True)
         )
     return outputs
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

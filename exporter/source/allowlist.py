@@ -8,17 +8,16 @@ lets a file name any other callable of Keras. Here it may name only what data/al
 from __future__ import annotations
 
 import inspect
-import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, resources
+from importlib import resources
 from typing import Any
 
 import keras
-from keras.src import api_export, layers
-from keras.src.models import Functional
+
+from kexport.keras_graph import import_private, legacy_name, symbol
 
 MARKS = frozenset(
     {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
@@ -38,9 +37,6 @@ _BUILTIN = (
 
 _BARE = (*_BUILTIN, "dtype_policies", "quantizers", "optimizers.schedules")
 """Namespaces in which Keras looks for a name that comes without its module."""
-
-_MODELS = {"Functional": Functional, "Model": keras.Model, "Sequential": keras.Sequential}
-"""What the loader of .h5 files knows beside `keras.src.layers`."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -113,7 +109,7 @@ def is_legacy_function(text: object) -> bool:
 
     It does so with any argument that has the name of a function in `keras.src.layers`.
     """
-    found = vars(layers).get(text) if isinstance(text, str) else None
+    found = legacy_name(text) if isinstance(text, str) else None
     return inspect.isfunction(found) and found not in _functions()
 
 
@@ -126,23 +122,13 @@ def _candidates(entry: Entry) -> list[Callable[..., Any]]:
     name, module = entry.name, entry.module
     found: list[Any] = []
     if isinstance(module, str) and module != "builtins":
-        found.append(_symbol(module, name))
+        found.append(symbol(module, name))
     else:
         spaces = _BUILTIN if module else _BARE
-        found += [_symbol(f"keras.{space}", name) for space in spaces]
+        found += [symbol(f"keras.{space}", name) for space in spaces]
     if not entry.is_function and (entry.legacy or module is None):
-        found.append(_MODELS.get(name, vars(layers).get(name)))
+        found.append(legacy_name(name))
     return [item for item in found if callable(item)]
-
-
-def _symbol(module: str, name: str) -> Any:
-    """What Keras finds by a module of its own and a name in it."""
-    if module.split(".")[0] != "keras":
-        return None
-    symbol = api_export.get_symbol_from_name(f"{module}.{name}")
-    if symbol is not None:
-        return symbol
-    return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
 
 def table() -> dict[str, dict[str, list[str]]]:
@@ -165,7 +151,6 @@ def _listed(kind: str) -> frozenset[Callable[..., Any]]:
     """What the list has of a kind; names that the installed Keras lacks are left out."""
     found = []
     for module, names in table()[kind].items():
-        if module.startswith("keras.src."):
-            import_module(module)
-        found += [_symbol(module, name) for name in names]
+        import_private(module)
+        found += [symbol(module, name) for name in names]
     return frozenset(item for item in found if item is not None)

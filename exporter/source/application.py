@@ -5,7 +5,6 @@ from __future__ import annotations
 import contextlib
 import socket
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kexport.errors import UnsupportedModel, WeightsUnavailable
+from kexport.errors import UnsupportedModel, WeightsUnavailable, one_line
 from kexport.options.application import Recipe
 from kexport.source.arguments import IMAGENET_CLASSES, check, further, mode_of
 from kexport.source.preprocessing import prepare
@@ -53,7 +52,7 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
         with contextlib.redirect_stdout(sys.stderr), _patience(SECONDS):
             model = builder(weights="imagenet" if imagenet else None, **arguments)
     except Exception as error:
-        reason = _one_line(error)
+        reason = one_line(error)
         if isinstance(error, (ValueError, TypeError)) and "corrupted" not in reason:
             raise UnsupportedModel(
                 f"Keras cannot build {application.builder}: {reason}",
@@ -146,7 +145,7 @@ def _load_weights(model: keras.Model, path: Path) -> None:
             model.load_weights(path)
     except Exception as error:
         raise WeightsUnavailable(
-            f"{path} does not fit {model.name}: {_one_line(error)}",
+            f"{path} does not fit {model.name}: {one_line(error)}",
             hint="give weights saved from the same architecture with the same arguments",
         ) from error
 
@@ -175,8 +174,3 @@ def _patience(seconds: float) -> Iterator[None]:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return textwrap.shorten(lines[0], 200) if lines else type(error).__name__

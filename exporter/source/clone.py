@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Any
 
 import keras
 
 from kexport.errors import UnsupportedModel
-from kexport.keras_graph import is_graph, rerun, structured
+from kexport.keras_graph import flatten_layers, is_graph, rerun, structured
 
 HALF = frozenset({"float16", "bfloat16"})
 
@@ -29,7 +29,7 @@ def in_float32(model: keras.Model) -> keras.Model:
         UnsupportedModel: the model is subclassed, or a layer cannot be made again from its
             configuration.
     """
-    if not any(_is_half(layer) for layer in _all_layers(model)):
+    if not any(_is_half(layer) for layer in flatten_layers(model)):
         return model
     _refuse_subclassed(model, "computes in half precision", "build it under the float32 policy")
     before = keras.config.dtype_policy()
@@ -49,7 +49,7 @@ def channels_last(model: keras.Model) -> keras.Model:
     Raises:
         UnsupportedModel: the model is subclassed.
     """
-    if not any(_is_channels_first(layer) for layer in _all_layers(model)):
+    if not any(_is_channels_first(layer) for layer in flatten_layers(model)):
         return model
     hint = "build it as a functional model, or with channels last"
     _refuse_subclassed(model, "puts channels first, which TensorFlow cannot compute here", hint)
@@ -67,7 +67,7 @@ def with_image_input(model: keras.Model) -> keras.Model:
     _, channels, height, width = inputs[0].shape
     if channels not in COLOURS or width in COLOURS:
         return model
-    if not any(_is_channels_first(layer) for layer in _all_layers(model)):
+    if not any(_is_channels_first(layer) for layer in flatten_layers(model)):
         return model
     picture = keras.Input((height, width, channels), dtype=inputs[0].dtype, name="image")
     permuted = keras.layers.Permute((3, 1, 2), name="channels_first")(picture)
@@ -80,7 +80,7 @@ def _replaced(model: keras.Model, concerns: Concerns, instead: Instead) -> keras
     twins: dict[int, Any] = {}
 
     def step(layer: Any, *args: Any, **kwargs: Any) -> Any:
-        if is_graph(layer) and any(map(concerns, _all_layers(layer))):
+        if is_graph(layer) and any(map(concerns, flatten_layers(layer))):
             twins.setdefault(id(layer), _replaced(layer, concerns, instead))
             return twins[id(layer)](*args)
         if not concerns(layer):
@@ -145,10 +145,3 @@ def _is_channels_first(layer: Any) -> bool:
 def _refuse_subclassed(model: keras.Model, fault: str, hint: str) -> None:
     if not is_graph(model):
         raise UnsupportedModel(f"model {model.name!r} is subclassed and {fault}", hint=hint)
-
-
-def _all_layers(model: Any) -> Iterator[Any]:
-    """Every layer of a model to any depth; the models among them are not."""
-    for layer in model._flatten_layers(include_self=False):
-        if not isinstance(layer, keras.Model):
-            yield layer

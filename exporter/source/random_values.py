@@ -12,7 +12,7 @@ from typing import Any
 import numpy as np
 import numpy.typing as npt
 
-from kexport.source import random_values
+from kexport.keras_graph import producer, readers
 
 OPENING = 0.8
 """Mean of what reaches an activation, in deviations: most units of a ReLU stay open."""
@@ -47,10 +47,10 @@ def draw_value(rng: np.random.Generator, name: str, shape: tuple[int, ...], owne
     if name == "gamma" and kind not in _NORMALISING:
         return _uniform(rng, shape, 0.3, 0.9)
     if name == "gamma":
-        size = BRANCH if random_values.ends_branch(owner) else 1.0
+        size = BRANCH if ends_branch(owner) else 1.0
         return _uniform(rng, shape, 0.7 * size, 1.3 * size)
     if name == "beta":
-        return normal(rng, shape, 0.2) + np.float32(OPENING * random_values.bends(owner))
+        return normal(rng, shape, 0.2) + np.float32(OPENING * bends(owner))
     if name == "moving_variance":
         return _uniform(rng, shape, 0.5, 1.5)
     if name == "alpha":
@@ -73,8 +73,8 @@ def _kernel(rng: np.random.Generator, name: str, shape: tuple[int, ...], owner: 
         return kernel
     if name == "depthwise_kernel" or type(owner).__name__.startswith("DepthwiseConv"):
         sign = rng.choice(np.array([-1, 1], np.float32), shape[-2:])
-        return random_values.smooth(kernel, sign * _uniform(rng, shape[-2:], 0.7, 1.3) * deviation)
-    return random_values.smooth(kernel, normal(rng, shape[-2:], deviation))
+        return smooth(kernel, sign * _uniform(rng, shape[-2:], 0.7, 1.3) * deviation)
+    return smooth(kernel, normal(rng, shape[-2:], deviation))
 
 
 def _fan_in(name: str, shape: tuple[int, ...], owner: Any) -> float:
@@ -170,30 +170,26 @@ def filtered(kernel: Floats, inputs: npt.NDArray[Any], rng: np.random.Generator)
 
 
 def bends(layer: Any) -> bool:
-    """Whether an activation reads the layer's output."""
-    return any(type(call.operation).__name__ in _BENDING for call in _readers(layer))
+    """Tell whether an activation reads the layer's output."""
+    return any(type(call.operation).__name__ in _BENDING for call in readers(layer))
 
 
 def ends_branch(layer: Any) -> bool:
-    """Whether the layer's output is only added to something, as a residual branch is.
+    """Tell whether the layer's output is only added to something, as that of a residual branch.
 
-    Where all summands come fresh from such layers, the first of them is the trunk.
+    Where every summand comes from a convolution or a normalization that nothing else reads, as in
+    a projection shortcut, the first summand is the trunk.
     """
-    calls = _readers(layer)
+    calls = readers(layer)
     while len(calls) == 1 and type(calls[0].operation).__name__ in _PASSING:
-        layer, calls = calls[0].operation, _readers(calls[0].operation)
+        layer, calls = calls[0].operation, readers(calls[0].operation)
     if len(calls) != 1 or type(calls[0].operation).__name__ not in _ADDING:
         return False
-    summands = [symbol._keras_history.operation for symbol in calls[0].input_tensors]
-    fresh = all(type(s).__name__ in _FRESH and len(_readers(s)) == 1 for s in summands)
+    summands = [producer(symbol)[0] for symbol in calls[0].input_tensors]
+    fresh = all(type(s).__name__ in _FRESH and len(readers(s)) == 1 for s in summands)
     return len(summands) > 1 and not (fresh and summands[0] is layer)
 
 
 def normalised(layer: Any) -> bool:
-    """Whether a BatchNormalization reads the layer's output, and its scale does not matter."""
-    return any(type(call.operation).__name__ == "BatchNormalization" for call in _readers(layer))
-
-
-def _readers(layer: Any) -> list[Any]:
-    """The calls that take the layer's output."""
-    return list(getattr(layer, "_outbound_nodes", ()))
+    """Tell whether a BatchNormalization reads the layer's output, so that its scale is free."""
+    return any(type(call.operation).__name__ == "BatchNormalization" for call in readers(layer))

@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import keras
 
-from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel
+from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel, one_line
 from kexport.source import allowlist
 from kexport.source.allowlist import MARKS, Entry
 
@@ -60,7 +60,7 @@ def load_file(path: Path, *, trust: bool) -> keras.Model:
         with contextlib.redirect_stdout(sys.stderr):
             return keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
-        reason = _one_line(error)
+        reason = one_line(error)
         if reason.startswith("Unknown layer"):  # a legacy .h5 file says of no class whose it is
             raise UnsupportedModel(
                 f"{path} cannot be loaded: {reason.partition('.')[0]}",
@@ -89,7 +89,7 @@ def _config(path: Path) -> Any:
     except _DAMAGES as error:
         kind = "a .keras archive" if path.suffix == ".keras" else "an HDF5 model"
         raise UnreadableModel(
-            f"{path} is damaged, or is not {kind}: {_one_line(error)}", hint=HINT
+            f"{path} is damaged, or is not {kind}: {one_line(error)}", hint=HINT
         ) from error
 
 
@@ -167,16 +167,3 @@ def _shown(entry: Entry) -> str:
 def _subject(entry: Entry) -> str:
     kind = "a lambda" if entry.name == "__lambda__" else f"a {entry.name} layer"
     return f"layer '{entry.layer}', {kind}," if entry.layer else kind
-
-
-def _one_line(error: BaseException) -> str:
-    """Return what went wrong in one line; Keras puts the innermost reason last.
-
-    A line that ends in a colon announces its reason, which is joined to it.
-    """
-    text = str(error).rpartition("Exception encountered:")[2]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    announced = lines[0].endswith(":")
-    return textwrap.shorten(" ".join(lines[: 2 if announced else 1]), 300)
