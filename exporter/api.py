@@ -66,7 +66,7 @@ def export(
     tensorrt: str | None = None,
     compute_capabilities: Sequence[str] = (),
     opset: int | None = None,
-    labels: label_files.Said | None = None,
+    labels: label_files.Labels | None = None,
     output_layers: Sequence[str] = (),
     pixels: ImageInput | None = None,
     top_k: int | None = None,

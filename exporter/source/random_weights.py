@@ -1,9 +1,9 @@
-"""Random weights with which a network computes something worth comparing.
+"""Random weights of a model whose outputs are worth comparing.
 
-Keras' own initial weights make every Application answer 0.001 for every class of every image, and
-then any wrong graph passes a comparison. `randomise` draws weights like those of a trained network:
-every normalisation has the statistics of data that passed through, every bias and scale is at work,
-and the answers differ between images.
+With Keras' own initial weights every Application answers 0.001 for every class of every image, and
+a wrong graph would pass the comparison. `randomise` draws weights like those of a trained network:
+every normalization has the statistics of its inputs, no bias or scale is neutral, and the answers
+differ between images.
 """
 
 from collections.abc import Iterator, Sequence
@@ -18,10 +18,12 @@ from kexport.source import random_values
 from kexport.source.random_values import BRANCH, OPENING, WITH_KERNEL, draw_value, normal
 
 LOGITS_DEVIATION = 2.0
-"""Standard deviation of each logit over the images that `randomise` is given."""
+"""Standard deviation of each logit over the images. Chosen by
+experiment: the best class differs between images."""
 
 GATE = 0.5
-"""Deviation of what reaches a sigmoid inside the network, such as squeeze-and-excitation's."""
+"""Standard deviation of the input of a sigmoid inside the network, as in squeeze-and-excitation.
+Chosen by experiment."""
 
 Floats = npt.NDArray[np.float32]
 
@@ -34,20 +36,26 @@ _OF_A_HEAD = frozenset({"linear", "softmax", "sigmoid"})
 def randomise(model: Any, seed: int, images: npt.ArrayLike | Sequence[npt.ArrayLike]) -> None:
     """Give every weight of a Keras model a new random value, in place.
 
-    Kernels are drawn as K. He et al. do ("Delving deep into rectifiers", 2015), smooth over their
-    window. Then `images` (float, as the model wants them, preprocessed; a list in the order of
-    `model.inputs` where there are several) pass through once, layer by layer, as in D. Mishkin's
-    and J. Matas' "All you need is a good init" (2015): each BatchNormalization takes the mean and
-    variance of what reaches it; each kernel turns towards what varies at its input, and is scaled
-    where no normalisation follows; each bias centres its layer's output, or opens the activation
-    behind it. The last layer is scaled to `LOGITS_DEVIATION`. kexport.conditioning says why:
-    rounding must not grow from layer to layer, and the answers must differ from image to image.
+    Kernels are drawn as in K. He et al., "Delving deep into rectifiers" (2015), smooth over their
+    window. Then the images pass through once, layer by layer, as in D. Mishkin's and J. Matas' "All
+    you need is a good init" (2015):
 
-    A variable's values depend on `seed`, on its place in `model.weights` and on `images`, not on
-    the names that Keras counts up: the same call gives the same bytes in another process on the
-    same machine. Layers inside a subclassed model or layer are drawn without seeing the images.
-    Give the very images on which the model is to be compared: others excite a deep network
-    differently. Four to eight are enough.
+    - each BatchNormalization takes the mean and variance of its input;
+    - each kernel turns towards the main directions of its input, and is scaled where no
+      normalization follows;
+    - each bias centers its layer's output, or opens the activation after it;
+    - the last layer is scaled to `LOGITS_DEVIATION`.
+
+    A variable's values depend on `seed`, on its index in `model.weights` and on `images`, but not
+    on the names that Keras counts up: the same call gives the same bytes in another process on the
+    same machine. Layers inside a subclassed model or layer are drawn without the images.
+
+    Args:
+        model: a built Keras model.
+        seed: of all random numbers.
+        images: preprocessed floats, or a list of them in the order of `model.inputs`. Take those on
+            which the model is to be compared, since others excite a deep network differently; four
+            to eight are enough.
     """
     _draw(model, seed)
     heads = {id(layer) for layer in _heads(model)}
@@ -73,7 +81,7 @@ def randomise(model: Any, seed: int, images: npt.ArrayLike | Sequence[npt.ArrayL
 
 
 def _draw(model: Any, seed: int) -> None:
-    """Fill every floating-point weight, each from a generator of its own."""
+    """Draw every floating-point weight, each from a generator of its own."""
     owners: dict[int, Any] = {}
     for layer in _owners(model):
         owners.update((id(weight), layer) for weight in layer.weights)
@@ -91,8 +99,8 @@ def _draw(model: Any, seed: int) -> None:
 def _take_statistics(layer: Any, inputs: Any) -> None:
     """Set a BatchNormalization's moving statistics to those of `inputs`.
 
-    A channel that hardly varies gets a hundredth of the mean variance, for another image may
-    wake it.
+    A channel that hardly varies gets a hundredth of the mean variance (chosen by experiment),
+    because it may vary with other images.
     """
     mean, variance = _moments(inputs, layer.axis)
     layer.moving_mean.assign(mean)
@@ -100,7 +108,7 @@ def _take_statistics(layer: Any, inputs: Any) -> None:
 
 
 def _filter(layer: Any, inputs: Any, rng: np.random.Generator) -> None:
-    """Turn a kernel that mixes channels towards what varies at its input."""
+    """Turn a kernel that mixes channels towards the main directions of its input."""
     kind = type(layer).__name__
     axis = 1 if getattr(layer, "data_format", "") == "channels_first" else -1
     if kind in _SEPARABLE:
@@ -122,7 +130,7 @@ def _filter(layer: Any, inputs: Any, rng: np.random.Generator) -> None:
 
 
 def _centred_call(layer: Any, inputs: Any, rng: np.random.Generator, *, head: bool) -> Any:
-    """Call a layer with a kernel, but set its scale and its bias by the data first."""
+    """Set the scale and the bias of a layer with a kernel by its inputs, and call it."""
     activation, layer.activation = layer.activation, keras.activations.linear
     try:
         outputs = layer(inputs)
@@ -132,7 +140,7 @@ def _centred_call(layer: Any, inputs: Any, rng: np.random.Generator, *, head: bo
     mean, variance = _moments(outputs, axis)
     deviation = np.sqrt(variance.mean())
     scale = np.float32(1)
-    varies = deviation > 1e-4 * np.sqrt(np.mean(mean**2))  # what varies less is rounding
+    varies = deviation > 1e-4 * np.sqrt(np.mean(mean**2))  # smaller ones are rounding
     if varies and not random_values.normalised(layer):
         scale = np.float32(_deviation(layer, head=head) / deviation)
         kernel = layer.pointwise_kernel if hasattr(layer, "pointwise_kernel") else layer.kernel
@@ -151,7 +159,7 @@ def _centred_call(layer: Any, inputs: Any, rng: np.random.Generator, *, head: bo
 
 
 def _deviation(layer: Any, *, head: bool) -> float:
-    """How far the output of a layer without a normalisation behind it is to deviate."""
+    """Return the standard deviation for the output of a layer without a normalization after it."""
     if head:
         return LOGITS_DEVIATION
     if layer.activation.__name__ in ("sigmoid", "hard_sigmoid"):
@@ -160,7 +168,7 @@ def _deviation(layer: Any, *, head: bool) -> float:
 
 
 def _moments(tensor: Any, axis: int) -> tuple[Floats, Floats]:
-    """Mean and variance of each channel along `axis`."""
+    """Return mean and variance of each channel along `axis`."""
     rank = len(tensor.shape)
     others = [number for number in range(rank) if number != axis % rank]
     mean, variance = keras.ops.moments(keras.ops.cast(tensor, "float32"), others)

@@ -1,8 +1,8 @@
-"""Which rule converts which Keras class.
+"""Tables of conversion rules: the rule of each Keras class.
 
-A rule is a function `rule(graph, layer, *inputs)` that emits ONNX nodes and returns the result. The
-tables below are all there is: a class that stands in neither goes through tf2onnx
-(`conversion.traced`), and so does a call for which its rule raises `NoRule`.
+A rule is a function `rule(graph, layer, *inputs)` that emits ONNX nodes and returns the result. A
+class that is in neither table goes through tf2onnx (`conversion.tf2onnx_fallback`), and so does a
+call for which the rule raises `NoRule`.
 """
 
 from __future__ import annotations
@@ -133,7 +133,7 @@ LAYERS: dict[type, Rule] = {
     layers.ZeroPadding2D: shape.zero_padding,
     layers.ZeroPadding3D: shape.zero_padding,
 }
-"""Public layer classes. A subclass is another class: it may compute something else."""
+"""Rules of the public layer classes; a subclass has none, for it may compute something else."""
 
 PRIVATE: dict[str, Rule] = {
     "applications.convnext.LayerScale": core.layer_scale,
@@ -198,10 +198,10 @@ PRIVATE: dict[str, Rule] = {
     "ops.numpy.Transpose": ops.transpose,
     "ops.numpy.TrueDivide": on_floats(binary("Div")),
 }
-"""Classes without a public name, by their module and class within `keras.src`."""
+"""Rules of classes without a public name, by module and class within `keras.src`."""
 
 
 def rule_for(operation: Any) -> Rule | None:
-    """The rule for a layer or operation, or None: then it has to be traced."""
+    """Return the rule for a layer or operation; None where it has to be traced."""
     kind = type(operation)
     return LAYERS.get(kind) or PRIVATE.get(private_name(kind))
