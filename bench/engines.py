@@ -55,7 +55,6 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     import models
 
     from kexport import optimize
-    from kexport.bundle.manifest import outputs_of
     from kexport.conversion import convert_model
     from kexport.options.application import Recipe
     from kexport.options.image_input import ImageInput
@@ -69,7 +68,7 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     image = pictures(1, application.size, application.size)
     inputs = Samples({"image": image}, (image,), application.mode, ImageInput())
     converted = convert_model(model)
-    shown = outputs_of(converted)
+    shown = converted.outputs
     artifact = optimize.simplified(converted, inputs, 1, silent)
     return [checked(name, target, source, shown, artifact, inputs) for target in targets]
 

@@ -54,7 +54,7 @@ def export(
     calibration: Calibration | None = None,
     toolchain: Toolchain | None = None,
     batch: Batch = 1,
-    labels: label_files.Said | None = None,
+    labels: label_files.Labels | None = None,
     output_layers: Sequence[str] = (),
     top_k: int | None = None,
     layout_triton: str | Path | None = None,

@@ -26,6 +26,7 @@ Ctrl-C ends with 130, as StoppedLate where something was published before.
 """
 
 import difflib
+import textwrap
 from collections.abc import Iterable
 
 
@@ -142,3 +143,17 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
     folded = {candidate.casefold(): candidate for candidate in candidates}
     near = difflib.get_close_matches(word.casefold(), folded, n=1)
     return f"did you mean '{folded[near[0]]}'?" if near else None
+
+
+def one_line(error: BaseException) -> str:
+    """Return the reason of a library's error in one line of at most 300 characters.
+
+    Keras wraps errors and puts the innermost reason last, after "Exception encountered:". A first
+    line that ends in a colon is joined to the line after it.
+    """
+    text = str(error).rpartition("Exception encountered:")[2]
+    lines = [line.strip() for line in text.splitlines() if line.strip()]
+    if not lines:
+        return type(error).__name__
+    announces = lines[0].endswith(":")
+    return textwrap.shorten(" ".join(lines[: 2 if announces else 1]), 300)

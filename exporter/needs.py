@@ -1,4 +1,4 @@
-"""Import a heavy module at the moment it is used, or say how to install it."""
+"""Lazy imports of heavy modules, with a hint how to install a missing one."""
 
 import importlib
 import os
@@ -7,7 +7,7 @@ from types import ModuleType
 from kexport.errors import MissingDependency
 
 ENVIRONMENT = {"onnxruntime": ("ORT_DISABLE_TELEMETRY", "1")}
-"""What a module reads from the environment when it is imported; what the user has set stays."""
+"""Environment variables that modules read on import; a value that the user has set is kept."""
 
 
 def need(module: str, *, extra: str | None = None) -> ModuleType:

@@ -1,56 +1,61 @@
-"""What the outputs of a bundle are, and which of them the best classes are of."""
+"""Outputs of a model, and the best classes of one of them (`--top-k`)."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from typing import Literal
 
 import numpy as np
 
 from kexport.arrays import Array
 from kexport.errors import BadArgument
 
+Kind = Literal["probabilities", "logits", "features", "tensor", "indices", "scores"]
+
 SCORED = ("probabilities", "logits")
 """Kinds of outputs that have a score for every class."""
 
 
 @dataclass(frozen=True, slots=True)
-class Shown:
-    """An output of a bundle.
+class Output:
+    """One output of a model or of a bundle, as the manifest describes it.
 
-    `kind` and `layer` as in the manifest. `classes` is how many numbers a row has that can be
-    ranked, None for any other output; `of` is the kind of what was ranked, for `indices` and
-    `scores`.
+    Attributes:
+        name: its name in the graph.
+        kind: how to read the numbers.
+        layer: the Keras layer that makes it, or the model where that is subclassed.
+        classes: length of a row of scores; None where a sample is not one row of numbers.
+        of: for `indices` and `scores`, the kind of the output that they rank.
     """
 
     name: str
-    kind: str
+    kind: Kind
     layer: str
     classes: int | None = None
-    of: str | None = None
+    of: Kind | None = None
 
 
 @dataclass(frozen=True, slots=True)
 class Ranking:
-    """The best `count` classes of one output in its place."""
+    """The best `count` classes of `output`, which take its place."""
 
-    output: Shown
+    output: Output
     count: int
 
-    def shown(self, outputs: Sequence[Shown]) -> tuple[Shown, ...]:
-        """The outputs with `indices` and `scores` in the place of the one that is ranked."""
+    def replace(self, outputs: Sequence[Output]) -> tuple[Output, ...]:
+        """Put `indices` and `scores` in the place of the output that is ranked."""
         ranked = self.output
-        both = [
-            Shown(kind, kind, ranked.layer, ranked.classes, of=ranked.kind)
-            for kind in ("indices", "scores")
-        ]
+        indices = Output("indices", "indices", ranked.layer, ranked.classes, of=ranked.kind)
+        scores = Output("scores", "scores", ranked.layer, ranked.classes, of=ranked.kind)
         at = list(outputs).index(ranked)
-        return (*outputs[:at], *both, *outputs[at + 1 :])
+        return (*outputs[:at], indices, scores, *outputs[at + 1 :])
 
     def golden(self, answers: Mapping[str, Array]) -> dict[str, Array]:
-        """Keras' answers: under `scores` those of all classes, and under `indices` the best.
+        """Return Keras' answers with the best classes as `indices` and all scores as `scores`.
 
-        Whether two classes may change places can only be judged by the scores of all.
+        All scores are kept, because two classes may only change places where their scores are
+        nearly equal.
         """
         rest = {name: array for name, array in answers.items() if name != self.output.name}
         scores = answers[self.output.name]
@@ -58,23 +63,25 @@ class Ranking:
         return {**rest, "indices": best.astype(np.int64), "scores": scores}
 
 
-def best_classes(outputs: Sequence[Shown], count: int) -> Ranking:
-    """Find out what `count` best classes are of.
+def best_classes(outputs: Sequence[Output], count: int) -> Ranking:
+    """Find the output whose `count` best classes are to be returned.
 
     Raises:
         BadArgument: no output, or more than one, has a score for every class, or it has fewer.
     """
-    scored = [shown for shown in outputs if shown.kind in SCORED and shown.classes is not None]
+    scored = [output for output in outputs if output.kind in SCORED and output.classes is not None]
     if len(scored) != 1:
-        listed = ", ".join(f"{shown.name} ({shown.kind})" for shown in outputs)
+        listed = ", ".join(f"{output.name} ({output.kind})" for output in outputs)
         raise BadArgument(
-            f"the best classes are asked for, and {len(scored)} outputs score classes: {listed}",
+            f"the best classes need one output with scores, and {len(scored)} of the outputs have "
+            f"scores: {listed}",
             hint="leave out --top-k, or choose the classifier with --output-layer",
         )
     (ranked,) = scored
     if ranked.classes is None or not 1 <= count <= ranked.classes:
         raise BadArgument(
-            f"the {count} best classes are asked for, and {ranked.name} has {ranked.classes}",
+            f"the best {count} classes cannot be taken of {ranked.name}, which has "
+            f"{ranked.classes}",
             hint=f"give --top-k a number from 1 to {ranked.classes}",
         )
     return Ranking(ranked, count)

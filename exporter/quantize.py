@@ -31,7 +31,7 @@ from kexport.errors import BadArgument, QuantizationRefused, did_you_mean
 from kexport.graph.passes import Artifact, Step
 from kexport.optimize import halve
 from kexport.options.image_input import ImageInput
-from kexport.outputs import SCORED, Shown
+from kexport.outputs import SCORED, Output
 from kexport.parity import compare
 from kexport.passes import pipeline
 from kexport.passes.infer_shapes import infer_shapes
@@ -70,7 +70,7 @@ class Subject:
     """With its images as [N, H, W, C]."""
     artifact: Artifact
     """The simplified float32 graph, with the image as its input."""
-    shown: Sequence[Shown]
+    shown: Sequence[Output]
     labels: Sequence[str] | None
     mode: str
     pixels: ImageInput
@@ -297,7 +297,7 @@ def _judge(subject: Subject, pictures: Images, say: Say) -> Evaluator:
     return Evaluator(images, np.concatenate(answers), _kind(first), labels)
 
 
-def _kind(output: Shown) -> Kind:
+def _kind(output: Output) -> Kind:
     if output.kind not in SCORED or output.classes is None or output.classes < 2:
         return "numbers"
     return "probabilities" if output.kind == "probabilities" else "scores"

@@ -1,4 +1,4 @@
-"""The Keras Applications: one row each.
+"""Table of the Keras Applications, one row each.
 
 Sizes, limits and preprocessing are those of keras.applications; tests/test_zoo.py compares every
 column with Keras itself. Nothing here imports Keras.
@@ -15,17 +15,17 @@ Mode = Literal["tf", "caffe", "torch", "none"]
 
 @dataclass(frozen=True, slots=True)
 class Application:
-    """What kexport knows of one Keras Application before building it.
+    """Facts about one Keras Application that are known before it is built.
 
     `builder` is the function in keras.applications; keras.applications.<module> holds its
     `preprocess_input`. `size` is the default height and width, and `min_size` the smallest that
     the builder takes. `mode` is what `preprocess_input` does to RGB pixels 0..255: "tf" scales to
     -1..1, "caffe" turns to BGR and subtracts the ImageNet mean, "torch" scales to 0..1, subtracts
-    the mean and divides by the standard deviation, "none" does nothing. `inside` says that the
-    model itself begins with its preprocessing, as layers.
+    the mean and divides by the standard deviation, "none" does nothing. `inside` is true where
+    the model itself begins with its preprocessing, as layers.
 
-    `arguments` are those of the builder that not all have. `bare` is what the preprocessing layers
-    compute that `include_preprocessing=False` leaves out; EfficientNetV2 S, M and L divide by 128
+    `arguments` are those that not every builder has. `bare` is the mode of the preprocessing layers
+    that `include_preprocessing=False` leaves out; EfficientNetV2 S, M and L divide by 128
     where "tf" divides by 127.5, and Keras documents -1..1 for both. ImageNet weights exist for the
     widths `alphas`; with the classifier they fit square images of `sizes` only, or any where that
     is empty.
@@ -55,7 +55,7 @@ def _own_size(
     mode: Mode,
     min_size: int = 32,
 ) -> Application:
-    """One that has its preprocessing outside, and ImageNet weights for one size."""
+    """Make a row with preprocessing before the model, and ImageNet weights for one size."""
     return Application(name, builder, module, size, mode, min_size=min_size, sizes=(size,))
 
 

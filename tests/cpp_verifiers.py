@@ -1,20 +1,27 @@
-"""Every bundle that a test publishes is verified in C++ too, before the test goes on.
+"""Verification in C++ of the bundles that tests export.
 
-`make test` does so on this machine; `pytest --aarch64`, a part of `make test-zoo`, on an emulated
-aarch64.
+Tests export with the fixture `export_and_verify`, or give a bundle from the command line to
+`verify_in_cpp`. `make test` verifies on this machine; `pytest --aarch64`, a part of
+`make test-zoo`, on an emulated aarch64.
 """
 
 from __future__ import annotations
 
 import json
 import subprocess
-import sys
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 from cpp_builds import Build
+
+Export = Callable[..., Any]
+"""As kexport.export: takes a model, a target and options, and returns the bundle."""
+
+Verify = Callable[[Path], None]
+"""Fails the test where a bundle does not pass."""
 
 
 @dataclass(frozen=True)
@@ -24,19 +31,19 @@ class Verifier:
     process: subprocess.Popen[str]
 
     def verify(self, bundle: Path) -> tuple[int, str]:
-        """The exit status of kexport-verify, and what it prints."""
-        given, told = self.process.stdin, self.process.stdout
-        assert given is not None
-        assert told is not None
-        print(bundle.resolve(), file=given, flush=True)
-        answer = told.readline()
-        assert answer, f"the verifier died of {bundle}"
+        """Return the exit status of kexport-verify, and its output."""
+        stdin, stdout = self.process.stdin, self.process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        print(bundle.resolve(), file=stdin, flush=True)
+        answer = stdout.readline()
+        assert answer, f"the C++ verifier died while it verified {bundle}"
         status, lines = map(int, answer.split())
-        return status, "".join(told.readline() for _ in range(lines))
+        return status, "".join(stdout.readline() for _ in range(lines))
 
 
 def verifier(build: Build) -> Iterator[Verifier]:
-    """Start one; it ends with the session."""
+    """Start a verifier, which ends with the session."""
     with subprocess.Popen(
         build.command("verifier"),
         stdin=subprocess.PIPE,
@@ -63,10 +70,10 @@ def verifier_on_cortex_a57(emulated: Callable[[str], Build]) -> Iterator[Verifie
 
 
 def verifier_for_aarch64(bundle: Path) -> str:
-    """The fixture with a core that is held to the bundle's tolerances.
+    """Return the fixture with a core on which a bundle's tolerances hold.
 
-    Where a core computes in half precision, ONNX Runtime has it sum in half precision as well, and
-    float16 is further from Keras than anywhere else (docs/cpp.md).
+    A core that computes in half precision also sums in half precision in ONNX Runtime, so float16
+    is further from Keras there than on any other machine (docs/cpp.md).
     """
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))
     half = manifest["target"]["precision"] == "fp16"
@@ -75,7 +82,7 @@ def verifier_for_aarch64(bundle: Path) -> str:
 
 @pytest.fixture(scope="session")
 def verify_on_aarch64(request: pytest.FixtureRequest) -> Callable[[Path], tuple[int, str]]:
-    """The exit status and the output of kexport-verify on an emulated aarch64."""
+    """Run kexport-verify on an emulated aarch64: its exit status and its output."""
 
     def run(bundle: Path) -> tuple[int, str]:
         found: Verifier = request.getfixturevalue(verifier_for_aarch64(bundle))
@@ -85,44 +92,43 @@ def verify_on_aarch64(request: pytest.FixtureRequest) -> Callable[[Path], tuple[
 
 
 @pytest.fixture(scope="session")
-def passes_in_cpp(request: pytest.FixtureRequest) -> Callable[[Path], None]:
-    """Hold a bundle to kexport-verify; nothing where that cannot be built, as other tests say."""
+def verify_in_cpp(request: pytest.FixtureRequest) -> Verify:
+    """Check that kexport-verify, the C++ runtime's program, passes a bundle.
+
+    Nothing is checked where the program cannot be built; tests/runtime/cpp is skipped there too.
+    """
     emulate = request.config.getoption("--aarch64")
 
-    def check(bundle: Path) -> None:
+    def verify(bundle: Path) -> None:
         name = verifier_for_aarch64(bundle) if emulate else "verifier_here"
         try:
             found: Verifier = request.getfixturevalue(name)
         except pytest.skip.Exception:
             return
-        status, told = found.verify(bundle)
-        assert status == 0, told
+        status, output = found.verify(bundle)
+        if status != 0:
+            pytest.fail(f"kexport-verify (C++) exits with {status} for {bundle}:\n{output}")
 
-    return check
+    return verify
 
 
-@pytest.fixture(scope="session", autouse=True)
-def published_bundles_pass_in_cpp(request: pytest.FixtureRequest) -> Iterator[None]:
-    """Whatever kexport.export publishes in this process, and does not reject."""
-    from kexport.bundle import publish as module
+@pytest.fixture(scope="session")
+def export_and_verify(verify_in_cpp: Verify) -> Export:
+    """Export with kexport.export, and check that the C++ runtime verifies the bundle too."""
 
-    publish = module.publish
+    def export(model: Any, target: str, **options: Any) -> Any:
+        import kexport
 
-    def checked(work: Path, output: Path, *, force: bool = False) -> None:
-        publish(work, output, force=force)
-        if (output / "manifest.json").is_file() and ".rejected" not in output.suffix:
-            request.getfixturevalue("passes_in_cpp")(output)
+        bundle = kexport.export(model, target, **options)
+        verify_in_cpp(bundle.path)
+        return bundle
 
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(module, "publish", checked)
-        if "kexport.api" in sys.modules:
-            patch.setattr("kexport.api.publish", checked)
-        yield
+    return export
 
 
 def pytest_addoption(parser: pytest.Parser) -> None:
     parser.addoption(
         "--aarch64",
         action="store_true",
-        help="verify what tests publish on an emulated aarch64, and not here",
+        help="verify what tests export on an emulated aarch64, and not on this machine",
     )

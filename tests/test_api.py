@@ -14,6 +14,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from cpp_verifiers import Export
 from keras import layers
 from support import (
     assert_near,
@@ -52,8 +53,10 @@ def break_preprocessing(monkeypatch: pytest.MonkeyPatch) -> None:
 
 
 @pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp32", "trt-fp16"])
-def test_the_bundle_answers_as_keras_does(model: keras.Model, target: str, tmp_path: Path) -> None:
-    bundle = export(model, target, output=tmp_path / "b", recipe=TF)
+def test_the_bundle_answers_as_keras_does(
+    export_and_verify: Export, model: keras.Model, target: str, tmp_path: Path
+) -> None:
+    bundle = export_and_verify(model, target, output=tmp_path / "b", recipe=TF)
     manifest = json.loads((bundle.path / "manifest.json").read_text(encoding="utf-8"))
     assert manifest == bundle.manifest
     assert manifest["parity"]["passed"] is True
@@ -67,11 +70,15 @@ def test_the_bundle_answers_as_keras_does(model: keras.Model, target: str, tmp_p
         assert runtime.verify(bundle.path).passed
 
 
-def test_preprocessing_costs_nothing_where_it_folds(tmp_path: Path) -> None:
+def test_preprocessing_costs_nothing_where_it_folds(
+    export_and_verify: Export, tmp_path: Path
+) -> None:
     x = keras.Input((24, 24, 3))
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(8, 3, activation="relu")(x))
     model = healthy(keras.Model(x, layers.Dense(4)(y), name="valid"), "caffe")
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="caffe"))
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="caffe")
+    )
     assert bundle.manifest["preprocessing"] == {
         "mode": "caffe",
         "folded": True,
@@ -84,8 +91,8 @@ def test_preprocessing_costs_nothing_where_it_folds(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("batch", [1, 3, "dynamic"])
-def test_batch(model: keras.Model, batch: Any, tmp_path: Path) -> None:
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, batch=batch)
+def test_batch(export_and_verify: Export, model: keras.Model, batch: Any, tmp_path: Path) -> None:
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, batch=batch)
     expected = None if batch == "dynamic" else batch
     assert bundle.manifest["inputs"][0]["shape"] == [expected, 24, 24, 3]
     assert bundle.manifest["outputs"][0]["shape"] == [expected, 10]
@@ -94,15 +101,19 @@ def test_batch(model: keras.Model, batch: Any, tmp_path: Path) -> None:
     assert_near([given], keras_answers(model, [prepare(unseen, "tf")]))
 
 
-def test_opset(model: keras.Model, tmp_path: Path) -> None:
-    bundle = export(model, "trt-fp16", output=tmp_path / "b", recipe=TF, opset=13)
+def test_opset(export_and_verify: Export, model: keras.Model, tmp_path: Path) -> None:
+    bundle = export_and_verify(model, "trt-fp16", output=tmp_path / "b", recipe=TF, opset=13)
     assert bundle.manifest["target"]["opset"] == 13
     assert onnx.load(bundle.path / "model.onnx").opset_import[0].version == 13
 
 
-def test_outputs_of_layers_of_ones_choice(model: keras.Model, tmp_path: Path) -> None:
+def test_outputs_of_layers_of_ones_choice(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
     chosen = ["stem", "pool"]
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, output_layers=chosen)
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=TF, output_layers=chosen
+    )
     assert [output["name"] for output in bundle.manifest["outputs"]] == chosen
     unseen = pictures(1, 24, 24, seed=5)
     given = runtime.load(bundle.path).run(unseen)
@@ -121,10 +132,10 @@ def test_a_layer_that_is_not_there(model: keras.Model, tmp_path: Path) -> None:
 LABELS = "".join(f"class {i}\n" for i in range(10))
 
 
-def test_labels(model: keras.Model, tmp_path: Path) -> None:
+def test_labels(export_and_verify: Export, model: keras.Model, tmp_path: Path) -> None:
     file = tmp_path / "labels.txt"
     file.write_text(f"\ufeff{LABELS}\n\n", encoding="utf-8")
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=file)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=file)
     assert (bundle.path / "labels.txt").read_text(encoding="utf-8") == LABELS
     best = runtime.load(bundle.path).classify(pictures(1, 24, 24, seed=5)[0], top_k=1)[0]
     assert best.label == f"class {best.index}"
@@ -156,18 +167,18 @@ def test_a_wrong_target(model: keras.Model, tmp_path: Path) -> None:
         export(model, "cpu-fp33", output=tmp_path / "b", recipe=TF)
 
 
-def test_a_model_without_images(tmp_path: Path) -> None:
+def test_a_model_without_images(export_and_verify: Export, tmp_path: Path) -> None:
     a, b = keras.Input((4,), name="a"), keras.Input((3,), name="b")
     y = layers.Dense(5, activation="tanh", name="y")(layers.Concatenate()([a, b]))
     model = randomise(keras.Model([a, b], y, name="two"))
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
     assert [entry["name"] for entry in bundle.manifest["inputs"]] == ["a", "b"]
     x, z = normal(1, 4), normal(1, 3)
     given = runtime.load(bundle.path).run({"a": x, "b": z})
     assert_near([given["y"]], keras_answers(model, [x, z]))
 
 
-def test_a_traced_layer_is_named_in_the_manifest(tmp_path: Path) -> None:
+def test_a_traced_layer_is_named_in_the_manifest(export_and_verify: Export, tmp_path: Path) -> None:
     class Mine(layers.Layer):
         def call(self, x: Any) -> Any:
             return keras.ops.sin(x)
@@ -175,22 +186,28 @@ def test_a_traced_layer_is_named_in_the_manifest(tmp_path: Path) -> None:
     x = keras.Input((24, 24, 3))
     y = layers.GlobalAveragePooling2D()(Mine(name="mine")(layers.Conv2D(8, 3)(x)))
     model = healthy(keras.Model(x, layers.Dense(4)(y), name="own"), "tf")
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
     assert bundle.manifest["model"]["traced"] == ["mine"]
 
 
-def test_timestamps_only_when_asked(model: keras.Model, tmp_path: Path) -> None:
-    plain = export(model, "cpu-fp32", output=tmp_path / "a", recipe=TF).manifest
-    stamped = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, timestamps=True).manifest
+def test_timestamps_only_when_asked(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
+    plain = export_and_verify(model, "cpu-fp32", output=tmp_path / "a", recipe=TF).manifest
+    stamped = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=TF, timestamps=True
+    ).manifest
     assert plain["created"] is None
     assert {step["seconds"] for step in plain["steps"]} == {None}
     assert stamped["created"].endswith("+00:00")
     assert all(step["seconds"] >= 0 for step in stamped["steps"])
 
 
-def test_progress_tells_every_step(model: keras.Model, tmp_path: Path) -> None:
+def test_progress_tells_every_step(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
     told: list[str] = []
-    export(model, "trt-fp16", output=tmp_path / "b", recipe=TF, progress=told.append)
+    export_and_verify(model, "trt-fp16", output=tmp_path / "b", recipe=TF, progress=told.append)
     for step in (
         "building the model",
         "converting",
@@ -201,24 +218,26 @@ def test_progress_tells_every_step(model: keras.Model, tmp_path: Path) -> None:
         assert step in told
 
 
-def test_an_existing_folder_is_in_the_way(model: keras.Model, tmp_path: Path) -> None:
+def test_an_existing_folder_is_in_the_way(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
     folder = tmp_path / "b"
-    export(model, "cpu-fp32", output=folder, recipe=TF)
+    export_and_verify(model, "cpu-fp32", output=folder, recipe=TF)
     before = contents(folder)
     with pytest.raises(OutputExists, match="is there already"):
         export(model, "cpu-fp32", output=folder, recipe=TF)
     assert contents(folder) == before
-    export(model, "trt-fp16", output=folder, recipe=TF, force=True)
+    export_and_verify(model, "trt-fp16", output=folder, recipe=TF, force=True)
     assert runtime.verify(folder).passed
     assert json.loads((folder / "manifest.json").read_text())["target"]["name"] == "trt-fp16"
     assert list(tmp_path.iterdir()) == [folder]
 
 
 def test_a_failed_parity_leaves_the_old_bundle(
-    model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    export_and_verify: Export, model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     folder = tmp_path / "b"
-    export(model, "cpu-fp32", output=folder, recipe=TF)
+    export_and_verify(model, "cpu-fp32", output=folder, recipe=TF)
     before = contents(folder)
     break_preprocessing(monkeypatch)
     for _ in range(2):  # the second rejected bundle takes the place of the first
@@ -238,9 +257,11 @@ def test_a_full_disk_leaves_nothing(model: keras.Model, size: int, tmp_path: Pat
     assert not list(tmp_path.iterdir())
 
 
-def test_a_full_disk_leaves_the_old_bundle(model: keras.Model, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_old_bundle(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
     folder = tmp_path / "b"
-    export(model, "cpu-fp32", output=folder, recipe=TF)
+    export_and_verify(model, "cpu-fp32", output=folder, recipe=TF)
     before = contents(folder)
     with room_for(3_000), pytest.raises(OutputFailed):
         export(model, "cpu-fp32", output=folder, recipe=TF, force=True)
@@ -263,9 +284,9 @@ def test_a_parent_that_may_not_be_written(model: keras.Model, tmp_path: Path) ->
         export(model, "cpu-fp32", output=parent / "b", recipe=TF)
 
 
-def test_parents_are_made(model: keras.Model, tmp_path: Path) -> None:
+def test_parents_are_made(export_and_verify: Export, model: keras.Model, tmp_path: Path) -> None:
     folder = tmp_path / "some" / "where" / "b"
-    assert export(model, "cpu-fp32", output=folder, recipe=TF).path == folder
+    assert export_and_verify(model, "cpu-fp32", output=folder, recipe=TF).path == folder
     assert runtime.verify(folder).passed
 
 
@@ -281,12 +302,14 @@ for target in ("cpu-fp32", "trt-fp16"):
 
 
 @pytest.mark.slow
-def test_two_processes_give_the_same_bytes(model: keras.Model, tmp_path: Path) -> None:
+def test_two_processes_give_the_same_bytes(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
     """This one, and another with other hashes."""
     file = tmp_path / "small.keras"
     model.save(file)
     for target in ("cpu-fp32", "trt-fp16"):
-        export(file, target, output=tmp_path / "here" / target, recipe=TF)
+        export_and_verify(file, target, output=tmp_path / "here" / target, recipe=TF)
     words = [sys.executable, "-c", PROGRAM, str(file), str(tmp_path / "there")]
     environment = {**os.environ, "PYTHONHASHSEED": "1"}
     subprocess.run(words, check=True, env=environment, capture_output=True)
@@ -296,8 +319,10 @@ def test_two_processes_give_the_same_bytes(model: keras.Model, tmp_path: Path) -
         assert {f"{target}/model.onnx", f"{target}/manifest.json"} <= set(found)
 
 
-def test_the_golden_arrays_are_what_keras_gave(model: keras.Model, tmp_path: Path) -> None:
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
+def test_the_golden_arrays_are_what_keras_gave(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
     golden = np.load(bundle.path / "golden.npz")
     assert golden["image"].dtype == np.uint8
     assert len(golden["image"]) >= 4

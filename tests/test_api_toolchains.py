@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from cpp_verifiers import Export, Verify
 from support import healthy, small_classifier
 
 from kexport import runtime, targets
@@ -47,6 +48,7 @@ def model() -> keras.Model:
     ],
 )
 def test_the_bundle_suits_the_toolchain(
+    export_and_verify: Export,
     target: str,
     versions: dict[str, str],
     toolchain: str,
@@ -56,7 +58,7 @@ def test_the_bundle_suits_the_toolchain(
     tmp_path: Path,
     root: Path,
 ) -> None:
-    bundle = export(model, target, recipe=TF, output=tmp_path / "b", **versions)
+    bundle = export_and_verify(model, target, recipe=TF, output=tmp_path / "b", **versions)
     manifest = bundle.manifest
     assert (manifest["target"]["toolchain"], manifest["target"]["opset"]) == (toolchain, opset)
     assert manifest["inputs"][0]["dtype"] == dtype
@@ -69,15 +71,20 @@ def test_the_bundle_suits_the_toolchain(
     jsonschema.validate(manifest, schema)
 
 
-def test_without_a_toolchain_nothing_is_held_to_one(model: keras.Model, tmp_path: Path) -> None:
-    manifest = export(model, "cpu-fp32", recipe=TF, output=tmp_path / "b").manifest
+def test_without_a_toolchain_nothing_is_held_to_one(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
+    manifest = export_and_verify(model, "cpu-fp32", recipe=TF, output=tmp_path / "b").manifest
     assert (manifest["target"]["toolchain"], manifest["findings"]) == (None, [])
 
 
 def test_warnings_go_into_manifest_and_table(
-    model: keras.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    export_and_verify: Export,
+    model: keras.Model,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
-    bundle = export(model, "trt-fp32", recipe=TF, output=tmp_path / "b", batch="dynamic")
+    bundle = export_and_verify(model, "trt-fp32", recipe=TF, output=tmp_path / "b", batch="dynamic")
     (finding,) = bundle.manifest["findings"]
     assert (finding["rule"], finding["node"]) == ("open-axis", "image")
     show(bundle_table(bundle.path, bundle.manifest))
@@ -86,7 +93,9 @@ def test_warnings_go_into_manifest_and_table(
     assert "warning    image: axis 0 has no fixed size; the build stops without" in out
 
 
-def test_a_graph_that_breaks_a_rule_is_not_published(tmp_path: Path) -> None:
+def test_a_graph_that_breaks_a_rule_is_not_published(
+    export_and_verify: Export, tmp_path: Path
+) -> None:
     x = keras.Input((4,))
     model = keras.Model(x, Finite(name="finite")(x), name="breaker")
     said = r"breaker for jetson-xavier-fp32 breaks rules of TensorRT 8.5.2, JetPack 5.1.5: .*IsInf"
@@ -94,13 +103,17 @@ def test_a_graph_that_breaks_a_rule_is_not_published(tmp_path: Path) -> None:
         export(model, "jetson-xavier-fp32", output=tmp_path / "b")
     assert "use a newer TensorRT" in (caught.value.hint or "")
     assert list(tmp_path.iterdir()) == []
-    export(model, "jetson-orin-fp32", output=tmp_path / "b", jetpack="6.0")
+    export_and_verify(model, "jetson-orin-fp32", output=tmp_path / "b", jetpack="6.0")
 
 
-def test_an_opset_that_the_toolchain_does_not_read(model: keras.Model, tmp_path: Path) -> None:
+def test_an_opset_that_the_toolchain_does_not_read(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
     with pytest.raises(BadArgument, match=r"JetPack 5\.1\.5 reads opset 17 at most, and not 18"):
         export(model, "jetson-xavier-fp32", output=tmp_path / "b", opset=18)
-    found = export(model, "trt-fp32", recipe=TF, output=tmp_path / "b", opset=20).manifest
+    found = export_and_verify(
+        model, "trt-fp32", recipe=TF, output=tmp_path / "b", opset=20
+    ).manifest
     assert found["target"]["opset"] == 20
 
 
@@ -112,15 +125,17 @@ def test_bytes_of_a_camera_for_a_toolchain_without_bytes(
 
 
 @pytest.mark.parametrize("form", ["rgba", "nv12", "yuyv"])
-def test_formats_of_a_camera(form: Any, model: keras.Model, tmp_path: Path) -> None:
-    bundle = export(
+def test_formats_of_a_camera(
+    export_and_verify: Export, form: Any, model: keras.Model, tmp_path: Path
+) -> None:
+    bundle = export_and_verify(
         model, "trt-fp16", recipe=TF, output=tmp_path / "b", pixels=ImageInput(format=form)
     )
     assert bundle.manifest["findings"] == []
 
 
 def test_the_versions_on_the_command_line(
-    tmp_path: Path, capsys: pytest.CaptureFixture[str], root: Path
+    verify_in_cpp: Verify, tmp_path: Path, capsys: pytest.CaptureFixture[str], root: Path
 ) -> None:
     path = str(root / "examples/digits/digits.keras")
     said = ["--target", "jetson-nano-fp16", "--jetpack", "5.1", "-o", str(tmp_path / "b")]
@@ -129,6 +144,7 @@ def test_the_versions_on_the_command_line(
     said[1:4:2] = "trt-fp16", "10.3"
     said[2] = "--tensorrt"
     assert main([path, *said, "--preprocess", "tf", "--json"]) == 0
+    verify_in_cpp(tmp_path / "b")
     target = json.loads(capsys.readouterr().out)["target"]
     assert (target["toolchain"], target["opset"]) == ("TensorRT 10.3", 17)
 
@@ -142,11 +158,11 @@ def test_pixels_are_exact_in_float16() -> None:
 
 @pytest.mark.parametrize("target", ["jetson-orin-fp16", "jetson-orin-int8"])
 def test_a_builder_that_chooses_types_is_told_what_float16_cannot_hold(
-    tmp_path: Path, target: str
+    export_and_verify: Export, tmp_path: Path, target: str
 ) -> None:
     drawn = pictures(40, 24, 24) if target.endswith("int8") else None
     for jetpack in ("5.1", "6.2"):
-        bundle = export(
+        bundle = export_and_verify(
             healthy(small_classifier()),
             target,
             output=tmp_path / jetpack,

@@ -113,6 +113,40 @@ def test_the_runtime_stands_alone_on_python_3_8(root: Path, name: str) -> None:
             assert {alias.name.partition(".")[0] for alias in node.names} <= RUNTIME_MAY_IMPORT
 
 
+def private_parts_of_keras(file: Path) -> list[str]:
+    """Private attributes of other objects than `self`, and `keras.src`, outside docstrings."""
+    tree = ast.parse(file.read_text(encoding="utf-8"))
+    documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
+    found = []
+    for node in ast.walk(tree):
+        match node:
+            case ast.Attribute(value=ast.Name("self" | "cls")):
+                pass
+            case ast.Attribute(attr=name) if name.startswith("_") and not name.startswith("__"):
+                found.append(name)
+            case ast.Constant(value=str(text)) if id(node) not in documentation:
+                found += [text] if "keras.src" in text else []
+            case ast.ImportFrom(module=str(module)) if module.startswith("keras.src"):
+                found.append(module)
+            case ast.Import(names=names):
+                found += [each.name for each in names if each.name.startswith("keras.src")]
+            case ast.Call(func=ast.Name("getattr"), args=[_, ast.Constant(str(name)), *_]):
+                found += [name] if name.startswith("_") and not name.startswith("__") else []
+    return found
+
+
+def test_only_keras_graph_touches_private_parts_of_keras(root: Path) -> None:
+    inside = root / "exporter" / "keras_graph"
+    found = {
+        file.relative_to(root).as_posix(): private_parts_of_keras(file)
+        for file in python_files(root, *FOLDERS)
+        if not file.is_relative_to(inside)
+    }
+    assert {file: parts for file, parts in found.items() if parts} == {}
+    expected = {"keras.src.models.functional", "_nodes_by_depth", "_keras_history"}
+    assert expected <= set(private_parts_of_keras(inside / "walk.py"))
+
+
 def test_no_file_is_long(root: Path) -> None:
     files = python_files(root, *FOLDERS, "tests", "bench", "examples")
     for folder in ("runtime", "tests", "examples"):

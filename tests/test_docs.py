@@ -8,6 +8,7 @@ from typing import Any
 
 import keras
 import pytest
+from cpp_verifiers import Verify
 from documents import blocks, run_here
 
 from kexport import runtime
@@ -30,7 +31,7 @@ def keras_as_it_was() -> Iterator[None]:
 @pytest.mark.usefixtures("keras_as_it_was")
 @pytest.mark.parametrize("page", [name for name in PAGES if name not in GENERATED])
 def test_everything_on_a_page_runs(
-    page: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    page: str, verify_in_cpp: Verify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """From top to bottom in one folder with the examples, an image.jpg, and digits in photos/."""
     from PIL import Image
@@ -50,6 +51,7 @@ def test_everything_on_a_page_runs(
             run_here(block, variables)
     for manifest in tmp_path.rglob("manifest.json"):
         assert runtime.verify(manifest.parent).passed, manifest.parent.name
+        verify_in_cpp(manifest.parent)
 
 
 @pytest.mark.parametrize("page", PAGES)

@@ -16,9 +16,10 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from cpp_verifiers import Export
 
 from kexport import zoo
-from kexport.api import Bundle, export
+from kexport.api import Bundle
 from kexport.options.application import Recipe
 from kexport.source.open import Source, open_model
 from kexport.source.preprocessing import prepare
@@ -76,6 +77,7 @@ class Family:
 
     name: str
     source: Source
+    export_and_verify: Export
 
     @property
     def model(self) -> keras.Model:
@@ -84,7 +86,7 @@ class Family:
     def export(self, target: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
         """What `export` makes of its name."""
         monkeypatch.setattr("kexport.api.open_model", lambda *said: self.source)
-        return export(self.name, target, output=folder, recipe=small(self.name))
+        return self.export_and_verify(self.name, target, output=folder, recipe=small(self.name))
 
     def floats(self, count: int) -> Array:
         """Images that the weights were not drawn with."""
@@ -105,8 +107,9 @@ def bare(top: Any) -> Iterator[None]:
 
 
 @pytest.fixture(scope="module", params=FAMILIES)
-def family(request: pytest.FixtureRequest) -> Iterator[Family]:
-    yield Family(request.param, open_model(request.param, small(request.param)))
+def family(request: pytest.FixtureRequest, export_and_verify: Export) -> Iterator[Family]:
+    source = open_model(request.param, small(request.param))
+    yield Family(request.param, source, export_and_verify)
     keras.backend.clear_session()
 
 
@@ -159,8 +162,10 @@ def test_no_weight_is_idle(family: Family) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_SIZE)
-def test_at_its_own_size(name: str, tmp_path: Path) -> None:
-    bundle = export(name, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(weights="random"))
+def test_at_its_own_size(export_and_verify: Export, name: str, tmp_path: Path) -> None:
+    bundle = export_and_verify(
+        name, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(weights="random")
+    )
     assert errors(bundle)["logits"] <= 1e-4
     assert bundle.manifest["inputs"][0]["shape"][1] == zoo.find(name).size
     assert (bundle.path / "labels.txt").read_text(encoding="utf-8").startswith("tench\n")
@@ -168,9 +173,11 @@ def test_at_its_own_size(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("pooling", [None, "avg", "max"])
-def test_without_a_classifier(pooling: str | None, tmp_path: Path) -> None:
+def test_without_a_classifier(
+    export_and_verify: Export, pooling: str | None, tmp_path: Path
+) -> None:
     recipe = Recipe(weights="random", input_shape=(64, 64, 3), include_top=False, pooling=pooling)
-    bundle = export("mobilenet_v2", "cpu-fp32", output=tmp_path / "b", recipe=recipe)
+    bundle = export_and_verify("mobilenet_v2", "cpu-fp32", output=tmp_path / "b", recipe=recipe)
     (output,) = bundle.manifest["outputs"]
     assert (output["name"], output["kind"]) == ("features", "features")
     assert len(output["shape"]) == (4 if pooling is None else 2)

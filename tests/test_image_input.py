@@ -12,6 +12,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from cpp_verifiers import Export, Verify
 from PIL import Image
 from support import healthy, keras_answers, small_classifier
 
@@ -38,8 +39,14 @@ def model() -> keras.Model:
     return healthy(small_classifier(), "tf")
 
 
-def published(model: keras.Model, folder: Path, target: str = "cpu-fp32", **options: Any) -> Bundle:
-    return export(model, target, output=folder, recipe=TF, **options)
+@pytest.fixture
+def published(export_and_verify: Export) -> Export:
+    """Export a model that is trained on inputs from -1 to 1."""
+
+    def make(model: keras.Model, folder: Path, target: str = "cpu-fp32", **options: Any) -> Bundle:
+        return export_and_verify(model, target, output=folder, recipe=TF, **options)
+
+    return make
 
 
 def answers(model: keras.Model, raw: Any, pixels: ImageInput) -> Any:
@@ -50,7 +57,7 @@ def answers(model: keras.Model, raw: Any, pixels: ImageInput) -> Any:
 @pytest.mark.parametrize("resize", [None, *RESIZES])
 @pytest.mark.parametrize("name", FORMATS)
 def test_a_bundle_for_each_format(
-    model: keras.Model, name: Any, resize: Any, tmp_path: Path
+    published: Export, model: keras.Model, name: Any, resize: Any, tmp_path: Path
 ) -> None:
     """Proven at one size; run here at another, on images that the export never saw."""
     pixels = ImageInput(format=name, resize=resize)
@@ -67,7 +74,9 @@ def test_a_bundle_for_each_format(
 
 
 @pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp16", "trt-fp32"])
-def test_every_kind_of_target(model: keras.Model, target: str, tmp_path: Path) -> None:
+def test_every_kind_of_target(
+    published: Export, model: keras.Model, target: str, tmp_path: Path
+) -> None:
     pixels = ImageInput(format="nv12", resize="bicubic", crop="center")
     entry = published(model, tmp_path / "b", target, pixels=pixels, top_k=3).manifest
     assert entry["parity"]["passed"] is True
@@ -77,7 +86,9 @@ def test_every_kind_of_target(model: keras.Model, target: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("batch", [1, 3, "dynamic"])
-def test_planes_of_floats(model: keras.Model, batch: Any, tmp_path: Path) -> None:
+def test_planes_of_floats(
+    published: Export, model: keras.Model, batch: Any, tmp_path: Path
+) -> None:
     pixels = ImageInput(format="bgr", layout="nchw", dtype="float32")
     bundle = published(model, tmp_path / "b", pixels=pixels, batch=batch)
     count = 3 if batch == "dynamic" else batch
@@ -93,14 +104,16 @@ def test_planes_of_floats(model: keras.Model, batch: Any, tmp_path: Path) -> Non
     np.testing.assert_allclose(given, answers(model, raw, pixels), atol=1e-5)
 
 
-def test_defaults_are_the_graph_without_pixels(model: keras.Model, tmp_path: Path) -> None:
+def test_defaults_are_the_graph_without_pixels(
+    published: Export, model: keras.Model, tmp_path: Path
+) -> None:
     plain = published(model, tmp_path / "a").path
     said = published(model, tmp_path / "b", pixels=ImageInput(format="rgb", layout="nhwc")).path
     for file in ("model.onnx", "golden.npz", "manifest.json"):
         assert (plain / file).read_bytes() == (said / file).read_bytes()
 
 
-def test_metadata_names_the_format(model: keras.Model, tmp_path: Path) -> None:
+def test_metadata_names_the_format(published: Export, model: keras.Model, tmp_path: Path) -> None:
     def props(**options: Any) -> dict[str, str]:
         bundle = published(model, tmp_path / "b", force=True, pixels=ImageInput(**options))
         return {p.key: p.value for p in onnx.load(bundle.path / "model.onnx").metadata_props}
@@ -170,7 +183,11 @@ FAULTS: dict[str, tuple[ImageInput, Any, str, Any]] = {
 
 @pytest.mark.parametrize("fault", FAULTS)
 def test_a_fault_in_the_pixels_is_refused(
-    model: keras.Model, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Export,
+    model: keras.Model,
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     pixels, module, name, wrong = FAULTS[fault]
     if fault == "grey of the wrong weights":
@@ -185,7 +202,7 @@ def test_a_fault_in_the_pixels_is_refused(
 
 
 @pytest.mark.parametrize("activation", ["softmax", None])
-def test_the_best_classes(activation: Any, tmp_path: Path) -> None:
+def test_the_best_classes(published: Export, activation: Any, tmp_path: Path) -> None:
     x = keras.Input((24, 24, 3))
     y = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(x))
     model = healthy(keras.Model(x, keras.layers.Dense(9, activation=activation)(y)), "tf")
@@ -216,7 +233,11 @@ def test_the_best_classes(activation: Any, tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("fault", ["least for best", "another class"])
 def test_a_fault_in_the_ranking_is_refused(
-    model: keras.Model, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+    published: Export,
+    model: keras.Model,
+    fault: str,
+    tmp_path: Path,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
     def wrong(output: str, count: int) -> Pass:
         @Pass
@@ -252,7 +273,9 @@ def test_a_fault_in_the_ranking_is_refused(
     ],
     ids=lambda p: p.form,
 )
-def test_images_are_classified(model: keras.Model, pixels: ImageInput, tmp_path: Path) -> None:
+def test_images_are_classified(
+    published: Export, model: keras.Model, pixels: ImageInput, tmp_path: Path
+) -> None:
     """The runtime brings an image of odd size into the form that the bundle takes."""
     (drawn,) = pictures(1, 41, 57, seed=3)
     Image.fromarray(drawn).save(tmp_path / "image.png")
@@ -274,7 +297,9 @@ def test_images_are_classified(model: keras.Model, pixels: ImageInput, tmp_path:
         runtime.load(bundle.path).classify(tmp_path / "image.png", top_k=5)
 
 
-def test_an_image_too_small_for_its_format(model: keras.Model, tmp_path: Path) -> None:
+def test_an_image_too_small_for_its_format(
+    published: Export, model: keras.Model, tmp_path: Path
+) -> None:
     bundle = published(model, tmp_path / "b", pixels=ImageInput(format="nv12", resize="nearest"))
     with pytest.raises(runtime.BadInput, match="an image of 1 x 7 is none in NV12"):
         runtime.load(bundle.path).classify(np.zeros((1, 7, 3), np.uint8))
@@ -299,7 +324,9 @@ def test_words_that_do_not_fit(options: Any, message: str) -> None:
 @pytest.mark.parametrize(
     ("size", "name"), [((25, 24), "nv12"), ((24, 25), "nv12"), ((24, 25), "yuyv")]
 )
-def test_odd_sizes_are_refused(size: tuple[int, int], name: Any, tmp_path: Path) -> None:
+def test_odd_sizes_are_refused(
+    published: Export, size: tuple[int, int], name: Any, tmp_path: Path
+) -> None:
     x = keras.Input((*size, 3))
     model = keras.Model(x, keras.layers.Conv2D(2, 3)(x))
     with pytest.raises(BadArgument, match=f"{name} has no images of {size[0]} x {size[1]}"):
@@ -316,23 +343,31 @@ def test_pixels_of_a_model_that_takes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 11])
-def test_more_classes_than_there_are(model: keras.Model, count: int, tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match=f"the {count} best classes are asked for, and prob"):
+def test_more_classes_than_there_are(
+    published: Export, model: keras.Model, count: int, tmp_path: Path
+) -> None:
+    with pytest.raises(BadArgument, match=f"the best {count} classes cannot be taken of prob"):
         published(model, tmp_path / "b", top_k=count)
 
 
-def test_the_best_of_what_is_no_classifier(model: keras.Model, tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match="0 outputs score classes"):
+def test_the_best_of_what_is_no_classifier(
+    published: Export, model: keras.Model, tmp_path: Path
+) -> None:
+    with pytest.raises(BadArgument, match="0 of the outputs have scores"):
         published(model, tmp_path / "b", top_k=1, output_layers=["pool"])
 
 
 def test_the_command_line_says_it_all(
-    model: keras.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    model: keras.Model,
+    verify_in_cpp: Verify,
+    tmp_path: Path,
+    capsys: pytest.CaptureFixture[str],
 ) -> None:
     model.save(tmp_path / "small.keras")
     words = ["--input-format", "nv12", "--resize", "bilinear", "--crop", "center", "--top-k", "2"]
     where = ["--target", "cpu-fp32", "--output", str(tmp_path / "b"), "--preprocess", "tf"]
     assert main([str(tmp_path / "small.keras"), *where, *words, "--quiet"]) == 0
+    verify_in_cpp(tmp_path / "b")
     shown = capsys.readouterr().out
     assert "image uint8 [1, H, W, 1] NV12" in shown
     assert "indices int64 [1, 2]" in shown

@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from cpp_verifiers import Export
 from keras import layers
 from support import normal, randomise
 
@@ -163,11 +164,11 @@ def held_to_keras(bundle: Bundle, model: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("case", CASES)
-def test_a_model_of_this_kind(case: str, tmp_path: Path) -> None:
+def test_a_model_of_this_kind(export_and_verify: Export, case: str, tmp_path: Path) -> None:
     build, inputs, outputs = CASES[case]
     keras.utils.clear_session()
     model = randomise(build())
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
     assert [entry["name"] for entry in bundle.manifest["inputs"]] == inputs
     assert [entry["name"] for entry in bundle.manifest["outputs"]] == outputs
     held_to_keras(bundle, model)
@@ -195,10 +196,10 @@ def cut_from(size: int) -> dict[str, keras.Model]:
     ],
 )
 def test_models_between_intermediate_tensors(
-    part: str, takes: str, shape: list[int], tmp_path: Path
+    export_and_verify: Export, part: str, takes: str, shape: list[int], tmp_path: Path
 ) -> None:
     model = cut_from(40)[part]
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
     (entry,) = bundle.manifest["inputs"]
     assert (entry["name"], entry["shape"]) == (takes, shape)
     held_to_keras(bundle, model)
@@ -206,10 +207,12 @@ def test_models_between_intermediate_tensors(
 
 @pytest.mark.parametrize("batch", [1, 3, 8, "dynamic"])
 @pytest.mark.parametrize("count", [1, 3, 8])
-def test_any_number_of_images_through_any_batch(batch: Any, count: int, tmp_path: Path) -> None:
+def test_any_number_of_images_through_any_batch(
+    export_and_verify: Export, batch: Any, count: int, tmp_path: Path
+) -> None:
     """A fixed batch takes multiples of itself; `fill` repeats images where there are too few."""
     model = randomise(with_augmentation())
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", batch=batch)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", batch=batch)
     session = runtime.load(bundle.path)
     images = pictures(count, 20, 20, seed=5)
     if batch != "dynamic" and count % batch:
@@ -266,7 +269,9 @@ def test_a_model_without_a_road_is_named_and_nothing_is_written(
         ({"a": B, "b": normal(1, 8, 8, 3)}, "input 'a' takes"),
     ],
 )
-def test_inputs_that_do_not_fit_the_bundle(feeds: Any, told: str, tmp_path: Path) -> None:
-    bundle = export(randomise(structured(dict)), "cpu-fp32", output=tmp_path / "b")
+def test_inputs_that_do_not_fit_the_bundle(
+    export_and_verify: Export, feeds: Any, told: str, tmp_path: Path
+) -> None:
+    bundle = export_and_verify(randomise(structured(dict)), "cpu-fp32", output=tmp_path / "b")
     with pytest.raises(BadInput, match=told):
         runtime.load(bundle.path).run(feeds)

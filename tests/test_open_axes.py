@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from cpp_verifiers import Export
 from keras import layers
 from support import keras_answers, normal, randomise
 
@@ -43,10 +44,10 @@ def pooled(height: int | None = None) -> keras.Model:
     return randomise(keras.Model(x, y, name="pooled"))
 
 
-def test_int8_for_images_of_any_size(tmp_path: Path) -> None:
+def test_int8_for_images_of_any_size(export_and_verify: Export, tmp_path: Path) -> None:
     model, drawn = pooled(), pictures(32, *SIZES[0], seed=1)
     random_weights.randomise(model, 0, prepare(drawn[:8], "tf"))
-    bundle = export(
+    bundle = export_and_verify(
         model,
         "cpu-int8",
         output=tmp_path / "b",
@@ -66,9 +67,11 @@ def test_int8_for_images_of_any_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [2, "dynamic"])
 @pytest.mark.parametrize("build", [segmenter, pooled])
-def test_images_of_any_size(build: Any, batch: Any, tmp_path: Path) -> None:
+def test_images_of_any_size(
+    export_and_verify: Export, build: Any, batch: Any, tmp_path: Path
+) -> None:
     model = build()
-    bundle = export(
+    bundle = export_and_verify(
         model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="tf"), batch=batch
     )
     assert bundle.manifest["inputs"][0]["shape"] == [2 if batch == 2 else None, None, None, 3]
@@ -86,9 +89,9 @@ def test_images_of_any_size(build: Any, batch: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bgra", "gray", "nv12", "yuyv"])
-def test_formats_of_any_size(name: Any, tmp_path: Path) -> None:
+def test_formats_of_any_size(export_and_verify: Export, name: Any, tmp_path: Path) -> None:
     model, pixels = pooled(), ImageInput(format=name)
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", pixels=pixels)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", pixels=pixels)
     session = runtime.load(bundle.path)
     for size in SIZES:
         drawn = pictures(1, *size, channels=1 if name == "gray" else 3, seed=5)
@@ -98,9 +101,9 @@ def test_formats_of_any_size(name: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(given, wanted, atol=1e-5)
 
 
-def test_an_image_keeps_its_size(tmp_path: Path) -> None:
+def test_an_image_keeps_its_size(export_and_verify: Export, tmp_path: Path) -> None:
     model = pooled()
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
     (drawn,) = pictures(1, 31, 47)
     (wanted,) = keras_answers(model, [drawn[None].astype(np.float32)])
     found = runtime.load(bundle.path).classify(drawn, top_k=1)
@@ -110,8 +113,8 @@ def test_an_image_keeps_its_size(tmp_path: Path) -> None:
     )
 
 
-def test_one_open_side(tmp_path: Path) -> None:
-    bundle = export(pooled(height=40), "cpu-fp32", output=tmp_path / "b")
+def test_one_open_side(export_and_verify: Export, tmp_path: Path) -> None:
+    bundle = export_and_verify(pooled(height=40), "cpu-fp32", output=tmp_path / "b")
     assert bundle.manifest["inputs"][0]["shape"] == [1, 40, None, 3]
 
 
@@ -128,9 +131,9 @@ def volume() -> tuple[keras.Model, Any]:
 
 
 @pytest.mark.parametrize("build", [sequence, volume])
-def test_other_open_axes(build: Any, tmp_path: Path) -> None:
+def test_other_open_axes(export_and_verify: Export, build: Any, tmp_path: Path) -> None:
     model, inputs = build()
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
     session = runtime.load(bundle.path)
     for given in inputs:
         (found,) = session.run(given).values()

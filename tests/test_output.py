@@ -14,6 +14,7 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from cpp_verifiers import Verify
 
 from kexport import runtime
 from kexport.bundle import publish as publishing
@@ -30,9 +31,12 @@ def words(root: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def finished(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def finished(
+    words: list[str], verify_in_cpp: Verify, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("finished") / "digits"
     assert main([*words, "-q", "-o", str(folder)]) == 0
+    verify_in_cpp(folder)
     return folder
 
 

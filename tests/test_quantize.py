@@ -10,6 +10,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
+from cpp_verifiers import Export, Verify
 from PIL import Image
 from rich.console import Console
 from support import digits_module, healthy, small_classifier
@@ -52,9 +53,14 @@ def cache(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
-def bundle(model: keras.Model, cache: Path, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(
+    export_and_verify: Export,
+    model: keras.Model,
+    cache: Path,
+    tmp_path_factory: pytest.TempPathFactory,
+) -> Bundle:
     folder = tmp_path_factory.mktemp("int8") / "small"
-    return export(model, "cpu-int8", output=folder, calibration_cache=cache, **LOOSE)
+    return export_and_verify(model, "cpu-int8", output=folder, calibration_cache=cache, **LOOSE)
 
 
 def test_the_bundle_takes_bytes_and_proves_itself(bundle: Bundle) -> None:
@@ -89,10 +95,12 @@ def test_speed_is_told_and_not_written(bundle: Bundle) -> None:
 
 
 def test_a_cache_gives_the_same_bytes_again(
-    bundle: Bundle, model: keras.Model, cache: Path, tmp_path: Path
+    export_and_verify: Export, bundle: Bundle, model: keras.Model, cache: Path, tmp_path: Path
 ) -> None:
     assert set(json.loads(cache.read_text())) >= {"key", "ranges"}
-    again = export(model, "cpu-int8", output=tmp_path / "again", calibration_cache=cache, **LOOSE)
+    again = export_and_verify(
+        model, "cpu-int8", output=tmp_path / "again", calibration_cache=cache, **LOOSE
+    )
     assert again.manifest == bundle.manifest
 
 
@@ -238,15 +246,15 @@ def test_the_command_line_knows_the_methods() -> None:
 
 @pytest.mark.parametrize("extra", [{"pixels": ImageInput("bgr", "nchw")}, {"top_k": 3, "batch": 3}])
 def test_other_pixels_batches_and_rankings(
-    extra: dict[str, Any], model: keras.Model, tmp_path: Path
+    export_and_verify: Export, extra: dict[str, Any], model: keras.Model, tmp_path: Path
 ) -> None:
-    made = export(model, "arm64-int8", output=tmp_path / "x", **LOOSE, **extra)
+    made = export_and_verify(model, "arm64-int8", output=tmp_path / "x", **LOOSE, **extra)
     assert kexport.verify(made.path).passed
     assert made.manifest["quantization"]["multiply_adds_int8"] == 1.0
 
 
 def test_labelled_images_decide(
-    root: Path, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+    root: Path, verify_in_cpp: Verify, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     """The trained digits, on five images of each, through the command line."""
     digits = root / "examples" / "digits"
@@ -261,6 +269,7 @@ def test_labelled_images_decide(
     words += ["--labels", str(digits / "labels.txt"), "--output", str(tmp_path / "bundle")]
     words += ["--calibration-data", str(tmp_path / "train"), "--eval-data", str(tmp_path / "held")]
     assert main(words) == 0
+    verify_in_cpp(tmp_path / "bundle")
     out = capsys.readouterr().out
     assert "top-1 accuracy may drop by 1.0%" in out
     assert "100.0% of the multiply-adds" in out

@@ -2,10 +2,10 @@
 
 import re
 import shutil
-from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cpp_verifiers import Verify
 from documents import Block, blocks, comparable, run_apart
 
 DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
@@ -40,7 +40,7 @@ def test_the_languages_are_known(readme: list[Block]) -> None:
 
 @pytest.mark.slow
 def test_everything_in_the_readme_runs(
-    root: Path, readme: list[Block], tmp_path: Path, passes_in_cpp: Callable[[Path], None]
+    root: Path, readme: list[Block], tmp_path: Path, verify_in_cpp: Verify
 ) -> None:
     """From top to bottom in one folder, which has the examples and an image.jpg."""
     from PIL import Image
@@ -53,7 +53,7 @@ def test_everything_in_the_readme_runs(
         if block.runs and block.language != "cpp":
             run_apart(block, tmp_path)
     for manifest in tmp_path.rglob("manifest.json"):
-        passes_in_cpp(manifest.parent)
+        verify_in_cpp(manifest.parent)
 
 
 @pytest.mark.parametrize("name", DOCUMENTS)

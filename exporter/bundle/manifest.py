@@ -12,10 +12,9 @@ from typing import Any
 
 import onnx_ir as ir
 
-from kexport.conversion import Converted
 from kexport.graph.passes import Step
 from kexport.options.image_input import ImageInput
-from kexport.outputs import Shown
+from kexport.outputs import Output
 from kexport.runtime import manifest_schema
 from kexport.runtime.engine_record import FILES as ENGINE_FILES
 from kexport.targets import Target
@@ -61,20 +60,6 @@ class Manifest:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def outputs_of(converted: Converted) -> tuple[Shown, ...]:
-    """Return the outputs of a converted model."""
-    values = converted.model.graph.outputs
-    return tuple(
-        Shown(output.name, output.kind, output.layer, _classes(value))
-        for output, value in zip(converted.outputs, values, strict=True)
-    )
-
-
-def _classes(value: ir.Value) -> int | None:
-    shape = list(value.shape or ())
-    return shape[1] if len(shape) == 2 and isinstance(shape[1], int) else None
-
-
 def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
     """Return an entry of `inputs`; `pixels` is its image format, None for a plain tensor."""
     entry: dict[str, Any] = {"name": value.name, "dtype": _dtype(value), "shape": _shape(value)}
@@ -88,7 +73,7 @@ def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
     }
 
 
-def output_entry(value: ir.Value, output: Shown) -> dict[str, Any]:
+def output_entry(value: ir.Value, output: Output) -> dict[str, Any]:
     """Return an entry of `outputs`; for the best classes, `of` is the output they come from."""
     entry = {
         "name": value.name,

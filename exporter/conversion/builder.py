@@ -1,4 +1,4 @@
-"""Builds the ONNX graph node by node: names, weights, shapes and layouts in one place."""
+"""ONNX graph under construction: names, weights, shapes and layouts in one place."""
 
 from __future__ import annotations
 
@@ -14,10 +14,10 @@ from kexport.graph.names import free_name
 from kexport.graph.shapes import extents, infer_outputs
 
 OPSET = 20
-"""The opset that conversion writes; `passes.convert_opset` lowers it for targets that read less."""
+"""Opset that conversion writes; `passes.convert_opset` lowers it for older targets."""
 
 IR_VERSION = 9
-"""The IR version that goes with opset 20 (onnx/docs/Versioning.md)."""
+"""IR version that goes with opset 20 (onnx/docs/Versioning.md)."""
 
 Number = int | float
 
@@ -37,7 +37,7 @@ class Graph:
 
     @contextmanager
     def scope(self, name: str) -> Iterator[None]:
-        """Names everything emitted inside after a Keras layer."""
+        """Prefix the names of everything emitted inside with the name of a Keras layer."""
         self._scopes.append(name)
         try:
             yield
@@ -45,7 +45,7 @@ class Graph:
             self._scopes.pop()
 
     def name(self, leaf: str) -> str:
-        """A name for `leaf` in the current scope that no other value or node has."""
+        """Make a name for `leaf` in the current scope that no other value or node has."""
         name = free_name("/".join([*self._scopes, leaf]), self._taken)
         self._taken.add(name)
         return name
@@ -87,7 +87,7 @@ class Graph:
         return node
 
     def adopt(self, node: ir.Node) -> None:
-        """Take over a node from another graph, renamed after the current layer."""
+        """Take over a node from another graph, and rename it after the current layer."""
         node.name = self.name(node.op_type)
         for index, value in enumerate(node.outputs):
             value.name = node.name if index == 0 else self.name(f"{node.op_type}.{index}")
@@ -95,17 +95,17 @@ class Graph:
         self.ir.append(node)
 
     def constant(self, array: np.ndarray[Any, Any], leaf: str) -> ir.Value:
-        """An initializer holding `array`."""
+        """Add an initializer that holds `array`."""
         array = np.asarray(array, order="C")
         return self._initializer(ir.Tensor(array, name=self.name(leaf)))
 
     def floats(self, value: Number | Sequence[Number], leaf: str, like: ir.Value) -> ir.Value:
-        """A small constant of the dtype of `like`."""
+        """Add a small constant of the dtype of `like`."""
         dtype = like.dtype or ir.DataType.FLOAT
         return self.constant(np.asarray(value, dtype=dtype.numpy()), leaf)
 
     def integers(self, values: Sequence[int], leaf: str) -> ir.Value:
-        """A one-dimensional int64 constant: axes, shapes, pads."""
+        """Add a one-dimensional int64 constant: axes, shapes, pads."""
         return self.constant(np.asarray(values, dtype=np.int64), leaf)
 
     def weight(
@@ -116,9 +116,15 @@ class Graph:
         *,
         form: str = "",
     ) -> ir.Value:
-        """An initializer that reads a Keras variable, changed, only when it is written out.
+        """Add an initializer that reads a Keras variable only when the model is written.
 
-        A variable asked for twice in the same `form` (a shared layer) gives one initializer.
+        A shared layer adds its variable several times: each `form` of it is one initializer.
+
+        Args:
+            variable: the Keras variable.
+            leaf: the last part of the initializer's name.
+            change: what to do to the values, such as a transposition.
+            form: a name for `change`.
         """
         key = (id(variable), form)
         if key not in self._weights:
@@ -131,7 +137,7 @@ class Graph:
         return self._weights[key]
 
     def stored(self, x: Tensor, order: tuple[int, ...]) -> ir.Value:
-        """The value of `x` stored in `order`; transposes (once) where it is stored otherwise."""
+        """Return the value of `x` stored in `order`, after one Transpose where it is needed."""
         if x.order == order:
             return x.value
         permutation = tuple(x.order.index(axis) for axis in order)
@@ -141,11 +147,11 @@ class Graph:
         return self._transposed[key]
 
     def in_keras_order(self, x: Tensor) -> ir.Value:
-        """The value of `x` stored just as Keras sees it."""
+        """Return the value of `x` stored in the order of Keras' axes."""
         return self.stored(x, as_keras(x.rank))
 
     def reshape(self, value: ir.Value, shape: Sequence[int]) -> ir.Value:
-        """Reshape in ONNX's terms: 0 keeps an axis, -1 takes what is left."""
+        """Add a Reshape; in ONNX, 0 keeps an axis and -1 takes the remaining elements."""
         return self.op("Reshape", value, self.integers(shape, "shape"))
 
     def _permute(self, value: ir.Value, permutation: tuple[int, ...]) -> ir.Value:
@@ -168,7 +174,7 @@ class Graph:
 
 
 def _typed(name: str, value: Any) -> Any:
-    """Lists of integers as attributes: onnx_ir is slow to find out what a list holds."""
+    """Wrap a list of integers as an attribute: onnx_ir is slow to infer the type of a list."""
     integers = isinstance(value, (list, tuple)) and value and all(type(v) is int for v in value)
     return ir.AttrInt64s(name, value) if integers else value
 
@@ -187,7 +193,7 @@ def _shape_after(
     shape: tuple[int, ...],
     change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None,
 ) -> tuple[int, ...]:
-    """The shape that `change` gives, found on an array that takes no memory."""
+    """Return the shape after `change`, found on a broadcast array that takes no memory."""
     if change is None:
         return shape
     changed: tuple[int, ...] = change(np.broadcast_to(np.float32(0), shape)).shape

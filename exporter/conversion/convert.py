@@ -1,4 +1,4 @@
-"""A whole Keras model as an ONNX model."""
+"""Conversion of a whole Keras model: its inputs, every call in its graph, its outputs."""
 
 from __future__ import annotations
 
@@ -10,18 +10,19 @@ import keras
 import onnx_ir as ir
 
 from kexport.conversion.builder import IR_VERSION, Graph
-from kexport.conversion.outputs import Kind, Output, name_outputs
+from kexport.conversion.outputs import name_outputs
 from kexport.conversion.rules import rule_for
 from kexport.conversion.tensor import Tensor, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
 from kexport.conversion.unsupported import NoRule, refuse_class
 from kexport.keras_graph import InputSpec, input_specs, is_functional, is_graph, rerun, structured
+from kexport.outputs import Kind, Output
 
 
 def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Convert one call of a layer, model or operation; tensors come in and go out as `Tensor`.
 
-    A `training` that the call was built with has no say: `Model.predict` overrides it, too.
+    The `training` argument recorded in the graph is ignored, as `Model.predict` ignores it.
     """
     with g.scope(operation.name):
         if is_graph(operation):
@@ -60,12 +61,12 @@ def _apply(rule: Any, g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[
 
 @dataclass(frozen=True, slots=True)
 class Converted:
-    """An ONNX model, and how it came out of Keras."""
+    """An ONNX model, and how it was converted."""
 
     model: ir.Model
     outputs: tuple[Output, ...]
     traced: tuple[str, ...]
-    """Layers that had no rule and went through tf2onnx."""
+    """Names of the layers that had no rule and went through tf2onnx."""
 
 
 def convert_model(model: keras.Model, *, kind: Kind | None = None) -> Converted:
@@ -76,7 +77,7 @@ def convert_model(model: keras.Model, *, kind: Kind | None = None) -> Converted:
 
     Args:
         model: a built Keras model.
-        kind: what its only output is, where more is known than the layers tell.
+        kind: the kind of its only output, where more is known than its layer tells.
 
     Raises:
         UnsupportedModel: the model has not been built, or holds a layer that has no ONNX form.
@@ -95,7 +96,7 @@ def convert_model(model: keras.Model, *, kind: Kind | None = None) -> Converted:
 
 
 def _declare(g: Graph, model: keras.Model, spec: InputSpec) -> Tensor:
-    """An input; one that convolutions read is transposed here, once and before anything else."""
+    """Declare an input; transpose it first and once where convolutions read it."""
     x = g.input(spec.name, spec.dtype, spec.shape)
     if x.rank < 3 or not is_graph(model) or not _wants_channels_first(model, x.rank):
         return x
@@ -114,6 +115,7 @@ def _wants_channels_first(model: keras.Model, rank: int) -> bool:
 
 
 def _flat(model: keras.Model) -> Iterator[keras.Layer]:
+    """Yield the layers of a model, and those of the models among them."""
     for layer in model.layers:
         yield layer
         if isinstance(layer, keras.Model):
@@ -121,7 +123,7 @@ def _flat(model: keras.Model) -> Iterator[keras.Layer]:
 
 
 def _visible(g: Graph, name: str, result: Tensor) -> ir.Value:
-    """The value of an output as Keras lays it out, under its own name."""
+    """Return the value of an output in the order of Keras' axes, under its own name."""
     value = g.in_keras_order(result)
     if value.producer() is None or value in g.ir.outputs:
         value = g.op("Identity", value)

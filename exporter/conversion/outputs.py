@@ -1,30 +1,16 @@
-"""What a model's outputs are, and what they are called."""
+"""Names and kinds of a model's outputs."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any, Literal
+from typing import Any
 
 import keras
 
 from kexport.conversion.tensor import Tensor
-
-Kind = Literal["probabilities", "logits", "features", "tensor"]
-
-
-@dataclass(frozen=True, slots=True)
-class Output:
-    """One output of a model.
-
-    `layer` is the Keras layer that makes it, or the model where that is subclassed; `kind` says how
-    to read the numbers.
-    """
-
-    name: str
-    kind: Kind
-    layer: str
+from kexport.keras_graph import producer
+from kexport.outputs import Kind, Output
 
 
 def name_outputs(
@@ -34,12 +20,18 @@ def name_outputs(
     *,
     taken: Sequence[str] = (),
 ) -> tuple[Output, ...]:
-    """Stable, colon-free names in the order of `keras.tree.flatten(results)`.
+    """Describe the outputs of a model, in the order of `keras.tree.flatten(results)`.
 
-    A single output is named after its kind: `probabilities` for a softmax, `logits` for a dense
-    layer without activation that ends a classifier, `features` for anything else that an
-    Application's body ends in. Outputs of a model that has several keep the key or the Keras name
-    they have. An output never has the name of an input: not one in `taken`, and not `image`.
+    Names have no colon and are the same in every process. A single output is named after its kind:
+    `probabilities` for a softmax, `logits` for a dense layer without activation, `features` for the
+    last layer of an Application without its classifier. Several outputs keep their key in a dict or
+    the name of their layer. No output has the name of an input: none in `taken`, and not `image`.
+
+    Args:
+        model: the model that is converted.
+        results: its outputs after conversion, in its own structure.
+        kind: the kind of a single output, where more is known than its layer tells.
+        taken: the names of its inputs.
     """
     layers = [_layer_of(x) for x in keras.tree.flatten(getattr(model, "outputs", []) or [])]
     count = len(keras.tree.flatten(results))
@@ -57,20 +49,16 @@ def name_outputs(
     elif count == 1:
         names = [kinds[0] if kinds[0] != "tensor" else names[0]]
     free = [f"{name}_output" if name in (*taken, "image") else name for name in _clean(names)]
-    return tuple(
-        Output(name, kind, layer.name if layer is not None else model.name)
-        for name, kind, layer in zip(_distinct(free), kinds, layers, strict=True)
-    )
+    owners = [layer.name if layer is not None else model.name for layer in layers]
+    classes = [_classes(result) for result in keras.tree.flatten(results)]
+    return tuple(map(Output, _distinct(free), kinds, owners, classes))
 
 
 def _layer_of(tensor: Any) -> Any:
-    """The innermost layer that makes an output: a nested model stands for its own last layer."""
-    history = getattr(tensor, "_keras_history", None)
-    layer = history.operation if history is not None else None
+    """Return the innermost layer that makes an output; None where Keras knows none."""
+    layer, index = producer(tensor)
     while isinstance(layer, keras.Model) and getattr(layer, "outputs", None):
-        inner = layer.outputs[history.tensor_index if history is not None else 0]
-        history = getattr(inner, "_keras_history", None)
-        layer = history.operation if history is not None else None
+        layer, index = producer(layer.outputs[index])
     return layer
 
 
@@ -83,8 +71,13 @@ def _kind(layer: Any) -> Kind:
     return "tensor"
 
 
+def _classes(result: Tensor) -> int | None:
+    """Return the length of each sample's row of numbers; None where it is no such row."""
+    return result.shape[1] if result.rank == 2 else None
+
+
 def _kind_of_value(result: Tensor) -> Kind:
-    """The kind of an output that no layer is known to make, by the node that makes it."""
+    """Return the kind of an output whose layer is unknown, by the node that makes it."""
     node = result.value.producer()
     return "probabilities" if node is not None and node.op_type == "Softmax" else "tensor"
 

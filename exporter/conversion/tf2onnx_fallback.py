@@ -1,8 +1,8 @@
-"""What has no rule: traced by TensorFlow, converted by tf2onnx, spliced into the graph.
+"""tf2onnx fallback for layers without a rule: trace, convert, and insert into the graph.
 
-Only the one layer is traced. Its weights are inputs of the trace and become initializers named
-after the layer, so they are never frozen into TensorFlow constants; constants that the trace
-captured become initializers too.
+Only that one layer is traced. Its weights are inputs of the trace and become initializers named
+after the layer, so TensorFlow does not freeze them into constants. Constants that the trace
+captures become initializers too.
 """
 
 from __future__ import annotations
@@ -19,15 +19,15 @@ import onnx_ir as ir
 
 from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import Tensor, as_keras
-from kexport.errors import UnsupportedModel
+from kexport.errors import UnsupportedModel, one_line
+from kexport.keras_graph import takes_training
 from kexport.needs import need
 
 TRACE_OPSET = 18
-"""The newest opset tf2onnx 1.17 writes. The operators it uses read the same at `graph.OPSET`."""
-
+"""Newest opset that tf2onnx 1.17 writes; its operators mean the same at `builder.OPSET`."""
 
 WITH_BODY = frozenset({"If", "Loop", "Scan"})
-"""Operators that hold a graph of their own."""
+"""Operators that contain a graph."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,11 +48,11 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
     """
     kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     given = kwargs
-    if getattr(layer, "_call_has_training_arg", False):
-        given = {**kwargs, "training": False}  # RandomFlip and the like take True for granted
+    if takes_training(layer):
+        given = {**kwargs, "training": False}  # the default of RandomFlip and others is True
     if not isinstance(layer, keras.Layer) or not layer.variables:
         outputs = _splice(g, layer.name, layer, [], args, given)
-        return _sharpened(layer, outputs, args, kwargs)
+        return _with_keras_shapes(layer, outputs, args, kwargs)
     trainable, fixed = layer.trainable_variables, layer.non_trainable_variables
 
     def stateless(weights: Sequence[Any], *call_args: Any, **call_kwargs: Any) -> Any:
@@ -63,11 +63,11 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
         return outputs
 
     outputs = _splice(g, layer.name, stateless, [*trainable, *fixed], args, given)
-    return _sharpened(layer, outputs, args, kwargs)
+    return _with_keras_shapes(layer, outputs, args, kwargs)
 
 
 def trace_function(g: Graph, function: Callable[[Any], Any], x: Tensor) -> Tensor:
-    """Convert a function of one tensor, such as a user's own activation."""
+    """Convert a function of one tensor, such as a user's own activation function."""
     name = getattr(function, "__name__", "function")
     return _splice(g, name, function, [], (x,), {})  # type: ignore[no-any-return]
 
@@ -91,7 +91,7 @@ def _splice(
         raise
     except Exception as error:
         raise UnsupportedModel(
-            f"layer {name!r} has no rule, and tracing it for tf2onnx failed: {_first_line(error)}",
+            f"layer {name!r} has no rule, and tracing it for tf2onnx failed: {one_line(error)}",
             hint="write the layer with keras.ops or TensorFlow operations that tf2onnx knows",
         ) from error
     _refuse_unknown(name, traced.proto)
@@ -112,10 +112,10 @@ def _convert(
     *,
     frozen: bool,
 ) -> _Traced:
-    """The call as ONNX; its inputs are the tensors, the variables, then captured constants.
+    """Trace a call to ONNX; its inputs are the tensors, the variables, then captured constants.
 
-    With `frozen` the variables are constants of the trace: tf2onnx recognises an LSTM or a GRU in a
-    loop only by constant weights.
+    With `frozen` the variables are constants of the trace: tf2onnx recognizes an LSTM or a GRU in a
+    loop only if its weights are constant.
     """
     tf = need("tensorflow")
     tf2onnx = need("tf2onnx")
@@ -167,8 +167,8 @@ def _convert(
 def _inlined(tf: Any) -> Iterator[None]:
     """Trace nested tf.functions in place.
 
-    Keras compiles some convolutions (grouped ones) with XLA, and tf2onnx would leave such a call
-    in the graph as a `StatefulPartitionedCall`.
+    Keras compiles grouped convolutions with XLA, and tf2onnx would leave such a call in the graph
+    as a `StatefulPartitionedCall`.
     """
     before = tf.config.functions_run_eagerly()
     tf.config.run_functions_eagerly(True)
@@ -179,7 +179,7 @@ def _inlined(tf: Any) -> Iterator[None]:
 
 
 def _erfc(context: Any, node: Any, name: str, args: Any) -> None:
-    """Erfc(x) = 1 - Erf(x), for tf2onnx, which knows only Erf."""
+    """Write Erfc(x) as 1 - Erf(x) for tf2onnx, which only knows Erf."""
     del name, args
     output = node.output[0]
     shape, dtype = context.get_shape(output), context.get_dtype(output)
@@ -192,7 +192,7 @@ def _erfc(context: Any, node: Any, name: str, args: Any) -> None:
 
 
 def _order(proto: onnx.ModelProto, names: Sequence[str]) -> None:
-    """Put the graph's inputs in the order of `names`; tf2onnx drops the ones nothing reads."""
+    """Put the graph's inputs in the order of `names`; tf2onnx drops those that nothing reads."""
     kept = {value.name: value for value in proto.graph.input}
     ordered = []
     for name in names:
@@ -214,11 +214,11 @@ def _refuse_unknown(name: str, proto: onnx.ModelProto) -> None:
 
 
 def _insert(g: Graph, traced: _Traced, sources: Sequence[ir.Value]) -> list[Tensor]:
-    """Move the traced nodes into the graph, reading `sources` in place of their inputs."""
+    """Move the traced nodes into the graph, where they read `sources` instead of their inputs."""
     graph = ir.from_proto(traced.proto).graph
     for value, source in zip(graph.inputs, sources, strict=True):
         value.replace_all_uses_with(source)
-    for value in list(graph.initializers.values()):
+    for value in _constants(graph):
         if value.const_value is not None:
             value.replace_all_uses_with(g.constant(value.const_value.numpy(), "constant"))
     passed_through = dict(zip(graph.inputs, sources, strict=True))
@@ -231,8 +231,20 @@ def _insert(g: Graph, traced: _Traced, sources: Sequence[ir.Value]) -> list[Tens
     return [Tensor(value, as_keras(len(value.shape or ()))) for value in outputs]
 
 
-def _sharpened(layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """The outputs with what Keras knows of their shapes added to what ONNX could infer."""
+def _constants(graph: ir.Graph) -> list[ir.Value]:
+    """Return the initializers in the order in which nodes first read them.
+
+    tf2onnx writes them in an order that changes from process to process.
+    """
+    constants = set(graph.initializers.values())
+    read = (value for node in graph.all_nodes() for value in node.inputs if value is not None)
+    return [value for value in dict.fromkeys([*read, *graph.outputs]) if value in constants]
+
+
+def _with_keras_shapes(
+    layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Complete the shapes that ONNX inferred for the outputs with those that Keras knows."""
     symbolic_args, symbolic_kwargs = keras.tree.map_structure(
         lambda x: keras.KerasTensor(x.shape, "float32") if isinstance(x, Tensor) else x,
         (args, kwargs),
@@ -245,8 +257,3 @@ def _sharpened(layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str
             for ours, theirs in zip(found, spec.shape, strict=True)
         )
     return outputs
-
-
-def _first_line(error: Exception) -> str:
-    lines = str(error).strip().splitlines()
-    return lines[0] if lines else type(error).__name__

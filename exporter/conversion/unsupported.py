@@ -1,4 +1,4 @@
-"""How conversion says no."""
+"""Refusals of conversion: classes and arguments that have no ONNX form."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ REFUSED = {
     "TextVectorization": "text: turn it into numbers before the model",
     "TorchModuleWrapper": "runs in PyTorch, not in TensorFlow",
 }
-"""Classes of Keras that cannot be converted, by name, and why."""
+"""Classes of Keras that cannot be converted, by name, with the reason."""
 
 
 def refuse_class(layer: Any) -> None:
-    """Let a layer or operation through unless its class is among `REFUSED`.
+    """Refuse a layer or operation whose class is in `REFUSED`.
 
     Raises:
-        UnsupportedModel: naming the layer and its class, and why.
+        UnsupportedModel: with the layer, its class and the reason.
     """
     kind = type(layer)
     reason = REFUSED.get(kind.__name__)
@@ -42,7 +42,7 @@ def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:
     """Refuse a layer for one of its arguments.
 
     Raises:
-        UnsupportedModel: always, naming the layer, the argument and what would do.
+        UnsupportedModel: always, with the layer, the argument and the values that it may have.
     """
     raise UnsupportedModel(
         f"layer {layer.name!r} ({type(layer).__name__}) has {argument}={value!r}, "
@@ -52,7 +52,7 @@ def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:
 
 
 class NoRule(Exception):
-    """Raised by a rule, before it emits anything, for a call that it has no exact form for.
+    """Raised by a rule before it emits anything, where the call has no exact ONNX form.
 
     The call is then traced as if its class had no rule.
     """

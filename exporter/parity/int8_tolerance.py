@@ -21,7 +21,7 @@ import onnx_ir as ir
 from kexport.arrays import Array
 from kexport.calibration.execution.session import Batches, open_session
 from kexport.graph.emit import Emitter
-from kexport.outputs import Shown
+from kexport.outputs import Output
 from kexport.parity.compare import UNMEASURED
 from kexport.runtime.compare import differences
 
@@ -54,7 +54,7 @@ class Proof:
 
 def prove(
     model: ir.Model,
-    shown: Sequence[Shown],
+    shown: Sequence[Output],
     raw: Mapping[str, Array],
     answers: Mapping[str, Array],
     *,
@@ -84,7 +84,7 @@ def prove(
 
 
 def _answers(
-    session: Any, model: ir.Model, shown: Sequence[Shown], images: Array
+    session: Any, model: ir.Model, shown: Sequence[Output], images: Array
 ) -> dict[str, Array]:
     """Run a session with the inputs and outputs of `model` on the images; outputs by name."""
     names = [output.name for output in shown]
@@ -99,7 +99,7 @@ def _answers(
 
 
 def _error(
-    shown: Sequence[Shown], candidate: Mapping[str, Array], reference: Mapping[str, Array]
+    shown: Sequence[Output], candidate: Mapping[str, Array], reference: Mapping[str, Array]
 ) -> float:
     """Return the largest error of all outputs; for a softmax the error of its logits."""
     kinds = {output.name: output.kind for output in shown}

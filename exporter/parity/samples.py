@@ -12,6 +12,7 @@ import numpy as np
 from kexport.arrays import Array
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument
+from kexport.keras_graph import structured
 from kexport.options.image_input import ImageInput
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
@@ -154,12 +155,8 @@ def _closed(shape: Sequence[int | str]) -> tuple[int, ...]:
 
 def _try(model: keras.Model, shapes: Sequence[tuple[int, ...]], inputs: Sequence[Array]) -> None:
     """Check that a model with open axes can compute the extents chosen for them."""
-    structure = getattr(model, "_inputs_struct", None)
-    given = inputs[0] if structure is None and len(inputs) == 1 else list(inputs)
-    if structure is not None:
-        given = keras.tree.pack_sequence_as(structure, list(inputs))
     try:
-        model(given, training=False)
+        model(structured(model, inputs), training=False)
     except Exception as error:  # Keras' layers raise what they like
         sizes = ", ".join(" x ".join(map(str, shape)) for shape in shapes)
         raise BadArgument(

@@ -1,1 +1,1 @@
-""""""
+"""Source of an export: an Application, a model file or a Keras model, and its random weights."""

@@ -1,90 +1,87 @@
-"""Which classes and functions a model file may name: an allow-list over its whole configuration.
+"""Allow-list of the classes and functions that a model file may name.
 
 While it loads a file, Keras makes the objects that the file names and calls some of them: an
-initializer, a layer on its inputs, an operation on constants. Its `safe_mode` refuses lambdas, and
-lets a file name any other callable of Keras. Here it may name only what data/allowlist.toml lists.
+initializer, a layer on its inputs, an operation on constants. Its `safe_mode` refuses lambdas, but
+lets a file name any other callable of Keras. Here a file may only name those that
+data/allowlist.toml lists.
 """
 
 from __future__ import annotations
 
 import inspect
-import sys
 import tomllib
 from collections.abc import Callable, Iterator, Mapping
 from dataclasses import dataclass
 from functools import cache
-from importlib import import_module, resources
+from importlib import resources
 from typing import Any
 
 import keras
-from keras.src import api_export, layers
-from keras.src.models import Functional
+
+from kexport.keras_graph import import_private, legacy_name, symbol
 
 MARKS = frozenset(
     {"__keras_tensor__", "__tensor__", "__numpy__", "__bytes__", "__ellipsis__", "__slice__"}
     | {"__tuple__", "TensorShape"}
 )
-"""Values that are no objects of a class: keras.src.saving.serialization_lib and
-keras.src.legacy.saving.json_utils list them."""
+"""Class names of plain values, as keras.src.saving.serialization_lib and
+keras.src.legacy.saving.json_utils write them."""
 
 FUNCTION = "function"
-"""The `class_name` of a function, whose own name stands under `config`."""
+"""The `class_name` of a function; its own name is in `config`."""
 
 _BUILTIN = (
     *("activations", "constraints", "initializers", "losses", "metrics", "optimizers"),
     "regularizers",
 )
-"""Namespaces in which Keras looks for a function that it takes for its own."""
+"""Namespaces in which Keras looks for the functions of `builtins`."""
 
 _BARE = (*_BUILTIN, "dtype_policies", "quantizers", "optimizers.schedules")
 """Namespaces in which Keras looks for a name that comes without its module."""
 
-_MODELS = {"Functional": Functional, "Model": keras.Model, "Sequential": keras.Sequential}
-"""What the loader of .h5 files knows beside `keras.src.layers`."""
-
 
 @dataclass(frozen=True, slots=True)
 class Entry:
-    """A serialised object in a configuration, and the name of the layer that it belongs to."""
+    """A serialized object in a configuration, and the name of the layer that it belongs to."""
 
     part: Mapping[str, Any]
     layer: str | None
     legacy: bool
-    """Whether the file is read by the loader of .h5 files, which goes by names without modules."""
+    """Whether the loader of .h5 files reads the file: it looks up names without modules."""
 
     @property
     def is_function(self) -> bool:
-        """Whether it stands for a function and not for an instance of a class."""
+        """Whether it is a function and not an instance of a class."""
         return bool(self.part["class_name"] == FUNCTION)
 
     @property
     def name(self) -> str:
-        """The name of the class or function; empty where the file has none."""
+        """The name of the class or function; empty where the file gives none."""
         name = self.part.get("config") if self.is_function else self.part["class_name"]
         return name if isinstance(name, str) else ""
 
     @property
     def module(self) -> Any:
-        """The module that the file gives for it; None where it gives none."""
+        """The module that the file gives for it, if any."""
         return self.part.get("module")
 
     @property
     def is_of_keras(self) -> bool:
-        """Whether the file says that it is Keras' own."""
+        """Whether the file names it as one of Keras' own."""
         if self.module is None or self.module == "builtins":
             return bool(_candidates(self))
         return isinstance(self.module, str) and self.module.split(".")[0] == "keras"
 
     @property
     def is_registered(self) -> bool:
-        """Whether somebody registered it with Keras in this process, and so allowed it."""
+        """Whether it is registered with Keras in this process, and thereby allowed."""
         names = {self.name, self.part.get("registered_name")}
         found = [n for n in names if isinstance(n, str) and keras.saving.get_registered_object(n)]
         return bool(found)
 
     @property
     def is_allowed(self) -> bool:
-        """Whether Keras could take it for something, and only for what is on the list."""
+        """Whether everything that Keras could find by its name is on the list."""
         if self.name in MARKS:
             return True
         found = _candidates(self)
@@ -109,40 +106,30 @@ def entries(config: Any, *, legacy: bool) -> Iterator[Entry]:
 
 
 def is_legacy_function(text: object) -> bool:
-    """Tell whether the loader of .h5 files takes a text for a function that is not on the list.
+    """Tell whether the loader of .h5 files reads a text as a function that is not on the list.
 
-    It does so with any argument that has the name of a function in `keras.src.layers`.
+    It does so for any argument that is the name of a function in `keras.src.layers`.
     """
-    found = vars(layers).get(text) if isinstance(text, str) else None
+    found = legacy_name(text) if isinstance(text, str) else None
     return inspect.isfunction(found) and found not in _functions()
 
 
 def _candidates(entry: Entry) -> list[Callable[..., Any]]:
-    """Every callable of Keras that one of its loaders finds by what an entry says.
+    """Return every callable of Keras that one of its loaders could find for an entry.
 
-    With a module it goes by module and name. Without one, and in .h5 files in any case, it goes by
+    With a module, Keras looks up module and name. Without one, and always in .h5 files, it looks up
     the name alone: in `keras.src.layers`, or in a table for the argument that the entry is.
     """
     name, module = entry.name, entry.module
     found: list[Any] = []
     if isinstance(module, str) and module != "builtins":
-        found.append(_symbol(module, name))
+        found.append(symbol(module, name))
     else:
         spaces = _BUILTIN if module else _BARE
-        found += [_symbol(f"keras.{space}", name) for space in spaces]
+        found += [symbol(f"keras.{space}", name) for space in spaces]
     if not entry.is_function and (entry.legacy or module is None):
-        found.append(_MODELS.get(name, vars(layers).get(name)))
+        found.append(legacy_name(name))
     return [item for item in found if callable(item)]
-
-
-def _symbol(module: str, name: str) -> Any:
-    """What Keras finds by a module of its own and a name in it."""
-    if module.split(".")[0] != "keras":
-        return None
-    symbol = api_export.get_symbol_from_name(f"{module}.{name}")
-    if symbol is not None:
-        return symbol
-    return vars(sys.modules[module]).get(name) if module in sys.modules else None
 
 
 def table() -> dict[str, dict[str, list[str]]]:
@@ -162,10 +149,9 @@ def _functions() -> frozenset[Callable[..., Any]]:
 
 
 def _listed(kind: str) -> frozenset[Callable[..., Any]]:
-    """What the list has of a kind; names that the installed Keras lacks are left out."""
+    """Return the listed callables of a kind, without those that the installed Keras lacks."""
     found = []
     for module, names in table()[kind].items():
-        if module.startswith("keras.src."):
-            import_module(module)
-        found += [_symbol(module, name) for name in names]
+        import_private(module)
+        found += [symbol(module, name) for name in names]
     return frozenset(item for item in found if item is not None)

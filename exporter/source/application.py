@@ -1,11 +1,10 @@
-"""Builds a Keras Application with the weights asked for."""
+"""Keras Applications, built with ImageNet weights, weights from a file or random weights."""
 
 from __future__ import annotations
 
 import contextlib
 import socket
 import sys
-import textwrap
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
@@ -13,7 +12,7 @@ from typing import Any
 import keras
 import numpy as np
 
-from kexport.errors import UnsupportedModel, WeightsUnavailable
+from kexport.errors import UnsupportedModel, WeightsUnavailable, one_line
 from kexport.options.application import Recipe
 from kexport.source.arguments import IMAGENET_CLASSES, check, further, mode_of
 from kexport.source.preprocessing import prepare
@@ -22,14 +21,16 @@ from kexport.source.synthetic_images import count_for, pictures
 from kexport.zoo import Application
 
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-"""Standard deviation of red, green and blue over ImageNet, of pixels 0..1."""
+"""Standard deviation of red, green and blue over ImageNet, for pixels 0..1: torchvision's
+numbers, which keras.applications uses too."""
 
-SECONDS = 15.0
-"""How long a server may keep silent while weights are downloaded."""
+DOWNLOAD_TIMEOUT = 15.0
+"""Seconds that a server may keep silent while weights are downloaded: long for a server, short for
+a user who is offline. Without it the operating system waits for minutes."""
 
 
 def build(application: Application, recipe: Recipe) -> keras.Model:
-    """Build an Application as `recipe` says.
+    """Build an Application from a `recipe`.
 
     Raises:
         BadArgument: arguments that contradict each other.
@@ -50,10 +51,10 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
         **further(recipe),
     }
     try:
-        with contextlib.redirect_stdout(sys.stderr), _patience(SECONDS):
+        with contextlib.redirect_stdout(sys.stderr), _socket_timeout(DOWNLOAD_TIMEOUT):
             model = builder(weights="imagenet" if imagenet else None, **arguments)
     except Exception as error:
-        reason = _one_line(error)
+        reason = one_line(error)
         if isinstance(error, (ValueError, TypeError)) and "corrupted" not in reason:
             raise UnsupportedModel(
                 f"Keras cannot build {application.builder}: {reason}",
@@ -86,7 +87,7 @@ def _input_shape(application: Application, recipe: Recipe) -> tuple[int, int, in
 def _keras_shape(
     application: Application, recipe: Recipe, data_format: str
 ) -> tuple[int, int, int]:
-    """The input shape in Keras' data format."""
+    """Return the input shape in Keras' data format."""
     height, width, channels = _input_shape(application, recipe)
     return (
         (channels, height, width) if data_format == "channels_first" else (height, width, channels)
@@ -100,10 +101,10 @@ def _draw_weights(
     builder: Callable[..., keras.Model],
     arguments: dict[str, Any],
 ) -> None:
-    """Random weights, drawn while images pass through.
+    """Draw random weights while synthetic images pass through the model.
 
-    TensorFlow computes no channels-first convolution on a CPU. A twin with channels last, which has
-    the same weights in the same order, is drawn in place of such a model.
+    TensorFlow computes no channels-first convolution on a CPU. The weights of such a model are
+    drawn in a channels-last copy, which has the same weights in the same order.
     """
     height, width, channels = _input_shape(application, recipe)
     drawn = pictures(count_for(height, width), height, width, channels, recipe.seed)
@@ -128,7 +129,7 @@ def _channels_last() -> Iterator[None]:
 
 
 def _weights_file(recipe: Recipe) -> Path | None:
-    """The file that `recipe` takes the weights from, looked for before anything is built."""
+    """Return the weights file of a `recipe`; refuse one that does not exist before building."""
     if recipe.random or recipe.weights in (None, "imagenet"):
         return None
     path = Path(recipe.weights)
@@ -146,17 +147,17 @@ def _load_weights(model: keras.Model, path: Path) -> None:
             model.load_weights(path)
     except Exception as error:
         raise WeightsUnavailable(
-            f"{path} does not fit {model.name}: {_one_line(error)}",
+            f"{path} does not fit {model.name}: {one_line(error)}",
             hint="give weights saved from the same architecture with the same arguments",
         ) from error
 
 
 def _square_deviations(model: keras.Model) -> None:
-    """Put right the variance in ImageNet weights of EfficientNet, which is a standard deviation.
+    """Correct the variance in ImageNet weights of EfficientNet, which is a standard deviation.
 
-    Keras makes up for it by one more Rescaling layer, but only when it downloads the weights itself
-    (tensorflow/tensorflow#49930): the same file given by its path would see images of the wrong
-    contrast.
+    Keras compensates for it with one more Rescaling layer, but only when it downloads the weights
+    itself (tensorflow/tensorflow#49930): with the same file given by its path, the images would
+    have the wrong contrast.
     """
     for layer in model.layers:
         if isinstance(layer, keras.layers.Normalization):
@@ -167,16 +168,11 @@ def _square_deviations(model: keras.Model) -> None:
 
 
 @contextlib.contextmanager
-def _patience(seconds: float) -> Iterator[None]:
-    """Let a connection that does not answer fail after some seconds, not minutes."""
+def _socket_timeout(seconds: float) -> Iterator[None]:
+    """Set the timeout of new sockets, in all threads of the process: Keras takes no other."""
     before = socket.getdefaulttimeout()
     socket.setdefaulttimeout(seconds)
     try:
         yield
     finally:
         socket.setdefaulttimeout(before)
-
-
-def _one_line(error: BaseException) -> str:
-    lines = [line.strip() for line in str(error).splitlines() if line.strip()]
-    return textwrap.shorten(lines[0], 200) if lines else type(error).__name__

@@ -1,4 +1,4 @@
-"""What Keras allows an Application's arguments to be, said before anything is built."""
+"""Validation of the arguments of a Keras Application, before anything is built."""
 
 from __future__ import annotations
 
@@ -10,21 +10,22 @@ from kexport.options.application import OPTIONS, Recipe
 from kexport.zoo import Application, Mode
 
 IMAGENET_CLASSES = 1000
+"""Classes of ImageNet's challenge (ILSVRC)."""
 
 _CHANNELS_FIRST_REFUSED = frozenset({"convnext"})
-"""Modules of keras.applications whose builders take channels last alone."""
+"""Modules of keras.applications whose builders only take channels last."""
 
 
 def check(application: Application, recipe: Recipe, data_format: str) -> None:
-    """Hold the arguments in `recipe` to what the Application takes.
+    """Check the arguments in `recipe` against those that the Application takes.
 
     Args:
         application: the row of the zoo.
-        recipe: what the user says.
+        recipe: the arguments of the user.
         data_format: Keras' image data format, "channels_last" or "channels_first".
 
     Raises:
-        BadArgument: arguments that contradict each other, or that this Application does not have.
+        BadArgument: arguments that contradict each other, or that this Application lacks.
         UnsupportedModel: an image size or a data format that the architecture cannot take.
     """
     for faults in (_of_arguments, _of_shape, _of_classifier, _of_imagenet):
@@ -32,20 +33,20 @@ def check(application: Application, recipe: Recipe, data_format: str) -> None:
             raise fault
     if data_format == "channels_first" and application.module in _CHANNELS_FIRST_REFUSED:
         raise UnsupportedModel(
-            f"{application.name} takes channels last, and Keras is set to put them first",
+            f"{application.name} takes channels last, and Keras is set to channels first",
             hint="set image_data_format to channels_last, in ~/.keras/keras.json or keras.config",
         )
 
 
 def mode_of(application: Application, recipe: Recipe) -> Mode:
-    """The preprocessing that is left to do before the model itself."""
+    """Return the preprocessing that remains to be done before the model."""
     if application.bare is None or recipe.include_preprocessing:
         return application.mode
     return recipe.preprocess or application.bare
 
 
 def further(recipe: Recipe) -> dict[str, Any]:
-    """What `recipe` says of arguments that not every builder has, by their names in Keras."""
+    """Return the arguments in `recipe` that not every builder has, by their names in Keras."""
     said = {
         "alpha": recipe.alpha,
         "minimalistic": recipe.minimalistic or None,
@@ -65,11 +66,12 @@ def _of_arguments(application: Application, recipe: Recipe) -> Iterator[KexportE
             )
     if recipe.alpha is not None and recipe.alpha <= 0:
         yield BadArgument(
-            f"alpha {recipe.alpha:g} is no width", hint="give a number over 0, such as 0.5"
+            f"alpha must be positive, not {recipe.alpha:g}", hint="give a number such as 0.5"
         )
     if recipe.depth_multiplier is not None and recipe.depth_multiplier < 1:
         yield BadArgument(
-            f"depth multiplier {recipe.depth_multiplier} is too small", hint="give 1 or more"
+            f"the depth multiplier must be at least 1, not {recipe.depth_multiplier}",
+            hint="give 1 or more",
         )
     if recipe.preprocess is not None and recipe.include_preprocessing:
         layers = "; or leave them out with --no-preprocessing-layers" if application.bare else ""
@@ -127,7 +129,7 @@ def _of_classifier(application: Application, recipe: Recipe) -> Iterator[Kexport
 
 
 def _of_imagenet(application: Application, recipe: Recipe) -> Iterator[KexportError]:
-    """What trained weights ask for; those from a file are held to less."""
+    """Yield the conflicts with trained weights; those from a file have fewer limits."""
     if not recipe.random and recipe.activation not in ("softmax", "linear", None):
         name = getattr(recipe.activation, "__name__", recipe.activation)
         yield BadArgument(

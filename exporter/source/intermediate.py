@@ -1,4 +1,4 @@
-"""Reads a model at layers of one's choice."""
+"""Intermediate outputs: a model whose outputs are those of chosen layers."""
 
 from __future__ import annotations
 
@@ -12,15 +12,15 @@ from kexport.keras_graph import is_graph, operations, rerun, structured
 
 
 def at_layers(model: keras.Model, names: Sequence[str]) -> keras.Model:
-    """The model with the outputs of the layers `names`, in that order; itself without names.
+    """Return the model with the outputs of the layers `names`, in that order; itself without names.
 
-    A layer inside an inner model goes by its path, `inner/layer`, or by its own name where only one
-    layer has it. A layer that is called several times gives an output for each call. The result
-    shares all layers with `model`.
+    A layer inside an inner model is named by its path, `inner/layer`, or by its own name where that
+    is unique. A layer that is called several times gives an output for each call. The result shares
+    all layers with `model`.
 
     Raises:
-        BadArgument: the model has no layer of that name, or several inner models have.
-        UnsupportedModel: the model is no graph of layers, so that it cannot be read inside.
+        BadArgument: the model has no layer of that name, or several inner models have one.
+        UnsupportedModel: the model is not a graph of layers.
     """
     if not names:
         return model
@@ -38,7 +38,7 @@ def at_layers(model: keras.Model, names: Sequence[str]) -> keras.Model:
 
 
 def _paths(model: Any, prefix: str = "") -> Iterator[str]:
-    """The path of every layer, `inner/layer` inside an inner model."""
+    """Yield the path of every layer, `inner/layer` inside an inner model."""
     for operation in operations(model):
         yield f"{prefix}{operation.name}"
         if is_graph(operation):
@@ -67,10 +67,10 @@ def _path(model: keras.Model, name: str, paths: Sequence[str]) -> str:
 def _read(
     model: Any, inputs: Any, paths: set[str], extended: dict[int, Any], prefix: str = ""
 ) -> tuple[Any, dict[str, list[Any]]]:
-    """Call every layer of `model` anew; its outputs, and those at `paths`, call by call.
+    """Call every layer of `model` again; return its outputs, and those at `paths` for each call.
 
-    An inner model that has some of the paths is called with their outputs behind its own;
-    `extended` keeps it for its next call.
+    An inner model that contains some of the paths is replaced by one that returns their outputs
+    after its own; `extended` keeps it for the next call.
     """
     found: dict[str, list[Any]] = {}
 
@@ -97,7 +97,11 @@ def _read(
 def _extended(
     model: Any, paths: set[str], extended: dict[int, Any], prefix: str
 ) -> tuple[keras.Model, Any, list[str]]:
-    """An inner model that gives the outputs at `paths` too; its own structure; each one's path."""
+    """Extend an inner model by the outputs at `paths`.
+
+    Returns:
+        The extended model, the structure of its own outputs, and the path of each further output.
+    """
     inputs = structured(model, model.inputs)
     own, found = _read(model, inputs, paths, extended, prefix)
     places = [path for path, tensors in found.items() for _ in tensors]

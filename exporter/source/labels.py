@@ -1,4 +1,4 @@
-"""Class names: the model's own, a file's, or those of the folders that it was trained on."""
+"""Class labels: of ImageNet, from a file, or from the folders of the training images."""
 
 from __future__ import annotations
 
@@ -11,16 +11,16 @@ from kexport.source.open import imagenet_labels
 
 
 def class_folders(path: Path) -> list[str]:
-    """The subfolders' names as `image_dataset_from_directory(labels="inferred")` has them.
+    """Return the subfolders' names as `image_dataset_from_directory(labels="inferred")` does.
 
-    Keras sorts them by code point and leaves out what begins with a dot or is no folder
+    Keras sorts them by code point, and skips files and names that begin with a dot
     (keras.src.utils.dataset_utils.index_directory).
 
     Raises:
         BadArgument: there is no such folder, it cannot be read, or it has no subfolders.
     """
     if not path.is_dir():
-        what = "is no folder" if path.exists() else "does not exist"
+        what = "is not a folder" if path.exists() else "does not exist"
         raise BadArgument(f"{path} {what}", hint="give a folder with a subfolder for each class")
     try:
         names = sorted(entry.name for entry in path.iterdir() if entry.is_dir())
@@ -39,17 +39,17 @@ def class_folders(path: Path) -> list[str]:
 
 
 IMAGENET = "imagenet"
+"""Names the labels of ImageNet, in the place of a file."""
+
+Labels = str | Path | Sequence[str]
+"""Labels as a user gives them: see `read`."""
 
 
-Said = str | Path | Sequence[str]
-"""How a user names labels: see `read`."""
-
-
-def read(said: Said) -> tuple[str, ...]:
-    """The labels that a user names.
+def read(given: Labels) -> tuple[str, ...]:
+    """Read the labels that a user gives.
 
     Args:
-        said: a file (UTF-8, one label a line); a folder with one subfolder for each class, whose
+        given: a file (UTF-8, one label a line); a folder with one subfolder for each class, whose
             names are taken in the order of `keras.utils.image_dataset_from_directory`;
             "imagenet", for the 1000 classes of ImageNet; or the labels themselves.
 
@@ -57,15 +57,15 @@ def read(said: Said) -> tuple[str, ...]:
         BadArgument: the file or folder cannot be read, or holds no label; a label is empty or has
             a line break.
     """
-    if said == IMAGENET:
+    if given == IMAGENET:
         return imagenet_labels()
-    if isinstance(said, (str, Path)):
-        path = Path(said)
+    if isinstance(given, (str, Path)):
+        path = Path(given)
         return tuple(class_folders(path)) if path.is_dir() else _file(path)
-    labels = tuple(said)
+    labels = tuple(given)
     if not labels or not all(label and len(label.splitlines()) == 1 for label in labels):
         raise BadArgument(
-            "labels have to be one line of text each, and at least one",
+            "labels must be at least one, each one line of text",
             hint="give them in the order of the classes",
         )
     return labels
@@ -74,11 +74,11 @@ def read(said: Said) -> tuple[str, ...]:
 def fit(
     labels: tuple[str, ...] | None,
     converted: Converted,
-    said: Said | None,
+    given: Labels | None,
 ) -> tuple[str, ...] | None:
-    """The labels if they suit a classifier among the outputs; none where nothing is classified.
+    """Return the labels if one of the outputs scores as many classes; otherwise None.
 
-    `said` is how the user named them, or None where they are the model's own.
+    `given` is how the user gave them, or None where they are the model's own.
 
     Raises:
         BadArgument: labels that the user gave do not match the number of classes.
@@ -90,11 +90,11 @@ def fit(
     ]
     if labels is not None and len(labels) in widths:
         return labels
-    if said is None:
+    if given is None:
         return None
     classes = " or ".join(str(width) for width in widths) or "no"
     raise BadArgument(
-        f"{_name(said)} {len(labels or ())} labels, and the model has {classes} classes",
+        f"{_name(given)} {len(labels or ())} labels, and the model has {classes} classes",
         hint="give one label for each class, in the order of the classes",
     )
 
@@ -118,9 +118,9 @@ def _file(path: Path) -> tuple[str, ...]:
     return labels
 
 
-def _name(said: Said) -> str:
-    if not isinstance(said, (str, Path)):
+def _name(given: Labels) -> str:
+    if not isinstance(given, (str, Path)):
         return "there are"
-    if said == IMAGENET:
+    if given == IMAGENET:
         return "ImageNet has"
-    return f"{'training folder' if Path(said).is_dir() else 'labels file'} {said} has"
+    return f"{'training folder' if Path(given).is_dir() else 'labels file'} {given} has"

@@ -1,4 +1,4 @@
-"""What to export: a Keras Application by name, a file, or a model in hand."""
+"""Source of an export: a Keras Application by name, a model file, or a Keras model."""
 
 from __future__ import annotations
 
@@ -26,11 +26,10 @@ Kind = Literal["probabilities", "logits", "features"]
 
 @dataclass(frozen=True, slots=True)
 class Source:
-    """A Keras model, and what is known of it beyond its layers.
+    """A Keras model, and the facts about it that its layers do not show.
 
-    `mode` is the preprocessing that its images need before it; `sha256` is over the paths,
-    dtypes, shapes and values of its weights; `kind` is what its output is, where an Application
-    tells.
+    `mode` is the preprocessing that its images need; `sha256` is over the names, dtypes, shapes and
+    values of its weights; `kind` is the kind of its output, if it is an Application.
     """
 
     model: keras.Model
@@ -49,7 +48,7 @@ def open_model(model: str | Path | keras.Model, recipe: Recipe) -> Source:
     Raises:
         UnknownModel: neither an Application nor a file has that name.
         UnreadableModel, UntrustedModel, UnsupportedModel, WeightsUnavailable, BadArgument: as
-            `applications.build` and `files.load_file` raise them.
+            `application.build` and `saved_model.load_file` raise them.
     """
     if isinstance(model, keras.Model):
         return _own(model, model.name, f"{type(model).__module__}.{type(model).__name__}", recipe)
@@ -91,7 +90,7 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
     asked = recipe.application_only()
     if asked:
         raise BadArgument(
-            f"{asked} is an argument of Keras Applications, and {source} is a model of its own",
+            f"{asked} is an argument of Keras Applications, and {source} is not one",
             hint="change the model in Keras instead",
         )
     if recipe.preprocess not in (None, *get_args(Mode)):
@@ -112,12 +111,12 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
 
 
 def _exportable(model: keras.Model) -> keras.Model:
-    """The model in float32, and with its image, if it takes one, as [N, H, W, C]."""
+    """Return the model in float32, with an image input as [N, H, W, C]."""
     return with_image_input(in_float32(model))
 
 
 def weights_digest(model: keras.Model) -> str:
-    """SHA-256 over every weight's path, dtype, shape and bytes, in the model's order."""
+    """Hash every weight's name, dtype, shape and bytes, in the model's order, with SHA-256."""
     digest = hashlib.sha256()
     for number, variable in enumerate(model.weights):
         array = np.ascontiguousarray(keras.ops.convert_to_numpy(variable))
@@ -127,7 +126,7 @@ def weights_digest(model: keras.Model) -> str:
 
 
 def imagenet_labels() -> tuple[str, ...]:
-    """ImageNet's 1000 class names, as Keras' `decode_predictions` gives them."""
+    """Read ImageNet's 1000 class names, as Keras' `decode_predictions` returns them."""
     text = (resources.files("kexport.data") / "imagenet_labels.txt").read_text(encoding="utf-8")
     return tuple(text.splitlines())
 

@@ -1,4 +1,4 @@
-"""What NumPy, Pillow and Keras make of an image, the reference that the graph has to match."""
+"""Reference preprocessing of images in NumPy, Pillow and Keras, which the graph has to match."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kexport.options.image_input import ImageInput
 
 
 def prepare(images: Array, mode: str) -> Array:
-    """What `preprocess_input` in a `mode` makes of images [N, H, W, C] in 0..255: float32."""
+    """Apply `preprocess_input` in a `mode` to images [N, H, W, C] in 0..255; returns float32."""
     floats = images.astype(np.float32)
     if mode == "none":
         return floats
@@ -20,20 +20,20 @@ def prepare(images: Array, mode: str) -> Array:
 
 
 def decode(raw: Array, pixels: ImageInput, size: tuple[int, int], channels: int) -> Array:
-    """What the model's images are before `preprocess_input`.
+    """Decode and resize images as they arrive; `preprocess_input` comes after this.
 
-    NumPy decodes and drops alpha, Pillow turns to grey and resizes to the nearest, and
-    `keras.ops.image.resize(antialias=False)` resizes in the other ways.
+    NumPy decodes and drops alpha, Pillow converts to gray and resizes to the nearest pixel, and
+    `keras.ops.image.resize(antialias=False)` resizes with the other interpolations.
 
     Args:
         raw: images as they arrive, batch first.
-        pixels: how they arrive.
+        pixels: the format in which they arrive.
         size: height and width of the model's images.
-        channels: 3, or 1 for grey.
+        channels: 3, or 1 for gray.
 
     Returns:
-        [N, height, width, channels] in 0..255, RGB: uint8, or float32 where they arrived or were
-        blended so.
+        [N, height, width, channels] in 0..255, RGB: uint8, or float32 where the images arrived in
+        float32 or were interpolated.
     """
     images = _of_channels(_rgb(raw, pixels), channels)
     if pixels.resize is None:
@@ -54,7 +54,7 @@ def decode(raw: Array, pixels: ImageInput, size: tuple[int, int], channels: int)
 
 
 def _rgb(raw: Array, pixels: ImageInput) -> Array:
-    """RGB or grey, [N, H, W, 3 or 1]."""
+    """Return the images as RGB or gray, [N, H, W, 3 or 1]."""
     if pixels.form == "nv12":
         height = raw.shape[1] * 2 // 3
         shared = raw[:, height:].reshape(len(raw), height // 2, -1, 2)
@@ -67,10 +67,11 @@ def _rgb(raw: Array, pixels: ImageInput) -> Array:
 
 
 def rgb_from_yuv(luma: Array, chroma: Array) -> Array:
-    """uint8 [..., 3] of Y [...] and U, V [..., 2]: BT.601 in limited range, as OpenCV rounds it.
+    """Convert Y [...] and U, V [..., 2] to uint8 RGB [..., 3] by BT.601, rounded as in OpenCV.
 
-    R = 1.164 (Y - 16) + 1.596 (V - 128), G = 1.164 (Y - 16) - 0.813 (V - 128) - 0.391 (U - 128),
-    B = 1.164 (Y - 16) + 2.018 (U - 128), in units of 2^-20; Y below 16 counts as 16.
+    The range is limited: R = 1.164 (Y - 16) + 1.596 (V - 128),
+    G = 1.164 (Y - 16) - 0.813 (V - 128) - 0.391 (U - 128), B = 1.164 (Y - 16) + 2.018 (U - 128),
+    in units of 2^-20; Y below 16 is treated as 16.
     """
     y = np.maximum(luma.astype(np.int32) - 16, 0) * 1220542 + (1 << 19)
     u, v = (chroma[..., i].astype(np.int32) - 128 for i in (0, 1))
@@ -79,7 +80,7 @@ def rgb_from_yuv(luma: Array, chroma: Array) -> Array:
 
 
 def _of_channels(images: Array, channels: int) -> Array:
-    """Grey as Pillow's mode L for a model of one channel; grey repeated for one of three."""
+    """Convert to gray as Pillow's mode L, or repeat gray for a model of three channels."""
     if images.shape[-1] == channels:
         return images
     if channels == 3:
@@ -94,7 +95,7 @@ def _of_channels(images: Array, channels: int) -> Array:
 def _window(
     height: int, width: int, size: tuple[int, int], crop: str | None
 ) -> tuple[int, int, int, int]:
-    """Top, left, height and width of what is resized, as `keras.utils.load_img` crops."""
+    """Return top, left, height and width of the crop, as in `keras.utils.load_img`."""
     if crop is None:
         return 0, 0, height, width
     tall = min(height, max(width * size[0] // size[1], 1))
@@ -103,7 +104,7 @@ def _window(
 
 
 def _nearest(image: Array, size: tuple[int, int], box: tuple[int, int, int, int]) -> Array:
-    """One image resized by Pillow, channel by channel, since it has no floats of three."""
+    """Resize one image with Pillow, channel by channel: it has no three-channel floats."""
     planes = [
         Image.fromarray(np.ascontiguousarray(image[..., channel])).resize(
             size[::-1], Image.Resampling.NEAREST, box=box

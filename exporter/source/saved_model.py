@@ -1,4 +1,4 @@
-"""Opens a .keras or .h5 file without running what it carries."""
+"""Model files, .keras and .h5, loaded without running code that they carry."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from typing import Any
 import h5py
 import keras
 
-from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel
+from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel, one_line
 from kexport.source import allowlist
 from kexport.source.allowlist import MARKS, Entry
 
@@ -34,19 +34,20 @@ _DAMAGES = (
 )
 
 LARGEST_CONFIG = 1 << 28
-"""Bytes that a configuration may unpack to; the largest Application has 2 MB."""
+"""Bytes that a configuration may unpack to, over 100 times as many as the 2 MB of the largest
+Application."""
 
 
 def load_file(path: Path, *, trust: bool) -> keras.Model:
     """Load a whole model for inference.
 
-    Its configuration is read first, without Keras, and may name only what `allowlist` lists, unless
-    `trust` is set. Classes and functions that are not Keras' own are never imported; whoever wants
-    them registers them beforehand.
+    Its configuration is read first, without Keras, and may only name classes and functions on the
+    `allowlist`, unless `trust` is set. Those that are not Keras' own are never imported; a user has
+    to register them before.
 
     Raises:
-        UnreadableModel: the file is missing, truncated, or no whole Keras model.
-        UntrustedModel: it names what can run code or reach beyond the file, without `trust`.
+        UnreadableModel: the file is missing, truncated, or not a whole Keras model.
+        UntrustedModel: it names something that can run code or open other files.
         UnsupportedModel: it names a class or function that is neither Keras' nor registered.
     """
     config = _config(path)
@@ -60,8 +61,8 @@ def load_file(path: Path, *, trust: bool) -> keras.Model:
         with contextlib.redirect_stdout(sys.stderr):
             return keras.saving.load_model(path, compile=False, safe_mode=not trust)
     except Exception as error:
-        reason = _one_line(error)
-        if reason.startswith("Unknown layer"):  # a legacy .h5 file says of no class whose it is
+        reason = one_line(error)
+        if reason.startswith("Unknown layer"):  # a legacy .h5 file gives no module of a class
             raise UnsupportedModel(
                 f"{path} cannot be loaded: {reason.partition('.')[0]}",
                 hint=f"save the model as .keras, or {_REGISTER}",
@@ -70,7 +71,7 @@ def load_file(path: Path, *, trust: bool) -> keras.Model:
 
 
 def _config(path: Path) -> Any:
-    """The model's configuration as JSON, read without Keras."""
+    """Read the model's configuration from the file, without Keras."""
     if path.is_dir():
         saved = (path / "saved_model.pb").exists()
         raise UnreadableModel(
@@ -89,7 +90,7 @@ def _config(path: Path) -> Any:
     except _DAMAGES as error:
         kind = "a .keras archive" if path.suffix == ".keras" else "an HDF5 model"
         raise UnreadableModel(
-            f"{path} is damaged, or is not {kind}: {_one_line(error)}", hint=HINT
+            f"{path} is damaged, or is not {kind}: {one_line(error)}", hint=HINT
         ) from error
 
 
@@ -117,7 +118,7 @@ def _h5_config(path: Path) -> str | bytes:
 
 
 def _refuse_untrusted(path: Path, entry: Entry) -> None:
-    """Refuse what can run code that the file brings or names, or open files beside it."""
+    """Refuse an entry that can run code, or open files other than the model file."""
     if entry.name in CARRIES_CODE:
         raise UntrustedModel(
             f"{_subject(entry)} in {path} carries code that would be run",
@@ -125,8 +126,8 @@ def _refuse_untrusted(path: Path, entry: Entry) -> None:
         )
     if entry.is_of_keras and not entry.is_allowed:
         raise UntrustedModel(
-            f"{path} names {_shown(entry)}{_of_layer(entry)}, which is not among what kexport lets "
-            "a file name: it could run code, or reach beyond the file",
+            f"{path} names {_shown(entry)}{_of_layer(entry)}, which is not on the allow-list: it "
+            "could run code, or open other files",
             hint=_TRUST,
         )
     inner = entry.part.get("config")
@@ -144,8 +145,8 @@ def _refuse_untrusted(path: Path, entry: Entry) -> None:
 
 
 def _refuse_unregistered(path: Path, entry: Entry) -> None:
-    """Refuse a class or function of someone else's: Keras does not import it either."""
-    bare = "module" not in entry.part  # whose it is only the loader can tell
+    """Refuse a class or function that is neither Keras' nor registered."""
+    bare = "module" not in entry.part  # only the loader can find its module
     if bare or entry.name in MARKS or entry.is_of_keras or entry.is_registered:
         return
     raise UnsupportedModel(
@@ -167,16 +168,3 @@ def _shown(entry: Entry) -> str:
 def _subject(entry: Entry) -> str:
     kind = "a lambda" if entry.name == "__lambda__" else f"a {entry.name} layer"
     return f"layer '{entry.layer}', {kind}," if entry.layer else kind
-
-
-def _one_line(error: BaseException) -> str:
-    """Return what went wrong in one line; Keras puts the innermost reason last.
-
-    A line that ends in a colon announces its reason, which is joined to it.
-    """
-    text = str(error).rpartition("Exception encountered:")[2]
-    lines = [line.strip() for line in text.splitlines() if line.strip()]
-    if not lines:
-        return type(error).__name__
-    announced = lines[0].endswith(":")
-    return textwrap.shorten(" ".join(lines[: 2 if announced else 1]), 300)

@@ -1,10 +1,11 @@
-"""Synthetic images that behave like photographs, for statistics and for comparing two models.
+"""Synthetic images with the statistics of photographs, for comparing two models.
 
-Uniform noise excites a convolutional network in a way that no camera does: it has no edges, no
-areas and no dominant colour. These images have what counts of natural ones: amplitudes that fall
-as 1/f (D. J. Field, "Relations between the statistics of natural images and the response properties
-of cortical cells", 1987), correlated colour channels, objects with edges that hide one another, and
-values over the whole range 0..255.
+Uniform noise excites a convolutional network unlike any camera image: it has no edges, no areas and
+no dominant color. These images share the main properties of natural ones: amplitudes that fall as
+1/f (D. J. Field, "Relations between the statistics of natural images and the response properties of
+cortical cells", 1987), correlated color channels, objects that occlude one another, and values over
+the whole range 0..255. The ranges of the random numbers below were chosen by experiment;
+tests/source/test_synthetic_images.py measures the properties.
 """
 
 import numpy as np
@@ -13,20 +14,24 @@ import numpy.typing as npt
 Floats = npt.NDArray[np.float64]
 ImageInput = npt.NDArray[np.uint8]
 
+FEWEST, MOST = 4, 8
+"""Images on which two models are compared: as few and as many as `random_weights` needs."""
 
-PIXELS, FEWEST, MOST = 600_000, 4, 8
+MOST_PIXELS = 600_000
+"""Pixels of all images together, as long as they are not fewer than FEWEST: 8 of 224 x 224 are
+401,408, and 4 of 600 x 600, the largest of an Application, are 1,440,000. It bounds the time that
+Keras takes; chosen by experiment."""
 
 
 def count_for(height: int, width: int) -> int:
-    """How many images of a size to compare two models on: 4 to 8, fewer of large ones."""
-    return max(FEWEST, min(MOST, PIXELS // (height * width)))
+    """Return the number of images of a size on which to compare two models: fewer large ones."""
+    return max(FEWEST, min(MOST, MOST_PIXELS // (height * width)))
 
 
 def pictures(count: int, height: int, width: int, channels: int = 3, seed: int = 0) -> ImageInput:
-    """Return `count` different images, uint8 [count, height, width, channels], RGB 0..255.
+    """Draw `count` different images, uint8 [count, height, width, channels], RGB 0..255.
 
-    Image i depends on `seed`, i and the shape only: asking for more leaves the first ones as they
-    were.
+    Image i only depends on `seed`, i and the shape: with a larger count the first ones stay equal.
     """
     drawn = np.empty((count, height, width, channels), np.uint8)
     for index in range(count):
@@ -53,24 +58,24 @@ def _image(rng: np.random.Generator, height: int, width: int, channels: int) -> 
 def _surface(
     rng: np.random.Generator, y: Floats, x: Floats, channels: int, textures: list[Floats]
 ) -> Floats:
-    """One material in its light: a colour, a slope of brightness, a texture [H, W, C]."""
-    colour = rng.uniform(0.1, 0.9) + rng.normal(0, 0.22, channels)
+    """Draw a surface [H, W, C]: a color, a gradient of brightness, and a texture."""
+    color = rng.uniform(0.1, 0.9) + rng.normal(0, 0.22, channels)
     angle = rng.uniform(0, 2 * np.pi)
     slope = rng.uniform(0, 0.25) * (np.cos(angle) * x + np.sin(angle) * y)
     light = slope + rng.uniform(0.02, 0.18) * _moved(rng, textures)
     tint = rng.uniform(0, 0.06) * _moved(rng, textures)
-    surface: Floats = colour + light[:, :, None] + tint[:, :, None] * rng.normal(size=channels)
+    surface: Floats = color + light[:, :, None] + tint[:, :, None] * rng.normal(size=channels)
     return surface
 
 
 def _moved(rng: np.random.Generator, textures: list[Floats]) -> Floats:
-    """One of the textures, rolled by a random distance: they have no borders."""
+    """Pick a texture and roll it by a random distance; textures are periodic."""
     texture = textures[rng.integers(len(textures))]
     return np.roll(texture, rng.integers(texture.shape), axis=(0, 1))
 
 
 def _texture(rng: np.random.Generator, height: int, width: int) -> Floats:
-    """Noise with amplitude 1/f^a, a about 1, stretched along a random axis: mean 0, deviation 1."""
+    """Draw noise of amplitude 1/f^a, a about 1, stretched along an axis; mean 0, deviation 1."""
     fy = np.fft.fftfreq(height)[:, None] * rng.uniform(0.4, 2.5)
     fx = np.fft.rfftfreq(width)[None, :]
     frequency = np.maximum(np.hypot(fy, fx), 1 / max(height, width))
@@ -81,7 +86,7 @@ def _texture(rng: np.random.Generator, height: int, width: int) -> Floats:
 
 
 def _shape(rng: np.random.Generator, y: Floats, x: Floats) -> Floats:
-    """A turned ellipse, box or half-plane as a mask 0..1 [H, W], its edge about two pixels wide."""
+    """Draw a rotated ellipse, box or half-plane as a mask 0..1 [H, W], its edge 2 pixels wide."""
     reach = float(np.abs(x).max())
     angle = rng.uniform(0, np.pi)
     centre_x, centre_y = rng.uniform(-reach, reach), rng.uniform(-1, 1)

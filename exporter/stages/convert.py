@@ -7,11 +7,10 @@ from dataclasses import dataclass
 import keras
 
 from kexport import optimize
-from kexport.bundle.manifest import outputs_of
 from kexport.conversion import convert_model
 from kexport.graph.passes import Artifact
 from kexport.optimize import Progress
-from kexport.outputs import Ranking, Shown, best_classes
+from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
 from kexport.source import labels
 from kexport.source.intermediate import at_layers
@@ -28,7 +27,7 @@ class Subject:
     """The Keras model with the outputs that the bundle has."""
     artifact: Artifact
     """Its simplified graph in float32, with the bundle's inputs."""
-    outputs: tuple[Shown, ...]
+    outputs: tuple[Output, ...]
     """The graph's outputs, before the best classes take the place of all."""
     ranking: Ranking | None
     """How they do so, if that was requested."""
@@ -38,9 +37,9 @@ class Subject:
     samples: samples.Samples
 
     @property
-    def shown(self) -> tuple[Shown, ...]:
+    def shown(self) -> tuple[Output, ...]:
         """The outputs of the bundle."""
-        return self.outputs if self.ranking is None else self.ranking.shown(self.outputs)
+        return self.outputs if self.ranking is None else self.ranking.replace(self.outputs)
 
 
 def convert(source: Source, request: Request, say: Progress) -> Subject:
@@ -54,12 +53,11 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     say("converting")
     converted = convert_model(model, kind=None if request.output_layers else source.kind)
     names = labels.fit(request.class_names or source.labels, converted, request.labels)
-    outputs = outputs_of(converted)
-    ranking = None if request.top_k is None else best_classes(outputs, request.top_k)
+    ranking = None if request.top_k is None else best_classes(converted.outputs, request.top_k)
     image_input = request.image_input
     if samples.is_image_model(model):
         image_input = optimize.readable(image_input, request.target)
     inputs = samples.make(model, source.mode, request.recipe.seed, image_input)
     artifact = optimize.simplified(converted, inputs, request.batch, say)
     traced = tuple(converted.traced)
-    return Subject(source, model, artifact, outputs, ranking, traced, names, inputs)
+    return Subject(source, model, artifact, converted.outputs, ranking, traced, names, inputs)

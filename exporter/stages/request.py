@@ -13,7 +13,7 @@ from kexport.needs import need
 from kexport.optimize import Batch
 from kexport.options.application import Recipe
 from kexport.options.image_input import ImageInput
-from kexport.source.labels import Said
+from kexport.source.labels import Labels
 from kexport.source.open import Source
 from kexport.targets import Target
 
@@ -30,7 +30,7 @@ class Request:
     image_input: ImageInput
     calibration: quantize.Calibration
     batch: Batch
-    labels: Said | None
+    labels: Labels | None
     class_names: tuple[str, ...] | None
     """The labels that `labels` names."""
     output_layers: tuple[str, ...]

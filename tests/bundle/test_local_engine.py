@@ -8,14 +8,16 @@ from __future__ import annotations
 import json
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
+from cpp_verifiers import Export
 from fake_tensorrt import MARK, FakeCuda
 from support import healthy, small_classifier
 
 from kexport import runtime, targets
-from kexport.api import Bundle, export
+from kexport.api import Bundle
 from kexport.bundle.local_engine import build, device_is_here
 from kexport.cli.tables.bundle import bundle_table, show
 from kexport.errors import GraphRefused, ParityFailed
@@ -64,12 +66,18 @@ def machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch):
     return become
 
 
-def made(folder: Path, target: str = "trt-fp16", **about: str) -> Bundle:
-    model = healthy(small_classifier(), "tf")
-    return export(model, target, output=folder, recipe=TF, **about)  # type: ignore[arg-type]
+@pytest.fixture
+def made(export_and_verify: Export) -> Callable[..., Bundle]:
+    """Export a small classifier."""
+
+    def make(folder: Path, target: str = "trt-fp16", **about: str) -> Bundle:
+        model = healthy(small_classifier(), "tf")
+        return export_and_verify(model, target, output=folder, recipe=TF, **about)
+
+    return make
 
 
-def test_the_engine_is_built_and_proven_with_the_bundle(machine, tmp_path, capsys) -> None:
+def test_the_engine_is_built_and_proven_with_the_bundle(made, machine, tmp_path, capsys) -> None:
     machine()
     bundle = made(tmp_path / "out")
     assert bundle.engine is not None
@@ -111,7 +119,9 @@ def test_a_board_is_known_by_its_compute_capability(machine) -> None:
     assert device_is_here(platform)
 
 
-def test_without_a_gpu_or_tensorrt_the_device_builds_it(machine, tmp_path, monkeypatch) -> None:
+def test_without_a_gpu_or_tensorrt_the_device_builds_it(
+    made, machine, tmp_path, monkeypatch
+) -> None:
     platform = targets.find("trt-fp16").platform
     assert not device_is_here(platform)
     machine()
@@ -122,14 +132,14 @@ def test_without_a_gpu_or_tensorrt_the_device_builds_it(machine, tmp_path, monke
     assert not (bundle.path / "engine.plan").exists()
 
 
-def test_an_engine_that_strays_publishes_nothing(machine, tmp_path) -> None:
+def test_an_engine_that_strays_publishes_nothing(made, machine, tmp_path) -> None:
     machine(fault=DOUBLED)
     with pytest.raises(ParityFailed, match=r"of the engine for small is .* is allowed"):
         made(tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["modules"]
 
 
-def test_an_engine_that_is_not_built_publishes_nothing(machine, tmp_path) -> None:
+def test_an_engine_that_is_not_built_publishes_nothing(made, machine, tmp_path) -> None:
     machine(fault=WRONG)
     with pytest.raises(GraphRefused, match="no engine was built for small on this GPU"):
         made(tmp_path / "out")

@@ -15,10 +15,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from cpp_verifiers import Export
 from support import healthy, small_classifier
 
 from kexport import runtime, targets
-from kexport.api import Bundle, export
+from kexport.api import Bundle
 from kexport.bundle import rtx_builder
 from kexport.bundle.rtx_builder import Report, build, require
 from kexport.errors import BadArgument, GraphRefused, MissingDependency
@@ -28,10 +29,16 @@ from kexport.source.synthetic_images import pictures
 BUILT = Report("TensorRT-RTX 1.7", "built", "", 5, 1, {"FP32": 1}, ())
 
 
-def exported(folder: Path, target: str, **about: object) -> Bundle:
-    model = healthy(small_classifier(), "tf")
-    recipe = Recipe(preprocess="tf")
-    return export(model, target, output=folder / target, recipe=recipe, **about)  # type: ignore[arg-type]
+@pytest.fixture
+def exported(export_and_verify: Export) -> Export:
+    """Export a small classifier into a folder named after the target."""
+
+    def make(folder: Path, target: str, **about: object) -> Bundle:
+        model = healthy(small_classifier(), "tf")
+        recipe = Recipe(preprocess="tf")
+        return export_and_verify(model, target, output=folder / target, recipe=recipe, **about)
+
+    return make
 
 
 @pytest.fixture(scope="module")
@@ -41,7 +48,9 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.rtx
 @pytest.mark.parametrize(("target", "types"), [("rtx-fp32", "FP32"), ("rtx-fp16", "FP16")])
-def test_an_engine_is_built_ahead_of_time(folder: Path, target: str, types: str) -> None:
+def test_an_engine_is_built_ahead_of_time(
+    exported: Export, folder: Path, target: str, types: str
+) -> None:
     bundle = exported(folder, target, compute_capabilities=("8.6", "8.9"))
     check = bundle.manifest["engine_check"]
     assert check["state"] == "built"
@@ -59,7 +68,9 @@ def test_an_engine_is_built_ahead_of_time(folder: Path, target: str, types: str)
 
 
 @pytest.mark.rtx
-def test_the_same_graph_gives_the_same_engine(folder: Path, tmp_path: Path) -> None:
+def test_the_same_graph_gives_the_same_engine(
+    exported: Export, folder: Path, tmp_path: Path
+) -> None:
     bundle = exported(folder / "a", "rtx-fp16", compute_capabilities=("8.6",))
     build(bundle.path, ir.load(bundle.path / "model.onnx"), output=tmp_path)
     for name in ("engine.plan", "engine.json"):
@@ -67,14 +78,16 @@ def test_the_same_graph_gives_the_same_engine(folder: Path, tmp_path: Path) -> N
 
 
 @pytest.mark.rtx
-def test_an_unknown_compute_capability_is_refused_and_nothing_published(tmp_path: Path) -> None:
+def test_an_unknown_compute_capability_is_refused_and_nothing_published(
+    exported: Export, tmp_path: Path
+) -> None:
     with pytest.raises(GraphRefused, match=r"builds nothing for compute capability 8\.7"):
         exported(tmp_path, "rtx-fp16", compute_capabilities=("8.7",))
     assert list(tmp_path.iterdir()) == []
 
 
 @pytest.mark.rtx
-def test_a_free_batch_is_built_with_a_profile(tmp_path: Path) -> None:
+def test_a_free_batch_is_built_with_a_profile(exported: Export, tmp_path: Path) -> None:
     bundle = exported(tmp_path, "rtx-fp32", batch="dynamic")
     record = json.loads((bundle.path / "engine.json").read_text(encoding="utf-8"))
     batches = [shape[0] for shape in record["flags"]["profile"]["image"]]
@@ -82,7 +95,9 @@ def test_a_free_batch_is_built_with_a_profile(tmp_path: Path) -> None:
 
 
 @pytest.mark.rtx
-def test_a_graph_that_the_parser_cannot_read_is_refused_with_its_node(folder: Path) -> None:
+def test_a_graph_that_the_parser_cannot_read_is_refused_with_its_node(
+    exported: Export, folder: Path
+) -> None:
     bundle = exported(folder / "b", "trt-fp32")
     assert bundle.manifest["engine_check"]["state"] == "built"
     model = ir.load(bundle.path / "model.onnx")
@@ -129,7 +144,9 @@ def mixed(half: bool) -> onnx.ModelProto:
 
 @pytest.mark.rtx
 @pytest.mark.parametrize("half", [False, True])
-def test_a_fused_residual_of_another_type_is_no_stray(folder: Path, half: bool) -> None:
+def test_a_fused_residual_of_another_type_is_no_stray(
+    exported: Export, folder: Path, half: bool
+) -> None:
     """The builder joins inner/Conv, inner.cast and add, and names the residual first."""
     bundle = folder / f"mixed-{half}"
     shutil.copytree(exported(folder / f"m{half}", "trt-fp32").path, bundle)
@@ -211,6 +228,7 @@ def test_what_was_built_goes_through() -> None:
 
 
 def test_without_the_extra_an_rtx_target_says_what_to_install(
+    exported: Export,
     tmp_path: Path,
 ) -> None:
     with pytest.raises(MissingDependency) as caught:
@@ -227,7 +245,7 @@ def test_without_the_extra_an_rtx_target_says_what_to_install(
     ],
 )
 def test_capabilities_that_make_no_sense(
-    tmp_path: Path, target: str, asked: tuple[str, ...], message: str
+    exported: Export, tmp_path: Path, target: str, asked: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(BadArgument, match=message):
         exported(tmp_path, target, compute_capabilities=asked)
@@ -243,7 +261,7 @@ def test_capabilities_that_make_no_sense(
     ],
 )
 def test_every_convolution_that_is_int8_runs_so(
-    tmp_path: Path, target: str, tensorrt: str | None, rest: str
+    exported: Export, tmp_path: Path, target: str, tensorrt: str | None, rest: str
 ) -> None:
     drawn = pictures(40, 24, 24)
     bundle = exported(tmp_path, target, calibration_data=drawn, tensorrt=tensorrt)

@@ -9,10 +9,10 @@ from typing import Any
 
 import numpy as np
 import pytest
+from cpp_verifiers import Export
 from google.protobuf import text_format
 from support import healthy, small_classifier
 
-from kexport.api import export
 from kexport.errors import BadArgument, OutputExists
 from kexport.options.application import Recipe
 
@@ -33,20 +33,25 @@ def schema() -> Any:
     return module
 
 
-def laid_out(folder: Path, target: str, **about: Any) -> Path:
-    labels = folder / "labels"
-    labels.write_text("".join(f"class {i}\n" for i in range(10)), encoding="utf-8")
-    model = healthy(small_classifier(), "tf")
-    export(
-        model,
-        target,
-        output=folder / "bundle",
-        recipe=Recipe(preprocess="tf"),
-        labels=labels,
-        layout_triton=folder / "models",
-        **about,
-    )
-    return folder / "models" / "small"
+@pytest.fixture
+def laid_out(export_and_verify: Export) -> Export:
+    """Export a small classifier, and return its folder in Triton's model repository."""
+
+    def make(folder: Path, target: str, **about: Any) -> Path:
+        labels = folder / "labels"
+        labels.write_text("".join(f"class {i}\n" for i in range(10)), encoding="utf-8")
+        export_and_verify(
+            healthy(small_classifier(), "tf"),
+            target,
+            output=folder / "bundle",
+            recipe=Recipe(preprocess="tf"),
+            labels=labels,
+            layout_triton=folder / "models",
+            **about,
+        )
+        return folder / "models" / "small"
+
+    return make
 
 
 def read(schema: Any, model: Path) -> Any:
@@ -54,7 +59,7 @@ def read(schema: Any, model: Path) -> Any:
     return text_format.Parse(text, schema.ModelConfig())
 
 
-def test_a_fixed_batch_for_onnx_runtime(tmp_path: Path, schema: Any) -> None:
+def test_a_fixed_batch_for_onnx_runtime(laid_out: Export, tmp_path: Path, schema: Any) -> None:
     model = laid_out(tmp_path, "cpu-fp32")
     config = read(schema, model)
     assert (config.name, config.backend, config.max_batch_size) == ("small", "onnxruntime", 0)
@@ -71,7 +76,9 @@ def test_a_fixed_batch_for_onnx_runtime(tmp_path: Path, schema: Any) -> None:
     assert (model / "labels.txt").read_bytes() == (bundle / "labels.txt").read_bytes()
 
 
-def test_the_warm_up_is_the_first_golden_image(tmp_path: Path, schema: Any) -> None:
+def test_the_warm_up_is_the_first_golden_image(
+    laid_out: Export, tmp_path: Path, schema: Any
+) -> None:
     model = laid_out(tmp_path, "cpu-fp32")
     (warm_up,) = read(schema, model).model_warmup
     value = warm_up.inputs["image"]
@@ -82,7 +89,7 @@ def test_the_warm_up_is_the_first_golden_image(tmp_path: Path, schema: Any) -> N
         np.testing.assert_array_equal(picture, golden["image"][:1])
 
 
-def test_a_free_batch_for_tensorrt(tmp_path: Path, schema: Any) -> None:
+def test_a_free_batch_for_tensorrt(laid_out: Export, tmp_path: Path, schema: Any) -> None:
     model = laid_out(tmp_path, "trt-fp16", batch="dynamic")
     config = read(schema, model)
     assert (config.backend, config.default_model_filename) == ("tensorrt", "engine.plan")
@@ -96,7 +103,7 @@ def test_a_free_batch_for_tensorrt(tmp_path: Path, schema: Any) -> None:
     assert list((model / "1").iterdir()) == []
 
 
-def test_a_model_that_is_there_is_not_touched(tmp_path: Path) -> None:
+def test_a_model_that_is_there_is_not_touched(laid_out: Export, tmp_path: Path) -> None:
     there = tmp_path / "models" / "small"
     there.mkdir(parents=True)
     with pytest.raises(OutputExists, match="is there already"):
@@ -105,6 +112,6 @@ def test_a_model_that_is_there_is_not_touched(tmp_path: Path) -> None:
     assert list(there.iterdir()) == []
 
 
-def test_an_engine_that_triton_does_not_run_is_refused(tmp_path: Path) -> None:
+def test_an_engine_that_triton_does_not_run_is_refused(laid_out: Export, tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="Triton has no backend for TensorRT for RTX"):
         laid_out(tmp_path, "rtx-fp16")

@@ -11,23 +11,24 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from cpp_verifiers import Export
 from jsonschema import Draft202012Validator
 from support import healthy, small_classifier
 
-from kexport.api import Bundle, export
+from kexport.api import Bundle
 from kexport.bundle import manifest as entries
 from kexport.options.application import Recipe
 from kexport.options.image_input import ImageInput
 
 
 @pytest.fixture(scope="module")
-def bundle(tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+def bundle(export_and_verify: Export, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
     folder = tmp_path_factory.mktemp("emit")
     labels = folder / "names.txt"
     labels.write_text("".join(f"Klasse ä{i}\n" for i in range(10)), encoding="utf-8")
     model = healthy(small_classifier(), "tf")
     recipe = Recipe(preprocess="tf")
-    return export(model, "trt-fp16", output=folder / "b", recipe=recipe, labels=labels)
+    return export_and_verify(model, "trt-fp16", output=folder / "b", recipe=recipe, labels=labels)
 
 
 def test_every_file_is_in_the_manifest_with_its_hash(bundle: Bundle) -> None:

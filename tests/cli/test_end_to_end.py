@@ -9,6 +9,7 @@ import sys
 from pathlib import Path
 
 import pytest
+from cpp_verifiers import Verify
 from PIL import Image
 
 from kexport import runtime
@@ -27,9 +28,12 @@ def words(root: Path) -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def bundle(words: list[str], tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(
+    words: list[str], verify_in_cpp: Verify, tmp_path_factory: pytest.TempPathFactory
+) -> Path:
     folder = tmp_path_factory.mktemp("bundles") / "digits"
     assert main([*words, "--output", str(folder)]) == 0
+    verify_in_cpp(folder)
     return folder
 
 

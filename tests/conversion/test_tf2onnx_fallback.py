@@ -8,9 +8,9 @@ import keras
 import numpy as np
 import pytest
 from keras import layers, ops
-from support import assert_converts, model_of, normal, operators, randomise, simplified
+from support import assert_converts, model_of, normal, operators, randomise, simplified, snapshot
 
-from kexport.conversion import convert_model
+from kexport.conversion import convert_model, tf2onnx_fallback
 from kexport.errors import UnsupportedModel
 
 
@@ -187,3 +187,26 @@ def test_an_operation_that_onnx_lacks_is_refused_by_name() -> None:
     model = model_of(Digamma(name="odd"), (3,))
     with pytest.raises(UnsupportedModel, match=r"'odd' has no rule.*'Digamma'"):
         convert_model(model)
+
+
+def test_the_order_in_which_tf2onnx_writes_constants_changes_nothing(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    class WithConstants(layers.Layer):
+        def call(self, x: Any) -> Any:
+            return ops.cumsum((x * np.float32([2, 3, 4]) + np.float32([5, 6, 7])) / 8.0, axis=1)
+
+    model = model_of(WithConstants(name="own"), (3,))
+    convert = tf2onnx_fallback._convert
+
+    def reversed_constants(*args: Any, **kwargs: Any) -> Any:
+        traced = convert(*args, **kwargs)
+        initializers = list(traced.proto.graph.initializer)
+        assert len(initializers) > 1
+        del traced.proto.graph.initializer[:]
+        traced.proto.graph.initializer.extend(reversed(initializers))
+        return traced
+
+    expected = snapshot(convert_model(model).model)
+    monkeypatch.setattr(tf2onnx_fallback, "_convert", reversed_constants)
+    assert snapshot(convert_model(model).model) == expected

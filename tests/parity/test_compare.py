@@ -11,6 +11,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
+from cpp_verifiers import Export
 from support import healthy, keras_answers, normal, small_classifier
 
 from kexport.api import export
@@ -34,16 +35,21 @@ def models() -> dict[str, keras.Model]:
     return {mode: healthy(small_classifier(), mode) for mode in MODES}
 
 
-def publish(
-    model: keras.Model, mode: str, folder: Path, target: str = "cpu-fp32"
-) -> dict[str, Any]:
-    return export(model, target, output=folder, recipe=Recipe(preprocess=mode)).manifest
+@pytest.fixture
+def publish(export_and_verify: Export) -> Export:
+    """Export a model with a preprocessing, and return its manifest."""
+
+    def make(model: keras.Model, mode: str, folder: Path) -> dict[str, Any]:
+        recipe = Recipe(preprocess=mode)
+        return export_and_verify(model, "cpu-fp32", output=folder, recipe=recipe).manifest
+
+    return make
 
 
 def refused(model: keras.Model, mode: str, tmp_path: Path, target: str = "cpu-fp32") -> str:
     folder = tmp_path / "bundle"
     with pytest.raises(ParityFailed, match="away from Keras'") as caught:
-        publish(model, mode, folder, target)
+        export(model, target, output=folder, recipe=Recipe(preprocess=mode))
     assert "bundle.rejected" in (caught.value.hint or "")
     assert sorted(path.name for path in tmp_path.iterdir()) == ["bundle.rejected"]
     return str(caught.value)
@@ -51,7 +57,7 @@ def refused(model: keras.Model, mode: str, tmp_path: Path, target: str = "cpu-fp
 
 @pytest.mark.parametrize("mode", MODES)
 def test_without_a_fault_it_passes_far_within_the_tolerance(
-    models: dict[str, keras.Model], mode: str, tmp_path: Path
+    publish: Export, models: dict[str, keras.Model], mode: str, tmp_path: Path
 ) -> None:
     entry = publish(models[mode], mode, tmp_path / "bundle")["parity"]
     assert entry["passed"] is True
@@ -61,7 +67,7 @@ def test_without_a_fault_it_passes_far_within_the_tolerance(
     assert compare.TOLERANCES["fp32"] < stated < 1.01 * compare.TOLERANCES["fp32"]
 
 
-def test_initial_weights_whose_classes_hardly_differ(tmp_path: Path) -> None:
+def test_initial_weights_whose_classes_hardly_differ(publish: Export, tmp_path: Path) -> None:
     """Their logits are known as well as float32 probabilities can state them, and no better."""
     x = keras.Input((8, 8, 3))
     y = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))

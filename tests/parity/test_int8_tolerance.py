@@ -10,10 +10,10 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
+from cpp_verifiers import Export
 from support import digits_module, onnx_answers
 
 import kexport
-from kexport.api import export
 from kexport.bundle.manifest import write_manifest
 from kexport.graph.edit import numbers, small
 from kexport.graph.emit import Emitter
@@ -24,11 +24,11 @@ Fault = Callable[[ir.Graph], None]
 
 
 @pytest.fixture(scope="module")
-def bundle(root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
+def bundle(export_and_verify: Export, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
     """The trained digits, on digits: drawn images are far beyond what they were calibrated on."""
     digits = root / "examples" / "digits"
     train, _ = digits_module(root).split()
-    return export(
+    return export_and_verify(
         digits / "digits.keras",
         "cpu-int8",
         output=tmp_path_factory.mktemp("proof") / "digits",

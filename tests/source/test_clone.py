@@ -9,6 +9,7 @@ from typing import Any
 import keras
 import numpy as np
 import pytest
+from cpp_verifiers import Export
 from keras import layers
 from support import keras_answers, normal, randomise, small_classifier
 
@@ -30,10 +31,10 @@ def policy(request: pytest.FixtureRequest) -> Iterator[None]:
 
 @pytest.mark.parametrize("backend", ["jax", "torch"])
 def test_a_file_of_another_backend_answers_as_that_backend_did(
-    backend: str, tmp_path: Path
+    export_and_verify: Export, backend: str, tmp_path: Path
 ) -> None:
     """The one of torch has channels first, which TensorFlow cannot compute on a CPU."""
-    bundle = export(FIXTURES / f"{backend}.keras", "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(FIXTURES / f"{backend}.keras", "cpu-fp32", output=tmp_path / "b")
     assert bundle.manifest["inputs"][0]["shape"] == [1, 16, 16, 3]
     golden = np.load(FIXTURES / f"{backend}.npz")
     given = runtime.load(bundle.path).run(golden["images"])["probabilities"]
@@ -53,12 +54,16 @@ def test_channels_first_is_computed_with_channels_last() -> None:
     np.testing.assert_allclose(np.asarray(given), golden["answers"], rtol=1e-5, atol=1e-7)
 
 
-def test_features_of_a_channels_first_application_keep_their_layout(tmp_path: Path) -> None:
+def test_features_of_a_channels_first_application_keep_their_layout(
+    export_and_verify: Export, tmp_path: Path
+) -> None:
     recipe = Recipe(weights="random", input_shape=(32, 32, 3), include_top=False, alpha=0.35)
-    last = export("mobilenet_v2", "cpu-fp32", output=tmp_path / "last", recipe=recipe)
+    last = export_and_verify("mobilenet_v2", "cpu-fp32", output=tmp_path / "last", recipe=recipe)
     keras.config.set_image_data_format("channels_first")
     try:
-        first = export("mobilenet_v2", "cpu-fp32", output=tmp_path / "first", recipe=recipe)
+        first = export_and_verify(
+            "mobilenet_v2", "cpu-fp32", output=tmp_path / "first", recipe=recipe
+        )
     finally:
         keras.config.set_image_data_format("channels_last")
     assert first.manifest["inputs"] == last.manifest["inputs"]
@@ -103,11 +108,11 @@ def half_model() -> keras.Model:
 @pytest.mark.parametrize("policy", POLICIES, indirect=True)
 @pytest.mark.usefixtures("policy")
 def test_half_precision_is_exported_in_float32(
-    tmp_path: Path, request: pytest.FixtureRequest
+    export_and_verify: Export, tmp_path: Path, request: pytest.FixtureRequest
 ) -> None:
     """Held to 1e-4 of the same weights in float32, and to what rounding leaves of the model."""
     model = half_model()
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
     assert bundle.manifest["parity"]["outputs"]["logits"]["error"] <= 1e-4
     golden = np.load(bundle.path / "golden.npz")
     itself = np.asarray(model.predict(golden["image"].astype(np.float32), verbose=0))

@@ -7,6 +7,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
+from cpp_verifiers import Export
 from PIL import Image
 from support import healthy, small_classifier
 
@@ -59,10 +60,10 @@ def test_a_folder_without_classes(tmp_path: Path) -> None:
 
 
 def test_labels_are_in_the_file_the_manifest_and_the_models_metadata(
-    training: Path, tmp_path: Path
+    export_and_verify: Export, training: Path, tmp_path: Path
 ) -> None:
     model = healthy(small_classifier(classes=5), "tf")
-    bundle = export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=training)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=training)
     names = sorted(CLASSES)
     assert (bundle.path / "labels.txt").read_text(encoding="utf-8").splitlines() == names
     assert "labels.txt" in bundle.manifest["files"]

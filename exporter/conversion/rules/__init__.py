@@ -1,8 +1,8 @@
-"""Which rule converts which Keras class.
+"""Tables of conversion rules: the rule of each Keras class.
 
-A rule is a function `rule(graph, layer, *inputs)` that emits ONNX nodes and returns the result. The
-tables below are all there is: a class that stands in neither goes through tf2onnx
-(`conversion.traced`), and so does a call for which its rule raises `NoRule`.
+A rule is a function `rule(graph, layer, *inputs)` that emits ONNX nodes and returns the result. A
+class that is in neither table goes through tf2onnx (`conversion.tf2onnx_fallback`), and so does a
+call for which the rule raises `NoRule`.
 """
 
 from __future__ import annotations
@@ -27,6 +27,7 @@ from kexport.conversion.rules.convolution import transposed_conv
 from kexport.conversion.rules.inference_noop import augmentation, identity
 from kexport.conversion.rules.ops import binary, on_floats, reduction
 from kexport.conversion.rules.pooling import adaptive_pool
+from kexport.keras_graph import private_name
 
 Rule = Callable[..., Any]
 
@@ -132,75 +133,75 @@ LAYERS: dict[type, Rule] = {
     layers.ZeroPadding2D: shape.zero_padding,
     layers.ZeroPadding3D: shape.zero_padding,
 }
-"""Public layer classes. A subclass is another class: it may compute something else."""
+"""Rules of the public layer classes; a subclass has none, for it may compute something else."""
 
 PRIVATE: dict[str, Rule] = {
-    "keras.src.applications.convnext.LayerScale": core.layer_scale,
-    "keras.src.applications.convnext.StochasticDepth": identity,
-    "keras.src.applications.inception_resnet_v2.CustomScaleLayer": core.custom_scale,
-    "keras.src.ops.image.Resize": resize.resize,
-    "keras.src.ops.math.Erf": ops.operator("Erf"),
-    "keras.src.ops.math.Rsqrt": ops.rsqrt,
-    "keras.src.ops.nn.Elu": ops.elu,
-    "keras.src.ops.nn.Gelu": ops.gelu,
-    "keras.src.ops.nn.HardSigmoid": ops.named("hard_sigmoid"),
-    "keras.src.ops.nn.HardSilu": ops.named("hard_silu"),
-    "keras.src.ops.nn.HardTanh": ops.named("hard_tanh"),
-    "keras.src.ops.nn.LeakyRelu": ops.leaky_relu,
-    "keras.src.ops.nn.LogSigmoid": ops.named("log_sigmoid"),
-    "keras.src.ops.nn.LogSoftmax": ops.along_axis("LogSoftmax"),
-    "keras.src.ops.nn.Relu": ops.named("relu"),
-    "keras.src.ops.nn.Relu6": ops.named("relu6"),
-    "keras.src.ops.nn.Selu": ops.named("selu"),
-    "keras.src.ops.nn.Sigmoid": ops.named("sigmoid"),
-    "keras.src.ops.nn.Silu": ops.named("silu"),
-    "keras.src.ops.nn.Softmax": ops.along_axis("Softmax"),
-    "keras.src.ops.nn.Softplus": ops.named("softplus"),
-    "keras.src.ops.nn.Softsign": ops.named("softsign"),
-    "keras.src.ops.nn.SparsePlus": ops.named("sparse_plus"),
-    "keras.src.ops.nn.SparseSigmoid": ops.named("sparse_sigmoid"),
-    "keras.src.ops.nn.TanhShrink": ops.named("tanh_shrink"),
-    "keras.src.ops.numpy.Abs": ops.operator("Abs"),
-    "keras.src.ops.numpy.Absolute": ops.operator("Abs"),
-    "keras.src.ops.numpy.Add": on_floats(binary("Add")),
-    "keras.src.ops.numpy.Amax": reduction("ReduceMax"),
-    "keras.src.ops.numpy.Amin": reduction("ReduceMin"),
-    "keras.src.ops.numpy.Ceil": ops.operator("Ceil"),
-    "keras.src.ops.numpy.Clip": ops.clip,
-    "keras.src.ops.numpy.Concatenate": on_floats(core.concatenate),
-    "keras.src.ops.numpy.Cos": ops.operator("Cos"),
-    "keras.src.ops.numpy.Divide": on_floats(binary("Div")),
-    "keras.src.ops.numpy.Exp": ops.operator("Exp"),
-    "keras.src.ops.numpy.ExpandDims": ops.expand_dims,
-    "keras.src.ops.numpy.Floor": ops.operator("Floor"),
-    "keras.src.ops.numpy.Log": ops.operator("Log"),
-    "keras.src.ops.numpy.Matmul": ops.matmul,
-    "keras.src.ops.numpy.Max": reduction("ReduceMax"),
-    "keras.src.ops.numpy.Maximum": on_floats(binary("Max")),
-    "keras.src.ops.numpy.Mean": reduction("ReduceMean"),
-    "keras.src.ops.numpy.Min": reduction("ReduceMin"),
-    "keras.src.ops.numpy.Minimum": on_floats(binary("Min")),
-    "keras.src.ops.numpy.Multiply": on_floats(binary("Mul")),
-    "keras.src.ops.numpy.Negative": ops.operator("Neg"),
-    "keras.src.ops.numpy.Power": on_floats(binary("Pow")),
-    "keras.src.ops.numpy.Prod": reduction("ReduceProd"),
-    "keras.src.ops.numpy.Reciprocal": ops.operator("Reciprocal"),
-    "keras.src.ops.numpy.Reshape": ops.reshape,
-    "keras.src.ops.numpy.Sign": ops.operator("Sign"),
-    "keras.src.ops.numpy.Sin": ops.operator("Sin"),
-    "keras.src.ops.numpy.Sqrt": ops.operator("Sqrt"),
-    "keras.src.ops.numpy.Square": ops.square,
-    "keras.src.ops.numpy.Squeeze": ops.squeeze,
-    "keras.src.ops.numpy.Subtract": on_floats(binary("Sub")),
-    "keras.src.ops.numpy.Sum": reduction("ReduceSum"),
-    "keras.src.ops.numpy.Tanh": ops.operator("Tanh"),
-    "keras.src.ops.numpy.Transpose": ops.transpose,
-    "keras.src.ops.numpy.TrueDivide": on_floats(binary("Div")),
+    "applications.convnext.LayerScale": core.layer_scale,
+    "applications.convnext.StochasticDepth": identity,
+    "applications.inception_resnet_v2.CustomScaleLayer": core.custom_scale,
+    "ops.image.Resize": resize.resize,
+    "ops.math.Erf": ops.operator("Erf"),
+    "ops.math.Rsqrt": ops.rsqrt,
+    "ops.nn.Elu": ops.elu,
+    "ops.nn.Gelu": ops.gelu,
+    "ops.nn.HardSigmoid": ops.named("hard_sigmoid"),
+    "ops.nn.HardSilu": ops.named("hard_silu"),
+    "ops.nn.HardTanh": ops.named("hard_tanh"),
+    "ops.nn.LeakyRelu": ops.leaky_relu,
+    "ops.nn.LogSigmoid": ops.named("log_sigmoid"),
+    "ops.nn.LogSoftmax": ops.along_axis("LogSoftmax"),
+    "ops.nn.Relu": ops.named("relu"),
+    "ops.nn.Relu6": ops.named("relu6"),
+    "ops.nn.Selu": ops.named("selu"),
+    "ops.nn.Sigmoid": ops.named("sigmoid"),
+    "ops.nn.Silu": ops.named("silu"),
+    "ops.nn.Softmax": ops.along_axis("Softmax"),
+    "ops.nn.Softplus": ops.named("softplus"),
+    "ops.nn.Softsign": ops.named("softsign"),
+    "ops.nn.SparsePlus": ops.named("sparse_plus"),
+    "ops.nn.SparseSigmoid": ops.named("sparse_sigmoid"),
+    "ops.nn.TanhShrink": ops.named("tanh_shrink"),
+    "ops.numpy.Abs": ops.operator("Abs"),
+    "ops.numpy.Absolute": ops.operator("Abs"),
+    "ops.numpy.Add": on_floats(binary("Add")),
+    "ops.numpy.Amax": reduction("ReduceMax"),
+    "ops.numpy.Amin": reduction("ReduceMin"),
+    "ops.numpy.Ceil": ops.operator("Ceil"),
+    "ops.numpy.Clip": ops.clip,
+    "ops.numpy.Concatenate": on_floats(core.concatenate),
+    "ops.numpy.Cos": ops.operator("Cos"),
+    "ops.numpy.Divide": on_floats(binary("Div")),
+    "ops.numpy.Exp": ops.operator("Exp"),
+    "ops.numpy.ExpandDims": ops.expand_dims,
+    "ops.numpy.Floor": ops.operator("Floor"),
+    "ops.numpy.Log": ops.operator("Log"),
+    "ops.numpy.Matmul": ops.matmul,
+    "ops.numpy.Max": reduction("ReduceMax"),
+    "ops.numpy.Maximum": on_floats(binary("Max")),
+    "ops.numpy.Mean": reduction("ReduceMean"),
+    "ops.numpy.Min": reduction("ReduceMin"),
+    "ops.numpy.Minimum": on_floats(binary("Min")),
+    "ops.numpy.Multiply": on_floats(binary("Mul")),
+    "ops.numpy.Negative": ops.operator("Neg"),
+    "ops.numpy.Power": on_floats(binary("Pow")),
+    "ops.numpy.Prod": reduction("ReduceProd"),
+    "ops.numpy.Reciprocal": ops.operator("Reciprocal"),
+    "ops.numpy.Reshape": ops.reshape,
+    "ops.numpy.Sign": ops.operator("Sign"),
+    "ops.numpy.Sin": ops.operator("Sin"),
+    "ops.numpy.Sqrt": ops.operator("Sqrt"),
+    "ops.numpy.Square": ops.square,
+    "ops.numpy.Squeeze": ops.squeeze,
+    "ops.numpy.Subtract": on_floats(binary("Sub")),
+    "ops.numpy.Sum": reduction("ReduceSum"),
+    "ops.numpy.Tanh": ops.operator("Tanh"),
+    "ops.numpy.Transpose": ops.transpose,
+    "ops.numpy.TrueDivide": on_floats(binary("Div")),
 }
-"""Classes that Keras exports under no public name, by module and class."""
+"""Rules of classes without a public name, by module and class within `keras.src`."""
 
 
 def rule_for(operation: Any) -> Rule | None:
-    """The rule for a layer or operation, or None: then it has to be traced."""
+    """Return the rule for a layer or operation; None where it has to be traced."""
     kind = type(operation)
-    return LAYERS.get(kind) or PRIVATE.get(f"{kind.__module__}.{kind.__qualname__}")
+    return LAYERS.get(kind) or PRIVATE.get(private_name(kind))

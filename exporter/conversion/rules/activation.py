@@ -1,4 +1,4 @@
-"""Activation functions, and the layers that are nothing else."""
+"""Rules for activation functions, and for the layers that only apply one."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ Elementwise = Callable[[Graph, ir.Value], ir.Value]
 
 
 def activate(g: Graph, function: Any, x: Tensor) -> Tensor:
-    """Apply a Keras activation function (None is linear), or trace it when it has no rule here."""
+    """Apply a Keras activation function (None is linear); trace a function without a rule."""
     name = getattr(function, "__name__", "linear" if function is None else "")
     module = getattr(function, "__module__", "") or ""
     if function is None or name == "linear":
@@ -31,12 +31,12 @@ def activate(g: Graph, function: Any, x: Tensor) -> Tensor:
 
 
 def activation(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Activation."""
+    """Convert Activation."""
     return activate(g, layer.activation, x)
 
 
 def relu(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """ReLU with its `max_value`, `negative_slope` and `threshold`."""
+    """Convert ReLU with its `max_value`, `negative_slope` and `threshold`."""
     slope, top, threshold = (
         float(layer.negative_slope or 0),
         layer.max_value,
@@ -48,23 +48,23 @@ def relu(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def leaky_relu(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """LeakyReLU."""
+    """Convert LeakyReLU."""
     return Tensor(g.op("LeakyRelu", x.value, alpha=float(layer.negative_slope)), x.order)
 
 
 def prelu(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """PReLU; its slope broadcasts over `shared_axes`."""
+    """Convert PReLU; its slope broadcasts over `shared_axes`."""
     slope = parameter(g, layer.alpha, "alpha", x, tuple(range(1, x.rank)))
     return Tensor(g.op("PRelu", x.value, slope), x.order)
 
 
 def elu(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """ELU."""
+    """Convert ELU."""
     return Tensor(g.op("Elu", x.value, alpha=float(layer.alpha)), x.order)
 
 
 def softmax(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Softmax along one axis."""
+    """Convert Softmax along one axis."""
     if not isinstance(layer.axis, int):
         refuse(layer, "axis", layer.axis, "one axis")
     return _along(g, "Softmax", x, layer.axis)
@@ -86,7 +86,7 @@ def _relu(g: Graph, x: ir.Value, slope: float, top: float | None) -> ir.Value:
 def _thresholded(
     g: Graph, x: ir.Value, slope: float, top: float | None, threshold: float
 ) -> ir.Value:
-    """Where x > threshold: x, at most `top`; else slope * (x - threshold)."""
+    """Emit min(x, top) where x > threshold, and slope * (x - threshold) elsewhere."""
     limit = g.floats(threshold, "threshold", x)
     kept = x if top is None else g.op("Clip", x, None, g.floats(top, "max", x))
     below = g.op("Mul", g.op("Sub", x, limit), g.floats(slope, "negative_slope", x))
@@ -110,7 +110,7 @@ def _tanh_shrink(g: Graph, x: ir.Value) -> ir.Value:
 
 
 def _squareplus(g: Graph, x: ir.Value) -> ir.Value:
-    """(x + sqrt(x^2 + 4)) / 2."""
+    """Emit (x + sqrt(x^2 + 4)) / 2."""
     root = g.op("Sqrt", g.op("Add", g.op("Mul", x, x), g.floats(4.0, "b", x)))
     return g.op("Mul", g.op("Add", x, root), g.floats(0.5, "half", x))
 
@@ -120,7 +120,10 @@ def _log_sigmoid(g: Graph, x: ir.Value) -> ir.Value:
 
 
 def _sparse_plus(g: Graph, x: ir.Value) -> ir.Value:
-    """0 below -1, (x + 1)^2 / 4 between, x above 1: (c + 1)^2 / 4 + max(x - 1, 0), c = clip(x)."""
+    """Emit 0 below -1, (x + 1)^2 / 4 from -1 to 1, x above 1.
+
+    That is (c + 1)^2 / 4 + max(x - 1, 0), where c is x clipped to -1..1.
+    """
     one = g.floats(1.0, "one", x)
     root = g.op("Add", _clip(g, x, -1.0, 1.0), one)
     bend = g.op("Mul", g.op("Mul", root, root), g.floats(0.25, "quarter", x))
@@ -133,6 +136,7 @@ def _unary(op_type: str, **attributes: Any) -> Elementwise:
 
 SELU_SCALE = 1.05070098735548049342
 SELU_ALPHA = 1.67326324235437728482
+"""Constants of SELU (G. Klambauer et al., "Self-normalizing neural networks", 2017)."""
 
 ELEMENTWISE: dict[str, Elementwise] = {
     "celu": _unary("Celu", alpha=1.0),
@@ -165,7 +169,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "tanh": _unary("Tanh"),
     "tanh_shrink": _tanh_shrink,
 }
-"""Keras' activation functions (keras.activations) that act on each element."""
+"""Activation functions of keras.activations that act on each element."""
 
 ALONG_LAST_AXIS = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 """Activation functions that act along the last Keras axis."""

@@ -1,4 +1,4 @@
-"""Parameters and operands that broadcast, brought into the order in which a tensor is stored."""
+"""Broadcasting: parameters and operands in the order in which a tensor is stored."""
 
 from __future__ import annotations
 
@@ -14,13 +14,13 @@ from kexport.conversion.tensor import Tensor, as_keras
 
 
 def parameter(g: Graph, variable: Any, leaf: str, x: Tensor, axes: Sequence[int]) -> ir.Value:
-    """A variable whose axes belong to the Keras `axes` of `x`, laid out to broadcast with `x`."""
+    """Add a variable over the Keras `axes` of `x`, laid out to broadcast with `x`."""
     change, form = _placement(x, axes, len(variable.shape))
     return g.weight(variable, leaf, change, form=form)
 
 
 def array(g: Graph, values: Array, leaf: str, x: Tensor) -> ir.Value:
-    """A constant that Keras broadcasts with `x` by numpy's rule, laid out to do so here."""
+    """Add a constant that Keras broadcasts with `x` by NumPy's rule, laid out for ONNX."""
     axes = range(x.rank - values.ndim, x.rank)
     change, _ = _placement(x, list(axes), values.ndim)
     dtype = x.value.dtype or ir.DataType.FLOAT
@@ -28,10 +28,10 @@ def array(g: Graph, values: Array, leaf: str, x: Tensor) -> ir.Value:
 
 
 def together(g: Graph, tensors: Sequence[Tensor]) -> tuple[list[ir.Value], tuple[int, ...]]:
-    """Values of `tensors` that broadcast as Keras' tensors do, and the order they have in common.
+    """Return values of `tensors` that broadcast as in Keras, and their common order.
 
-    The order is that of the first tensor of highest rank that is not stored as Keras sees it, so
-    that a branch inside a convolutional part does not force the part out of its layout.
+    The order is that of the first tensor of highest rank that is not stored in the order of Keras'
+    axes, so a branch inside a convolutional part does not force the part out of its layout.
     """
     rank = max(x.rank for x in tensors)
     full = [x.order for x in tensors if x.rank == rank]
@@ -51,7 +51,7 @@ def _aligned(g: Graph, x: Tensor, order: tuple[int, ...]) -> ir.Value:
 
 
 def _placement(x: Tensor, axes: Sequence[int], rank: int) -> tuple[Any, str]:
-    """How to lay an array over `axes` of `x`: a function on arrays, and a name for it."""
+    """Return the function that lays an array over `axes` of `x`, and a name for it."""
     wanted = [axis % x.rank for axis in axes]
     if len(wanted) != rank:
         raise ValueError(f"{rank} axes of a parameter for {len(wanted)} axes of a tensor")

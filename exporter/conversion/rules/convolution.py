@@ -1,4 +1,4 @@
-"""Convolutions: plain, grouped, dilated, depthwise and separable, of rank 1 to 3."""
+"""Rules for convolutions of rank 1 to 3: grouped, dilated, depthwise, separable, transposed."""
 
 from __future__ import annotations
 
@@ -21,12 +21,12 @@ def padding_of(
     strides: Sequence[int],
     dilations: Sequence[int],
 ) -> dict[str, Any]:
-    """The ONNX attributes for a Keras `padding` of "valid", "same" or "causal".
+    """Return the ONNX attributes for a Keras `padding` of "valid", "same" or "causal".
 
     `same` follows TensorFlow: the output has ceil(in / stride) elements, the padding is split
     evenly and an odd element goes to the end (tensorflow.org/api_docs/python/tf/nn, "Notes on
-    padding"). With a stride over 1 it depends on the extent of the input; where only run time knows
-    that, ONNX's SAME_UPPER says the same.
+    padding"). With a stride over 1 it depends on the extent of the input; where that is open,
+    ONNX's SAME_UPPER means the same.
     """
     reach = [(size - 1) * dilation for size, dilation in zip(window, dilations, strict=True)]
     if padding == "valid":
@@ -34,7 +34,7 @@ def padding_of(
     if padding == "causal":
         return {"pads": [*reach, *([0] * len(reach))]}
     if padding != "same":
-        raise ValueError(f"padding {padding!r} is none of valid, same, causal")
+        raise ValueError(f"padding {padding!r} is not valid, same or causal")
     totals = []
     for extent, span, stride in zip(shape_of(x)[2:], reach, strides, strict=True):
         if stride == 1:
@@ -48,12 +48,12 @@ def padding_of(
 
 
 def channel_axis(layer: Any) -> int:
-    """The Keras axis of the channels."""
+    """Return the Keras axis of the channels."""
     return 1 if layer.data_format == "channels_first" else -1
 
 
 def conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Conv1D, Conv2D, Conv3D."""
+    """Convert Conv1D, Conv2D, Conv3D."""
     order = channels_second(x.rank, channel_axis(layer))
     kernel = g.weight(layer.kernel, "kernel", _outputs_first, form="OI*")
     y = _convolve(g, layer, g.stored(x, order), kernel, group=layer.groups)
@@ -61,7 +61,7 @@ def conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def depthwise_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """DepthwiseConv1D, DepthwiseConv2D: every input channel has `depth_multiplier` outputs."""
+    """Convert DepthwiseConv1D, DepthwiseConv2D: `depth_multiplier` outputs a channel."""
     order = channels_second(x.rank, channel_axis(layer))
     kernel = g.weight(layer.kernel, "kernel", _depthwise_outputs_first, form="depthwise")
     y = _convolve(g, layer, g.stored(x, order), kernel, group=_channels(layer, x))
@@ -69,7 +69,7 @@ def depthwise_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def separable_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """SeparableConv1D, SeparableConv2D: a depthwise, then a 1x1 convolution with the bias."""
+    """Convert SeparableConv1D, SeparableConv2D: depthwise, then 1x1 with the bias."""
     order = channels_second(x.rank, channel_axis(layer))
     depthwise = g.weight(
         layer.depthwise_kernel, "depthwise_kernel", _depthwise_outputs_first, form="depthwise"
@@ -110,18 +110,18 @@ def _channels(layer: Any, x: Tensor) -> int:
 
 
 def _outputs_first(kernel: Array) -> Array:
-    """(*window, in, out) to (out, in, *window)."""
+    """Transpose (*window, in, out) to (out, in, *window)."""
     return np.moveaxis(kernel, (-1, -2), (0, 1))
 
 
 def _depthwise_outputs_first(kernel: Array) -> Array:
-    """(*window, in, multiplier) to (in * multiplier, 1, *window)."""
+    """Reshape (*window, in, multiplier) to (in * multiplier, 1, *window)."""
     *window, inputs, multiplier = kernel.shape
     return np.moveaxis(kernel.reshape(*window, inputs * multiplier), -1, 0)[:, None]
 
 
 def transposed_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Conv1DTranspose, Conv2DTranspose, Conv3DTranspose."""
+    """Convert Conv1DTranspose, Conv2DTranspose, Conv3DTranspose."""
     order = channels_second(x.rank, channel_axis(layer))
     margins = [
         _margins(layer.padding, *axis)
@@ -150,14 +150,18 @@ def transposed_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
 def _margins(
     padding: str, window: int, stride: int, dilation: int, extra: int | None
 ) -> tuple[int, int]:
-    """Elements cut off before and after one axis; a negative end adds zeros there.
+    """Return how many elements are cut off before and after one axis; negative ones are added.
 
-    The full result has (in - 1) * stride + span elements, span = (window - 1) * dilation + 1. Of
-    these Keras keeps (keras.layers.Conv2DTranspose, "Output shape"), less (in - 1) * stride:
-    max(span, stride) for `valid` and stride for `same`, or with an `output_padding` span +
-    output_padding and span % 2 + output_padding. TensorFlow computes the gradient of a
-    convolution, so what goes is split as that convolution would pad: evenly, an odd element last,
-    and with `valid` all of it at the end.
+    The full result has (in - 1) * stride + span elements, span = (window - 1) * dilation + 1. Keras
+    keeps (in - 1) * stride + kept of them (keras.layers.Conv2DTranspose, "Output shape"), where
+    `kept` is
+
+        padding   without output_padding   with output_padding
+        valid     max(span, stride)        span + output_padding
+        same      stride                   span % 2 + output_padding
+
+    TensorFlow computes the gradient of a convolution, so the cut elements are split as that
+    convolution would pad: evenly with an odd element last, and with `valid` all at the end.
     """
     span = (window - 1) * dilation + 1
     if padding == "valid":
@@ -169,5 +173,5 @@ def _margins(
 
 
 def _inputs_first(kernel: Array) -> Array:
-    """(*window, out, in) to (in, out, *window)."""
+    """Transpose (*window, out, in) to (in, out, *window)."""
     return np.moveaxis(kernel, (-1, -2), (0, 1))

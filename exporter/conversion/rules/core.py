@@ -1,4 +1,4 @@
-"""Layers that merge several tensors."""
+"""Rules for Dense, for layers that merge tensors, and for two scales of Applications."""
 
 from __future__ import annotations
 
@@ -14,20 +14,20 @@ from kexport.conversion.tensor import Tensor, as_keras
 
 
 def custom_scale(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
-    """InceptionResNetV2's CustomScaleLayer: inputs[0] + inputs[1] * scale."""
+    """Convert InceptionResNetV2's CustomScaleLayer: inputs[0] + inputs[1] * scale."""
     (base, residual), order = together(g, inputs)
     scaled = g.op("Mul", residual, g.floats(float(layer.scale), "scale", residual))
     return Tensor(g.op("Add", base, scaled), order)
 
 
 def layer_scale(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """ConvNeXt's LayerScale (Touvron et al., 2021): x * gamma, one number a channel."""
+    """Convert ConvNeXt's LayerScale (Touvron et al., 2021): x * gamma of each channel."""
     gamma = parameter(g, layer.gamma, "gamma", x, [-1])
     return Tensor(g.op("Mul", x.value, gamma), x.order)
 
 
 def dense(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Dense, on the last axis of a tensor of any rank."""
+    """Convert Dense on the last axis of a tensor of any rank."""
     kernel = g.weight(layer.kernel, "kernel")
     y = g.op("MatMul", g.in_keras_order(x), kernel)
     if layer.use_bias:
@@ -39,7 +39,7 @@ Rule = Callable[[Graph, Any, Sequence[Tensor]], Tensor]
 
 
 def pairwise(op_type: str) -> Rule:
-    """A rule that folds a two-operand ONNX operator over the inputs from left to right."""
+    """Make a rule that applies an ONNX operator to the inputs from left to right."""
 
     def rule(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
         values, order = together(g, inputs)
@@ -49,14 +49,14 @@ def pairwise(op_type: str) -> Rule:
 
 
 def average(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
-    """Average: the sum over the number of inputs."""
+    """Convert Average: the sum of the inputs, divided by their number."""
     values, order = together(g, inputs)
     total = _fold(g, "Add", values)
     return Tensor(g.op("Div", total, g.floats(float(len(values)), "count", total)), order)
 
 
 def concatenate(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
-    """Concatenate along one axis."""
+    """Convert Concatenate along one axis."""
     values, order = together(g, inputs)
     axis = order.index(layer.axis % len(order))
     return Tensor(g.op("Concat", *values, axis=axis), order)

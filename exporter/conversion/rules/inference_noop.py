@@ -1,4 +1,4 @@
-"""Augmentation, which Keras leaves out at inference."""
+"""Rules for layers that do nothing at inference: augmentation, dropout, noise."""
 
 from __future__ import annotations
 
@@ -12,10 +12,10 @@ from kexport.conversion.unsupported import NoRule
 
 @on_floats
 def augmentation(g: Graph, layer: Any, x: Any) -> Tensor:
-    """RandomFlip, MixUp, Solarization and the like: the images as they are.
+    """Return the images as they are, for RandomFlip, MixUp, Solarization and the like.
 
-    Some of these layers make floats of whole numbers even so; whole numbers are traced, and so are
-    images in a dict with their labels.
+    Some of these layers turn whole numbers into floats even at inference; whole numbers are traced,
+    and so are images in a dict with their labels.
     """
     if not isinstance(x, Tensor):
         raise NoRule("images with labels")
@@ -23,5 +23,5 @@ def augmentation(g: Graph, layer: Any, x: Any) -> Tensor:
 
 
 def identity(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Dropout, noise and the like: the input itself."""
+    """Return the input itself, for dropout, noise and the like."""
     return x

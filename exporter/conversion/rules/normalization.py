@@ -1,4 +1,4 @@
-"""Layers that divide by a length, and the dot product, which may do so first."""
+"""Rules for normalization layers, and for Dot, which may normalize its inputs."""
 
 from __future__ import annotations
 
@@ -14,12 +14,15 @@ from kexport.conversion.rules.broadcast import parameter
 from kexport.conversion.tensor import Tensor, as_keras, channels_second, shape_of
 from kexport.conversion.unsupported import NoRule
 
+SHORTEST = 1e-12
+"""Least length that UnitNormalization divides by, as in its call."""
+
 
 def group_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """GroupNormalization (Wu and He, 2018): each group is one channel of an InstanceNormalization.
+    """Convert GroupNormalization (Wu and He, 2018) to an InstanceNormalization over the groups.
 
-    Where every channel is a group of its own that is all; else the groups are laid out as channels
-    first, and the scale and shift of each channel follow.
+    Where every channel is a group of its own, one node does all. Otherwise the groups are reshaped
+    to channels first, and the scale and shift of each channel come after it.
     """
     x = Tensor(g.stored(x, order := channels_second(x.rank, layer.axis)), order)
     epsilon, groups = float(layer.epsilon), int(layer.groups)
@@ -52,16 +55,16 @@ def _filled(g: Graph, value: float, count: int, leaf: str) -> Any:
 
 
 def unit_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """UnitNormalization: x over its Euclidean length along the axes."""
+    """Convert UnitNormalization: x divided by its Euclidean length along the axes."""
     axes = [layer.axis] if isinstance(layer.axis, int) else layer.axis
-    return _unit(g, x, axes, 1e-12)
+    return _unit(g, x, axes, SHORTEST)
 
 
 def rms_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """RMSNormalization (Zhang and Sennrich, 2019): x / sqrt(mean(x^2) + epsilon) * scale.
+    """Convert RMSNormalization (Zhang and Sennrich, 2019): x / sqrt(mean(x^2) + epsilon) * scale.
 
-    Keras broadcasts the scale by numpy's rule, which says something else than the axes do unless
-    these are the last ones.
+    Keras broadcasts the scale by NumPy's rule, which agrees with the axes only if these are the
+    last ones.
     """
     axes = [axis % x.rank for axis in layer.axis]
     if axes != list(range(x.rank - len(axes), x.rank)):
@@ -74,7 +77,7 @@ def rms_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def dot(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
-    """Dot, of tensors of rank 2 and 3, with or without `normalize`."""
+    """Convert Dot of tensors of rank 2 and 3, with or without `normalize`."""
     left, right = inputs
     if max(left.rank, right.rank) > 3:
         raise NoRule("tensors of more than three axes")
@@ -92,21 +95,21 @@ def dot(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
 
 
 def _rows(g: Graph, x: Tensor, axis: int) -> ir.Value:
-    """The left matrix, (batch, kept, summed)."""
+    """Return the left matrix as (batch, kept, summed)."""
     if x.rank == 2:
         return g.op("Unsqueeze", g.in_keras_order(x), g.integers([1], "axes"))
     return g.stored(x, (0, 3 - axis, axis))
 
 
 def _columns(g: Graph, x: Tensor, axis: int) -> ir.Value:
-    """The right matrix, (batch, summed, kept)."""
+    """Return the right matrix as (batch, summed, kept)."""
     if x.rank == 2:
         return g.op("Unsqueeze", g.in_keras_order(x), g.integers([2], "axes"))
     return g.stored(x, (0, axis, 3 - axis))
 
 
 def _unit(g: Graph, x: Tensor, axes: Sequence[int], shortest: float) -> Tensor:
-    """x / max(length, shortest)."""
+    """Emit x / max(length, shortest)."""
     stored = g.integers([x.axis(axis) for axis in axes], "axes")
     length = g.op("ReduceL2", x.value, stored)
     floor = g.floats(shortest, "shortest", x.value)
@@ -114,7 +117,7 @@ def _unit(g: Graph, x: Tensor, axes: Sequence[int], shortest: float) -> Tensor:
 
 
 def batch_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """BatchNormalization with its moving statistics (Ioffe and Szegedy, 2015, algorithm 2)."""
+    """Convert BatchNormalization with its moving statistics (Ioffe and Szegedy, 2015)."""
     order = channels_second(x.rank, layer.axis)
     channels = tuple(layer.moving_mean.shape)
     scale = (
@@ -140,7 +143,7 @@ def batch_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def layer_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """LayerNormalization (Ba et al., 2016): one node over the last axes, else written out."""
+    """Convert LayerNormalization (Ba et al., 2016): one node where the axes are the last ones."""
     axes = sorted(axis % x.rank for axis in _as_list(layer.axis))
     trailing = list(range(x.rank - len(axes), x.rank))
     if axes != trailing:
@@ -164,6 +167,7 @@ def layer_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def _normalized_over(g: Graph, layer: Any, x: Tensor, axes: list[int]) -> Tensor:
+    """Emit a LayerNormalization over any axes as elementary operators."""
     value = x.value
     stored = g.integers([x.axis(axis) for axis in axes], "axes")
     centred = g.op("Sub", value, g.op("ReduceMean", value, stored))

@@ -1,4 +1,4 @@
-"""Operations of keras.ops that rename, add or drop axes, and RepeatVector."""
+"""Rules for operations of keras.ops: axes, elementwise functions, operands, reductions."""
 
 from __future__ import annotations
 
@@ -21,7 +21,7 @@ Rule = Callable[..., Tensor]
 
 
 def on_floats(rule: Rule) -> Rule:
-    """`rule`, for calls whose tensors are all of one floating-point type; others are traced."""
+    """Restrict `rule` to calls whose tensors have one floating-point type; trace all others."""
 
     @wraps(rule)
     def guarded(g: Graph, operation: Any, *args: Any) -> Tensor:
@@ -34,10 +34,10 @@ def on_floats(rule: Rule) -> Rule:
 
 
 def reshape(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.reshape to a shape in numbers; a batch that stays the batch keeps its name."""
+    """Convert keras.ops.reshape to a shape in numbers; an unchanged batch keeps its name."""
     target = list(operation.newshape)
     if not target or not all(isinstance(dim, int) and dim != 0 for dim in target):
-        raise NoRule("a shape that only run time knows")
+        raise NoRule("a shape with open axes")
     known = [dim for dim in x.shape[1:] if dim is not None]
     if (
         target[:1] == [-1]
@@ -49,17 +49,17 @@ def reshape(g: Graph, operation: Any, x: Tensor) -> Tensor:
 
 
 def transpose(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.transpose: no node at all, the axes only get new names."""
+    """Convert keras.ops.transpose without a node: only the order of the axes changes."""
     axes = operation.axes or range(x.rank - 1, -1, -1)
     moved = [axis % x.rank for axis in axes]
     return Tensor(x.value, tuple(moved.index(axis) for axis in x.order))
 
 
 def squeeze(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.squeeze."""
+    """Convert keras.ops.squeeze."""
     axes = operation.axis
     if axes is None and None in x.shape:
-        raise NoRule("extents that only run time knows")
+        raise NoRule("open extents")
     if axes is None:
         axes = [axis for axis, extent in enumerate(x.shape) if extent == 1]
     gone = [axis % x.rank for axis in ([axes] if isinstance(axes, int) else axes)]
@@ -70,7 +70,7 @@ def squeeze(g: Graph, operation: Any, x: Tensor) -> Tensor:
 
 
 def expand_dims(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.expand_dims: a new axis is stored where Keras has it, the others as they were."""
+    """Convert keras.ops.expand_dims; the new axis is stored where Keras has it."""
     axes = [operation.axis] if isinstance(operation.axis, int) else list(operation.axis)
     rank = x.rank + len(axes)
     new = sorted(axis % rank for axis in axes)
@@ -83,9 +83,9 @@ def expand_dims(g: Graph, operation: Any, x: Tensor) -> Tensor:
 
 @on_floats
 def matmul(g: Graph, operation: Any, left: Any, right: Any) -> Tensor:
-    """keras.ops.matmul of two tensors that have at least two axes each."""
+    """Convert keras.ops.matmul of two tensors that have at least two axes each."""
     if not (isinstance(left, Tensor) and isinstance(right, Tensor)):
-        raise NoRule("a matrix that is no tensor of the graph")
+        raise NoRule("a matrix outside the graph")
     if min(left.rank, right.rank) < 2:
         raise NoRule("a vector")
     y = g.op("MatMul", g.in_keras_order(left), g.in_keras_order(right))
@@ -93,13 +93,13 @@ def matmul(g: Graph, operation: Any, left: Any, right: Any) -> Tensor:
 
 
 def repeat_vector(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """RepeatVector: (batch, features) to (batch, n, features)."""
+    """Convert RepeatVector: (batch, features) to (batch, n, features)."""
     row = g.op("Unsqueeze", g.in_keras_order(x), g.integers([1], "axes"))
     return Tensor(g.op("Expand", row, g.integers([1, layer.n, 1], "shape")), as_keras(3))
 
 
 def elementwise(function: Elementwise) -> Rule:
-    """A rule that does the same to every element, in whatever order they are stored."""
+    """Make a rule for a function of each element, in any order of axes."""
 
     def rule(g: Graph, operation: Any, x: Tensor) -> Tensor:
         return Tensor(function(g, x.value), x.order)
@@ -108,12 +108,12 @@ def elementwise(function: Elementwise) -> Rule:
 
 
 def operator(op_type: str) -> Rule:
-    """A rule for an operation that is one ONNX operator without attributes."""
+    """Make a rule for an operation that is one ONNX operator without attributes."""
     return elementwise(lambda g, x: g.op(op_type, x))
 
 
 def named(activation: str) -> Rule:
-    """A rule for an operation that is one of Keras' activation functions with its defaults."""
+    """Make a rule for an operation that is an activation function with its defaults."""
     return elementwise(ELEMENTWISE[activation])
 
 
@@ -126,35 +126,35 @@ rsqrt = elementwise(lambda g, x: g.op("Reciprocal", g.op("Sqrt", x)))
 
 @on_floats
 def clip(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.clip between two numbers."""
+    """Convert keras.ops.clip between two numbers."""
     limits = [operation.x_min, operation.x_max]
     if not all(np.ndim(limit) == 0 and np.isreal(limit) for limit in limits):
-        raise NoRule("limits that are no numbers")
+        raise NoRule("limits that are not numbers")
     low, high = (g.floats(float(limit), "limit", x.value) for limit in limits)
     return Tensor(g.op("Clip", x.value, low, high), x.order)
 
 
 @on_floats
 def leaky_relu(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.leaky_relu."""
+    """Convert keras.ops.leaky_relu."""
     return Tensor(g.op("LeakyRelu", x.value, alpha=float(operation.negative_slope)), x.order)
 
 
 @on_floats
 def elu(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.elu."""
+    """Convert keras.ops.elu."""
     return Tensor(g.op("Elu", x.value, alpha=float(operation.alpha)), x.order)
 
 
 @on_floats
 def gelu(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.gelu, approximate (as it is unless told otherwise) or not."""
+    """Convert keras.ops.gelu, approximate (its default) or exact."""
     form = "tanh" if operation.approximate else "none"
     return Tensor(g.op("Gelu", x.value, approximate=form), x.order)
 
 
 def along_axis(op_type: str) -> Rule:
-    """A rule for keras.ops.softmax and log_softmax along one axis."""
+    """Make a rule for keras.ops.softmax or log_softmax along one axis."""
 
     def rule(g: Graph, operation: Any, x: Tensor) -> Tensor:
         if not isinstance(operation.axis, int):
@@ -168,7 +168,7 @@ Operand = Tensor | Any
 
 
 def binary(op_type: str) -> Callable[[Graph, Any, Operand, Operand], Tensor]:
-    """A rule for an operator on two operands, each a tensor or a number."""
+    """Make a rule for an operator on two operands, each a tensor or a number."""
 
     def rule(g: Graph, operation: Any, left: Operand, right: Operand) -> Tensor:
         if isinstance(left, Tensor) and isinstance(right, Tensor):
@@ -186,7 +186,7 @@ def _constant(g: Graph, value: Any, beside: Tensor) -> ir.Value:
 
 
 def reduction(op_type: str) -> Rule:
-    """A rule for mean, max, min, sum or prod over some axes or all, with or without `keepdims`."""
+    """Make a rule for a reduction over some axes or all, with or without `keepdims`."""
 
     def rule(g: Graph, operation: Any, x: Tensor) -> Tensor:
         if getattr(operation, "initial", None) is not None:
@@ -200,7 +200,7 @@ def reduction(op_type: str) -> Rule:
 
 
 def without(order: tuple[int, ...], axes: Collection[int]) -> tuple[int, ...]:
-    """The order that is left when the Keras `axes` are gone and the others renumbered."""
+    """Remove the Keras `axes` from an order, and renumber the others."""
     kept = [axis for axis in order if axis not in axes]
     return tuple(sorted(kept).index(axis) for axis in kept)
 

@@ -1,4 +1,4 @@
-"""Adaptive pooling: as many windows along each axis as are asked for."""
+"""Rules for pooling: over windows, over whole images, and to a given number of windows."""
 
 from __future__ import annotations
 
@@ -16,22 +16,22 @@ from kexport.conversion.unsupported import NoRule
 
 
 def max_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """MaxPooling1D, MaxPooling2D, MaxPooling3D."""
+    """Convert MaxPooling1D, MaxPooling2D, MaxPooling3D."""
     return _pool(g, layer, x, "MaxPool")
 
 
 def average_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """AveragePooling1D, 2D, 3D; padding does not count, as in TensorFlow."""
+    """Convert AveragePooling1D, 2D, 3D; padding does not count, as in TensorFlow."""
     return _pool(g, layer, x, "AveragePool", count_include_pad=0)
 
 
 def global_average_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """GlobalAveragePooling1D, 2D, 3D."""
+    """Convert GlobalAveragePooling1D, 2D, 3D."""
     return _global(g, layer, x, "GlobalAveragePool")
 
 
 def global_max_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """GlobalMaxPooling1D, 2D, 3D."""
+    """Convert GlobalMaxPooling1D, 2D, 3D."""
     return _global(g, layer, x, "GlobalMaxPool")
 
 
@@ -59,11 +59,11 @@ def _global(g: Graph, layer: Any, x: Tensor, op_type: str) -> Tensor:
 
 
 def adaptive_pool(op_type: str) -> Callable[[Graph, Any, Tensor], Tensor]:
-    """A rule for AdaptiveAveragePooling or AdaptiveMaxPooling of rank 1 to 3.
+    """Make a rule for AdaptiveAveragePooling or AdaptiveMaxPooling of rank 1 to 3.
 
     Window i of `size` on an axis is floor(i * extent / size) to ceil((i + 1) * extent / size).
-    Where all extents divide evenly that is ordinary pooling; else each axis in turn is pooled
-    densely with each window length that occurs, one or two, and the windows wanted are gathered.
+    Where all extents divide evenly that is ordinary pooling. Otherwise each axis in turn is pooled
+    with stride 1 and each window length that occurs, one or two, and the windows are gathered.
     """
 
     def rule(g: Graph, layer: Any, x: Tensor) -> Tensor:
@@ -71,7 +71,7 @@ def adaptive_pool(op_type: str) -> Callable[[Graph, Any, Tensor], Tensor]:
         value = g.stored(x, order)
         extents = [extent for extent in shape_of(value)[2:] if extent is not None]
         if len(extents) != x.rank - 2:
-            raise NoRule("extents that only run time knows")
+            raise NoRule("open extents")
         sizes = [int(size) for size in layer.output_size]
         pairs = list(zip(extents, sizes, strict=True))
         if all(extent % size == 0 for extent, size in pairs):
@@ -86,6 +86,7 @@ def adaptive_pool(op_type: str) -> Callable[[Graph, Any, Tensor], Tensor]:
 
 
 def _along(g: Graph, op_type: str, x: ir.Value, axis: int, extent: int, size: int) -> ir.Value:
+    """Pool one axis to `size` windows."""
     starts, ends = _windows(extent, size)
     lengths = ends - starts
     pools, places, count = [], np.zeros(size, np.int64), 0
@@ -100,5 +101,6 @@ def _along(g: Graph, op_type: str, x: ir.Value, axis: int, extent: int, size: in
 
 
 def _windows(extent: int, size: int) -> tuple[Array, Array]:
+    """Return the starts and the ends of the windows along an axis."""
     index = np.arange(size, dtype=np.int64)
     return index * extent // size, -(-(index + 1) * extent // size)

@@ -1,4 +1,4 @@
-"""Layers that bring pixels to the range a model was trained on."""
+"""Rules for layers that scale pixel values to the range that a model was trained on."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kexport.conversion.tensor import Tensor
 
 
 def rescaling(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Rescaling: x * scale + offset; lists are one number a channel."""
+    """Convert Rescaling: x * scale + offset; a list has one number for each channel."""
     y = x.value
     scale, offset = (_per_channel(value) for value in (layer.scale, layer.offset))
     if np.any(scale != 1):
@@ -24,7 +24,7 @@ def rescaling(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Normalization: (x - mean) / max(sqrt(variance), 1e-7), or its inverse."""
+    """Convert Normalization: (x - mean) / max(sqrt(variance), 1e-7), or its inverse."""
     mean = np.asarray(layer.mean, np.float32)
     deviation = np.maximum(np.sqrt(np.asarray(layer.variance, np.float32)), np.float32(1e-7))
     shift, spread = array(g, mean, "mean", x), array(g, deviation, "deviation", x)
@@ -34,7 +34,7 @@ def normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def _per_channel(value: Any) -> np.ndarray[Any, Any]:
-    """A scale as Keras lays it out: with channels first it gets axes behind the channels."""
+    """Lay out a scale as Keras does: with channels first it gets axes after the channels."""
     numbers = np.asarray(value, np.float32)
     if numbers.ndim and keras.config.image_data_format() == "channels_first":
         return numbers.reshape(numbers.shape + (1,) * (3 - numbers.ndim))

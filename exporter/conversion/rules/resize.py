@@ -1,9 +1,9 @@
-"""Images resized and cropped as TensorFlow does it.
+"""Rules for resizing, cropping and upsampling images with TensorFlow's arithmetic.
 
 Nearest is a Gather along each axis with TensorFlow's own indices. Plain bilinear is a Resize,
-which computes the same. Everything else (cubic, Lanczos, area, antialiasing) has no operator of
-exactly that arithmetic, but is linear and separable: a matrix along each axis, which Keras itself
-gives when it resizes the identity.
+which computes the same. The others (cubic, Lanczos, area, antialiasing) match no ONNX operator
+exactly, but they are linear and separable: a matrix along each axis, which Keras itself computes by
+resizing the identity.
 """
 
 from __future__ import annotations
@@ -23,10 +23,10 @@ from kexport.conversion.unsupported import NoRule, refuse
 
 
 def resizing(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Resizing, with or without its aspect ratio kept.
+    """Convert Resizing, with or without its aspect ratio kept.
 
-    Whole numbers are rounded to even as Keras does; where a pixel falls half way between two to
-    within the precision of float32, it may be rounded to the other one.
+    Whole numbers are rounded to even as in Keras. A pixel that lies half way between two whole
+    numbers, within the precision of float32, may be rounded to the other one.
     """
     dtype = x.value.dtype
     if dtype is None or dtype.is_floating_point() or layer.interpolation == "nearest":
@@ -40,20 +40,20 @@ def resizing(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def resize(g: Graph, operation: Any, x: Tensor) -> Tensor:
-    """keras.ops.image.resize."""
+    """Convert keras.ops.image.resize."""
     if x.value.dtype is None or not x.value.dtype.is_floating_point():
         raise NoRule("pixels in whole numbers")
     return _resizing(g, operation, x, operation.size)
 
 
 def center_crop(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """CenterCrop; an image that is too small is cropped to the aspect ratio and enlarged."""
+    """Convert CenterCrop; an image that is too small is cropped to the ratio and enlarged."""
     if x.value.dtype is None or not x.value.dtype.is_floating_point():
         raise NoRule("pixels in whole numbers")
     x = _channels_second(g, layer, x)
     extents, targets = _extents(x), (layer.height, layer.width)
     if extents is None:
-        raise NoRule("extents that only run time knows")
+        raise NoRule("open extents")
     spare = [extent - target for extent, target in zip(extents, targets, strict=True)]
     if min(spare) >= 0:
         return _cut(g, x, extents, [extra // 2 for extra in spare], targets)
@@ -69,10 +69,10 @@ def resized(
     *,
     antialias: bool = False,
 ) -> Tensor:
-    """An image stored NCHW, resized as `tf.image.resize` does it.
+    """Resize an image stored as NCHW with the arithmetic of `tf.image.resize`.
 
     Raises:
-        UnsupportedModel: only run time knows the extents, and the interpolation needs them.
+        UnsupportedModel: the extents are open, and the interpolation needs them.
     """
     extents, value = _extents(x), x.value
     if interpolation == "nearest":
@@ -116,7 +116,7 @@ def _refuse_open(layer: Any, argument: str) -> NoReturn:
 
 
 def _channels_second(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """`x` stored NCHW; a single image, without a batch, has no rule."""
+    """Return `x` stored as NCHW; a single image without a batch has no rule."""
     if x.rank != 4:
         raise NoRule("an image without a batch")
     order = channels_second(x.rank, channel_axis(layer))
@@ -124,13 +124,13 @@ def _channels_second(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def _extents(x: Tensor) -> list[int] | None:
-    """Height and width; None where only run time knows one of them."""
+    """Return height and width; None where one of them is open."""
     extents = [extent for extent in shape_of(x.value)[2:] if extent is not None]
     return extents if len(extents) == 2 else None
 
 
 def _cropped(g: Graph, x: Tensor, extents: Sequence[int], targets: Sequence[int]) -> Tensor:
-    """The largest window in the middle of `x` that has the aspect ratio of `targets`."""
+    """Cut out the largest centered window of `x` with the aspect ratio of `targets`."""
     window = [
         max(min(extents[i], _scaled(extents[1 - i], targets[i], targets[1 - i])), 1) for i in (0, 1)
     ]
@@ -140,7 +140,7 @@ def _cropped(g: Graph, x: Tensor, extents: Sequence[int], targets: Sequence[int]
 def _padded(
     g: Graph, x: Tensor, extents: Sequence[int], targets: Sequence[int], fill: float
 ) -> Tensor:
-    """`x` with as much of `fill` on either side as gives it the aspect ratio of `targets`."""
+    """Pad `x` on either side with `fill` to the aspect ratio of `targets`."""
     wanted = [max(extents[i], _scaled(extents[1 - i], targets[i], targets[1 - i])) for i in (0, 1)]
     margins = [0, 0, *((wanted[i] - extents[i]) // 2 for i in (0, 1))]
     if not any(margins):
@@ -150,13 +150,14 @@ def _padded(
 
 
 def _scaled(extent: int, target: int, other: int) -> int:
-    """extent * target / other, cut to a whole number in Keras' float32."""
+    """Return extent * target / other, truncated in float32 as in Keras."""
     return int(np.float32(extent * target) / np.float32(other))
 
 
 def _cut(
     g: Graph, x: Tensor, extents: Sequence[int], starts: Sequence[int], sizes: Sequence[int]
 ) -> Tensor:
+    """Cut out a window of `sizes` that begins at `starts`."""
     axes = [i for i in (0, 1) if extents[i] != sizes[i]]
     if not axes:
         return x
@@ -173,10 +174,10 @@ def _cut(
 def _interpolate(
     g: Graph, x: ir.Value, extents: Sequence[int] | None, targets: Sequence[int]
 ) -> ir.Value:
-    """Bilinear between half-pixel centres.
+    """Interpolate bilinearly between half-pixel centers.
 
-    Where the extents are known by scales, because sizes would have to name the batch too; each is
-    the least float32 with which floor(extent * scale) is the target.
+    Known extents are resized by scales, because sizes would fix the batch too. Each scale is the
+    smallest float32 for which floor(extent * scale) is the target.
     """
     how: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     if extents is None:
@@ -197,7 +198,7 @@ def _interpolate(
 
 
 def _nearest(g: Graph, x: ir.Value, axis: int, extent: int | None, target: int) -> ir.Value:
-    """The elements that TensorFlow takes: floor((i + 1/2) * extent / target), in float32."""
+    """Return the indices that TensorFlow takes: floor((i + 1/2) * extent / target) in float32."""
     centres = np.arange(target, dtype=np.float32) + np.float32(0.5)
     if extent is not None:
         places = np.floor(centres * (np.float32(extent) / np.float32(target)))
@@ -215,7 +216,7 @@ def _part_of_shape(g: Graph, x: ir.Value, start: int, end: int) -> ir.Value:
 
 
 def _matrix(extent: int, target: int, interpolation: str, antialias: bool) -> Array:
-    """What resizing one axis multiplies by, (target, extent): the identity, resized by Keras."""
+    """Return the matrix (target, extent) that resizes one axis: the identity, resized by Keras."""
     channels = np.eye(extent, dtype=np.float32).reshape(1, extent, 1, extent)
     made = keras.ops.image.resize(
         channels,
@@ -228,12 +229,12 @@ def _matrix(extent: int, target: int, interpolation: str, antialias: bool) -> Ar
 
 
 def up_sampling_1d(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """UpSampling1D: every step `size` times."""
+    """Convert UpSampling1D: repeat every step `size` times."""
     return repeated(g, x, [int(layer.size)], -1)
 
 
 def up_sampling_2d(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """UpSampling2D; with any `interpolation` but nearest and bilinear the extents must be known."""
+    """Convert UpSampling2D; other interpolations than nearest and bilinear need known extents."""
     if layer.interpolation == "nearest":
         return repeated(g, x, layer.size, channel_axis(layer))
     if x.value.dtype is None or not x.value.dtype.is_floating_point():
@@ -250,12 +251,12 @@ def up_sampling_2d(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def up_sampling_3d(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """UpSampling3D: every voxel `size` times along each axis."""
+    """Convert UpSampling3D: repeat every voxel `size` times along each axis."""
     return repeated(g, x, layer.size, channel_axis(layer))
 
 
 def repeated(g: Graph, x: Tensor, sizes: Sequence[int], channels: int) -> Tensor:
-    """Every element `sizes[i]` times along spatial axis i, as numpy.repeat."""
+    """Repeat every element `sizes[i]` times along spatial axis i, as numpy.repeat."""
     order = channels_second(x.rank, channels)
     y = _enlarged(g, g.stored(x, order), sizes, "nearest", "asymmetric", nearest_mode="floor")
     return Tensor(y, order)
@@ -264,7 +265,7 @@ def repeated(g: Graph, x: Tensor, sizes: Sequence[int], channels: int) -> Tensor
 def _enlarged(
     g: Graph, x: ir.Value, sizes: Sequence[int], mode: str, coordinates: str, **attributes: Any
 ) -> ir.Value:
-    """A Resize of the axes behind batch and channels."""
+    """Emit a Resize of the axes after batch and channels."""
     scales = g.constant(np.array([1, 1, *sizes], np.float32), "scales")
     attributes["coordinate_transformation_mode"] = coordinates
     return g.op("Resize", x, None, scales, mode=mode, **attributes)

@@ -1,4 +1,4 @@
-"""Layers that move, cut or pad elements and compute nothing."""
+"""Rules for layers that only move, crop or pad elements."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ from kexport.conversion.tensor import Tensor, as_keras
 
 
 def flatten(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Flatten: channels_first inputs are flattened as if they were channels_last, as in Keras."""
+    """Convert Flatten; channels_first inputs are flattened as channels_last, as in Keras."""
     if layer.data_format == "channels_first" and x.rank > 2:
         moved = (0, *range(2, x.rank), 1)
         value = g.stored(x, moved)
@@ -20,7 +20,7 @@ def flatten(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def reshape(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Reshape to a fixed shape beside the batch."""
+    """Convert Reshape to a fixed shape after the batch."""
     target = list(layer.target_shape)
     known = [dim for dim in x.shape[1:] if dim is not None]
     if -1 in target and len(known) == x.rank - 1:
@@ -31,20 +31,20 @@ def reshape(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def permute(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Permute: no node at all, the axes only get new names."""
+    """Convert Permute without a node: only the order of the axes changes."""
     moved = (0, *layer.dims)
     return Tensor(x.value, tuple(moved.index(axis) for axis in x.order))
 
 
 def zero_padding(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """ZeroPadding1D, 2D, 3D."""
+    """Convert ZeroPadding1D, 2D, 3D."""
     before, after = _margins(layer, layer.padding, x)
     pads = g.integers([*before, *after], "pads")
     return Tensor(g.op("Pad", x.value, pads, g.floats(0.0, "zero", x.value)), x.order)
 
 
 def cropping(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Cropping1D, 2D, 3D."""
+    """Convert Cropping1D, 2D, 3D."""
     before, after = _margins(layer, layer.cropping, x)
     axes = [axis for axis in range(x.rank) if before[axis] or after[axis]]
     if not axes:
@@ -61,7 +61,7 @@ def cropping(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def _margins(layer: Any, margins: Any, x: Tensor) -> tuple[list[int], list[int]]:
-    """Elements before and after each stored axis, from Keras' one pair per spatial axis."""
+    """Return the margins before and after each stored axis, from Keras' pairs per spatial axis."""
     pairs = [margins] if x.rank == 3 else list(margins)
     data_format = getattr(layer, "data_format", None) or "channels_last"
     first = 2 if data_format == "channels_first" else 1

@@ -10,10 +10,10 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from cpp_verifiers import Export
 from keras import layers
 from support import Sketch, healthy
 
-from kexport.api import export
 from kexport.calibration.statistics.abs_max import Extent, observe
 from kexport.calibration.statistics.float16_guard import Largest, guard, keep_float32
 from kexport.options.application import Recipe
@@ -87,13 +87,17 @@ class Loud(layers.Layer):
         return keras.ops.relu(x * 1e6 + 1e6) / 1e6 - 1.0
 
 
-def test_a_model_that_leaves_the_range_passes_with_those_nodes_in_float32(tmp_path: Path) -> None:
+def test_a_model_that_leaves_the_range_passes_with_those_nodes_in_float32(
+    export_and_verify: Export, tmp_path: Path
+) -> None:
     x = keras.Input((24, 24, 3))
     y = layers.Conv2D(8, 3, strides=2, activation="relu")(x)
     y = Loud(name="loud")(layers.Conv2D(8, 3, activation="tanh")(y))
     y = layers.Dense(6)(layers.GlobalAveragePooling2D()(y))
     model = healthy(keras.Model(x, y, name="own"), "tf")
-    bundle = export(model, "trt-fp16", output=tmp_path / "b", recipe=Recipe(preprocess="tf"))
+    bundle = export_and_verify(
+        model, "trt-fp16", output=tmp_path / "b", recipe=Recipe(preprocess="tf")
+    )
     assert bundle.manifest["parity"]["passed"] is True
     kept = bundle.manifest["float32_nodes"]
     assert any("of 65504" in node["reason"] for node in kept)

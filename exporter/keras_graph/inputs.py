@@ -1,52 +1,17 @@
-"""What a Keras model takes, in Keras' own order."""
+"""Inputs of a Keras model: their names, dtypes, shapes and structure."""
 
 from __future__ import annotations
 
 import inspect
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import onnx_ir as ir
-from keras.src.models.functional import Functional
 
 from kexport.errors import UnsupportedModel
-
-Step = Callable[..., Any]
-"""Called with a layer and with what it is called on, gives the layer's outputs."""
-
-
-def is_graph(operation: Any) -> bool:
-    """Whether calling `operation` means no more than running its graph of layers."""
-    return type(operation) is keras.Sequential or is_functional(operation)
-
-
-def is_functional(operation: Any) -> bool:
-    """Whether `operation` is a functional model, or a subclass that computes nothing else."""
-    return isinstance(operation, Functional) and type(operation).call is Functional.call
-
-
-def rerun(model: Any, inputs: Any, step: Step) -> Any:
-    """Run every call in the graph of `model`, in Keras' own order.
-
-    `Function._run_through_graph` is what `keras.models.clone_model(call_function=...)` runs; called
-    directly it makes no second set of layers and leaves no trace on the model.
-
-    Args:
-        model: a functional or Sequential model that is built.
-        inputs: tensors, symbolic or not, in the structure that its call takes.
-        step: makes each call, `step(layer, *args, **kwargs)`; an inner model is a layer.
-    """
-    graph = model._functional if type(model) is keras.Sequential else model
-    return graph._run_through_graph(inputs, call_fn=step)
-
-
-def operations(model: Any) -> list[Any]:
-    """The layers, inner models and operations that the graph of `model` calls."""
-    graph = model._functional if type(model) is keras.Sequential else model
-    return [o for o in graph.operations if not isinstance(o, keras.layers.InputLayer)]
 
 
 @dataclass(frozen=True, slots=True)
@@ -59,11 +24,11 @@ class InputSpec:
 
 
 def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
-    """Each input of a model, in the order of `keras.tree.flatten`.
+    """Return each input of a model, in the order of `keras.tree.flatten`.
 
-    An input in a dict is called after its key, any other as its Input layer was named; one without
-    a name is called `input`, or where there are several `input_0` and so on. Shapes of a subclassed
-    model are those that it was first called on.
+    An input in a dict has the name of its key, any other the name of its Input layer. An input
+    without a name is called `input`, or `input_0` and so on where there are several. The shapes of
+    a subclassed model are those that it was first called on.
 
     Raises:
         UnsupportedModel: the model has never been called, so its inputs are not known; or it takes
@@ -73,7 +38,7 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
     if inputs:
         given = [None if _COUNTED.fullmatch(x.name) else x.name for x in inputs]
         numbered = _numbered(len(inputs))
-        names = _keys(getattr(model, "_inputs_struct", None)) or [
+        names = _keys(_structure(model)) or [
             name or number for name, number in zip(given, numbered, strict=True)
         ]
         return tuple(_spec(name, x.dtype, x.shape) for name, x in zip(names, inputs, strict=True))
@@ -87,8 +52,8 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
 
 
 def structured(model: keras.Model, flat: Sequence[Any]) -> Any:
-    """One value for each input, in the order of `input_specs`, as the model's call takes them."""
-    structure = getattr(model, "_inputs_struct", None)
+    """Pack values for the call of a model, one for each input in the order of `input_specs`."""
+    structure = _structure(model)
     if structure is None and not getattr(model, "inputs", None):
         structure = _shapes(model)
     if structure is None:
@@ -96,8 +61,13 @@ def structured(model: keras.Model, flat: Sequence[Any]) -> Any:
     return keras.tree.pack_sequence_as(structure, list(flat))
 
 
+def _structure(model: keras.Model) -> Any:
+    """Return the structure of a functional model's inputs; None for other models."""
+    return getattr(model, "_inputs_struct", None)
+
+
 def _shapes(model: keras.Model) -> Any:
-    """The shapes that a subclassed model was first called on, in the structure its call takes."""
+    """Return the shapes a subclassed model was first called on, in the structure its call takes."""
     shapes = (model.get_build_config() or {}).get("input_shape") if model.built else None
     if not shapes:
         raise UnsupportedModel(
@@ -125,7 +95,10 @@ def _numbered(count: int) -> list[str]:
 
 
 def _keys(structure: Any) -> list[str]:
-    """The names that a dict gives to inputs, in the order of `keras.tree.flatten`; else none."""
+    """Return the names that a dict gives to inputs, in the order of `keras.tree.flatten`.
+
+    The list is empty for any other structure.
+    """
     if not isinstance(structure, dict):
         return []
     return ["_".join(map(str, path)) for path, _ in keras.tree.flatten_with_path(structure)]
@@ -133,13 +106,13 @@ def _keys(structure: Any) -> list[str]:
 
 @dataclass(frozen=True, slots=True)
 class _Shape:
-    """A shape that `keras.tree` takes for a leaf."""
+    """A shape that `keras.tree` treats as a leaf."""
 
     sizes: tuple[int | None, ...]
 
 
 def _leaves(shapes: Any) -> Any:
-    """A structure of shapes, each a list or tuple of sizes, with every shape as a leaf."""
+    """Turn every shape in a structure, a list or tuple of sizes, into a leaf."""
     if isinstance(shapes, dict):
         return {key: _leaves(value) for key, value in shapes.items()}
     if all(isinstance(size, int) or size is None for size in shapes):
@@ -153,11 +126,11 @@ def _spec(name: str, dtype: str, shape: Sequence[int | None]) -> InputSpec:
 
 
 _ONNX_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
-"""Keras dtypes that ONNX calls by another name."""
+"""Keras dtypes that have another name in ONNX."""
 
 
 _COUNTED = re.compile(r"keras_tensor(_\d+)?(CLONE)?")
-"""Names that Keras gives by counting all tensors of the process."""
+"""Names that Keras makes up by counting all tensors of the process."""
 
 
 def _dim_name(axis: int) -> str:

@@ -1,0 +1,52 @@
+"""Names of Keras' classes and functions: private ones, and those that model files hold."""
+
+from __future__ import annotations
+
+import sys
+from importlib import import_module
+from typing import Any
+
+import keras
+from keras.src import api_export, layers
+from keras.src.models import Functional
+
+PRIVATE = "keras.src."
+"""Where Keras keeps the modules whose classes have no public name."""
+
+LEGACY_MODELS = {"Functional": Functional, "Model": keras.Model, "Sequential": keras.Sequential}
+"""Names that the loader of .h5 files knows beyond those in `keras.src.layers`."""
+
+
+def private_name(kind: type) -> str:
+    """Return the name of a class of Keras within `keras.src`, as in `ops.numpy.Abs`.
+
+    The name of any other class is empty.
+    """
+    name = f"{kind.__module__}.{kind.__qualname__}"
+    return name.removeprefix(PRIVATE) if name.startswith(PRIVATE) else ""
+
+
+def symbol(module: str, name: str) -> Any:
+    """Return what Keras' loader finds by one of its own modules and a name; None for others."""
+    if module.split(".")[0] != "keras":
+        return None
+    found = api_export.get_symbol_from_name(f"{module}.{name}")
+    if found is not None:
+        return found
+    return vars(sys.modules[module]).get(name) if module in sys.modules else None
+
+
+def legacy_name(name: str) -> Any:
+    """Return what the loader of .h5 files finds by a name without a module; None for others."""
+    return LEGACY_MODELS.get(name, vars(layers).get(name))
+
+
+def import_private(module: str) -> None:
+    """Import a private module of Keras, so that `symbol` finds its names; leave others alone."""
+    if module.startswith(PRIVATE):
+        import_module(module)
+
+
+def takes_training(layer: Any) -> bool:
+    """Tell whether the call of a layer has a `training` argument."""
+    return bool(getattr(layer, "_call_has_training_arg", False))
