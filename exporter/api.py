@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import datetime
 import platform
-from collections.abc import Callable, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -33,14 +33,13 @@ from kexport.options.image_input import ImageInput
 from kexport.outputs import Shown, best_classes
 from kexport.parity import compare, samples
 from kexport.parity.int8_tolerance import prove
+from kexport.progress import Progress
 from kexport.runtime.manifest import GRAPH
 from kexport.source import labels as label_files
 from kexport.source.clone import channels_last
 from kexport.source.intermediate import at_layers
 from kexport.source.open import Source, open_model
 from kexport.targets import Target
-
-Progress = Callable[[str], None]
 
 
 @dataclass(frozen=True, slots=True)

@@ -19,10 +19,7 @@ from kexport.source.arguments import IMAGENET_CLASSES, check, further, mode_of
 from kexport.source.preprocessing import prepare
 from kexport.source.random_weights import randomise
 from kexport.source.synthetic_images import count_for, pictures
-from kexport.zoo import Application
-
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-"""Standard deviation of red, green and blue over ImageNet, of pixels 0..1."""
+from kexport.zoo import IMAGENET_DEVIATION, Application
 
 SECONDS = 15.0
 """How long a server may keep silent while weights are downloaded."""

@@ -13,6 +13,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kexport.source import random_values
+from kexport.zoo import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 OPENING = 0.8
 """Mean of what reaches an activation, in deviations: most units of a ReLU stay open."""
@@ -20,8 +21,7 @@ OPENING = 0.8
 BRANCH = 0.4
 """Deviation of what a residual branch adds to its trunk."""
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_VARIANCE = (0.229**2, 0.224**2, 0.225**2)
+IMAGENET_VARIANCE = tuple(deviation**2 for deviation in IMAGENET_DEVIATION)
 
 WITH_KERNEL = frozenset(
     {"Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"}

@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import lower
 from support import (
     Sketch,
     assert_near,
@@ -87,7 +88,7 @@ def test_reductions_carry_their_axes_as_an_attribute() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4])
     model = s.model(s.op("ReduceMax", x, s.constant("axes", [1], np.int64), keepdims=0))
-    lowered = pipeline.run(model, pipeline.for_float32(17)).model
+    lowered = pipeline.run(model, lower(17)).model
     (node,) = lowered.graph
     assert node.attributes["axes"].as_ints() == (1,)
     given = normal(2, 3, 4)
