@@ -42,13 +42,14 @@ def kexport(task: Task) -> None:
     from kexport.graph import save
     from kexport.passes import pipeline
 
-    passes = (*pipeline.before_int8(18), *ONNXRUNTIME_CPU.prepare)
+    form = pipeline.GraphFormat(18, "int8")
+    passes = pipeline.passes_for(form, "prepare int8")
     model = pipeline.run(ir.load(task.floating), passes).model
     watched = [value.name or "" for region in regions(model) for value in region.tensors]
     names = ONNXRUNTIME_CPU.tensors(model)
     found = measured(model, names, watched, task.pictures, batch=4, method="mse")
     quantized = ONNXRUNTIME_CPU.quantize(model, found.ranges, frozenset())
-    save.save(pipeline.run(quantized, pipeline.AFTER_INT8).model, task.made)
+    save.save(pipeline.run(quantized, pipeline.passes_for(form, "finish int8")).model, task.made)
 
 
 MAKERS = {"kexport": (kexport, BESIDE), "quantize_static": (quantize_static, FLOATING)}

@@ -113,12 +113,14 @@ def lowered(artifact: Any, target: Any, inputs: Any) -> tuple[Any, Any]:
 
     if target.precision != "int8":
         return optimize.of_floats(artifact, target, target.opset, inputs, 1, silent)
-    plain = pipeline.continue_with(artifact, pipeline.before_int8(target.opset, target.rules))
+    form = pipeline.GraphFormat.of(target)
+    plain = pipeline.continue_with(artifact, pipeline.passes_for(form, "prepare int8"))
     names, images = TENSORRT_STRONGLY_TYPED.tensors(plain.model), inputs.raw["image"]
     ranges = measure_ranges(plain.model, names, images, batch=1, method="minmax")
     model = TENSORRT_STRONGLY_TYPED.quantize(plain.model, ranges, frozenset())
-    whole = pipeline.continue_with(replace(plain, model=model), pipeline.AFTER_INT8)
-    return halve(whole, images, silent)
+    finish = pipeline.passes_for(form, "finish int8")
+    whole = pipeline.continue_with(replace(plain, model=model), finish)
+    return halve(whole, form, images, silent)
 
 
 def silent(step: str) -> None:

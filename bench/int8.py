@@ -69,7 +69,7 @@ def subject(name: str, work: Path) -> None:
         drawn = pictures(CALIBRATED + JUDGED, application.size, application.size)
         calibration, judged, labels = drawn[:CALIBRATED], drawn[CALIBRATED:], None
         condition(model, application.mode, calibration[:8])
-    passes = (*pipeline.with_image_input(application.mode, 1), *pipeline.for_float32(18))
+    passes = models.fp32_passes(application.mode, pipeline.GraphFormat(18))
     folder.mkdir(parents=True, exist_ok=True)
     graph = pipeline.run(convert_model(model).model, passes).model
     save.save(without_softmax(graph), folder / FLOATING)

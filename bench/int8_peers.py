@@ -52,7 +52,8 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
     from kexport.passes import pipeline
 
     floating = ir.load(task.floating)
-    model = pipeline.run(floating, (*pipeline.before_int8(18), *ONNXRUNTIME_CPU.prepare)).model
+    form = pipeline.GraphFormat(18, "int8")
+    model = pipeline.run(floating, pipeline.passes_for(form, "prepare int8")).model
     height, width, channels = task.pictures.shape[1:]
     with tempfile.TemporaryDirectory() as folder:
         count = len(task.pictures)
@@ -81,7 +82,8 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
         result = quantize(model, measured.ranges, gate, measured.channels)
     if not result.holds:
         raise SystemExit("refused: int8 costs too much accuracy")
-    save.save(pipeline.run(result.model, pipeline.AFTER_INT8).model, task.made)
+    finish = pipeline.passes_for(form, "finish int8")
+    save.save(pipeline.run(result.model, finish).model, task.made)
     return {**said, "steps": [step.name for step in result.steps if step.kept]}
 
 

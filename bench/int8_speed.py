@@ -49,6 +49,7 @@ def make(name: str, folder: Path) -> None:
     from kexport.conversion import convert_model
     from kexport.graph import save
     from kexport.passes import pipeline
+    from kexport.passes.pipeline import GraphFormat
     from kexport.source.synthetic_images import pictures
 
     application = zoo.find(name)
@@ -57,16 +58,15 @@ def make(name: str, folder: Path) -> None:
     fp32, kexport, peer = (folder / f"{file}.onnx" for file in FILES)
     save.save(models.cpu_graph(model, application.mode), fp32)
     images = pictures(CALIBRATED, application.size, application.size)
-    before = (*pipeline.with_image_input(application.mode, 1), *pipeline.before_int8(18))
     plain = folder / "plain.onnx"
+    before = models.fp32_passes(application.mode, GraphFormat(18))
     save.save(pipeline.run(convert_model(model).model, before).model, plain)
-    prepared = pipeline.run(
-        ir.load(plain), (*ONNXRUNTIME_CPU.prepare, *pipeline.before_int8(18))
-    ).model
+    form = GraphFormat(18, "int8")
+    prepared = pipeline.run(ir.load(plain), pipeline.passes_for(form, "prepare int8")).model
     names = ONNXRUNTIME_CPU.tensors(prepared)
     ranges = measure_ranges(prepared, names, images, batch=1, method="minmax")
     integers = ONNXRUNTIME_CPU.quantize(prepared, ranges, frozenset())
-    save.save(pipeline.run(integers, pipeline.AFTER_INT8).model, kexport)
+    save.save(pipeline.run(integers, pipeline.passes_for(form, "finish int8")).model, kexport)
     int8_peers.quantize_static(plain, peer, images, images, images)
 
 

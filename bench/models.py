@@ -43,9 +43,20 @@ def cpu_graph(model: Any, mode: str) -> Any:
     from kexport.passes import pipeline
 
     target = targets.find("cpu-fp32")
-    lowered = pipeline.for_float32(target.opset, blocked=target.blocked_layout)
-    passes = (*pipeline.with_image_input(mode, 1), *lowered)
+    passes = fp32_passes(mode, pipeline.GraphFormat.of(target))
     return pipeline.run(convert_model(model).model, passes).model
+
+
+def fp32_passes(mode: str | None, form: Any, pixels: Any = None) -> tuple[Any, ...]:
+    """Return every pass from the converted graph to that of an fp32 bundle with a batch of one.
+
+    `mode` is that of the preprocessing, None without; `form` is a pipeline.GraphFormat, `pixels` an
+    ImageInput.
+    """
+    from kexport.passes.pipeline import PassArguments, passes_for
+
+    simplify = passes_for(form, "simplify", PassArguments(1, mode, pixels))
+    return (*simplify, *passes_for(form, "lower"))
 
 
 def onnx_session(path: Path, threads: int) -> Any:

@@ -1,4 +1,4 @@
-"""The models by which the passes are measured: Applications, and what other users bring."""
+"""Models of the ablation of passes: Applications, and typical custom models."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ RGB = ImageInput("rgb")
 
 @dataclass(frozen=True, slots=True)
 class Case:
-    """A Keras model with the preprocessing and the images that are folded into its graph."""
+    """A Keras model, and the preprocessing and image format in its graph."""
 
     model: Callable[[], Any]
     size: int
@@ -26,13 +26,13 @@ class Case:
 
 
 def application(name: str, pixels: ImageInput = RGB) -> Case:
-    """An Application at its default size."""
+    """Return the case of an Application at its default size."""
     row = zoo.find(name)
     return Case(partial(models.build, row), row.size, row.mode, pixels)
 
 
 def flattened() -> Any:
-    """Convolutions, and a Dense layer over all their pixels, as in VGG."""
+    """Build convolutions and a Dense layer over all their pixels, as in VGG."""
     import keras
 
     image = keras.Input((64, 64, 3))
@@ -43,7 +43,7 @@ def flattened() -> Any:
 
 
 def attention() -> Any:
-    """Convolutions, then attention and a GRU over their pixels, which go through tf2onnx."""
+    """Build convolutions, then attention and a GRU over their pixels, which tf2onnx converts."""
     import keras
 
     image = keras.Input((64, 64, 3))
@@ -54,7 +54,7 @@ def attention() -> Any:
 
 
 def twice() -> Any:
-    """One branch that is called twice on the same image, as code that was grown has it."""
+    """Build a model that calls the same branch twice on the same image."""
     import keras
 
     image = keras.Input((64, 64, 3))

@@ -1,4 +1,4 @@
-"""What each pass of the pipeline is worth: nodes and latency of the cpu-fp32 graph without it.
+"""Ablation of the passes: nodes, bytes and latency of the cpu-fp32 graph without each of them.
 
 python bench/passes.py [--models densenet121,attention] [--rounds 6] [--out docs/bench.md]
 """
@@ -20,28 +20,27 @@ from pass_cases import CASES, Case
 from process import answer, measure
 from rounds import Times, interleave
 
-NEEDED = frozenset({"infer_shapes", "convert_opset", "check"})
-"""Passes that others read from, that lower the opset or that look, rather than improve a graph."""
+NEEDED = frozenset({"infer_shapes", "convert_opset", "check_model"})
+"""Passes that a valid graph needs; they do not improve it."""
 
 
 def names() -> list[str]:
-    """Every pass that can be left out, in order."""
+    """Return the names of the passes that can be left out, in order."""
     found = dict.fromkeys(step.__name__ for step in whole(CASES["mobilenet_v3_small"])[2:])
     return [name for name in found if name not in NEEDED]
 
 
 def whole(case: Case) -> tuple[Any, ...]:
-    """All passes from the converted graph to that of a cpu-fp32 bundle for one image."""
+    """Return all passes from the converted graph to that of a cpu-fp32 bundle for one image."""
     from kexport import targets
-    from kexport.passes import pipeline
+    from kexport.passes.pipeline import GraphFormat
 
     target = targets.find("cpu-fp32")
-    lowered = pipeline.for_float32(target.opset, blocked=target.blocked_layout)
-    return (*pipeline.with_image_input(case.mode, 1, case.pixels), *lowered)
+    return models.fp32_passes(case.mode, GraphFormat.of(target), case.pixels)
 
 
 def variants(case: Case) -> dict[str, tuple[Any, ...]]:
-    """The passes without one of them each, and under "" all."""
+    """Return, by the pass left out, all other passes; under "" all."""
     return {
         left_out: tuple(step for step in whole(case) if step.__name__ != left_out)
         for left_out in ("", *names())
@@ -49,11 +48,11 @@ def variants(case: Case) -> dict[str, tuple[Any, ...]]:
 
 
 def once(name: str, rounds: int) -> dict[str, Any]:
-    """Nodes, bytes and times of one model by the pass left out, in this process.
+    """Measure nodes, bytes and times of one model by the pass left out, in this process.
 
-    A graph that is the whole pipeline's to the last byte is not timed. The others are, against the
-    whole pipeline's, in two sessions each, which are opened first and last in turn: where a session
-    finds its memory counts for more than some passes do.
+    A graph that is equal to that of the whole pipeline, byte for byte, is not timed. Others are
+    timed against it in two sessions each, one opened first and one last: the memory that a session
+    happens to get changes the time more than some passes do.
     """
     from kexport.conversion import convert_model
     from kexport.graph import save
@@ -78,7 +77,7 @@ def once(name: str, rounds: int) -> dict[str, Any]:
 
 
 def timed(every: Path, without: Path, feeds: Any, rounds: int) -> dict[str, list[float]]:
-    """Seconds of both graphs, round by round of two sessions each."""
+    """Time both graphs, round by round in two sessions each."""
     opened = {"first": every, "second": without, "third": without, "fourth": every}
     sessions = {at: models.onnx_session(path, 1) for at, path in opened.items()}
     runs = {
@@ -90,7 +89,10 @@ def timed(every: Path, without: Path, feeds: Any, rounds: int) -> dict[str, list
 
 
 def cells(found: dict[str, Any], left_out: str) -> str:
-    """Further nodes and kilobytes, and the time over the whole pipeline's; of that, all plain."""
+    """Format the additional nodes and kilobytes, and the time relative to the whole pipeline.
+
+    The whole pipeline itself has absolute numbers.
+    """
     if "error" in found:
         return found["error"]
     one, every = found[left_out], found[""]

@@ -83,12 +83,10 @@ def contestants(
     raw = encode(drawn, pixels.color, pixels.layout.upper(), pixels.dtype)
     opset = targets.find("cpu-fp32").opset
     sessions = {}
-    for side, passes in (
-        ("inside", pipeline.with_image_input("tf", 1, pixels)),
-        ("outside", pipeline.with_tensor_inputs(1)),
-    ):
+    for side, mode in (("inside", "tf"), ("outside", None)):
         path = folder / f"{side}.onnx"
-        graph = pipeline.run(convert_model(stem).model, (*passes, *pipeline.for_float32(opset)))
+        passes = models.fp32_passes(mode, pipeline.GraphFormat(opset), pixels)
+        graph = pipeline.run(convert_model(stem).model, passes)
         save.save(graph.model, path)
         sessions[side] = models.onnx_session(path, 1)
     batch = raw[np.newaxis]

@@ -15,11 +15,12 @@ from kexport.bundle.output_folder import staging
 from kexport.bundle.publish import publish
 from kexport.calibration.accuracy.latency import Speed
 from kexport.errors import BadArgument
-from kexport.optimize import Batch, Progress
+from kexport.optimize import Batch
 from kexport.options.application import Recipe
 from kexport.options.image_input import ImageInput
 from kexport.options.toolchain import Toolchain
 from kexport.parity import compare
+from kexport.progress import Progress
 from kexport.quantize import Calibration
 from kexport.source import labels as label_files
 from kexport.source.open import open_model

@@ -1,4 +1,4 @@
-"""Keras to ONNX and nothing more: in memory, or straight to a file."""
+"""Conversion of Keras to ONNX without a bundle: in memory, or straight to a file."""
 
 from __future__ import annotations
 
@@ -18,9 +18,9 @@ from kexport.targets.opset import HIGHEST, check_opset
 
 
 def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
-    """Convert a Keras model to ONNX, simplified: what `model.export(format="onnx")` is for.
+    """Convert a Keras model to simplified ONNX, as an alternative to `model.export`.
 
-    Inputs and outputs are those of the model, in Keras' own layout; nothing is preprocessed. Open
+    Inputs and outputs are those of the model, in Keras' own layout, without preprocessing. Open
     axes stay open, the batch under the name "batch".
 
     Args:
@@ -29,20 +29,20 @@ def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
 
     Raises:
         UnsupportedModel: the model is not built, or a layer has no ONNX form.
-        BadArgument: an opset that kexport does not write.
+        BadArgument: kexport does not write this opset.
     """
     return ir.to_proto(_graph(model, opset))
 
 
 def save_onnx(model: keras.Model, path: str | Path, *, opset: int = HIGHEST) -> tuple[Path, ...]:
-    """Write what `convert` gives to a file, weight by weight.
+    """Convert a Keras model and write it to a file, weight by weight.
 
-    Faster than `convert` and `onnx.save`, in less memory, and for models of any size: from 1.8 GB
-    of weights on, these go to `<path>.data` beside the file (protobuf ends at 2 GiB).
+    It is faster than `convert` and `onnx.save`, takes less memory, and has no size limit: weights
+    of 1.8 GB and more go to `<path>.data` next to the file (protobuf is limited to 2 GiB).
 
     Args:
         model: a built Keras model.
-        path: the file; what is there is replaced once the new one is whole.
+        path: the file; an existing one is replaced when the new one is complete.
         opset: the ONNX opset to write, 13 to 20.
 
     Returns:
@@ -66,5 +66,7 @@ def save_onnx(model: keras.Model, path: str | Path, *, opset: int = HIGHEST) -> 
 
 
 def _graph(model: keras.Model, opset: int) -> ir.Model:
-    passes = (*pipeline.with_tensor_inputs(None), *pipeline.for_float32(check_opset(opset)))
+    form = pipeline.GraphFormat(check_opset(opset))
+    phases = (pipeline.passes_for(form, "simplify"), pipeline.passes_for(form, "lower"))
+    passes = [change for phase in phases for change in phase]
     return pipeline.run(convert_model(model).model, passes).model

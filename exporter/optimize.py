@@ -1,8 +1,8 @@
-"""From the converted model to the graph that a target reads in floating point."""
+"""Optimization of the converted graph: simplified, then in the form that a target reads."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping, Sequence
 from dataclasses import replace
 from typing import Literal
 
@@ -10,7 +10,6 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.execution.session import Batches
-from kexport.calibration.progress import Say
 from kexport.calibration.statistics.abs_max import observe
 from kexport.calibration.statistics.float16_guard import Guard, guard
 from kexport.conversion import Converted
@@ -20,37 +19,22 @@ from kexport.options.image_input import ImageInput
 from kexport.outputs import Ranking
 from kexport.parity.samples import Samples
 from kexport.passes import pipeline
-from kexport.passes.add_top_k import top_k
+from kexport.passes.pipeline import GraphFormat, PassArguments
+from kexport.progress import Progress
 from kexport.targets import Target
 
-OBSERVED = 8
-"""Images on which is seen what float16 cannot hold."""
-
-
-def halve(artifact: Artifact, images: Array, say: Say) -> tuple[Artifact, Guard]:
-    """The graph with float16 scales, weights and arithmetic, and what stays in float32.
-
-    Args:
-        artifact: a finished graph of opset 19 or higher, whose scales float16 holds.
-        images: images as it takes them, batch first; the first `OBSERVED` are run.
-        say: called with a few words at the start of every step.
-    """
-    artifact = pipeline.continue_with(artifact, pipeline.BEFORE_FLOAT16, say)
-    say("observing the values of every tensor")
-    (given,) = artifact.model.graph.inputs
-    batches = Batches(artifact.model, images[:OBSERVED])
-    feeds = [{given.name or "": batch} for batch in batches]
-    seen = guard(artifact.model, observe(artifact.model, *feeds))
-    passes = pipeline.rest_in_float16(frozenset(node.node for node in seen.kept))
-    return pipeline.continue_with(artifact, passes, say), seen
-
+OBSERVED_IMAGES = 8
+"""Calibration images on which the float16 range of an int8 graph is observed."""
 
 Batch = int | Literal["dynamic"]
-Progress = Callable[[str], None]
 
 
 def readable(pixels: ImageInput, target: Target) -> ImageInput:
-    """The same in float32 where the target's toolchain takes no uint8."""
+    """Fall back to float32 input on toolchains that take no uint8 (TensorRT before 8.5).
+
+    Raises:
+        BadArgument: the format exists in bytes only.
+    """
     if target.uint8_input:
         return pixels
     if pixels.subsampled:
@@ -61,27 +45,20 @@ def readable(pixels: ImageInput, target: Target) -> ImageInput:
     return replace(pixels, dtype="float32")
 
 
-def simplified(
-    converted: Converted,
-    inputs: Samples,
-    batch: Batch,
-    say: Progress,
-) -> Artifact:
-    """The graph with the batch and the inputs that the bundle takes, simplified."""
-    fixed = None if batch == "dynamic" else batch
-    passes = (
-        pipeline.with_tensor_inputs(fixed)
-        if inputs.pixels is None
-        else pipeline.with_image_input(inputs.mode, fixed, inputs.pixels)
-    )
-    return pipeline.run(converted.model, passes, say)
+def simplified(converted: Converted, inputs: Samples, batch: Batch, progress: Progress) -> Artifact:
+    """Return the graph with the batch and the inputs of the bundle, simplified."""
+    image = inputs.pixels is not None
+    given = PassArguments(_fixed(batch), inputs.mode if image else None, inputs.pixels)
+    passes = pipeline.passes_for(GraphFormat(), "simplify", given)
+    return pipeline.run(converted.model, passes, progress)
 
 
 def ranked(artifact: Artifact, ranking: Ranking | None) -> Artifact:
-    """The graph with the best classes in the place of all, where a ranking is asked for."""
-    if ranking is None:
-        return artifact
-    return pipeline.continue_with(artifact, (top_k(ranking.output.name, ranking.count),))
+    """Return the graph with the best classes instead of all scores, if they are requested."""
+    top_k = None if ranking is None else (ranking.output.name, ranking.count)
+    given = PassArguments(top_k=top_k)
+    passes = pipeline.passes_for(GraphFormat(), "add best classes", given)
+    return pipeline.continue_with(artifact, passes)
 
 
 def of_floats(
@@ -89,27 +66,60 @@ def of_floats(
     target: Target,
     inputs: Samples,
     batch: Batch,
-    say: Progress,
+    progress: Progress,
 ) -> tuple[Artifact, Guard]:
-    """The target's graph, and what of it stays in float32 although the target is fp16."""
-    if target.precision == "fp32":
-        passes = pipeline.for_float32(target.opset, target.rules, blocked=target.blocked_layout)
-        return pipeline.continue_with(artifact, passes, say), Guard()
-    artifact = pipeline.continue_with(artifact, pipeline.BEFORE_FLOAT16, say)
-    say("observing the values of every tensor")
-    fixed = None if batch == "dynamic" else batch
-    seen = guard(artifact.model, observe(artifact.model, inputs.of_batch(fixed)))
-    names = frozenset(node.node for node in seen.kept)
-    passes = pipeline.for_float16(target.opset, names, target.rules)
-    return pipeline.continue_with(artifact, passes, say), seen
+    """Return the graph of an fp32 or fp16 target, and its nodes that stay in float32."""
+    form = GraphFormat.of(target)
+    if form.precision == "fp32":
+        passes = pipeline.passes_for(form, "lower")
+        return pipeline.continue_with(artifact, passes, progress), Guard()
+    return _to_float16(artifact, form, [inputs.of_batch(_fixed(batch))], progress)
+
+
+def halve(
+    artifact: Artifact, form: GraphFormat, images: Array, progress: Progress
+) -> tuple[Artifact, Guard]:
+    """Convert the part of an int8 graph that is not integers to float16.
+
+    Args:
+        artifact: a finished graph of opset 19 or higher, whose scales float16 represents.
+        form: the format of the target.
+        images: images as the graph takes them, batch first; the first `OBSERVED_IMAGES` are run.
+        progress: called with a few words when a step starts.
+
+    Returns:
+        The graph, and its nodes that stay in float32.
+    """
+    (image,) = artifact.model.graph.inputs
+    batches = Batches(artifact.model, images[:OBSERVED_IMAGES])
+    feeds = [{image.name or "": batch} for batch in batches]
+    return _to_float16(artifact, form, feeds, progress)
+
+
+def _to_float16(
+    artifact: Artifact,
+    form: GraphFormat,
+    feeds: Sequence[Mapping[str, Array]],
+    progress: Progress,
+) -> tuple[Artifact, Guard]:
+    passes = pipeline.passes_for(form, "prepare float16")
+    artifact = pipeline.continue_with(artifact, passes, progress)
+    progress("observing the values of every tensor")
+    found = guard(artifact.model, observe(artifact.model, *feeds))
+    given = PassArguments(float32_nodes=frozenset(node.node for node in found.kept))
+    passes = pipeline.passes_for(form, "convert to float16", given)
+    return pipeline.continue_with(artifact, passes, progress), found
 
 
 def beyond_float16(model: ir.Model, target: Target, inputs: Samples, batch: Batch) -> Guard:
-    """The nodes of an int8 graph that the target's builder must not turn into float16.
+    """Find the nodes of an int8 graph that the target's builder must not convert to float16.
 
-    Only a builder that chooses types itself (TensorRT 8) could.
+    There are none unless the builder chooses the types itself, as that of TensorRT 8 does.
     """
     if target.rules is None or target.rules.typing != "weak":
         return Guard()
-    fixed = None if batch == "dynamic" else batch
-    return guard(model, observe(model, inputs.of_batch(fixed)))
+    return guard(model, observe(model, inputs.of_batch(_fixed(batch))))
+
+
+def _fixed(batch: Batch) -> int | None:
+    return None if batch == "dynamic" else batch

@@ -34,7 +34,7 @@ from kexport.options.image_input import ImageInput
 from kexport.outputs import SCORED, Output
 from kexport.parity import compare
 from kexport.passes import pipeline
-from kexport.passes.infer_shapes import infer_shapes
+from kexport.passes.pipeline import GraphFormat
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
 from kexport.targets import Target
@@ -174,7 +174,8 @@ def quantize(
     """
     scheme = _scheme(target)
     started = time.perf_counter()
-    passes = (*pipeline.before_int8(target.opset, target.rules), *scheme.prepare, infer_shapes)
+    form = GraphFormat.of(target)
+    passes = pipeline.passes_for(form, "prepare int8")
     artifact = pipeline.continue_with(subject.artifact, passes, say)
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
         measured_on, judged_on = _images(subject, wanted, Path(scratch), say)
@@ -197,10 +198,10 @@ def quantize(
         seconds = time.perf_counter() - started
         step = Step("quantize", seconds, len(artifact.model.graph), len(gated.model.graph))
         whole = Artifact(gated.model, (*artifact.steps, step))
-        whole = pipeline.continue_with(whole, pipeline.AFTER_INT8, say)
+        whole = pipeline.continue_with(whole, pipeline.passes_for(form, "finish int8"), say)
         in_float32, guard = whole.model, None
         if scheme.half_scales:
-            halved, seen = halve(whole, images, say)
+            halved, seen = halve(whole, form, images, say)
             quality = judge(halved.model)
             holds = passing.holds(quality)
             whole, guard = (halved, seen) if holds else (whole, guard)
@@ -321,7 +322,8 @@ def _ranges(
 def _speed(subject: Subject, model: ir.Model, target: Target, images: Array, say: Say) -> Speed:
     """How fast the float32 model of this device and the quantised one are."""
     say("timing int8 against fp32")
-    passes = pipeline.for_float32(target.opset, target.rules, blocked=target.blocked_layout)
+    form = replace(GraphFormat.of(target), precision="fp32")
+    passes = pipeline.passes_for(form, "lower")
     return compare_latency(pipeline.continue_with(subject.artifact, passes).model, model, images)
 
 

@@ -12,6 +12,11 @@ from kexport.errors import UnknownModel, did_you_mean
 
 Mode = Literal["tf", "caffe", "torch", "none"]
 
+IMAGENET_MEAN = (0.485, 0.456, 0.406)
+IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
+"""Mean and standard deviation of red, green and blue over ImageNet, of pixels in 0..1
+(keras.applications.imagenet_utils, mode "torch")."""
+
 
 @dataclass(frozen=True, slots=True)
 class Application:

@@ -16,6 +16,7 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import onnxruntime
+from phases import simplify
 
 from kexport.calibration.statistics.histogram import BINS, Histogram, Range, bins
 from kexport.conversion import Converted, convert_model
@@ -117,13 +118,13 @@ def assert_converts(
         declared = [dim if isinstance(dim, int) else None for dim in value.shape]
         assert len(declared) == answer.ndim
         assert all(dim in (None, size) for dim, size in zip(declared, answer.shape, strict=True))
-    simple = pipeline.run(converted.model, pipeline.with_tensor_inputs(None)).model
+    simple = pipeline.run(converted.model, simplify()).model
     assert_near(onnx_answers(simple, inputs, optimise=True), wanted, tolerance)
     return converted
 
 
 def simplified(model: keras.Model) -> ir.Model:
-    return pipeline.run(convert_model(model).model, pipeline.with_tensor_inputs(None)).model
+    return pipeline.run(convert_model(model).model, simplify()).model
 
 
 def operators(model: ir.Model) -> Counter[str]:

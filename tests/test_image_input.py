@@ -16,7 +16,7 @@ from cpp_verifiers import Export, Verify
 from PIL import Image
 from support import healthy, keras_answers, small_classifier
 
-from kexport import optimize, runtime
+from kexport import runtime
 from kexport.api import Bundle, export
 from kexport.cli import main
 from kexport.errors import BadArgument, ParityFailed
@@ -26,6 +26,7 @@ from kexport.options.application import Recipe
 from kexport.options.image_input import FORMATS, RESIZES, ImageInput
 from kexport.passes import add_top_k as ranking
 from kexport.passes import image_input as first
+from kexport.passes import pipeline
 from kexport.passes.image_input import color_formats, resize, resize_and_layout
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
@@ -143,9 +144,9 @@ FAULTS: dict[str, tuple[ImageInput, Any, str, Any]] = {
     "colours one pixel off": (
         ImageInput(format="yuyv"),
         color_formats,
-        "_beside",
-        lambda e, x, right=color_formats._beside: right(
-            e, e("off", "Gather", x, e.constant("off", [0, *range(11)], np.int64), axis=3)
+        "_repeat_columns",
+        lambda e, x, right=color_formats._repeat_columns: right(
+            e, e("Gather", x, e.constant([0, *range(11)], np.int64), axis=3)
         ),
     ),
     "another resize": (
@@ -241,8 +242,8 @@ def test_a_fault_in_the_ranking_is_refused(
 ) -> None:
     def wrong(output: str, count: int) -> Pass:
         @Pass
-        def top_k(model: ir.Model) -> None:
-            ranking.top_k(output, count).edit(model)
+        def add_top_k(model: ir.Model) -> None:
+            ranking.add_top_k(output, count).edit(model)
             (node,) = [node for node in model.graph if node.op_type == "TopK"]
             if fault == "least for best":
                 node.attributes["largest"] = ir.AttrInt64("largest", 0)
@@ -255,9 +256,9 @@ def test_a_fault_in_the_ranking_is_refused(
             other.replace_input_with(0, indices)
             model.graph.append(other)
 
-        return top_k
+        return add_top_k
 
-    monkeypatch.setattr(optimize, "top_k", wrong)
+    monkeypatch.setattr(pipeline, "add_top_k", wrong)
     with pytest.raises(ParityFailed):
         published(model, tmp_path / "b", top_k=10)
 

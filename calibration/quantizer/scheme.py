@@ -25,10 +25,8 @@ class Scheme:
     place: Place
     grid: Callable[[ir.Value, Range], QParams]
     """The grid of a tensor that covers a range."""
-    prepare: tuple[Pass, ...] = ()
-    """Passes over the float graph, before anything is measured, that give it integer kernels."""
     finish: tuple[Pass, ...] = ()
-    """Passes over the quantised graph."""
+    """Passes over the quantized graph: the phase "quantize" of the pipeline."""
     paired: bool = False
     """Whether weights are held to `pairs.of_pairs`."""
     half_scales: bool = False

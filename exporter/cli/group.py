@@ -7,6 +7,7 @@ from kexport.cli.check import check
 from kexport.cli.doctor import doctor
 from kexport.cli.export import export
 from kexport.cli.models import models
+from kexport.cli.passes import passes
 from kexport.cli.run import run
 from kexport.cli.targets import targets
 from kexport.cli.verify import verify
@@ -44,5 +45,5 @@ def program() -> None:
     """
 
 
-for _command in (export, models, targets, verify, run, check, doctor):
+for _command in (export, models, targets, passes, verify, run, check, doctor):
     program.add_command(_command)

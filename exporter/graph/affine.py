@@ -1,4 +1,4 @@
-"""Per-channel affine steps, y = x * scale + shift, in whatever operator they come."""
+"""Per-channel affine nodes, y = x * scale + shift, of any operator."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kexport.graph.edit import attribute, small
 class Affine:
     """y[c] = x[c] * scale[c] + shift[c], on the channels of one axis of `x`.
 
-    `scale` and `shift` have one number a channel, float64, so that folding several steps rounds
-    once.
+    `scale` and `shift` have one float64 number for each channel, so that fusing several nodes
+    rounds once.
     """
 
     x: ir.Value
@@ -25,19 +25,19 @@ class Affine:
 
     @property
     def channels(self) -> int:
-        """How many channels there are."""
+        """The number of channels."""
         return int(self.scale.size)
 
     def after(self, first: Affine) -> Affine:
-        """This step on the result of `first`, as one step."""
+        """Return this step on the result of `first` as one step."""
         return Affine(first.x, first.scale * self.scale, first.shift * self.scale + self.shift)
 
 
 def affine_of(node: ir.Node | None, axis: int) -> Affine | None:
-    """The affine step that `node` is on the channels of axis number `axis`, if it is one.
+    """Return `node` as an affine step on the channels of axis `axis`; None if it is not one.
 
-    BatchNormalization (axis 1), and Mul, Div, Add, Sub with a constant that is one number, or one a
-    channel.
+    It is one if it is a BatchNormalization (axis 1), or a Mul, Div, Add or Sub with a constant of
+    one number, or one for each channel.
     """
     if node is None or not node.inputs:
         return None
@@ -59,12 +59,15 @@ def affine_of(node: ir.Node | None, axis: int) -> Affine | None:
     one, zero = np.ones(channels), np.zeros(channels)
     if node.op_type == "Div" and np.any(values == 0):
         return None
-    return {
-        "Mul": lambda: Affine(x, values, zero),
-        "Div": lambda: Affine(x, 1 / values, zero),
-        "Add": lambda: Affine(x, one, values),
-        "Sub": lambda: Affine(x, one, -values),
-    }[node.op_type]()
+    match node.op_type:
+        case "Mul":
+            return Affine(x, values, zero)
+        case "Div":
+            return Affine(x, 1 / values, zero)
+        case "Add":
+            return Affine(x, one, values)
+        case _:
+            return Affine(x, one, -values)
 
 
 def _batch_norm(node: ir.Node) -> Affine | None:
@@ -78,7 +81,7 @@ def _batch_norm(node: ir.Node) -> Affine | None:
 
 
 def _per_channel(operand: Array, channels: int, axis: int, rank: int) -> Array | None:
-    """`operand` as one float64 a channel, or None if it varies along another axis too."""
+    """Return `operand` as one float64 per channel; None if it varies along another axis."""
     if not np.issubdtype(operand.dtype, np.floating) or operand.ndim > rank:
         return None
     shape = (1,) * (rank - operand.ndim) + operand.shape

@@ -1,102 +1,98 @@
-"""Emits the nodes between an input and what read it."""
+"""Emission of nodes into one place of a graph, named and typed."""
 
 from __future__ import annotations
 
-from typing import Any
+import itertools
+from collections.abc import Callable
+from dataclasses import dataclass, replace
+from typing import Any, Self
 
 import numpy as np
 import onnx_ir as ir
 
 from kexport.graph.edit import numbers
 from kexport.graph.names import free_name
+from kexport.graph.roles import Role, role_of, set_role
 from kexport.graph.shapes import infer_outputs
 
 
+@dataclass(frozen=True, slots=True)
 class Emitter:
-    """Calls of it emit nodes before `node`, named after it."""
+    """Emits nodes before `place`; a call emits one.
 
-    def __init__(self, graph: ir.Graph, node: ir.Node) -> None:
-        self._graph = graph
-        self._node = node
-        self._count = 0
-
-    def __call__(self, op_type: str, *inputs: ir.Value, **attributes: Any) -> ir.Value:
-        """Emit one node; its result has the dtype of its first input."""
-        self._count += 1
-        name = f"{self._node.name}.{self._count}.{op_type}"
-        node = ir.node(op_type, inputs, attributes, name=name)
-        result = node.outputs[0]
-        result.name, result.type = name, inputs[0].type
-        self._graph.insert_before(self._node, node)
-        return result
-
-    def number(self, value: float, like: ir.Value) -> ir.Value:
-        """A scalar constant of the dtype of `like`."""
-        dtype = (like.dtype or ir.DataType.FLOAT).numpy()
-        return numbers(self._graph, f"{self._node.name}.constant", np.asarray(value, dtype))
-
-    def input(self, node: ir.Node, index: int) -> ir.Value:
-        """An input that must be there."""
-        value = node.inputs[index]
-        if value is None:
-            raise ValueError(f"input {index} of {node.name} is missing")
-        return value
-
-
-class Steps:
-    """Nodes for the beginning of a graph, in the order in which they are emitted.
-
-    Names begin with "image/". `insert` puts them before all others.
+    Each result has the dtype and shape that ONNX infers at `opset`. `name` makes a name for a node
+    or a constant from its leaf, and all nodes get `role`.
     """
 
-    def __init__(self, graph: ir.Graph) -> None:
-        self._graph = graph
-        self._opset = graph.opset_imports[""]
-        self._names: set[str] = set()
-        self.nodes: list[ir.Node] = []
+    graph: ir.Graph
+    place: ir.Node | None
+    """The node before which the new nodes go; None for the end of the graph."""
+    opset: int
+    name: Callable[[str, bool], str]
+    """Leaf, and whether it names a node (or else a constant) -> name."""
+    role: Role | None = None
+
+    @classmethod
+    def before(cls, graph: ir.Graph, node: ir.Node, opset: int | None = None) -> Self:
+        """Return an emitter of the nodes that replace `node` or its inputs, named after it.
+
+        They are called `<node>.<number>.<operator>`, and constants `<node>.constant`.
+
+        Args:
+            graph: the graph of `node`.
+            node: the node before which the new ones go; they have its role.
+            opset: the opset of the new nodes; by default that of the graph.
+        """
+        count = itertools.count(1)
+
+        def name(leaf: str, is_node: bool) -> str:
+            return f"{node.name}.{next(count)}.{leaf}" if is_node else f"{node.name}.{leaf}"
+
+        return cls(graph, node, opset or graph.opset_imports[""], name, role_of(node))
+
+    @classmethod
+    def at_start(cls, graph: ir.Graph, prefix: str) -> Self:
+        """Return an emitter of the first nodes of a graph, named `<prefix>/<leaf>`."""
+        taken: set[str] = set()
+
+        def name(leaf: str, is_node: bool) -> str:
+            found = free_name(f"{prefix}/{leaf}", taken)
+            taken.add(found)
+            return found
+
+        return cls(graph, next(iter(graph), None), graph.opset_imports[""], name)
+
+    def part(self, prefix: str, role: Role | None = None) -> Emitter:
+        """Return an emitter for the same place that puts `<prefix>/` before each leaf."""
+
+        def name(leaf: str, is_node: bool) -> str:
+            return self.name(f"{prefix}/{leaf}", is_node)
+
+        return replace(self, name=name, role=role or self.role)
 
     def __call__(
-        self, name: str, op_type: str, *inputs: ir.Value | None, **attributes: Any
+        self, op_type: str, *inputs: ir.Value | None, name: str | None = None, **attributes: Any
     ) -> ir.Value:
-        """Emit one node; its result has the dtype and shape that ONNX infers."""
-        name = self._free(f"image/{name}")
+        """Emit one node and return its output; its leaf is `name`, or else the operator."""
+        name = self.name(name or op_type, True)
         node = ir.node(op_type, inputs, attributes, name=name)
         node.outputs[0].name = name
-        infer_outputs(node, self._opset)
-        self.nodes.append(node)
+        set_role(node, self.role)
+        infer_outputs(node, self.opset)
+        if self.place is None:
+            self.graph.append(node)
+        else:
+            self.graph.insert_before(self.place, node)
         return node.outputs[0]
 
-    def constant(self, name: str, array: Any, dtype: Any) -> ir.Value:
-        """A constant."""
-        return numbers(self._graph, self._free(f"image/{name}"), np.asarray(array, dtype))
+    def constant(self, array: Any, dtype: Any, name: str = "constant") -> ir.Value:
+        """Add a constant."""
+        return numbers(self.graph, self.name(name, False), np.asarray(array, dtype))
 
-    def cast(self, name: str, value: ir.Value, dtype: ir.DataType) -> ir.Value:
-        """`value` in another dtype; itself where it has that."""
-        return value if value.dtype == dtype else self(name, "Cast", value, to=dtype.value)
+    def number(self, value: float, like: ir.Value) -> ir.Value:
+        """Add a scalar constant of the dtype of `like`."""
+        return self.constant(value, (like.dtype or ir.DataType.FLOAT).numpy())
 
-    def whole(self, op_type: str, x: ir.Value, number: int) -> ir.Value:
-        """`op_type` on positions, int64, and one number."""
-        operand = self.constant("positions/number", [number], np.int64)
-        return self(f"positions/{op_type}", op_type, x, operand)
-
-    def extent(self, x: ir.Value, axis: int) -> ir.Value:
-        """How long an axis is, int64 [1]."""
-        known = (x.shape or ())[axis]
-        if isinstance(known, int):
-            return self.constant("positions/extent", [known], np.int64)
-        sizes = self("positions/Shape", "Shape", x)
-        at = self.constant("positions/axis", [axis], np.int64)
-        return self("positions/extent", "Gather", sizes, at)
-
-    def insert(self) -> None:
-        """Put the nodes before all others of the graph."""
-        first = next(iter(self._graph), None)
-        if first is None:
-            self._graph.extend(self.nodes)
-        else:
-            self._graph.insert_before(first, self.nodes)
-
-    def _free(self, wanted: str) -> str:
-        name = free_name(wanted, self._names)
-        self._names.add(name)
-        return name
+    def cast(self, value: ir.Value, dtype: ir.DataType) -> ir.Value:
+        """Emit a Cast; return `value` itself where it has that dtype already."""
+        return value if value.dtype == dtype else self("Cast", value, to=dtype.value)

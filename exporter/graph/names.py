@@ -1,10 +1,10 @@
-"""Names that are still free."""
+"""Unique names."""
 
 from collections.abc import Container
 
 
 def free_name(wanted: str, taken: Container[str]) -> str:
-    """`wanted`, or `wanted` with the first number, from 1 on, that makes it none of `taken`."""
+    """Return `wanted`; if it is taken, with the first of the suffixes _1, _2, ... that is not."""
     name, count = wanted, 0
     while name in taken:
         count += 1

@@ -1,4 +1,4 @@
-"""A model on its way through the pipeline, the passes that change it, and the steps it took."""
+"""Passes, the artifact that they change, and the record of those that ran."""
 
 from __future__ import annotations
 
@@ -15,8 +15,8 @@ from kexport.errors import KexportError, PassFailed
 class Pass:
     """One change of a graph, made from a function that edits a model in place.
 
-    Calling the pass leaves the model as it is and returns a changed copy. `edit` is the function
-    itself, for the pipeline, which copies a model once and not once a pass.
+    A call returns a changed copy and leaves the model as it is. `edit` is the function itself, for
+    the pipeline, which copies a model once and not for each pass.
     """
 
     __name__: str
@@ -24,6 +24,16 @@ class Pass:
     def __init__(self, edit: Callable[[ir.Model], None]) -> None:
         functools.update_wrapper(self, edit)
         self.edit = edit
+
+    @property
+    def name(self) -> str:
+        """The name of the function."""
+        return self.__name__
+
+    @property
+    def purpose(self) -> str:
+        """The first line of the function's docstring."""
+        return (self.__doc__ or "").partition("\n")[0]
 
     def __call__(self, model: ir.Model) -> ir.Model:
         """Return a copy of `model`, changed."""
@@ -34,7 +44,7 @@ class Pass:
 
 @dataclass(frozen=True, slots=True)
 class Step:
-    """One pass that ran: its name, its seconds, and the nodes of the graph before and after."""
+    """A pass that ran: its name, its seconds, and the number of nodes before and after."""
 
     name: str
     seconds: float
@@ -44,16 +54,16 @@ class Step:
 
 @dataclass(frozen=True, slots=True)
 class Artifact:
-    """A model of its own, and the steps that made it."""
+    """A model that nothing else refers to, and the steps that produced it."""
 
     model: ir.Model
     steps: tuple[Step, ...] = ()
 
     def then(self, change: Pass) -> Artifact:
-        """The artifact after one pass, which edits the model: this one is spent.
+        """Run a pass on the model itself, and return the artifact that replaces this one.
 
         Raises:
-            PassFailed: the pass met something that it did not expect.
+            PassFailed: the pass raised an error that is not a KexportError.
         """
         before, started = len(self.model.graph), time.perf_counter()
         try:

@@ -1,4 +1,4 @@
-"""Writes an ONNX file weight by weight, so that writing takes the memory of one weight."""
+"""Serialization of an ONNX file weight by weight, in the memory of one weight."""
 
 from __future__ import annotations
 
@@ -12,13 +12,13 @@ import onnx_ir as ir
 from kexport.graph.shapes import extents
 
 EXTERNAL_FROM = 1_800_000_000
-"""Bytes of weights from which they go to a file of their own; protobuf ends at 2 GiB."""
+"""Bytes of weights from which they go to a separate file; protobuf is limited to 2 GiB."""
 
 INLINE_BELOW = 1024
-"""Bytes below which a weight stays in the model file: engines read shapes while they load."""
+"""Bytes below which a weight stays in the model file: engines read shapes during loading."""
 
 ALIGNMENT = 4096
-"""Where a weight may begin in the external file, so that engines can map it into memory."""
+"""Alignment of weights in the external file, so that engines can map them into memory."""
 
 _GRAPH, _INITIALIZER, _RAW_DATA = (field << 3 | 2 for field in (7, 5, 9))
 """Tags of ModelProto.graph, GraphProto.initializer, TensorProto.raw_data (onnx/onnx.proto)."""
@@ -29,8 +29,8 @@ def save(model: ir.Model, path: Path, *, external: bool | None = None) -> tuple[
 
     Args:
         model: any model; each weight is read when it is written.
-        path: the file; what is there is overwritten.
-        external: whether large weights go to `<path>.data`; by default when they are too many for
+        path: the file; an existing one is overwritten.
+        external: whether large weights go to `<path>.data`; by default if they exceed the limit of
             one file.
 
     Returns:
@@ -72,11 +72,11 @@ def _write_inline(file: BinaryIO, proto: onnx.ModelProto, tensors: list[ir.Tenso
 
 
 def _write(file: BinaryIO, tensor: ir.TensorProtocol) -> None:
-    """Write a tensor's bytes; those that are in a file are copied from there, and never held."""
+    """Write a tensor's bytes; those in a file are copied in chunks."""
     if isinstance(tensor, ir.ExternalTensor):
         tensor.tofile(file)
     else:
-        file.write(tensor.tobytes())  # NumPy's tofile says nothing where the disk is full
+        file.write(tensor.tobytes())  # NumPy's tofile raises no error if the disk is full
 
 
 def _moved(
@@ -111,7 +111,7 @@ def _prefix(tag: int, size: int) -> bytes:
 
 
 def _varint(number: int) -> bytes:
-    """Protobuf's base-128 varint."""
+    """Encode a number as protobuf's base-128 varint."""
     groups = []
     while number > 0x7F:
         groups.append(number & 0x7F | 0x80)

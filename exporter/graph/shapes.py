@@ -1,4 +1,4 @@
-"""Shapes of constants, and those of a node's outputs by ONNX's own inference."""
+"""Shape inference of single nodes by ONNX, and the shapes of constants."""
 
 from __future__ import annotations
 
@@ -9,16 +9,17 @@ import onnx.shape_inference
 import onnx_ir as ir
 
 SMALL = 64
-"""Integer constants of at most this many elements (shapes, axes, pads) guide the inference.
+"""Largest integer constant whose values the inference reads: enough for shapes, axes and pads.
 
-The scales of a Resize do not: in float64, 3 * float32(5 / 3) is just below 5, and gives 4 pixels.
+The scales of a Resize are not read: in float64, 3 * float32(5 / 3) is just below 5, which would
+give 4 pixels.
 """
 
 
 def infer_outputs(node: ir.Node, opset: int) -> None:
     """Set dtype and shape of every output of `node`, whose inputs must have theirs.
 
-    A Loop, If or Scan keeps what it says of its outputs itself.
+    The outputs of Loop, If and Scan keep the types that they have.
 
     Raises:
         ValueError: ONNX's inference finds the inputs inconsistent.
@@ -55,9 +56,9 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
 
 
 def refine_outputs(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
-    """Infer the outputs of `node` where one is not wholly known, or an input is among `found`.
+    """Infer the outputs of `node` if one is not completely known, or an input is in `found`.
 
-    What inference leaves open keeps what was known. Outputs that changed join `found`.
+    Axes that the inference leaves open keep what was known. Changed outputs are added to `found`.
 
     Raises:
         ValueError: ONNX's inference finds the inputs inconsistent.
@@ -74,14 +75,14 @@ def refine_outputs(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
 
 
 def _is_known(value: ir.Value) -> bool:
-    """Whether a value has a type, and every axis a number or a name."""
+    """Return whether a value has a type, and every axis a number or a name."""
     if value.type is None or value.shape is None:
         return False
     return all(isinstance(dim, int) or dim.value is not None for dim in value.shape)
 
 
 def _merged(found: ir.Shape | None, known: ir.Shape | None) -> ir.Shape | None:
-    """What was found, and what was known wherever nothing was."""
+    """Return the inferred shape, with the known axes where the inference left them open."""
     if found is None or known is None or len(found) != len(known):
         return known if found is None else found
     return ir.Shape(
@@ -93,10 +94,10 @@ def _merged(found: ir.Shape | None, known: ir.Shape | None) -> ir.Shape | None:
 
 
 def _scaled(node: ir.Node) -> ir.Shape | None:
-    """What a Resize makes of known extents: floor(extent * scale).
+    """Compute the output shape of a Resize: floor(extent * scale).
 
-    An extent is left open where float32, in which engines compute it, and float64, in which ONNX's
-    checker does, disagree.
+    An extent stays open if float32, which engines compute in, and float64, which ONNX's checker
+    computes in, give different results.
     """
     x, scales = node.inputs[0], node.inputs[2]
     if x is None or x.shape is None or scales is None or scales.const_value is None:
@@ -115,13 +116,13 @@ def _times(dim: int | ir.SymbolicDim, factor: np.float32) -> int | ir.SymbolicDi
 
 
 def has_body(node: ir.Node) -> bool:
-    """Whether a node holds a graph of its own, as Loop, If and Scan do."""
+    """Return whether a node contains a graph, as Loop, If and Scan do."""
     kinds = (ir.AttributeType.GRAPH, ir.AttributeType.GRAPHS)
     return any(attribute.type in kinds for attribute in node.attributes.values())
 
 
 def dims(value: ir.Value) -> list[int | ir.SymbolicDim]:
-    """The axes of a value whose rank must be known: numbers, and symbols for open ones.
+    """Return the axes of a value: numbers, and symbols for open ones.
 
     Raises:
         ValueError: the rank is not known.
@@ -132,7 +133,7 @@ def dims(value: ir.Value) -> list[int | ir.SymbolicDim]:
 
 
 def extents(tensor: ir.TensorProtocol) -> tuple[int, ...]:
-    """The extents of a constant, which are always numbers; its values are not read."""
+    """Return the extents of a constant, without reading its values."""
     return tuple(extent for extent in tensor.shape if isinstance(extent, int))
 
 

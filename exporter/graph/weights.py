@@ -1,4 +1,4 @@
-"""Change the weights and the bias of a Conv or a MatMul, without reading large weights yet."""
+"""Lazy changes of weights and biases: large weights are read when the model is written."""
 
 from __future__ import annotations
 
@@ -37,13 +37,16 @@ def scale_inputs(graph: ir.Graph, node: ir.Node, scale: Array) -> None:
 
 
 def reorder_inputs(graph: ir.Graph, node: ir.Node, channels: Array) -> None:
-    """Let a Conv without groups read the input that `channels` had reordered before it."""
+    """Permute the weights of a Conv without groups to read its input before a reordering.
+
+    `channels` has, for each channel after the reordering, its channel before.
+    """
     inverse = np.argsort(channels)
     change_weights(graph, node, lambda weights: weights[:, inverse])
 
 
 def add_to_bias(graph: ir.Graph, node: ir.Node, addend: Array, scale: Array | float = 1.0) -> None:
-    """Replace the bias b of a Conv by b * scale + addend; no bias counts as zero."""
+    """Replace the bias b of a Conv by b * scale + addend; a missing bias counts as zero."""
     old = small(node.inputs[2]) if len(node.inputs) > 2 else None
     new = addend if old is None else old.astype(np.float64) * scale + addend
     if old is None and not np.any(new):
@@ -57,7 +60,7 @@ def add_to_bias(graph: ir.Graph, node: ir.Node, addend: Array, scale: Array | fl
 
 
 def response_to(node: ir.Node, shift: Array) -> Array:
-    """What a Conv without padding adds to its outputs when its inputs grow by `shift`."""
+    """Compute what `shift` on the inputs of a Conv without padding adds to its outputs."""
     weights = constant(node.inputs[1])
     if weights is None:
         raise ValueError(f"the weights of {node.name} are not constant")
@@ -67,13 +70,13 @@ def response_to(node: ir.Node, shift: Array) -> Array:
 
 
 def has_padding(node: ir.Node) -> bool:
-    """Whether a Conv or pool reads beyond its input."""
+    """Return whether a Conv or pool reads beyond its input."""
     auto_pad = attribute(node, "auto_pad", "NOTSET")
     return any(attribute(node, "pads", [])) or auto_pad not in ("NOTSET", "VALID")
 
 
 def change_weights(graph: ir.Graph, node: ir.Node, change: Callable[[Array], Array]) -> None:
-    """Give `node` changed weights of the same shape; other nodes keep the old ones."""
+    """Give `node` changed weights of the same shape; other readers keep the old ones."""
     value = node.inputs[1]
     weights = constant(value)
     if value is None or weights is None:
@@ -97,7 +100,7 @@ def _product(weights: Array, factor: Array) -> Array:
 
 
 def _inputs_of_outputs(node: ir.Node, per_input: Array) -> Array:
-    """`per_input` as [outputs, inputs of a group]: the numbers of the channels each reads."""
+    """Return `per_input` as [outputs, inputs of a group]: those of the channels each reads."""
     weights = constant(node.inputs[1])
     if weights is None:
         raise ValueError(f"the weights of {node.name} are not constant")

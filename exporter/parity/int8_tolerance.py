@@ -20,6 +20,7 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.execution.session import Batches, open_session
+from kexport.graph.edit import required
 from kexport.graph.emit import Emitter
 from kexport.outputs import Output
 from kexport.parity.compare import UNMEASURED
@@ -114,8 +115,8 @@ def _drawn(model: ir.Model) -> ir.Model:
     for node in list(model.graph):
         if node.op_type != "QuantizeLinear":
             continue
-        emit = Emitter(model.graph, node)
-        value, step = emit.input(node, 0), emit.input(node, 1)
+        emit = Emitter.before(model.graph, node)
+        value, step = required(node, 0), required(node, 1)
         seed = float(rng.integers(SEEDS))
         part = emit("RandomUniformLike", value, low=-0.5, high=0.5, seed=seed)
         node.replace_input_with(0, emit("Add", value, emit("Mul", part, step)))

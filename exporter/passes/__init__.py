@@ -1,1 +1,1 @@
-"""Changes of a graph, one pure function `Model -> Model` a file; `pipeline` has their order."""
+"""Passes: one pure function `Model -> Model` in each file; `pipeline` is the list of them."""

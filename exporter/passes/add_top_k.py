@@ -1,4 +1,4 @@
-"""Give the best classes in place of the scores of all."""
+"""Best classes in place of all scores."""
 
 from __future__ import annotations
 
@@ -12,15 +12,20 @@ SCORES, INDICES = "scores", "indices"
 """The names of the outputs."""
 
 
-def top_k(output: str, count: int) -> Pass:
-    """A pass that replaces an output [N, classes] by the `count` best of each row, best first.
-
-    `indices` is int64 [N, count], `scores` has the dtype of the output; they stand in its place, in
-    that order. Among equal scores the lower index comes first (onnx/docs/Operators.md, TopK).
-    """
+def add_top_k(output: str, count: int) -> Pass:
+    """Return the pass for the output `output`, [N, classes], and `count` classes."""
 
     @Pass
-    def top_k(model: ir.Model) -> None:
+    def add_top_k(model: ir.Model) -> None:
+        """Replace an output of scores by the best classes, best first.
+
+        Output x ==> Outputs indices, scores of TopK(x, k) on the last axis
+
+        Applies if the best classes are requested (--top-k). `indices` is int64 [N, k], `scores` has
+        the dtype of x; they take the place of x, in that order. The program on the device then
+        reads k numbers and sorts nothing. Exact: among equal scores the lower index comes first
+        (onnx/docs/Operators.md, TopK).
+        """
         graph = model.graph
         at = [value.name for value in graph.outputs].index(output)
         scores = graph.outputs[at]
@@ -35,4 +40,4 @@ def top_k(output: str, count: int) -> Pass:
         graph.append(node)
         graph.outputs[at : at + 1] = [node.outputs[1], node.outputs[0]]
 
-    return top_k
+    return add_top_k

@@ -1,4 +1,4 @@
-"""Write an AveragePool that reads no border as a depthwise Conv."""
+"""AveragePool without padding as a depthwise Conv."""
 
 from __future__ import annotations
 
@@ -7,20 +7,23 @@ import math
 import numpy as np
 import onnx_ir as ir
 
-from kexport.graph.edit import attribute, like, numbers, remove, take_over
+from kexport.graph.edit import attribute, numbers, replace_node
 from kexport.graph.passes import Pass
 
 
 @Pass
 def average_pool_to_depthwise_conv(model: ir.Model) -> None:
-    """AveragePool of [N, C, H, W] to a Conv of C groups that keeps the node's name.
+    """Rewrite an AveragePool without padding as a depthwise Conv of the same name.
 
-    ONNX Runtime's pool of integers computes a number at a time, its convolutions many
-    (onnxruntime/contrib_ops/cpu/quantization/qlinear_pool.cc).
+    AveragePool(x) ==> Conv(x, W) with W[c, 0, :, :] = 1 / (kernel height * kernel width)
+
+    Applies to [N, C, H, W] with a known C, without pads and without ceil_mode. ONNX Runtime's
+    QLinearAveragePool computes one number at a time, its QLinearConv many
+    (onnxruntime/contrib_ops/cpu/quantization/qlinear_pool.cc). Exact up to rounding.
     """
     for node in list(model.graph):
         channels = _channels(node) if node.op_type == "AveragePool" else None
-        if channels is None or _reads_border(node):
+        if channels is None or _is_padded(node):
             continue
         window = list(attribute(node, "kernel_shape", []))
         each = np.full((channels, 1, *window), 1 / math.prod(window), np.float32)
@@ -32,13 +35,8 @@ def average_pool_to_depthwise_conv(model: ir.Model) -> None:
             "strides": list(attribute(node, "strides", ones)),
             "dilations": list(attribute(node, "dilations", ones)),
         }
-        old, conv = node.outputs[0], ir.node("Conv", [node.inputs[0], weights], how, name=node.name)
-        result = conv.outputs[0]
-        result.name = f"{node.name}.mean"
-        like(result, old)
-        model.graph.insert_before(node, conv)
-        take_over(old, result)
-        remove(model.graph, node)
+        conv = ir.node("Conv", [node.inputs[0], weights], how, name=node.name)
+        replace_node(model.graph, node, conv, f"{node.name}.mean")
 
 
 def _channels(node: ir.Node) -> int | None:
@@ -48,6 +46,6 @@ def _channels(node: ir.Node) -> int | None:
     return shape[1]
 
 
-def _reads_border(node: ir.Node) -> bool:
+def _is_padded(node: ir.Node) -> bool:
     padded = any(attribute(node, "pads", [0])) or attribute(node, "ceil_mode", 0)
     return bool(padded) or attribute(node, "auto_pad", "NOTSET") not in ("NOTSET", "VALID")

@@ -1,4 +1,4 @@
-"""Write a BatchNormalization that nothing could absorb as a depthwise Conv of one pixel."""
+"""BatchNormalization that no Conv could absorb as a depthwise 1 x 1 Conv."""
 
 from __future__ import annotations
 
@@ -6,15 +6,19 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.graph.affine import affine_of
-from kexport.graph.edit import like, numbers, remove, take_over
+from kexport.graph.edit import numbers, replace_node
 from kexport.graph.passes import Pass
 
 
 @Pass
 def batch_norm_to_depthwise_conv(model: ir.Model) -> None:
-    """BatchNormalization of [N, C, H, W] to a Conv of C groups, 1 x 1, that keeps the node's name.
+    """Rewrite a BatchNormalization as a depthwise 1 x 1 Conv of the same name.
 
-    Engines have a Conv of integers with a scale for each channel, and no BatchNormalization.
+    BatchNormalization(x) ==> Conv(x, W, b) with W[c, 0, 0, 0] = scale[c] / sqrt(var[c] + epsilon)
+    and b[c] = shift[c] - mean[c] * W[c, 0, 0, 0]
+
+    Applies to [N, C, H, W]. Engines have an integer Conv with a scale for each channel, and no
+    integer BatchNormalization. Exact up to rounding; W and b are computed in float64.
     """
     for node in list(model.graph):
         step = affine_of(node, 1) if node.op_type == "BatchNormalization" else None
@@ -26,11 +30,6 @@ def batch_norm_to_depthwise_conv(model: ir.Model) -> None:
             numbers(model.graph, f"{node.name}.weight", weights),
             numbers(model.graph, f"{node.name}.bias", step.shift.astype(np.float32)),
         ]
-        name = node.name
-        conv = ir.node("Conv", inputs, {"group": step.channels, "kernel_shape": [1, 1]}, name=name)
-        result, old = conv.outputs[0], node.outputs[0]
-        result.name = f"{name}.scaled"
-        like(result, old)
-        model.graph.insert_before(node, conv)
-        take_over(old, result)
-        remove(model.graph, node)
+        how: dict[str, int | list[int]] = {"group": step.channels, "kernel_shape": [1, 1]}
+        conv = ir.node("Conv", inputs, how, name=node.name)
+        replace_node(model.graph, node, conv, f"{node.name}.scaled")

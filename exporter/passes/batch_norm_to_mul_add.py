@@ -1,4 +1,4 @@
-"""Write a BatchNormalization that nothing could absorb as one Mul and one Add."""
+"""BatchNormalization that no Conv could absorb as one Mul and one Add."""
 
 from __future__ import annotations
 
@@ -13,16 +13,20 @@ from kexport.graph.passes import Pass
 
 @Pass
 def batch_norm_to_mul_add(model: ir.Model) -> None:
-    """BatchNormalization to x * scale + shift, with both numbers computed in float64.
+    """Rewrite a BatchNormalization as one Mul and one Add.
 
-    In float16 the four statistics lose digits one by one, and a moving variance can leave the
-    range; the two products of them do not.
+    BatchNormalization(x) ==> Add(Mul(x, s), t) with s = scale / sqrt(var + epsilon) and
+    t = shift - mean * s
+
+    Applies to every BatchNormalization with constant statistics. In float16 each of the four
+    statistics would be rounded, and a moving variance can exceed 65504; s and t are computed in
+    float64 and rounded once. Exact up to rounding.
     """
     for node in list(model.graph):
         step = affine_of(node, 1) if node.op_type == "BatchNormalization" else None
         if step is None:
             continue
-        emit = Emitter(model.graph, node)
+        emit = Emitter.before(model.graph, node)
         scaled = emit("Mul", step.x, _per_channel(model.graph, node, "scale", step, step.scale))
         shifted = emit("Add", scaled, _per_channel(model.graph, node, "shift", step, step.shift))
         for value in (scaled, shifted):

@@ -1,4 +1,4 @@
-"""Check the finished graph with ONNX's own checker."""
+"""Validation of the finished graph by ONNX's own checker."""
 
 from __future__ import annotations
 
@@ -10,11 +10,16 @@ from kexport.graph.passes import Pass
 
 
 @Pass
-def check(model: ir.Model) -> None:
-    """Return `model` as it is.
+def check_model(model: ir.Model) -> None:
+    """Validate the graph with onnx.checker.
+
+    Any graph ==> the same graph
+
+    Applies to the finished graph of every target. An invalid graph would fail on the device only.
+    Exact.
 
     Raises:
-        PassFailed: the graph is no valid ONNX at its opset, or types do not fit.
+        PassFailed: the graph is not valid ONNX at its opset, or types do not match.
     """
     skeleton = model.clone()
     for value in skeleton.graph.initializers.values():

@@ -1,4 +1,4 @@
-"""float16 weights and arithmetic, with the nodes that float16 cannot hold kept in float32."""
+"""Conversion to float16; nodes that exceed its range or precision stay in float32."""
 
 from __future__ import annotations
 
@@ -11,22 +11,25 @@ from kexport.graph.shapes import extents
 HALF, SINGLE = ir.DataType.FLOAT16, ir.DataType.FLOAT
 
 ALWAYS_FLOAT32 = frozenset({("Resize", 2)})
-"""Inputs that ONNX has in float32 whatever the node computes in: the scales of a Resize."""
+"""Inputs that are float32 in ONNX whatever the type of the others: the scales of a Resize."""
 
 
 def convert_float16(kept: frozenset[str]) -> Pass:
-    """A pass that turns every float32 node but those named in `kept` to float16.
-
-    The result is strongly typed: each node has inputs of one float type, and a Cast stands on every
-    edge between the two. Inputs and outputs of the model keep their types.
-
-    A QuantizeLinear has a scale of the type that it reads; a DequantizeLinear stands there once for
-    each type that is read of it, so that no Cast parts it from its reader. Both need opset 19, and
-    scales that float16 holds.
-    """
+    """Return the pass that keeps the nodes named in `kept` in float32."""
 
     @Pass
     def convert_float16(model: ir.Model) -> None:
+        """Convert float32 weights and nodes to float16.
+
+        Op(float32) ==> Op(float16), with a Cast on every edge between a float16 and a float32 node
+
+        Applies to every float32 node except those that the float16 guard keeps. The result is
+        strongly typed, as TensorRT takes it with --stronglyTyped; inputs and outputs of the model
+        keep their types. A QuantizeLinear gets a scale of the type that it reads, and a
+        DequantizeLinear is repeated for each type of its readers, so that no Cast separates it
+        from them; both need opset 19, and scales that float16 represents. Not exact: weights and
+        results are rounded to float16.
+        """
         converter = _Converter(model.graph, kept)
         for node in list(model.graph):
             converter.convert(node)
@@ -43,7 +46,7 @@ class _Converter:
         self._kept = kept
         self._casts: dict[tuple[ir.Value, ir.DataType], ir.Value] = {}
         self._scales: dict[ir.Value, ir.Value] = {}
-        """The float32 scale behind each dequantised tensor."""
+        """The float32 scale of each dequantized tensor."""
 
     def convert(self, node: ir.Node) -> None:
         wanted = SINGLE if node.name in self._kept else HALF
@@ -66,7 +69,7 @@ class _Converter:
                     value.type = ir.TensorType(HALF)
 
     def visible(self, value: ir.Value) -> ir.Value:
-        """The float32 form of an output, under the output's own name."""
+        """Cast an output of the model to float32, under its own name."""
         name = value.name
         value.name = f"{name}.float16"
         last = next(reversed(list(self._graph)))
@@ -77,16 +80,16 @@ class _Converter:
         return cast.outputs[0]
 
     def _convert_cast(self, node: ir.Node, wanted: ir.DataType) -> None:
-        """A Cast to float32, of pixels for example, casts to the type of what follows."""
+        """Let a Cast to float32, such as that of the pixels, cast to float16 instead."""
         if node.outputs[0].dtype == SINGLE and wanted == HALF:
             node.attributes["to"] = ir.AttrInt64("to", HALF.value)
             node.outputs[0].type = ir.TensorType(HALF)
 
     def _convert_scale(self, node: ir.Node, wanted: ir.DataType) -> None:
-        """A scale has the type of the floats on the other side."""
+        """Give a scale the type of the floats that are quantized or dequantized."""
         value, scale, *_ = node.inputs
-        assert value is not None, "what is quantised is there"
-        assert scale is not None, "a scale is there"
+        assert value is not None, "a QuantizeLinear has a data input"
+        assert scale is not None, "a QuantizeLinear has a scale"
         if node.op_type == "QuantizeLinear":
             wanted = value.dtype or wanted
         else:
@@ -96,7 +99,7 @@ class _Converter:
             node.replace_input_with(1, self._as(scale, wanted, node))
 
     def _twin(self, node: ir.Node, dtype: ir.DataType) -> ir.Value:
-        """What a DequantizeLinear gives, in another type."""
+        """Repeat a DequantizeLinear with a result of another type."""
         value, scale = node.outputs[0], self._scales[node.outputs[0]]
         inputs = [node.inputs[0], self._as(scale, dtype, node), *node.inputs[2:]]
         name = f"{value.name}.{_suffix(dtype)}"

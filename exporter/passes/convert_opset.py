@@ -1,4 +1,4 @@
-"""Write operators that a target's opset or toolchain does not have in those it has."""
+"""Opset conversion: operators that an opset or a toolchain lacks, written in others."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx
 import onnx_ir as ir
 
 from kexport.errors import PassFailed
-from kexport.graph.edit import attribute, like, remove, small, take_over
+from kexport.graph.edit import attribute, like, remove, required, small, take_over
 from kexport.graph.emit import Emitter
 from kexport.graph.passes import Pass
 
@@ -20,19 +20,26 @@ Lowering = Callable[[Emitter, ir.Node], ir.Value]
 
 
 def convert_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
-    """A pass that rewrites a model of opset 20 for `opset`.
+    """Return the pass for an opset and a toolchain.
 
     Args:
-        opset: what to write.
-        operators: those that the reader imports, of any opset; None if it imports all. One that is
-            not among them is written in others where a formula is known, and else stays.
-
-    Raises:
-        PassFailed: an operator of the graph can be said in no way at that opset.
+        opset: the opset to write.
+        operators: those that the toolchain imports, of any opset; None if it imports all.
     """
 
     @Pass
     def convert_opset(model: ir.Model) -> None:
+        """Rewrite a model of opset 20 for an older opset or a toolchain with fewer operators.
+
+        Gelu(x) ==> x * (1 + Erf(x / sqrt(2))) / 2, and likewise HardSwish, LayerNormalization,
+        Mish and Reciprocal; Reduce(x, axes) ==> Reduce(x) with the attribute axes
+
+        Applies to operators that are newer than the opset or that the toolchain does not import,
+        if a formula is known; others stay. The toolchain would refuse them. Exact up to rounding.
+
+        Raises:
+            PassFailed: an operator of the graph cannot be written at that opset.
+        """
         graph = model.graph
         for node in list(graph):
             if opset < 18 and node.op_type in REDUCTIONS:
@@ -40,7 +47,7 @@ def convert_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
             since, lowering = LOWERINGS.get(node.op_type, (0, None))
             missing = operators is not None and node.op_type not in operators
             if lowering is not None and (missing or opset < since):
-                emitter = Emitter(graph, node)
+                emitter = Emitter.before(graph, node, opset)
                 result = lowering(emitter, node)
                 like(result, node.outputs[0])
                 take_over(node.outputs[0], result)
@@ -62,13 +69,13 @@ def _refuse_newer(graph: ir.Graph, opset: int) -> None:
 
 
 def _axes_to_attribute(graph: ir.Graph, node: ir.Node) -> None:
-    """Up to opset 17 axes are an attribute; TensorRT 8 ignores an input in silence."""
+    """Turn axes into an attribute, as up to opset 17; TensorRT 8 silently ignores an input."""
     if len(node.inputs) < 2 or node.inputs[1] is None:
         return
     axes = small(node.inputs[1])
     if axes is None:
         raise PassFailed(
-            f"{node.name} computes its axes at run time, which opset 17 and below cannot say",
+            f"{node.name} computes its axes at run time, which opset 17 and below cannot express",
             hint="ask for --opset 18 or higher",
         )
     node.resize_inputs(1)
@@ -76,45 +83,45 @@ def _axes_to_attribute(graph: ir.Graph, node: ir.Node) -> None:
 
 
 def _gelu(e: Emitter, node: ir.Node) -> ir.Value:
-    """Hendrycks and Gimpel, 2016: x * (1 + erf(x / sqrt 2)) / 2, or its tanh approximation."""
-    x = e.input(node, 0)
+    """Emit x * (1 + erf(x / sqrt 2)) / 2, or its tanh form (Hendrycks and Gimpel, 2016)."""
+    x = required(node, 0)
     if attribute(node, "approximate", "none") == "tanh":
         cube = e("Mul", e("Mul", x, x), x)
         inner = e("Add", x, e("Mul", cube, e.number(0.044715, x)))
         bell = e("Tanh", e("Mul", inner, e.number(math.sqrt(2 / math.pi), x)))
     else:
-        # ONNX Runtime 1.31 joins the formula to one Gelu only in this form, with a Div
+        # ONNX Runtime 1.31 fuses the formula to one Gelu only in this form, with a Div
         bell = e("Erf", e("Div", x, e.number(math.sqrt(2), x)))
     half = e("Mul", x, e.number(0.5, x))
     return e("Mul", half, e("Add", bell, e.number(1.0, x)))
 
 
 def _layer_normalization(e: Emitter, node: ir.Node) -> ir.Value:
-    """Ba et al., 2016: (x - mean) / sqrt(variance + epsilon) * scale + shift."""
-    x = e.input(node, 0)
+    """Emit (x - mean) / sqrt(variance + epsilon) * scale + shift (Ba et al., 2016)."""
+    x = required(node, 0)
     rank = len(x.shape or ())
     axes = list(range(int(attribute(node, "axis", -1)) % rank, rank))
     centred = e("Sub", x, e("ReduceMean", x, axes=axes))
     variance = e("ReduceMean", e("Mul", centred, centred), axes=axes)
     epsilon = e.number(float(attribute(node, "epsilon", 1e-5)), x)
     y = e("Div", centred, e("Sqrt", e("Add", variance, epsilon)))
-    y = e("Mul", y, e.input(node, 1))
-    return e("Add", y, e.input(node, 2)) if len(node.inputs) > 2 and node.inputs[2] else y
+    y = e("Mul", y, required(node, 1))
+    return e("Add", y, required(node, 2)) if len(node.inputs) > 2 and node.inputs[2] else y
 
 
 def _hard_swish(e: Emitter, node: ir.Node) -> ir.Value:
-    x = e.input(node, 0)
+    x = required(node, 0)
     return e("Mul", x, e("HardSigmoid", x, alpha=1 / 6, beta=0.5))
 
 
 def _mish(e: Emitter, node: ir.Node) -> ir.Value:
-    """Misra, 2019: x * tanh(softplus(x))."""
-    x = e.input(node, 0)
+    """Emit x * tanh(softplus(x)) (Misra, 2019)."""
+    x = required(node, 0)
     return e("Mul", x, e("Tanh", e("Softplus", x)))
 
 
 def _reciprocal(e: Emitter, node: ir.Node) -> ir.Value:
-    x = e.input(node, 0)
+    x = required(node, 0)
     return e("Div", e.number(1.0, x), x)
 
 
@@ -131,4 +138,4 @@ LOWERINGS: dict[str, tuple[int, Lowering]] = {
     "Mish": (18, _mish),
     "Reciprocal": (6, _reciprocal),
 }
-"""Operator: the opset that brought it, and how to do without it."""
+"""Operator: the opset that introduced it, and what replaces it."""

@@ -1,4 +1,4 @@
-"""Take Transposes out: cancel them, or put them into the weights of a MatMul."""
+"""Transposes: cancelled, or moved into the weights of a MatMul."""
 
 from __future__ import annotations
 
@@ -27,11 +27,14 @@ ELEMENTWISE = frozenset(
 def eliminate_transposes(model: ir.Model) -> None:
     """Remove Transposes that the graph can do without.
 
-    1. Transpose of a Transpose: one, or none when they cancel.
-    2. Transpose, Flatten, MatMul with constant weights (a classifier on a feature map): the rows of
-       the weights change places instead.
-    3. Elementwise operators between Transposes that undo each other: the operators change to the
-       layout outside, as a traced layer between two convolutions does.
+    1. Transpose(Transpose(x)) ==> Transpose(x), or x where they cancel.
+    2. MatMul(Flatten(Transpose(x)), W) ==> MatMul(Flatten(x), W') with the rows of W permuted, as
+       in a classifier on a feature map.
+    3. Transpose(f(Transpose(x))) ==> f(x) for elementwise operators f between Transposes that undo
+       each other, as around a traced layer between two convolutions.
+
+    Applies with constant W and known shapes. Keras stores images as NHWC and ONNX as NCHW, so that
+    conversion puts a Transpose on each side of many layers, and each copies its tensor. Exact.
     """
     for node in list(model.graph):
         if node.op_type == "Transpose":
@@ -107,7 +110,10 @@ def _lift(graph: ir.Graph, last: ir.Node) -> None:
 
 
 def _region(last: ir.Node, perm: list[int]) -> list[ir.Node]:
-    """The elementwise nodes between `last` and Transposes that it undoes; none if others meet."""
+    """Return the elementwise nodes between `last` and Transposes that it undoes.
+
+    An empty list means that other nodes read or feed them.
+    """
     region: list[ir.Node] = []
     waiting = [last.inputs[0]]
     while waiting:
@@ -134,7 +140,7 @@ def _region(last: ir.Node, perm: list[int]) -> list[ir.Node]:
 
 
 def _readers(value: ir.Value, region: list[ir.Node]) -> list[ir.Node]:
-    """The nodes outside `region` that read `value`, each once."""
+    """Return the nodes outside `region` that read `value`, each once."""
     return [node for node in dict.fromkeys(use.node for use in value.uses()) if node not in region]
 
 
@@ -147,13 +153,13 @@ def _undoes(perm: list[int], node: ir.Node) -> bool:
 
 
 def _outside(graph: ir.Graph, node: ir.Node, value: ir.Value, perm: list[int]) -> ir.Value:
-    """What an input of the region is in the layout outside."""
+    """Return an input of the region in the layout outside."""
     held = constant(value)
     if held is None:
         transpose = value.producer()
         source = None if transpose is None else transpose.inputs[0]
         if source is None:
-            raise ValueError(f"{value.name} is no result of a Transpose")
+            raise ValueError(f"{value.name} is not the result of a Transpose")
         return source
     if held.size == 1:
         return value

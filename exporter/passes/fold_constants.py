@@ -1,4 +1,4 @@
-"""Compute at export time what does not depend on the input."""
+"""Constant folding with ONNX's reference evaluator."""
 
 from __future__ import annotations
 
@@ -16,10 +16,14 @@ RANDOM = ("RandomNormal", "RandomNormalLike", "RandomUniform", "RandomUniformLik
 
 @Pass
 def fold_constants(model: ir.Model) -> None:
-    """Replace nodes with constant inputs by what ONNX's reference evaluator makes of them.
+    """Replace nodes with constant inputs by their result.
 
-    A Shape of a value whose axes are all numbers is one of them. What such a Shape leads to makes
-    further shapes known, so shapes are inferred on the way.
+    f(constants) ==> constant; Shape(x) ==> constant
+
+    Applies to nodes of ONNX's own domain without a body, except random ones, and to Shape of a
+    value whose axes are all known. Shapes are inferred on the way, since a folded Shape makes
+    further ones known. Engines then neither store nor compute them, and later passes see constants.
+    Exact: the results are those of ONNX's reference evaluator.
     """
     opset = model.graph.opset_imports.get("", 0)
     found: set[ir.Value] = set()

@@ -1,4 +1,4 @@
-"""Let a Conv read one channel where it reads the same one several times."""
+"""Grey image before a Conv that was trained on colours."""
 
 from __future__ import annotations
 
@@ -12,10 +12,14 @@ from kexport.graph.shapes import extents
 
 @Pass
 def fuse_gray_to_rgb_into_conv(model: ir.Model) -> None:
-    """Sum the weights of a Conv over its input channels where they are one channel, repeated.
+    """Sum the weights of a Conv over input channels that are one channel, repeated.
 
-    That is a grey image before a network that was trained on colours. One Add of the same number
-    on all channels may stand between, as `fuse_affine_into_conv` leaves one before padding.
+    Conv(Gather(x, [0, 0, 0]), W, b) ==> Conv(x, W', b) with W' = the sum of W over its inputs
+
+    Applies to a Conv without groups and with constant W, where x has one channel. An Add of the
+    same number on all channels may be in between, as `fuse_affine_into_conv` leaves one before
+    padding. The Conv then computes a third of the products. Exact up to rounding; W' is computed in
+    float64.
     """
     for node in list(model.graph):
         if node.op_type == "Conv" and attribute(node, "group", 1) == 1:
@@ -50,7 +54,7 @@ def _fold(graph: ir.Graph, conv: ir.Node) -> None:
 
 
 def _repeats(gather: ir.Node) -> bool:
-    """Whether a Gather gives the only channel of its input several times."""
+    """Return whether a Gather repeats the only channel of its input."""
     x, picked = gather.inputs[0], small(gather.inputs[1])
     if x is None or x.shape is None or picked is None:
         return False

@@ -1,4 +1,4 @@
-"""Recognise HardSigmoid and HardSwish written out, as MobileNetV3 writes them."""
+"""HardSigmoid and HardSwish written out, as in MobileNetV3."""
 
 from __future__ import annotations
 
@@ -6,16 +6,19 @@ import math
 
 import onnx_ir as ir
 
-from kexport.graph.edit import attribute, like, producer, remove, small, take_over
+from kexport.graph.edit import attribute, producer, remove, replace_node, small
 from kexport.graph.passes import Pass
 
 
 @Pass
 def fuse_hard_swish(model: ir.Model) -> None:
-    """Let one node stand for a written-out formula (Howard et al., 2019, section 5.2).
+    """Replace the written-out formulas of HardSigmoid and HardSwish by one node.
 
-    1. clip(x + 3, 0, 6) / 6 is HardSigmoid(x) with alpha 1/6 and beta 1/2.
-    2. x * HardSigmoid(x) with those numbers is HardSwish(x).
+    1. Clip(x + 3, 0, 6) / 6 ==> HardSigmoid(x) with alpha = 1/6 and beta = 1/2
+    2. x * HardSigmoid(x) with these numbers ==> HardSwish(x)
+
+    Applies to the formulas of MobileNetV3 (Howard et al., 2019, section 5.2), which Keras writes
+    out. Engines compute each in one kernel. Exact up to rounding.
     """
     for node in list(model.graph):
         if node.op_type in ("Mul", "Div"):
@@ -64,8 +67,4 @@ def _number(node: ir.Node, index: int) -> float | None:
 
 def _replace(graph: ir.Graph, old: ir.Node, new: ir.Node) -> None:
     new.name = f"{old.name}.{new.op_type}"
-    like(new.outputs[0], old.outputs[0])
-    new.outputs[0].name = f"{old.outputs[0].name}.{new.op_type}"
-    graph.insert_before(old, new)
-    take_over(old.outputs[0], new.outputs[0])
-    remove(graph, old)
+    replace_node(graph, old, new, f"{old.outputs[0].name}.{new.op_type}")

@@ -1,4 +1,4 @@
-"""Merge a Pad into the Conv or MaxPool that reads it."""
+"""Zero padding, moved into the Conv or MaxPool after it."""
 
 from __future__ import annotations
 
@@ -14,14 +14,17 @@ NON_NEGATIVE = ("Relu", "Sigmoid", "HardSigmoid", "Softmax", "Exp", "Softplus")
 
 @Pass
 def fuse_pad_into_conv(model: ir.Model) -> None:
-    """Add the margins of a zero Pad to the pads of the only node that reads it.
+    """Move the margins of a zero Pad into the pads of the only node that reads it.
 
-    1. Conv: always equal, since a Conv pads with zeros.
-    2. MaxPool of values that are never negative (behind a Relu and the like): equal, although it
-       pads with minus infinity, as long as every window meets the image.
-    3. MaxPool of any other values: the windows that reach into the margin see a zero too, so a
-       Max with zero at those places follows. ONNX Runtime 1.31 would merge the Pad without
-       it, and give other values at the border.
+    1. Conv(Pad(x)) ==> Conv(x) with pads, since a Conv pads with zeros.
+    2. MaxPool(Pad(x)) ==> MaxPool(x) with pads, where x is never negative (after a Relu, for
+       example): it pads with minus infinity, but every window contains a pixel of the image.
+    3. MaxPool(Pad(x)) ==> Max(MaxPool(x) with pads, border) for any other x, where border is 0 at
+       windows that reach into the margin and minus infinity elsewhere. ONNX Runtime 1.31 would fuse
+       the Pad without the Max, and compute other values at the border.
+
+    Applies to a constant Pad of height and width with zeros. A Pad copies its tensor, and hides
+    from later passes that the Conv is padded. Exact.
     """
     for node in list(model.graph):
         if node.op_type not in ("Conv", "MaxPool") or _pads_by_rule(node):
@@ -52,7 +55,7 @@ def _pads_by_rule(node: ir.Node) -> bool:
 
 
 def _spatial_zero_margins(pad: ir.Node) -> list[int] | None:
-    """The margins of a constant Pad with zero, as Conv writes them; None for any other Pad."""
+    """Return the margins of a constant Pad with zero in the order of Conv; None for other Pads."""
     margins = small(pad.inputs[1])
     fill = small(pad.inputs[2]) if len(pad.inputs) > 2 and pad.inputs[2] is not None else None
     axes = pad.inputs[3] if len(pad.inputs) > 3 else None
@@ -87,7 +90,7 @@ def _windows_meet(node: ir.Node, pads: list[int]) -> bool:
 
 
 def _border(node: ir.Node, source: ir.Value, pads: list[int]) -> Array | None:
-    """[1, 1, *outputs]: 0 where a window reaches into the margin, elsewhere -infinity."""
+    """Return [1, 1, *outputs]: 0 where a window reaches into the margin, elsewhere -infinity."""
     extents, outputs = _spatial(source), _spatial(node.outputs[0])
     if extents is None or outputs is None:
         return None
@@ -103,7 +106,7 @@ def _border(node: ir.Node, source: ir.Value, pads: list[int]) -> Array | None:
 
 
 def _spatial(value: ir.Value) -> list[int] | None:
-    """The extents behind batch and channels, if they are known."""
+    """Return the extents after batch and channels; None if one is unknown."""
     dims = list(value.shape or ())[2:]
     known = [dim for dim in dims if isinstance(dim, int)]
     return known if known and len(known) == len(dims) else None

@@ -1,4 +1,4 @@
-"""Cast a uint8 input before anything else reads it."""
+"""Cast of a uint8 input, moved before all nodes that move its values."""
 
 from __future__ import annotations
 
@@ -15,29 +15,31 @@ MOVING = frozenset(
     {"Concat", "Expand", "Flatten", "Gather", "Identity", "Reshape", "Slice", "Split", "Squeeze"}
     | {"Tile", "Transpose", "Unsqueeze"}
 )
-"""Operators that move numbers and compute none, so that they give the same in any type."""
+"""Operators that move values and compute none, and so give the same in any type."""
 
 
 @Pass
 def hoist_uint8_cast(model: ir.Model) -> None:
-    """Turn input -> Transpose -> Cast into input -> Cast -> Transpose.
+    """Cast a uint8 input to floats before other nodes read it.
 
-    TensorRT takes uint8 as the type of an input, and no layer but the Cast of it to float32 or
-    float16 computes on it (`nvinfer1::DataType::kUINT8` in NvInferRuntimeBase.h). Pixels pass
-    through operators that move them as floats then: float16 where every Cast behind is to that.
-    An input that anything else reads as uint8 stays as it is.
+    Cast(Transpose(x)) ==> Transpose(Cast(x)), and likewise for all operators that only move values
+
+    Applies to uint8 inputs that only such operators and Casts read. In TensorRT uint8 is a type of
+    inputs, and no layer except the Cast of an input to float32 or float16 computes on it
+    (`nvinfer1::DataType::kUINT8` in NvInferRuntimeBase.h). The type is float16 if all Casts are to
+    float16. Exact: floats hold every byte.
     """
     for value in model.graph.inputs:
         if value.dtype == UINT8:
-            road = _Road()
-            road.follow(value)
-            if road.moving and road.open:
-                _cast(model.graph, value, road)
+            path = _Path()
+            path.follow(value)
+            if path.moving and path.open:
+                _cast(model.graph, value, path)
 
 
 @dataclass(slots=True)
-class _Road:
-    """How far the numbers of an input go as uint8."""
+class _Path:
+    """The nodes that the values of an input pass as uint8."""
 
     values: set[ir.Value] = field(default_factory=set)
     moving: list[ir.Node] = field(default_factory=list)
@@ -50,7 +52,7 @@ class _Road:
         for node in {use.node: None for use in value.uses()}:
             if node.op_type == "Cast":
                 self.casts.append(node)
-            elif node.op_type == "Shape":  # it reads no numbers
+            elif node.op_type == "Shape":  # it reads no values
                 continue
             elif node.op_type not in MOVING:
                 self.blocked = True
@@ -61,13 +63,13 @@ class _Road:
 
     @property
     def open(self) -> bool:
-        """Whether every uint8 that the moving nodes read comes from the input."""
+        """Whether the moving nodes read no uint8 except that of the input."""
         read = {value for node in self.moving for value in node.inputs if value is not None}
         return not self.blocked and {v for v in read if v.dtype == UINT8} <= self.values
 
 
-def _cast(graph: ir.Graph, source: ir.Value, road: _Road) -> None:
-    ends = {node.attributes["to"].as_int() for node in road.casts}
+def _cast(graph: ir.Graph, source: ir.Value, path: _Path) -> None:
+    ends = {node.attributes["to"].as_int() for node in path.casts}
     dtype = HALF if ends == {HALF.value} else SINGLE
     readers = [(use.node, use.idx) for use in source.uses()]
     cast = ir.node("Cast", [source], {"to": dtype.value}, name=f"{source.name}.Cast")
@@ -76,9 +78,9 @@ def _cast(graph: ir.Graph, source: ir.Value, road: _Road) -> None:
     graph.insert_before(next(iter(graph)), cast)
     for node, index in readers:
         node.replace_input_with(index, result)
-    for value in {*road.values - {source}, result}:
+    for value in {*path.values - {source}, result}:
         value.type = ir.TensorType(dtype)
-    for node in road.casts:
+    for node in path.casts:
         if node.attributes["to"].as_int() == dtype.value:
             before = node.inputs[0]
             assert before is not None, "a Cast has an input"

@@ -1,4 +1,4 @@
-"""Write the shape of every value into the graph."""
+"""Shape inference."""
 
 from __future__ import annotations
 
@@ -10,7 +10,13 @@ from kexport.graph.shapes import refine_outputs
 
 @Pass
 def infer_shapes(model: ir.Model) -> None:
-    """Infer each shape that is not wholly known, and all those behind one that became known."""
+    """Infer the dtype and shape of every value.
+
+    Value of unknown shape ==> value with dtype and shape
+
+    Applies to values whose shape is not completely known, and to those computed from them. Engines
+    and later passes read the shapes. Exact: the rules are those of ONNX.
+    """
     opset = model.graph.opset_imports.get("", 0)
     found: set[ir.Value] = set()
     for node in model.graph:

@@ -1,16 +1,22 @@
-"""Let a MatMul of a matrix with constant weights and its bias be one Gemm."""
+"""MatMul and its bias as one Gemm."""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from kexport.graph.edit import constant, like, producer, remove, take_over
+from kexport.graph.edit import constant, producer, remove, replace_node
 from kexport.graph.passes import Pass
 
 
 @Pass
 def matmul_add_to_gemm(model: ir.Model) -> None:
-    """MatMul of [N, K] with constant [K, M], then Add of a constant [M]: Gemm."""
+    """Replace a MatMul and the Add of its bias by one Gemm.
+
+    Add(MatMul(x, W), b) ==> Gemm(x, W, b)
+
+    Applies to x [N, K], constant W [K, M] and constant b [M]. A Gemm adds the bias in the same
+    kernel, and has an integer form with a bias. Exact up to rounding.
+    """
     for node in list(model.graph):
         if node.op_type != "Add":
             continue
@@ -24,8 +30,5 @@ def matmul_add_to_gemm(model: ir.Model) -> None:
         if node.outputs[0].shape != matmul.outputs[0].shape:
             continue
         gemm = ir.node("Gemm", [x, weights, node.inputs[1]], name=f"{matmul.name}.Gemm")
-        like(gemm.outputs[0], node.outputs[0])
-        gemm.outputs[0].name = f"{node.outputs[0].name}.Gemm"
-        model.graph.insert_before(node, gemm)
-        take_over(node.outputs[0], gemm.outputs[0])
-        remove(model.graph, node, matmul)
+        replace_node(model.graph, node, gemm, f"{node.outputs[0].name}.Gemm")
+        remove(model.graph, matmul)

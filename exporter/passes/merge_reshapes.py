@@ -1,11 +1,11 @@
-"""Let a chain of Reshape, Flatten, Squeeze and Unsqueeze be one step, or none."""
+"""Chains of Reshape, Flatten, Squeeze and Unsqueeze as one node, or none."""
 
 from __future__ import annotations
 
 import numpy as np
 import onnx_ir as ir
 
-from kexport.graph.edit import like, numbers, take_over
+from kexport.graph.edit import numbers, replace_node, required
 from kexport.graph.passes import Pass
 
 SHAPE_ONLY = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
@@ -13,10 +13,15 @@ SHAPE_ONLY = ("Reshape", "Flatten", "Squeeze", "Unsqueeze")
 
 @Pass
 def merge_reshapes(model: ir.Model) -> None:
-    """Skip what a later reshape undoes.
+    """Merge chains of nodes that change the shape alone.
 
-    1. A chain whose end has the shape of a value before it gives way to that value.
-    2. A longer chain whose end keeps the batch and has fixed extents elsewhere becomes one Reshape.
+    1. Reshape(Reshape(x)) ==> x where the shapes are equal.
+    2. Reshape(Reshape(x)) ==> Reshape(x) where the result keeps the batch and has fixed extents
+       elsewhere.
+
+    Applies to chains of Reshape, Flatten, Squeeze and Unsqueeze. Conversion writes the
+    transposition of a single channel as a Reshape, and an engine may copy the tensor for each.
+    Exact.
     """
     for node in reversed(list(model.graph)):
         if node.op_type in SHAPE_ONLY and node.graph is not None:
@@ -24,28 +29,24 @@ def merge_reshapes(model: ir.Model) -> None:
 
 
 def _shorten(graph: ir.Graph, node: ir.Node) -> None:
-    end = node.outputs[0]
+    end, source = node.outputs[0], required(node, 0).producer()
     ancestors = _ancestors(node)
     same = next((value for value in reversed(ancestors) if _same_shape(value, end)), None)
     if same is not None and not (end.is_graph_output() and same.producer() is None):
         if end.is_graph_output():
             return
         end.replace_all_uses_with(same)
+        _remove_unread(graph, node)
     elif len(ancestors) > 1 and _batch_and_fixed(ancestors[-1], end):
         extents = [0, *(int(dim) for dim in (end.shape or ())[1:] if isinstance(dim, int))]
         shape = numbers(graph, f"{node.name}.merged_shape", np.asarray(extents, np.int64))
         merged = ir.node("Reshape", [ancestors[-1], shape], name=f"{node.name}.merged")
-        like(merged.outputs[0], end)
-        merged.outputs[0].name = f"{end.name}.merged"
-        graph.insert_before(node, merged)
-        take_over(end, merged.outputs[0])
-    else:
-        return
-    _remove_unread(graph, node)
+        replace_node(graph, node, merged, f"{end.name}.merged")
+        _remove_unread(graph, source)
 
 
 def _ancestors(node: ir.Node) -> list[ir.Value]:
-    """The values up the chain, nearest first."""
+    """Return the values before `node` in the chain, nearest first."""
     values: list[ir.Value] = []
     step: ir.Node | None = node
     while step is not None and step.op_type in SHAPE_ONLY and step.inputs[0] is not None:

@@ -1,4 +1,4 @@
-"""Let the gates of squeeze-and-excitation reach every pixel without leaving a blocked layout."""
+"""Gates of squeeze-and-excitation, resized to stay in a blocked layout."""
 
 from __future__ import annotations
 
@@ -11,11 +11,14 @@ from kexport.graph.passes import Pass
 
 @Pass
 def resize_se_gates(model: ir.Model) -> None:
-    """Mul of [N, C, H, W] by a gate [N, C, 1, 1]: the gate is resized to H x W before.
+    """Resize the gate of a squeeze-and-excitation block to the size of its features.
 
-    ONNX Runtime keeps convolutions on x86 in blocks of channels (NCHWc). It has a Resize in that
-    layout and a Mul of equal shapes, but none that broadcasts: there it would reorder the whole
-    tensor out of the layout and back (onnxruntime/core/optimizer/nchwc_transformer.cc).
+    Mul(x, gate) ==> Mul(x, Resize(gate)) with x [N, C, H, W] and gate [N, C, 1, 1]
+
+    Applies with known H and W, on x86. ONNX Runtime keeps convolutions there in blocks of channels
+    (NCHWc). It has a Resize in that layout and a Mul of equal shapes, but no Mul that broadcasts:
+    it would reorder the whole tensor out of the layout and back
+    (onnxruntime/core/optimizer/nchwc_transformer.cc). Exact.
     """
     for node in list(model.graph):
         if node.op_type != "Mul":
@@ -28,7 +31,7 @@ def resize_se_gates(model: ir.Model) -> None:
 
 
 def _pixels(gate: ir.Value | None, features: ir.Value | None) -> tuple[int, int] | None:
-    """Height and width of `features` if `gate` is one number for each of its channels."""
+    """Return height and width of `features` if `gate` has one number for each channel."""
     if gate is None or features is None or constant(gate) is not None:
         return None
     narrow, wide = gate.shape, features.shape

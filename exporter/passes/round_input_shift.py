@@ -1,4 +1,4 @@
-"""Shift bytes by a whole number, which a zero point can hold."""
+"""Shift of a uint8 image, rounded to an integer that a zero point represents."""
 
 from __future__ import annotations
 
@@ -11,15 +11,20 @@ from kexport.graph.shapes import extents
 from kexport.graph.weights import add_to_bias, response_to
 
 LARGEST_REST = 0.5
-"""How much of a shift may go into the bias, in steps of a byte."""
+"""The largest part of a shift that goes into the bias, in units of a pixel value: that of
+rounding to the nearest integer."""
 
 
 @Pass
 def round_input_shift(model: ir.Model) -> None:
-    """Round the shift between a Cast of uint8 and a Conv; the rest goes into the Conv's bias.
+    """Round the shift between the Cast of a uint8 image and a Conv to an integer.
 
-    -127.5, of the mode tf, becomes -127: bytes with the zero point 127 then hold what the Conv
-    reads. Where the Conv pads, the pixels beyond the border count as shifted by the rest too.
+    Conv(Cast(x) + t, W, b) ==> Conv(Cast(x) + t', W, b') with t' = trunc(t) and
+    b' = b + sum over inputs, height and width of W * (t - t')
+
+    Applies where t' is in -255..0 and differs from t by at most 0.5. The shift -127.5 of mode tf
+    becomes -127: the image itself, with zero point 127, is then the quantized input of the Conv.
+    Exact without padding; with padding, the pixels beyond the border are shifted by t - t' too.
     """
     for node in list(model.graph):
         if node.op_type != "Add":

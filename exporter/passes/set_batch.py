@@ -1,4 +1,4 @@
-"""Fix the batch, or leave it open under one name."""
+"""Batch size of the graph: fixed, or open under one name."""
 
 from __future__ import annotations
 
@@ -8,15 +8,18 @@ from kexport.graph.passes import Pass
 
 
 def set_batch(batch: int | None) -> Pass:
-    """A pass that sets the first axis of every input to `batch`, or leaves it open for None.
-
-    Inputs that have a fixed batch of their own keep it. A value that carries the batch on any axis
-    under its name gets the same; `infer_shapes` finds the others.
-    """
+    """Return the pass for a batch size; None leaves the batch open."""
     first = "batch" if batch is None else batch
 
     @Pass
     def set_batch(model: ir.Model) -> None:
+        """Set the first axis of every input to the batch size, or leave it open as "batch".
+
+        Input [?, ...] ==> Input [batch, ...]
+
+        Applies to inputs whose first axis is open, and to all values with an axis of the same name;
+        `infer_shapes` finds the others. Engines compute shapes in advance for a fixed batch. Exact.
+        """
         graph = model.graph
         open_names = set()
         for value in graph.inputs:

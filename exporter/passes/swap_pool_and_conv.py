@@ -1,4 +1,4 @@
-"""Put an AveragePool on the side of a 1 x 1 Conv where the two compute less."""
+"""Order of an AveragePool and a 1 x 1 Conv."""
 
 from __future__ import annotations
 
@@ -13,19 +13,23 @@ from kexport.graph.shapes import extents, infer_outputs
 
 @Pass
 def swap_pool_and_conv(model: ir.Model) -> None:
-    """AveragePool -> Conv of one pixel, or Conv -> AveragePool, in the cheaper order.
+    """Put an AveragePool and a 1 x 1 Conv into the order that computes less.
 
-    Both are linear, the one over pixels and the other over channels, and the mean of a bias is the
-    bias, so that they commute exactly; but for rounding. Inception's pools of one stride go behind
-    the convolutions that narrow them, DenseNet's transitions pool before they convolve.
+    Conv(AveragePool(x), W, b) <==> AveragePool(Conv(x, W, b))
+
+    Applies to a 1 x 1 Conv without groups, strides and pads, where the sizes are known and the
+    other order has fewer additions and multiplications. Inception's pools of stride 1 move after
+    the convolutions that reduce the channels, DenseNet's transitions pool before they convolve.
+    Exact up to rounding: both are linear, one over pixels and the other over channels, and the
+    mean of a constant bias is the bias.
     """
     for pool in list(model.graph):
         if pool.op_type != "AveragePool" or attribute(pool, "count_include_pad", 0):
             continue
         source = pool.inputs[0]
-        behind, before = sole_user(pool.outputs[0]), producer(source, "Conv")
-        if behind is not None and _of_one_pixel(behind) and _pays(behind, pool, first=pool):
-            _swap(model.graph, pool, behind)
+        after, before = sole_user(pool.outputs[0]), producer(source, "Conv")
+        if after is not None and _of_one_pixel(after) and _pays(after, pool, first=pool):
+            _swap(model.graph, pool, after)
         elif before is not None and _of_one_pixel(before) and _pays(before, pool, first=before):
             _swap(model.graph, before, pool)
 
@@ -38,7 +42,7 @@ def _of_one_pixel(node: ir.Node) -> bool:
 
 
 def _pays(conv: ir.Node, pool: ir.Node, *, first: ir.Node) -> bool:
-    """Whether additions and multiplications are fewer in the other order."""
+    """Return whether the other order has fewer additions and multiplications."""
     outer, inner = first.inputs[0], (pool if first is conv else conv).outputs[0]
     weights, whole, pooled = constant(conv.inputs[1]), _pixels(outer), _pixels(inner)
     if weights is None or whole is None or pooled is None:
@@ -50,14 +54,14 @@ def _pays(conv: ir.Node, pool: ir.Node, *, first: ir.Node) -> bool:
 
 
 def _pixels(value: ir.Value | None) -> int | None:
-    """Height times width, where both are known."""
+    """Return height times width; None if one is unknown."""
     dims = [] if value is None or value.shape is None else list(value.shape)[2:]
     known = [dim for dim in dims if isinstance(dim, int)]
     return math.prod(known) if dims and len(known) == len(dims) else None
 
 
 def _swap(graph: ir.Graph, first: ir.Node, second: ir.Node) -> None:
-    """Let `second` read what `first` reads, and `first` what `second` makes."""
+    """Exchange two nodes: `second` reads the input of `first`, `first` the output of `second`."""
     source, between, result = first.inputs[0], first.outputs[0], second.outputs[0]
     second.replace_input_with(0, source)
     take_over(result, between)

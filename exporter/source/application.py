@@ -18,11 +18,7 @@ from kexport.source.arguments import IMAGENET_CLASSES, check, further, mode_of
 from kexport.source.preprocessing import prepare
 from kexport.source.random_weights import randomise
 from kexport.source.synthetic_images import count_for, pictures
-from kexport.zoo import Application
-
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
-"""Standard deviation of red, green and blue over ImageNet, for pixels 0..1: torchvision's
-numbers, which keras.applications uses too."""
+from kexport.zoo import IMAGENET_DEVIATION, Application
 
 DOWNLOAD_TIMEOUT = 15.0
 """Seconds that a server may keep silent while weights are downloaded: long for a server, short for

@@ -17,6 +17,7 @@ import numpy as np
 import numpy.typing as npt
 
 from kexport.keras_graph import producer, readers
+from kexport.zoo import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 OPENING = 0.8
 """Mean of the input of an activation, in standard deviations: most units of a ReLU stay active."""
@@ -40,9 +41,7 @@ this size for each layer."""
 FEWEST_CHANNELS = 16
 """Fewest channels that the filter applies to: an image has too few directions to drop any."""
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_VARIANCE = (0.229**2, 0.224**2, 0.225**2)
-"""Statistics of ImageNet's pixels in 0..1: torchvision's numbers, as in keras.applications."""
+IMAGENET_VARIANCE = tuple(deviation**2 for deviation in IMAGENET_DEVIATION)
 
 WITH_KERNEL = frozenset(
     {"Dense", "Conv1D", "Conv2D", "Conv3D", "DepthwiseConv1D", "DepthwiseConv2D"}

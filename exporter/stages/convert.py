@@ -9,9 +9,9 @@ import keras
 from kexport import optimize
 from kexport.conversion import convert_model
 from kexport.graph.passes import Artifact
-from kexport.optimize import Progress
 from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
+from kexport.progress import Progress
 from kexport.source import labels
 from kexport.source.intermediate import at_layers
 from kexport.source.open import Source

@@ -8,7 +8,7 @@ from kexport import lint, optimize, quantize
 from kexport.calibration.statistics.float16_guard import Guard
 from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact
-from kexport.optimize import Progress
+from kexport.progress import Progress
 from kexport.source.clone import channels_last
 from kexport.stages.convert import Subject
 from kexport.stages.request import Request

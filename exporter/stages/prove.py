@@ -7,10 +7,10 @@ from pathlib import Path
 
 from kexport.bundle import local_engine, rtx_builder
 from kexport.bundle.manifest import Manifest, write_manifest
-from kexport.optimize import Progress
 from kexport.parity import compare
 from kexport.parity.compare import Parity
 from kexport.parity.reference import Reference
+from kexport.progress import Progress
 from kexport.stages.finish import Finished
 from kexport.targets import Target
 

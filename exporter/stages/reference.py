@@ -3,10 +3,10 @@
 from __future__ import annotations
 
 from kexport.arrays import Array
-from kexport.optimize import Progress
 from kexport.parity import compare
 from kexport.parity.int8_tolerance import prove
 from kexport.parity.reference import Expected, Reference
+from kexport.progress import Progress
 from kexport.source.clone import channels_last
 from kexport.stages.convert import Subject
 from kexport.stages.finish import Finished

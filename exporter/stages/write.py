@@ -11,10 +11,10 @@ from kexport.bundle import manifest, tensorrt
 from kexport.bundle.manifest import Manifest
 from kexport.bundle.write import write_files
 from kexport.calibration.accuracy.report import speed_entry
-from kexport.optimize import Progress
 from kexport.parity import compare
 from kexport.parity.reference import Reference
 from kexport.passes.image_input import is_folded
+from kexport.progress import Progress
 from kexport.stages.convert import Subject
 from kexport.stages.finish import Finished
 from kexport.stages.request import Request

@@ -9,6 +9,7 @@ import keras
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import FINISH_INT8, PREPARE_FLOAT16, lower, prepare_int8, simplify, to_float16
 from support import assert_near, healthy, onnx_answers, operators
 
 from kexport import lint, targets
@@ -78,14 +79,14 @@ def lowered(kind: str, precision: str, tensorrt: str, dtype: Dtype) -> ir.Model:
     """What kexport writes of a model for a row of targets/tensorrt."""
     _, mode = MODELS[kind]
     (rules,) = [row for row in targets.tensorrts() if row.name == tensorrt]
-    passes = pipeline.with_image_input(mode, 1, ImageInput(dtype=dtype))
+    passes = simplify(mode, 1, ImageInput(dtype=dtype))
     if precision == "int8":
         return in_integers(pipeline.run(converted(kind), passes), rules, dtype)
     if precision == "fp32":
-        passes = (*passes, *pipeline.for_float32(rules.opset, rules))
+        passes = (*passes, *lower(rules.opset, rules))
     else:
-        halved = pipeline.for_float16(rules.opset, frozenset(), rules)
-        passes = (*passes, *pipeline.BEFORE_FLOAT16, *halved)
+        halved = to_float16(rules.opset, frozenset(), rules)
+        passes = (*passes, *PREPARE_FLOAT16, *halved)
     return pipeline.run(converted(kind), passes).model
 
 
@@ -93,11 +94,11 @@ def in_integers(artifact: Artifact, rules: targets.TensorRT, dtype: Dtype) -> ir
     """The same in INT8, with the ranges of one image."""
     opset, seen = rules.opset_of("int8"), pictures(2, 32, 32)[1:].astype(dtype)
     scheme = TENSORRT_STRONGLY_TYPED if rules.half_scales else TENSORRT_EXPLICIT
-    artifact = pipeline.continue_with(artifact, pipeline.before_int8(opset, rules))
+    artifact = pipeline.continue_with(artifact, prepare_int8(opset, rules))
     names = scheme.tensors(artifact.model)
     ranges = measure_ranges(artifact.model, names, seen, batch=1, method="minmax")
     quantized = replace(artifact, model=scheme.quantize(artifact.model, ranges, frozenset()))
-    whole = pipeline.continue_with(quantized, pipeline.AFTER_INT8)
+    whole = pipeline.continue_with(quantized, FINISH_INT8)
     return (halve(whole, seen, list[str]().append)[0] if rules.half_scales else whole).model
 
 
@@ -130,8 +131,8 @@ def test_it_still_computes_the_same(row: targets.TensorRT, kind: str) -> None:
     given = pictures(2, 32, 32)[1:].astype(dtype)
     mode = MODELS[kind][1]
     passes = (
-        *pipeline.with_image_input(mode, 1, ImageInput(dtype=dtype)),
-        *pipeline.for_float32(20),
+        *simplify(mode, 1, ImageInput(dtype=dtype)),
+        *lower(20),
     )
     newest = pipeline.run(converted(kind), passes).model
     model = lowered(kind, "fp32", row.name, dtype)
@@ -160,7 +161,7 @@ def test_operators_go_by_the_list_and_not_by_the_opset_alone() -> None:
 
 def test_without_lowering_the_rules_are_broken() -> None:
     """So that the tests above can fail."""
-    passes = (*pipeline.with_image_input("tf", 1), *pipeline.for_float32(20))
+    passes = (*simplify("tf", 1), *lower(20))
     model = pipeline.run(converted("modern"), passes).model
     findings = lint.find(model, targets.place("jetson-nano"))
     assert {"opset-cap", "operator", "uint8-input"} <= {finding.rule for finding in findings}

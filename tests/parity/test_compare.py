@@ -23,6 +23,7 @@ from kexport.options.application import Recipe
 from kexport.parity import compare
 from kexport.passes import image_input as pixels
 from kexport.passes import pipeline
+from kexport.passes.pipeline import GraphFormat, PassArguments, PhaseName
 from kexport.runtime.verify import Row
 from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import pictures
@@ -160,10 +161,13 @@ def test_one_weight_off(
         weights.flat[weights.size // 2] += weights.std()
         node.replace_input_with(1, edit.numbers(model.graph, "spoilt", weights))
 
-    right = pipeline.for_float32
-    monkeypatch.setattr(
-        pipeline, "for_float32", lambda *given, **named: (spoil, *right(*given, **named))
-    )
+    right = pipeline.passes_for
+
+    def spoilt(form: GraphFormat, phase: PhaseName, *given: PassArguments) -> tuple[Pass, ...]:
+        passes = right(form, phase, *given)
+        return (spoil, *passes) if phase == "lower" else passes
+
+    monkeypatch.setattr(pipeline, "passes_for", spoilt)
     assert refused(models["tf"], "tf", tmp_path)
 
 

@@ -15,7 +15,7 @@ from support import digits_module, onnx_answers
 
 import kexport
 from kexport.bundle.manifest import write_manifest
-from kexport.graph.edit import numbers, small
+from kexport.graph.edit import numbers, required, small
 from kexport.graph.emit import Emitter
 from kexport.options.application import Recipe
 from kexport.runtime.manifest import GRAPH
@@ -59,8 +59,8 @@ def test_it_is_held_to_its_graph_where_keras_says_little(bundle: Path) -> None:
 def rounded_down(graph: ir.Graph) -> None:
     """What every tensor is rounded to is the integer below."""
     for node in [node for node in graph if node.op_type == "QuantizeLinear"]:
-        emit = Emitter(graph, node)
-        value, step = emit.input(node, 0), emit.input(node, 1)
+        emit = Emitter.before(graph, node)
+        value, step = required(node, 0), required(node, 1)
         below = emit("Add", value, emit("Mul", step, emit.number(-0.5, step)))
         node.replace_input_with(0, below)
 

@@ -6,10 +6,11 @@ import numpy as np
 import onnx
 import onnx_ir as ir
 import pytest
+from phases import to_float16
 from support import Sketch, normal, onnx_answers, snapshot
 
 from kexport.passes import pipeline
-from kexport.passes.add_top_k import top_k
+from kexport.passes.add_top_k import add_top_k
 
 
 def sketch() -> ir.Model:
@@ -24,7 +25,7 @@ def sketch() -> ir.Model:
 def test_the_best_of_each_row_in_order(count: int) -> None:
     model = sketch()
     before = snapshot(model)
-    changed = top_k("probabilities", count)(model)
+    changed = add_top_k("probabilities", count)(model)
     assert snapshot(model) == before
     onnx.checker.check_model(ir.to_proto(changed), full_check=True)
     assert [value.name for value in changed.graph.outputs] == ["features", "indices", "scores"]
@@ -38,7 +39,7 @@ def test_the_best_of_each_row_in_order(count: int) -> None:
 
 
 def test_scores_leave_a_float16_graph_as_float32() -> None:
-    passes = (top_k("probabilities", 2), *pipeline.for_float16(17, frozenset()))
+    passes = (add_top_k("probabilities", 2), *to_float16(17, frozenset()))
     changed = pipeline.run(sketch(), passes).model
     _, indices, scores = onnx_answers(changed, [normal(4, 7)])
     assert (indices.dtype, scores.dtype) == (np.int64, np.float32)
@@ -46,6 +47,6 @@ def test_scores_leave_a_float16_graph_as_float32() -> None:
 
 def test_equal_scores_come_in_the_order_of_their_classes() -> None:
     _, indices, _ = onnx_answers(
-        top_k("probabilities", 3)(sketch()), [np.zeros((1, 7), np.float32)]
+        add_top_k("probabilities", 3)(sketch()), [np.zeros((1, 7), np.float32)]
     )
     assert indices.tolist() == [[0, 1, 2]]

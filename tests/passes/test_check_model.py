@@ -5,14 +5,14 @@ import pytest
 from support import Sketch, normal, snapshot
 
 from kexport.errors import PassFailed
-from kexport.passes.check_model import check
+from kexport.passes.check_model import check_model
 
 
 def test_a_valid_graph_passes_untouched() -> None:
     s = Sketch()
     model = s.model(s.op("MatMul", s.input("x", [2, 30]), s.constant("w", normal(30, 40))))
     before = snapshot(model)
-    check.edit(model)
+    check_model.edit(model)
     assert snapshot(model) == before
 
 
@@ -22,7 +22,7 @@ def test_types_that_do_not_fit_are_refused() -> None:
     model = s.model(s.op("Add", x, s.constant("c", [1.0, 2.0, 3.0])))
     x.type = ir.TensorType(ir.DataType.FLOAT16)
     with pytest.raises(PassFailed, match="not valid ONNX"):
-        check(model)
+        check_model(model)
 
 
 def test_an_unknown_operator_is_refused() -> None:
@@ -31,4 +31,4 @@ def test_an_unknown_operator_is_refused() -> None:
     y = s.op("Relu", x)
     y.producer().op_type = "Reluu"
     with pytest.raises(PassFailed, match="Reluu"):
-        check(s.model(y))
+        check_model(s.model(y))

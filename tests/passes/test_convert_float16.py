@@ -6,6 +6,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import PREPARE_FLOAT16, simplify, to_float16
 from support import Sketch, far, normal, onnx_answers, randomise, snapshot
 
 from kexport.conversion import convert_model
@@ -31,7 +32,7 @@ def network() -> ir.Model:
     y = layers.GlobalAveragePooling2D()(y)
     y = layers.Dense(5, activation="softmax")(y)
     model = convert_model(randomise(keras.Model(x, y))).model
-    passes = (*pipeline.with_image_input("tf", 2), *pipeline.BEFORE_FLOAT16)
+    passes = (*simplify("tf", 2), *PREPARE_FLOAT16)
     return pipeline.run(model, passes).model
 
 
@@ -40,7 +41,7 @@ def test_no_node_mixes_float_types(opset: int) -> None:
     model = network()
     before = snapshot(model)
     softmax = frozenset(node.name or "" for node in model.graph if node.op_type == "Softmax")
-    half = pipeline.run(model, pipeline.for_float16(opset, softmax)).model
+    half = pipeline.run(model, to_float16(opset, softmax)).model
     assert snapshot(model) == before
     onnx.checker.check_model(ir.to_proto(half), full_check=True)
     for node in half.graph:
@@ -52,7 +53,7 @@ def test_no_node_mixes_float_types(opset: int) -> None:
 
 def test_inputs_and_outputs_keep_their_types_and_names() -> None:
     model = network()
-    half = pipeline.run(model, pipeline.for_float16(20, frozenset())).model
+    half = pipeline.run(model, to_float16(20, frozenset())).model
     assert [(v.name, v.dtype) for v in half.graph.inputs] == [("image", ir.DataType.UINT8)]
     (output,) = half.graph.outputs
     assert (output.name, output.dtype) == ("probabilities", ir.DataType.FLOAT)
@@ -61,13 +62,13 @@ def test_inputs_and_outputs_keep_their_types_and_names() -> None:
 def test_answers_are_those_of_float32_but_for_rounding() -> None:
     model = network()
     picture = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3)).astype(np.uint8)
-    half = pipeline.run(model, pipeline.for_float16(20, frozenset())).model
+    half = pipeline.run(model, to_float16(20, frozenset())).model
     gap = far(onnx_answers(half, [picture])[0], onnx_answers(model, [picture])[0])
     assert 0 < gap < 2e-3
 
 
 def test_weights_are_stored_in_half_the_bytes() -> None:
-    half = pipeline.run(network(), pipeline.for_float16(20, frozenset())).model
+    half = pipeline.run(network(), to_float16(20, frozenset())).model
     large = [v for v in half.graph.initializers.values() if v.const_value.size > 8]
     assert large
     assert {v.dtype for v in large} == {ir.DataType.FLOAT16}
@@ -121,8 +122,8 @@ def test_the_scales_of_a_resize_stay_in_float32() -> None:
     x = keras.Input((6, 6, 3))
     y = layers.UpSampling2D(2, interpolation="bilinear")(layers.Conv2D(4, 3)(x))
     model = convert_model(randomise(keras.Model(x, layers.Conv2D(2, 3)(y)))).model
-    model = pipeline.run(model, pipeline.with_tensor_inputs(1)).model
-    half = pipeline.run(model, pipeline.for_float16(17, frozenset())).model
+    model = pipeline.run(model, simplify(None, 1)).model
+    half = pipeline.run(model, to_float16(17, frozenset())).model
     (resize,) = [node for node in half.graph if node.op_type == "Resize"]
     given = normal(1, 6, 6, 3)
     assert resize.inputs[2].dtype == ir.DataType.FLOAT

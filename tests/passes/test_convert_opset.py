@@ -8,6 +8,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import lower
 from support import (
     Sketch,
     assert_near,
@@ -23,7 +24,8 @@ from kexport.conversion import convert_model
 from kexport.errors import BadArgument, PassFailed
 from kexport.onnx_export import convert
 from kexport.passes import pipeline
-from kexport.passes.convert_opset import HIGHEST, LOWEST, convert_opset
+from kexport.passes.convert_opset import convert_opset
+from kexport.targets.opset import HIGHEST, LOWEST
 
 MODERN: dict[str, Any] = {
     "gelu": lambda x: layers.Activation("gelu")(x),
@@ -87,7 +89,7 @@ def test_reductions_carry_their_axes_as_an_attribute() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4])
     model = s.model(s.op("ReduceMax", x, s.constant("axes", [1], np.int64), keepdims=0))
-    lowered = pipeline.run(model, pipeline.for_float32(17)).model
+    lowered = pipeline.run(model, lower(17)).model
     (node,) = lowered.graph
     assert node.attributes["axes"].as_ints() == (1,)
     given = normal(2, 3, 4)

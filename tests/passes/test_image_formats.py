@@ -12,6 +12,7 @@ import onnx
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import lower, simplify
 from PIL import Image
 from support import assert_near, keras_answers, onnx_answers, operators, randomise
 
@@ -29,7 +30,7 @@ SIZE = (12, 16)
 def graph_of(first: Any, pixels: ImageInput, channels: int = 3, mode: str = "none") -> ir.Model:
     x = keras.Input((*SIZE, channels))
     converted = convert_model(randomise(keras.Model(x, first(x)))).model
-    return pipeline.run(converted, pipeline.with_image_input(mode, None, pixels)).model
+    return pipeline.run(converted, simplify(mode, None, pixels)).model
 
 
 def through(pixels: ImageInput, channels: int = 3) -> ir.Model:
@@ -84,7 +85,7 @@ def test_nv12_is_opencvs_in_the_graph(u: int) -> None:
     x = keras.Input((512, 512, 3))
     model = convert_model(keras.Model(x, layers.ReLU(negative_slope=1.0)(x))).model
     pixels = ImageInput(format="nv12")
-    changed = pipeline.run(model, pipeline.with_image_input("none", 1, pixels)).model
+    changed = pipeline.run(model, simplify("none", 1, pixels)).model
     y, v = np.meshgrid(np.arange(256, dtype=np.uint8), np.arange(256, dtype=np.uint8))
     shared = np.stack([np.full_like(v, u), v], axis=-1).reshape(256, 512)
     raw = np.concatenate([y.repeat(2, axis=0).repeat(2, axis=1), shared])
@@ -98,7 +99,7 @@ def test_nearest_is_pillows_at_every_size() -> None:
     x = keras.Input((*targets, 1))
     model = convert_model(keras.Model(x, layers.ReLU(negative_slope=1.0)(x))).model
     pixels = ImageInput(resize="nearest", dtype="float32")
-    changed = pipeline.run(model, pipeline.with_image_input("none", 1, pixels)).model
+    changed = pipeline.run(model, simplify("none", 1, pixels)).model
     for size in [*range(1, 200), 240, 480, 640, 720, 1080, 1920, 3840]:
         down = np.arange(size, dtype=np.float32)
         for raw in (down[:, None], down[None]):
@@ -124,7 +125,7 @@ def test_modes_behind_formats(name: Any, mode: str, padding: str) -> None:
     pixels = ImageInput(format=name, layout="nhwc")
     x = keras.Input((*SIZE, 3))
     model = randomise(keras.Model(x, layers.Conv2D(4, 3, padding=padding)(x)))
-    passes = pipeline.with_image_input(mode, None, pixels)
+    passes = simplify(mode, None, pixels)
     changed = pipeline.run(convert_model(model).model, passes).model
     raw = arriving(pixels, *SIZE)
     wanted = keras_answers(model, [prepare(decode(raw, pixels, SIZE, 3), mode)])
@@ -158,7 +159,7 @@ def test_bytes_are_cast_behind_what_only_moves_them() -> None:
     ids=lambda p: p.form,
 )
 def test_every_opset(pixels: ImageInput, opset: int) -> None:
-    changed = pipeline.run(through(pixels), pipeline.for_float32(opset)).model
+    changed = pipeline.run(through(pixels), lower(opset)).model
     onnx.checker.check_model(ir.to_proto(changed), full_check=True)
     raw = arriving(pixels, 30, 22)
     wanted = decode(raw, pixels, SIZE, 3).astype(np.float32)

@@ -9,6 +9,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import simplify
 from support import assert_near, keras_answers, onnx_answers, operators, randomise, snapshot
 
 from kexport.conversion import convert_model
@@ -59,7 +60,7 @@ def test_in_front_of_a_convolution(mode: str, first: str) -> None:
     plain = image_input(mode)(converted)
     assert snapshot(converted) == before
     assert_near(onnx_answers(plain, [RAMPS]), wanted)
-    folded = pipeline.run(converted, pipeline.with_image_input(mode, 1)).model
+    folded = pipeline.run(converted, simplify(mode, 1)).model
     assert_near(onnx_answers(folded, [RAMPS], optimise=True), wanted, 2e-5)
     left = operators(folded)
     assert left["Mul"] == 0
@@ -73,7 +74,7 @@ def test_behind_explicit_zero_padding(mode: str) -> None:
     """ResNet's first layers: the margin is zero after preprocessing, not before."""
     x = keras.Input((3, 256, 3))
     model = randomise(keras.Model(x, layers.Conv2D(4, 3)(layers.ZeroPadding2D(2)(x))))
-    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input(mode, 1)).model
+    folded = pipeline.run(convert_model(model).model, simplify(mode, 1)).model
     wanted = keras_answers(model, [prepare(RAMPS, mode)])
     assert_near(onnx_answers(folded, [RAMPS], optimise=True), wanted, 2e-5)
     assert operators(folded)["Pad"] == 0
@@ -81,9 +82,7 @@ def test_behind_explicit_zero_padding(mode: str) -> None:
 
 def test_the_input_is_an_image() -> None:
     model = model_with(layers.Conv2D(4, 3))
-    (image,) = pipeline.run(
-        convert_model(model).model, pipeline.with_image_input("tf", 1)
-    ).model.graph.inputs
+    (image,) = pipeline.run(convert_model(model).model, simplify("tf", 1)).model.graph.inputs
     assert (image.name, image.dtype) == ("image", ir.DataType.UINT8)
     assert list(image.shape or ()) == [1, 3, 256, 3]
 
@@ -91,7 +90,7 @@ def test_the_input_is_an_image() -> None:
 def test_a_grey_image() -> None:
     model = model_with(layers.Conv2D(4, 3), channels=1)
     grey = RAMPS[..., :1]
-    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("tf", 1)).model
+    folded = pipeline.run(convert_model(model).model, simplify("tf", 1)).model
     assert_near(onnx_answers(folded, [grey]), keras_answers(model, [prepare(grey, "tf")]), 2e-5)
     assert operators(folded) == {"Transpose": 2, "Cast": 1, "Conv": 1}
 
@@ -101,7 +100,7 @@ def test_preprocessing_layers_inside_fold_too() -> None:
     y = layers.Rescaling(1 / 127.5, offset=-1)(x)
     y = layers.Normalization(mean=[0.1, 0.2, 0.3], variance=[0.5, 1.0, 2.0])(y)
     model = randomise(keras.Model(x, layers.Conv2D(4, 3)(y)))
-    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("none", 1)).model
+    folded = pipeline.run(convert_model(model).model, simplify("none", 1)).model
     assert_near(onnx_answers(folded, [RAMPS]), keras_answers(model, [prepare(RAMPS, "none")]), 2e-5)
     assert operators(folded) == {"Transpose": 2, "Cast": 1, "Conv": 1}
 
@@ -110,7 +109,7 @@ def test_several_layers_read_the_image() -> None:
     x = keras.Input((3, 256, 3))
     y = layers.Concatenate()([layers.Conv2D(2, 1)(x), layers.Conv2D(2, 3, padding="same")(x), x])
     model = randomise(keras.Model(x, y))
-    folded = pipeline.run(convert_model(model).model, pipeline.with_image_input("caffe", 1)).model
+    folded = pipeline.run(convert_model(model).model, simplify("caffe", 1)).model
     assert_near(
         onnx_answers(folded, [RAMPS]), keras_answers(model, [prepare(RAMPS, "caffe")]), 2e-5
     )

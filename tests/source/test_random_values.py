@@ -6,6 +6,7 @@ import onnx
 import onnx_ir as ir
 import onnxruntime
 import pytest
+from phases import PREPARE_FLOAT16, lower, simplify, to_float16
 
 from kexport.calibration.statistics.abs_max import observe
 from kexport.calibration.statistics.float16_guard import keep_float32
@@ -39,7 +40,7 @@ def graph(request):
     given = shown.astype(np.float32) / 127.5 - 1 if mode == "tf" else shown.astype(np.float32)
     randomise(model, 0, given)
     converted = convert_model(model).model
-    passes = (*pipeline.with_image_input(mode, None), *pipeline.BEFORE_FLOAT16)
+    passes = (*simplify(mode, None), *PREPARE_FLOAT16)
     artifact = pipeline.run(converted, passes)
     return artifact, shown, np.asarray(model(given, training=False))
 
@@ -54,7 +55,7 @@ def test_float16_rounding_stays_small(graph):
     artifact, shown, wanted = graph
     kept = keep_float32(artifact.model, observe(artifact.model, {"image": shown}))
     names = frozenset(node.node for node in kept)
-    half = pipeline.continue_with(artifact, pipeline.for_float16(17, names))
+    half = pipeline.continue_with(artifact, to_float16(17, names))
     assert spread_error(_logits(half.model, shown), logits_of(wanted)) < ROUNDING
 
 
@@ -66,14 +67,14 @@ def test_answers_differ_between_images(graph):
 
 def test_a_swapped_colour_shows(graph):
     artifact, shown, wanted = graph
-    single = pipeline.continue_with(artifact, pipeline.for_float32(20)).model
+    single = pipeline.continue_with(artifact, lower(20)).model
     assert spread_error(_logits(single, shown), logits_of(wanted)) < 3e-5
     assert spread_error(_logits(single, shown[..., ::-1].copy()), logits_of(wanted)) > 0.1
 
 
 def test_a_window_that_slides_shows(graph):
     artifact, shown, wanted = graph
-    proto = ir.to_proto(pipeline.continue_with(artifact, pipeline.for_float32(20)).model)
+    proto = ir.to_proto(pipeline.continue_with(artifact, lower(20)).model)
     pads = [
         a.ints for n in proto.graph.node for a in n.attribute if a.name == "pads" and any(a.ints)
     ]

@@ -1,4 +1,4 @@
-"""Let the graph take the image that a camera or decoder gives, and preprocess it inside."""
+"""Image input of the graph: decoding, resizing and preprocessing of the image as it arrives."""
 
 from __future__ import annotations
 
@@ -9,24 +9,25 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.graph.edit import attribute, remove, sole_user
-from kexport.graph.emit import Steps
+from kexport.graph.emit import Emitter
 from kexport.graph.passes import Pass
+from kexport.graph.roles import role_of
 from kexport.options.image_input import ImageInput
 from kexport.passes.image_input.resize_and_layout import arrive, declare
+from kexport.zoo import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
 @dataclass(frozen=True, slots=True)
 class PixelRecipe:
-    """What `preprocess_input` does to an image: channels in `order`, then x * scale + shift."""
+    """A mode of `preprocess_input`: channels in `order`, then x * scale + shift."""
 
     order: tuple[int, ...] | None
     scale: tuple[float, ...]
     shift: tuple[float, ...]
 
 
-IMAGENET_MEAN = (0.485, 0.456, 0.406)
-IMAGENET_DEVIATION = (0.229, 0.224, 0.225)
 CAFFE_MEAN = (103.939, 116.779, 123.68)
+"""Mean of blue, green and red over ImageNet, of pixels in 0..255 (keras' imagenet_utils.py)."""
 
 RECIPES = {
     "none": PixelRecipe(None, (1.0,), (0.0,)),
@@ -41,26 +42,31 @@ RECIPES = {
         ),
     ),
 }
-"""`keras.applications.imagenet_utils.preprocess_input`, mode by mode, on RGB in 0..255."""
+"""`keras.applications.imagenet_utils.preprocess_input` by mode, on RGB in 0..255."""
 
 NHWC = "NHWC"
 
-ARRIVING = ("image/decode/", "image/grey/", "image/positions/", "image/resize/")
-"""How the names of nodes begin that bring an image to the model's format and size."""
-
 
 def image_input(mode: str, pixels: ImageInput | None = None) -> Pass:
-    """A pass that replaces the float input [N, H, W, C] by `image`, in 0..255, as `pixels` say.
+    """Return the pass for a mode of `preprocess_input` and the format of the image.
 
-    Nodes that decode the format come after it, then the steps of `mode`. Later passes fuse these
-    into the first convolution where that is exact: `fuse_affine_into_conv` scale, shift and channel
-    order, `fuse_gray_to_rgb_into_conv` the repeated channel of a grey image. Values stay uint8 for
-    as long as they are only moved.
+    Args:
+        mode: a key of `RECIPES`.
+        pixels: the format; by default RGB, or grey for a model of one channel.
     """
     recipe = RECIPES[mode]
 
     @Pass
     def image_input(model: ir.Model) -> None:
+        """Take the image as input `image`, and decode, resize and preprocess it in the graph.
+
+        Input float [N, H, W, C] ==> Input `image`, 0..255 -> decode -> resize -> Gather, Mul, Add
+
+        Applies to image models. The steps of the mode become part of the first Conv in
+        `fuse_affine_into_conv` and `fuse_gray_to_rgb_into_conv` where that is exact. Values that
+        are only moved stay uint8. Exact: decoding and resizing give the bytes or floats of OpenCV,
+        Pillow and TensorFlow, up to the rounding of float32.
+        """
         graph = model.graph
         (old,) = graph.inputs
         dims = list(old.shape or ())
@@ -69,14 +75,13 @@ def image_input(mode: str, pixels: ImageInput | None = None) -> Pass:
         image = declare(dims, chosen)
         graph.inputs[0] = image
         laid_out = sole_user(old)
-        order = NHWC if laid_out is None else _order_behind(laid_out)
+        order = NHWC if laid_out is None else _order_after(laid_out)
         replaced = old if laid_out is None or order == NHWC else laid_out.outputs[0]
-        e = Steps(graph)
+        e = Emitter.at_start(graph, "image")
         x = arrive(e, image, dims, chosen, order)
         channels = _channels(chosen, recipe, count)
         x = _preprocess(e, x, recipe, channels, order.index("C"), old.dtype or ir.DataType.FLOAT)
         x.shape = ir.Shape([dims[NHWC.index(axis)] for axis in order])
-        e.insert()
         replaced.replace_all_uses_with(x, replace_graph_outputs=True)
         if laid_out is not None and replaced is not old:
             remove(graph, laid_out)
@@ -84,10 +89,11 @@ def image_input(mode: str, pixels: ImageInput | None = None) -> Pass:
     return image_input
 
 
-def _order_behind(node: ir.Node) -> str:
-    """The order of an image's axes behind `node`, which reads NHWC; NHWC where it computes.
+def _order_after(node: ir.Node) -> str:
+    """Return the order of an image's axes after `node`, which reads NHWC.
 
-    Conversion spells the transposition of a single channel as a Reshape.
+    A node that is no change of layout counts as NHWC. Conversion writes the transposition of a
+    single channel as a Reshape.
     """
     if node.op_type == "Transpose":
         return "".join(NHWC[axis] for axis in attribute(node, "perm", []))
@@ -98,15 +104,15 @@ def _order_behind(node: ir.Node) -> str:
 
 
 def is_folded(pixels: ir.Value) -> bool:
-    """Whether the first weights read the image itself, once it has their layout, size and type.
+    """Return whether scale and shift of the preprocessing are in the first weights.
 
-    Scale and shift of the mode are then in these weights.
+    They are if every path from the input leads through layout, size and type conversions alone to
+    a node with weights.
     """
-    return all(_is_step(use.node) or _is_weighted(use.node) for use in pixels.uses()) and all(
-        is_folded(value)
-        for use in pixels.uses()
-        if _is_step(use.node)
-        for value in use.node.outputs
+    readers = [use.node for use in pixels.uses()]
+    steps = [node for node in readers if _is_step(node)]
+    return all(node in steps or _is_weighted(node) for node in readers) and all(
+        is_folded(value) for node in steps for value in node.outputs
     )
 
 
@@ -115,11 +121,19 @@ def _is_weighted(node: ir.Node) -> bool:
 
 
 def _is_step(node: ir.Node) -> bool:
-    return node.op_type in ("Cast", "Transpose") or (node.name or "").startswith(ARRIVING)
+    return node.op_type in ("Cast", "Transpose") or _is_of_image_input(node)
+
+
+def _is_of_image_input(node: ir.Node) -> bool:
+    """Return whether a node has a role in the image input, or quantizes its result."""
+    if node.op_type not in ("QuantizeLinear", "DequantizeLinear"):
+        return role_of(node) is not None
+    source = None if node.inputs[0] is None else node.inputs[0].producer()
+    return source is not None and _is_of_image_input(source)
 
 
 def _channels(pixels: ImageInput, recipe: PixelRecipe, count: int) -> tuple[int, ...]:
-    """Which channel of the image each one of the model is, once in the recipe's order."""
+    """Return the channel of the image that each channel of the preprocessed image is."""
     order = recipe.order or tuple(range(count))
     if count == 1 or pixels.subsampled:
         return order
@@ -128,7 +142,7 @@ def _channels(pixels: ImageInput, recipe: PixelRecipe, count: int) -> tuple[int,
 
 
 def _preprocess(
-    e: Steps,
+    e: Emitter,
     x: ir.Value,
     recipe: PixelRecipe,
     channels: tuple[int, ...],
@@ -143,11 +157,11 @@ def _preprocess(
             return array.reshape(())
         return array.reshape([-1 if i == axis else 1 for i in range(axis, rank)])
 
-    x = e.cast("Cast", x, dtype)
+    x = e.cast(x, dtype)
     if channels != tuple(range(len(channels))):
-        x = e("Gather", "Gather", x, e.constant("channels", channels, np.int64), axis=axis)
+        x = e("Gather", x, e.constant(channels, np.int64, "channels"), axis=axis)
     if any(scale != 1 for scale in recipe.scale):
-        x = e("Mul", "Mul", x, e.constant("scale", per_channel(recipe.scale), dtype.numpy()))
+        x = e("Mul", x, e.constant(per_channel(recipe.scale), dtype.numpy(), "scale"))
     if any(shift != 0 for shift in recipe.shift):
-        x = e("Add", "Add", x, e.constant("shift", per_channel(recipe.shift), dtype.numpy()))
+        x = e("Add", x, e.constant(per_channel(recipe.shift), dtype.numpy(), "shift"))
     return x

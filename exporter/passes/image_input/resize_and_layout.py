@@ -1,10 +1,10 @@
-"""Brings an image as it arrives to the model's size and layout."""
+"""Path of an image from its stored format to the size and layout of the model."""
 
 from __future__ import annotations
 
 import onnx_ir as ir
 
-from kexport.graph.emit import Steps
+from kexport.graph.emit import Emitter
 from kexport.options.image_input import ImageInput
 from kexport.passes.image_input import color_formats, resize
 from kexport.passes.image_input.resize import Window
@@ -15,10 +15,10 @@ NHWC, NCHW = "NHWC", "NCHW"
 
 
 def declare(dims: Dims, pixels: ImageInput) -> ir.Value:
-    """The input `image` of a model that reads [N, H, W, C], `dims`.
+    """Return the input `image` of a model that reads [N, H, W, C], `dims`.
 
-    Axes that are open, in the model or because of a resize, are called height and width; the rows
-    of an nv12 image, which are half as many again as its height, are called rows.
+    Axes that are open, in the model or because of a resize, are called height and width. The rows
+    of an nv12 image, 3/2 of its height, are called rows.
     """
     batch, height, width, _ = dims
     if pixels.resize is not None or not isinstance(height, int):
@@ -35,12 +35,12 @@ def declare(dims: Dims, pixels: ImageInput) -> ir.Value:
     return ir.Value(name="image", type=ir.TensorType(dtype), shape=ir.Shape([batch, *shape]))
 
 
-def arrive(e: Steps, image: ir.Value, dims: Dims, pixels: ImageInput, order: str) -> ir.Value:
-    """The image at the model's size, its axes in `order`, such as "NHWC".
+def arrive(e: Emitter, image: ir.Value, dims: Dims, pixels: ImageInput, order: str) -> ir.Value:
+    """Emit the steps to the model's size, with the axes in `order`, such as "NHWC".
 
-    It has one channel where the model has, and else those of the format without alpha, in the
-    format's order: RGB for nv12 and yuyv. Bytes are uint8 or int32; what was blended, or made from
-    nv12 or yuyv, is float32.
+    The result has one channel if the model has one, and otherwise those of the format without
+    alpha, in the format's order: RGB for nv12 and yuyv. It is float32 after a bilinear or bicubic
+    resize and for nv12 and yuyv, and otherwise uint8 or int32.
     """
     stored = NCHW if _is_planar(pixels) else NHWC
     grey = dims[3] == 1 and pixels.form != "gray"
@@ -60,31 +60,33 @@ def arrive(e: Steps, image: ir.Value, dims: Dims, pixels: ImageInput, order: str
             x = color_formats.without_alpha(e, x, stored.index("C"))
     if grey:
         if pixels.subsampled:
-            x = e.cast("grey/Cast", x, ir.DataType.INT32)
+            x = color_formats.to_grey(e).cast(x, ir.DataType.INT32)
         x = color_formats.grey_from_rgb(e, x, reverse=pixels.form in ("bgr", "bgra"))
     if read is not None and blends:
-        x = resize.blend(e, e.cast("resize/Cast", x, ir.DataType.FLOAT), read)
+        x = resize.blend(e, resize.resizing(e).cast(x, ir.DataType.FLOAT), read)
     return lay_out(e, x, stored, order)
 
 
-def lay_out(e: Steps, x: ir.Value, stored: str, wanted: str) -> ir.Value:
-    """`x`, whose axes are in the order `stored`, with its axes as `wanted`."""
+def lay_out(e: Emitter, x: ir.Value, stored: str, wanted: str) -> ir.Value:
+    """Return `x`, whose axes are in the order `stored`, with its axes in the order `wanted`."""
     if stored == wanted:
         return x
-    return e("Transpose", "Transpose", x, perm=[stored.index(axis) for axis in wanted])
+    return e("Transpose", x, perm=[stored.index(axis) for axis in wanted])
 
 
 def _is_planar(pixels: ImageInput) -> bool:
     return pixels.layout == "nchw"
 
 
-def _read(e: Steps, image: ir.Value, dims: Dims, pixels: ImageInput, stored: str) -> Window | None:
-    """What a resize reads; None where there is none."""
+def _read(
+    e: Emitter, image: ir.Value, dims: Dims, pixels: ImageInput, stored: str
+) -> Window | None:
+    """Compute the source pixels of a resize; None if there is no resize."""
     _, height, width, _ = dims
     if pixels.resize is None or not isinstance(height, int) or not isinstance(width, int):
         return None
     tall = color_formats.height(e, image, stored.index("H"), pixels.form)
-    wide = e.extent(image, stored.index("W"))
+    wide = resize.extent(e, image, stored.index("W"))
     top = left = None
     if pixels.crop is not None:
         whole = tall, wide
@@ -93,7 +95,7 @@ def _read(e: Steps, image: ir.Value, dims: Dims, pixels: ImageInput, stored: str
             _window(e, wide, tall, width, height),
         )
         top, left = (
-            e.whole("Div", e("positions/Sub", "Sub", *pair), 2)
+            resize.with_number(e, "Div", resize.coordinates(e)("Sub", *pair), 2)
             for pair in zip(whole, (tall, wide), strict=True)
         )
     return Window(
@@ -102,7 +104,7 @@ def _read(e: Steps, image: ir.Value, dims: Dims, pixels: ImageInput, stored: str
     )
 
 
-def _window(e: Steps, extent: ir.Value, other: ir.Value, target: int, across: int) -> ir.Value:
-    """min(extent, other * target // across), as keras.utils.load_img has it, and at least 1."""
-    scaled = e.whole("Div", e.whole("Mul", other, target), across)
-    return e("positions/Min", "Min", extent, e.whole("Max", scaled, 1))
+def _window(e: Emitter, extent: ir.Value, other: ir.Value, target: int, across: int) -> ir.Value:
+    """Compute min(extent, other * target // across), at least 1, as keras.utils.load_img does."""
+    scaled = resize.with_number(e, "Div", resize.with_number(e, "Mul", other, target), across)
+    return resize.coordinates(e)("Min", extent, resize.with_number(e, "Max", scaled, 1))

@@ -9,6 +9,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
+from phases import prepare_int8, simplify
 from support import digits_module, healthy
 
 from kexport.calibration.accuracy.control import RESERVED_INTEGERS, Gate, Gated, quantize
@@ -100,9 +101,8 @@ def gated(
     model: keras.Model, digits: Any, holds: Callable[[Quality], bool]
 ) -> tuple[ir.Model, Gated]:
     passes = (
-        *pipeline.with_image_input("tf", None),
-        *pipeline.before_int8(18),
-        *ONNXRUNTIME_CPU.prepare,
+        *simplify("tf", None),
+        *prepare_int8(18),
     )
     floating = pipeline.run(convert_model(model).model, passes).model
     train, held_out = digits.split()
@@ -139,9 +139,8 @@ def small() -> tuple[ir.Model, Evaluator]:
     y = keras.layers.GlobalAveragePooling2D()(y)
     model = healthy(keras.Model(x, keras.layers.Dense(6, activation="softmax")(y)))
     passes = (
-        *pipeline.with_image_input("tf", None),
-        *pipeline.before_int8(18),
-        *ONNXRUNTIME_CPU.prepare,
+        *simplify("tf", None),
+        *prepare_int8(18),
     )
     floating = pipeline.run(convert_model(model).model, passes).model
     drawn = pictures(24, 16, 16)

@@ -8,6 +8,7 @@ import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
+from phases import prepare_int8, simplify
 from support import digits_module, module_at
 
 from kexport.calibration.accuracy.control import Gate, Gated, quantize
@@ -50,9 +51,8 @@ def model(trained: keras.Model) -> Iterator[keras.Model]:
 
 def floated(model: keras.Model) -> ir.Model:
     passes = (
-        *pipeline.with_image_input("tf", None),
-        *pipeline.before_int8(18),
-        *ONNXRUNTIME_CPU.prepare,
+        *simplify("tf", None),
+        *prepare_int8(18),
     )
     return pipeline.run(convert_model(model).model, passes).model
 

@@ -5,6 +5,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import prepare_int8, simplify
 from support import healthy
 
 from kexport.calibration.accuracy.macs import multiply_adds
@@ -32,9 +33,8 @@ def floating() -> ir.Model:
     x = layers.GlobalAveragePooling2D(name="average")(x)
     model = healthy(keras.Model(given, layers.Dense(4, name="top")(x)))
     passes = (
-        *pipeline.with_image_input("tf", None),
-        *pipeline.before_int8(18),
-        *ONNXRUNTIME_CPU.prepare,
+        *simplify("tf", None),
+        *prepare_int8(18),
     )
     return pipeline.run(convert_model(model).model, passes).model
 

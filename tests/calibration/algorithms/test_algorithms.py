@@ -7,6 +7,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from keras import layers
+from phases import prepare_int8, simplify
 from support import healthy, onnx_answers
 
 from kexport.calibration.accuracy.control import Attempt, Gate
@@ -44,8 +45,8 @@ def spread() -> ir.Model:
         layer.kernel.assign(np.asarray(layer.kernel) * by_channel)
         layer.bias.assign(np.asarray(layer.bias) * factor)
         reader.kernel.assign(np.asarray(reader.kernel) / factor.reshape(-1, 1))
-    passes = (*pipeline.with_image_input("tf", None), *pipeline.before_int8(18))
-    return pipeline.run(convert_model(model).model, (*passes, *ONNXRUNTIME_CPU.prepare)).model
+    passes = (*simplify("tf", None), *prepare_int8(18))
+    return pipeline.run(convert_model(model).model, passes).model
 
 
 @pytest.fixture(scope="module")

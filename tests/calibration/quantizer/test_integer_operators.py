@@ -5,11 +5,12 @@ import onnx_ir as ir
 import pytest
 from support import Sketch, normal, onnx_answers, operators
 
-from kexport.calibration.quantizer.onnxruntime_cpu import chooses, integer_bias, on_integers
 from kexport.calibration.quantizer.placement import Placement
 from kexport.calibration.quantizer.qdq import quantize
 from kexport.calibration.quantizer.qparams import affine
 from kexport.calibration.statistics.histogram import Range
+from kexport.passes.integer_relu_pad_max import has_integer_form, integer_relu_pad_max
+from kexport.passes.quantize_bias import quantize_bias
 
 IMAGE = normal(1, 4, 5, 5, scale=2.0)
 
@@ -26,7 +27,7 @@ def relu_between(high: float) -> ir.Model:
 
 def test_a_relu_on_one_grid_is_a_clip_of_its_integers() -> None:
     model = relu_between(4.0)
-    changed = on_integers(model)
+    changed = integer_relu_pad_max(model)
     assert operators(changed) == {
         "QuantizeLinear": 1,
         "Clip": 1,
@@ -51,7 +52,7 @@ def test_margins_and_borders_are_integers(kind: str) -> None:
     edges = frozenset({(y.name or "", 0), ("Add_0", 0)})
     grids = dict.fromkeys(("x", y.name or ""), affine(Range(-3.0, 4.0)))
     whole = quantize(Placement(frozenset(), edges), grids)(model)
-    changed = on_integers(whole)
+    changed = integer_relu_pad_max(whole)
     assert operators(changed)["DequantizeLinear"] == operators(changed)["QuantizeLinear"] == 1
     assert np.array_equal(onnx_answers(changed, [IMAGE])[0], onnx_answers(whole, [IMAGE])[0])
 
@@ -61,11 +62,11 @@ def test_what_reflects_or_compares_two_tensors_stays() -> None:
     x = s.input("x", [1, 4, 5, 5])
     pad = s.op("Pad", x, s.constant("pads", [0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode="reflect")
     both = s.op("Max", x, s.input("y", [1, 4, 5, 5]))
-    assert [chooses(value.producer()) for value in (pad, both)] == [False, False]
+    assert [has_integer_form(value.producer()) for value in (pad, both)] == [False, False]
 
 
 def test_a_relu_to_another_grid_stays() -> None:
-    assert operators(on_integers(relu_between(5.0)))["Relu"] == 1
+    assert operators(integer_relu_pad_max(relu_between(5.0)))["Relu"] == 1
 
 
 def biased(bias: np.ndarray, scale: float = 1.0) -> ir.Model:
@@ -81,7 +82,7 @@ def biased(bias: np.ndarray, scale: float = 1.0) -> ir.Model:
 def test_a_bias_is_rounded_to_steps_of_input_times_weights() -> None:
     bias = normal(4, seed=1)
     model = biased(bias)
-    changed = integer_bias(model)
+    changed = quantize_bias(model)
     stored = changed.graph.initializers
     step = stored["x.scale"].const_value.numpy() * stored["w.scale"].const_value.numpy()
     assert np.array_equal(stored["Conv_0.bias.quantized"].const_value.numpy(), np.rint(bias / step))
@@ -91,7 +92,7 @@ def test_a_bias_is_rounded_to_steps_of_input_times_weights() -> None:
 
 def test_tiny_weights_beside_a_large_bias_get_a_scale_that_an_int32_can_count_in() -> None:
     bias = np.array([1e4, -1e4, 0, 1], np.float32)
-    changed = integer_bias(biased(bias, scale=1e-20))
+    changed = quantize_bias(biased(bias, scale=1e-20))
     stored = changed.graph.initializers["Conv_0.bias.quantized"].const_value.numpy()
     assert stored.dtype == np.int32
     assert np.abs(onnx_answers(changed, [IMAGE])[0].mean(axis=(0, 2, 3)) - bias).max() < 1e-2

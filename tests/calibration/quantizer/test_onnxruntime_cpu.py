@@ -8,6 +8,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 from keras import layers
+from phases import FINISH_INT8, prepare_int8, simplify
 from support import Sketch, healthy, normal, onnx_answers, operators
 
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, grid, place
@@ -70,18 +71,17 @@ def network(body: object) -> ir.Model:
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(16, 1)(body(x)))
     model = healthy(keras.Model(x, layers.Dense(5, activation="softmax")(y)))
     passes = (
-        *pipeline.with_image_input("tf", 1),
-        *pipeline.before_int8(18),
-        *ONNXRUNTIME_CPU.prepare,
+        *simplify("tf", 1),
+        *prepare_int8(18),
     )
-    return pipeline.run(convert_model(model).model, (*passes, *pipeline.before_int8(18))).model
+    return pipeline.run(convert_model(model).model, passes).model
 
 
 def quantized(model: ir.Model) -> ir.Model:
     drawn = pictures(8, SIZE, SIZE)
     ranges = measure_ranges(model, ONNXRUNTIME_CPU.tensors(model), drawn, batch=1, method="mse")
     whole = ONNXRUNTIME_CPU.quantize(model, ranges, frozenset())
-    return pipeline.run(whole, pipeline.AFTER_INT8).model
+    return pipeline.run(whole, FINISH_INT8).model
 
 
 def optimised(model: ir.Model, folder: Path) -> ir.Model:
