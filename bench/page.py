@@ -3,8 +3,21 @@
 from __future__ import annotations
 
 import re
+import textwrap
 from collections.abc import Iterable, Sequence
 from pathlib import Path
+
+
+def joined(parts: Iterable[str]) -> str:
+    """Join the parts of a page with blank lines, and wrap those that are paragraphs."""
+    return "\n\n".join(
+        part if part.startswith(("#", "|", "-")) else wrapped(part) for part in parts
+    )
+
+
+def wrapped(text: str) -> str:
+    """Break a paragraph into lines of at most 100 characters; it may have line breaks already."""
+    return textwrap.fill(text, 100, break_long_words=False, break_on_hyphens=False)
 
 
 def table(headings: Sequence[str], rows: Iterable[Sequence[str]]) -> str:
