@@ -1,7 +1,7 @@
-"""Writes docs/api.md: every public name with the first sentence of its docstring.
+"""The page docs/api.md: every public name with the first paragraph of its docstring.
 
-Run it after changing a public name: `python docs/make_api.py`. A test holds the page to the code.
-`make docs` puts the whole docstring of each object in the place of its first sentence.
+Run `python docs/make_api.py` after changing a public name or its docstring. A test compares the
+page with the code. `make docs` shows the whole docstring of each object instead.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ PAGE = Path(__file__).with_name("api.md")
 HEAD = """# Python API
 
 `python docs/make_api.py` writes this page from the docstrings. In the repository it has the first
-sentence of each; `make docs` builds the site, which has the signatures and all arguments.
+paragraph of each; `make docs` builds the site, which has the signatures and all arguments.
 
 Names in `kexport` are imported when they are first used, so `import kexport` takes no time. Every
 error has a `hint`, which says what to do next, and the `exit_code` that the command line ends with
@@ -28,13 +28,13 @@ error has a `hint`, which says what to do next, and the `exit_code` that the com
 
 GROUPS = {
     "Export": "`import kexport`: from a model to a bundle or an ONNX file, and back into Python.",
-    "Run a bundle": "`from kexport import runtime`; in a bundle, `import runtime`. It needs NumPy "
+    "Run a bundle": "`from kexport import runtime`; in a bundle, `import runtime`. It needs NumPy\n"
     "and ONNX Runtime or TensorRT, and Pillow to open images.",
     "Targets": "`from kexport import targets`: devices, toolchains and what each of them can do.",
     "Errors": "`from kexport import errors`: what `kexport` raises. The errors of a bundle's "
     "runtime are above.",
 }
-"""The sections, and what each begins with."""
+"""The introduction of each section."""
 
 
 def page() -> str:

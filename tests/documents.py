@@ -90,7 +90,7 @@ def _block(found: re.Match[str]) -> Block:
 
 
 def comparable(output: str) -> list[str]:
-    """The lines of an output, with every number the same: errors and sizes differ by machine."""
+    """Return the lines of an output with all numbers equal: errors and sizes differ by machine."""
     return [_NUMBER.sub("0", " ".join(line.split())) for line in output.splitlines()]
 
 
