@@ -71,7 +71,7 @@ test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, all that tes
 docs: $(DOCS)/installed ## build the site of docs/ with the API reference in build/docs; a broken link is an error
 	@rm -rf build/lib build/bdist.*
 	@$(DOCS)/bin/pip install -qq --no-deps --force-reinstall .
-	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build --quiet
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build
 
 format: $(INSTALLED) ## put the code in order
 	@$(VENV)/bin/ruff check --fix .

@@ -19,8 +19,8 @@ BESIDE = ("CONTRIBUTING.md", "CHANGELOG.md")
 """Documents in the repository's root that become pages."""
 
 LINK = re.compile(r"\[([^\]]+)\]\((?!https?:|#)([^)#\s]+)(#[^)\s]*)?\)")
-ENTRY = re.compile(r"^.+\n<!-- ::: (\S+) -->$", re.MULTILINE)
-"""A summary that a forge shows, and the object whose full docstring the site shows instead."""
+ENTRY = re.compile(r"^### .+\n\n.+\n<!-- ::: (\S+) -->$", re.MULTILINE)
+"""The heading and summary that a forge shows; the site has the object's documentation instead."""
 
 
 def on_files(files: Files, *, config: Any) -> Files:
