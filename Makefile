@@ -9,6 +9,7 @@ VENV := .venv
 INSTALLED := $(VENV)/installed
 CLEAN := build/test-venv
 OLDEST := build/oldest-venv
+DOCS := build/docs-venv
 TOOLS := pytest pytest-xdist hypothesis jsonschema opencv-python-headless scikit-learn
 OLD_TESTS := tests/source/test_saved_model.py tests/source/test_untrusted_files.py tests/source/test_allowlist.py tests/cli/test_end_to_end.py \
     tests/cli/test_doctor.py tests/test_quantize.py tests/test_api.py tests/graph/test_save.py tests/conversion tests/passes
@@ -20,7 +21,7 @@ SITE := build/site
 # mypy needs the import names; its messages should lead to the files that one edits.
 FOLDERS := -e 's,^$(SITE)/kexport/(runtime|calibration|targets)/,\1/,' -e 's,^$(SITE)/kexport/,exporter/,'
 
-.PHONY: help demo check test test-oldest test-zoo format clean
+.PHONY: help demo check test test-oldest test-zoo docs format clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -67,6 +68,11 @@ test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, all that tes
 	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
 	@$(VENV)/bin/python bench/engines.py --out docs/engines.md $(ZOO)
 
+docs: $(DOCS)/installed ## build the site of docs/ with the API reference in build/docs; a broken link is an error
+	@rm -rf build/lib build/bdist.*
+	@$(DOCS)/bin/pip install -qq --no-deps --force-reinstall .
+	@NO_MKDOCS_2_WARNING=1 $(DOCS)/bin/mkdocs build
+
 format: $(INSTALLED) ## put the code in order
 	@$(VENV)/bin/ruff check --fix .
 	@$(VENV)/bin/ruff format .
@@ -80,4 +86,12 @@ $(INSTALLED): pyproject.toml
 	@$(VENV)/bin/pip install -qq --upgrade pip
 	@$(VENV)/bin/pip install -qq --editable '.[cpu,dev]'
 	@$(VENV)/bin/pip install -qq --no-deps $(ALONE)
+	@touch $@
+
+# The site needs no TensorFlow: docstrings are read from the source without importing it.
+$(DOCS)/installed: pyproject.toml
+	@echo "== $(DOCS): installing the group docs"
+	@$(PYTHON) -m venv --clear $(DOCS)
+	@$(DOCS)/bin/pip install -qq --upgrade pip
+	@$(DOCS)/bin/pip install -qq --group docs
 	@touch $@

@@ -21,7 +21,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import PACKAGES, machine, peak_memory, versions
-from page import number, put_section, table
+from page import joined, number, put_section, table
 from process import answer, measure
 
 MODELS = ("InceptionV3", "ResNet50", "MobileNetV2", "DenseNet121", "NASNetMobile")
@@ -148,23 +148,24 @@ def big_row(builder: str, road: str, found: Cost) -> list[str]:
 def page(rows: Sequence[Sequence[str]], big: Sequence[Sequence[str]], runs: int) -> str:
     parts = [
         "## Conversion",
-        "*convert* is `onnx.save(kexport.convert(model), path)`, *save_onnx* "
-        "`kexport.save_onnx(model, path)`, *Keras* "
-        f'`model.export(path, format="onnx")`: median of {runs} runs in turns, each in a fresh '
-        "process. Seconds are for conversion and saving; memory is the peak of the whole process, "
-        "TensorFlow and the model included. *faster* and *less* are those of convert.",
+        f"The time and memory of conversion and saving, each the median of {runs} runs in fresh "
+        "processes that take turns. *convert* is `onnx.save(kexport.convert(model), path)`, "
+        "*save_onnx* is `kexport.save_onnx(model, path)`, and *Keras* is `model.export(path, "
+        'format="onnx")`. Memory is the peak of the whole process, TensorFlow and the model '
+        "included. The columns *faster* and *less* compare Keras with convert, *by save_onnx* with "
+        "save_onnx.",
         f"{machine()}. {versions(PACKAGES)}.",
         table(HEADINGS, rows),
     ]
     if big:
         parts.append(
-            "With 24 GB of memory Keras' export of these is killed. *external* is "
-            "`onnx.save(kexport.convert(model), path, save_as_external_data=True)`, ONNX's way for "
-            "large models; *save_onnx* writes weight by weight. (In one file, as above, onnx.save "
-            "makes one more copy of all weights.)"
+            "Keras' export of these models is killed with 24 GB of memory. *external* is "
+            "`onnx.save(kexport.convert(model), path, save_as_external_data=True)`, ONNX's format "
+            "for large models. *save_onnx* writes one weight after the other, while `onnx.save` to "
+            "a single file, as in the table above, makes another copy of all weights."
         )
-        parts.append(table(["Application", "road", "s", "peak GB", ""], big))
-    return "\n\n".join(parts)
+        parts.append(table(["Application", "method", "s", "peak GB", ""], big))
+    return joined(parts)
 
 
 def parser() -> argparse.ArgumentParser:

@@ -18,7 +18,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from machine import machine, versions
-from page import number, put_section, table
+from page import joined, number, put_section, table
 from process import answer, environment, measure
 from rounds import Times, interleave
 
@@ -151,20 +151,22 @@ def verdict(met: bool, goal: str) -> str:
 def page(
     runs: Sequence[Sequence[str]], starts: Sequence[Sequence[str]], sizes: Sequence[Sequence[str]]
 ) -> str:
-    return "\n\n".join(
+    return joined(
         [
             "## C++",
-            "`Model::run` beside the bare `OrtApi::Run`, in one process, on one thread, batch 1: "
-            "the same session options and memory, in turns call by call. Every round opens both "
-            "anew twice, each once as the first, since the order alone can make one of them 2 % "
-            "faster. Microseconds are the rounds' medians; *ratio* is the median of the rounds' "
-            "ratios, and *rounds* from the least to the greatest.",
+            "`Model::run` compared with the bare `OrtApi::Run`: in one process, on one thread, "
+            "batch 1, with the same session options and memory, call by call in turns. Each round "
+            "opens both sessions twice, once in each order, because the order alone can make one "
+            "of them 2 % faster. Times are medians of the rounds in microseconds. *ratio* is the "
+            "median of the rounds' ratios, and *rounds* gives the smallest and the largest of "
+            "them.",
             f"{machine()}. {versions(('onnxruntime', 'numpy', 'pillow'))}.",
             table(["model", "Model::run us", "bare us", "ratio", "rounds", "goal"], runs),
-            "Start-up: whole processes in turns, from the command to its end. Both check every "
-            "file's SHA-256 first, then classify a PPM image or run the golden ones.",
+            "Start-up: the time of a whole process, from the command to its end, in turns. Both "
+            "programs check the SHA-256 of every file first, and then classify a PPM image or run "
+            "the golden images.",
             table(["model", "C++", "Python", "C++ ms", "Python ms", "ratio", "goal"], starts),
-            "Programs as cmake builds them (MinSizeRel), stripped.",
+            "The size of the programs as cmake builds them (MinSizeRel), stripped.",
             table(["program", "kB", "goal"], sizes),
         ]
     )

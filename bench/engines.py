@@ -22,7 +22,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import machine, versions
-from page import table
+from page import joined, table
 from process import answer, measure
 from results import failed, open_results
 from zoo import lightest_first
@@ -38,16 +38,18 @@ INT8 = (
 )
 
 HEAD = """\
-# Engines that NVIDIA's builder makes of the graphs
+# TensorRT engines
 
-Written by `python bench/engines.py --out docs/engines.md` (part of `make test-zoo`). Each
-Application is built at its default size with random weights, and its graphs are those for TensorRT
-11; TensorRT for RTX, on a machine without a GPU, parses them and builds engines. The cells say how
-many of the graph's convolutions and matrix products run in the type that the graph has for them,
-and how many layers the engine has. Nothing was run on a GPU.
+How NVIDIA's builder compiles the graphs of all Applications, at their default sizes, with random
+weights, written for TensorRT 11. TensorRT for RTX parses the graphs and builds engines on a machine
+without a GPU; no engine was run. Each cell says how many of the graph's convolutions and matrix
+products run in the type that the graph gives them, and how many layers the engine has.
 
-float16 holds no more than 65504, and random weights do not keep the values of deep networks small:
-the convolutions in FP32 of trt-fp16, in EfficientNetV2 above all, are those that came near."""
+Some convolutions of trt-fp16 run in FP32, most of them in EfficientNetV2: with random weights the
+values of deep networks come close to 65504, the largest float16, and those nodes are kept in
+float32.
+
+`python bench/engines.py --out docs/engines.md` (part of `make test-zoo`) writes this page."""
 
 
 def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
@@ -161,13 +163,13 @@ def page(
         if not found["ok"]
     ]
     parts = [
-        HEAD,
         f"{rtx_builder.version()}. {machine()}. {versions()}.",
-        f"{good} of {len(known)} graphs are built with every product in the graph's type.",
+        f"{good} of {len(known)} graphs are built with every convolution and matrix product in the "
+        "type that the graph gives it.",
         table(["Application", *targets], rows),
         *faults,
     ]
-    return "\n\n".join(parts) + "\n"
+    return f"{HEAD}\n\n{joined(parts)}\n"
 
 
 def wanted(names: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:

@@ -22,7 +22,7 @@ from typing import Any
 
 import pixels
 from machine import PACKAGES, PEERS, machine, versions
-from page import number, put_section, table
+from page import joined, number, put_section, table
 from process import answer, measure
 from rounds import Times, interleave
 
@@ -108,7 +108,7 @@ def time_once(name: str, paths: dict[str, str], threads: int, rounds: int) -> di
     for peer, run in runs.items():
         distance = np.abs(np.asarray(run()).reshape(-1) - expected).max() / expected.std()
         if not distance <= AGREE:
-            far[peer] = f"its answer is {distance:.1e} of its spread away"
+            far[peer] = f"its output differs by {distance:.1e} of its standard deviation"
     runs = {peer: run for peer, run in runs.items() if peer not in far}
     clock = time.process_time if threads == 1 else time.perf_counter
     times = interleave(runs, rounds=rounds, clock=clock)
@@ -232,21 +232,22 @@ def page(
         headings += [f"{TITLES[peer]} ms", "ratio", *(["its graph alone"] * (peer == "keras"))]
     parts = [
         "## Latency on the CPU, fp32, batch 1",
-        "Milliseconds (the processor's on one thread, the clock's on all): the least, and in "
-        "brackets the median of the rounds. Contestants take turns; *ratio* is a peer's time over "
-        "kexport's, the median of the rounds, so above 1 kexport is faster. All start from a uint8 "
-        "image: kexport's graph and OpenVINO, which reads the same file, preprocess inside; for "
-        "Keras' own ONNX export (in ONNX Runtime) and LiteRT (XNNPACK) Keras' preprocess_input "
-        "runs first, in NumPy, and counts. *Its graph alone* is the ratio without that. Keras' "
-        "export is of the model as its builder makes it without arguments.",
+        "The time for one image in milliseconds (of the processor on one thread, of the clock on "
+        "all threads): the minimum of the rounds, and their median in brackets. The contestants "
+        "take turns. *ratio* is a peer's time divided by kexport's, the median of the rounds, so "
+        "kexport is faster where it is above 1. All of them start from a uint8 image. kexport's "
+        "graph preprocesses inside, and so does OpenVINO, which reads the same file. For Keras' "
+        "own ONNX export (run in ONNX Runtime) and LiteRT (XNNPACK) the time includes Keras' "
+        "preprocess_input in NumPy; *its graph alone* is the ratio without it. Keras' export is "
+        "of the model as its builder makes it without arguments.",
         f"{machine()}. {versions((*PACKAGES, *PEERS))}.",
         table([*headings, "goal"], rows),
     ]
     if missing:
         parts.append(f"Not installed, so left out: {', '.join(TITLES[peer] for peer in missing)}.")
     if notes:
-        parts.append("No time:\n\n" + "\n".join(f"- {note}" for note in notes))
-    return "\n\n".join(parts)
+        parts += ["Not timed:", "\n".join(f"- {note}" for note in notes)]
+    return joined(parts)
 
 
 TITLES = {"keras": "Keras' ONNX", "litert": "LiteRT", "openvino": "OpenVINO"}

@@ -15,7 +15,7 @@ from typing import Any
 
 import models
 from machine import PACKAGES, machine, versions
-from page import put_section, table
+from page import joined, put_section, table
 from pass_cases import CASES, Case
 from process import answer, measure
 from rounds import Times, interleave
@@ -109,14 +109,15 @@ def cells(found: dict[str, Any], left_out: str) -> str:
 def page(found: dict[str, dict[str, Any]], rows: Sequence[Sequence[str]]) -> str:
     parts = [
         "## What each pass is worth",
-        "The first row is the whole pipeline: nodes, kilobytes of the file, and milliseconds on "
-        "one thread. The others leave one pass out: further nodes and kilobytes, and the time over "
-        "that of the whole pipeline, or *the same* where the file is. ONNX Runtime's own optimiser "
-        "runs in all of them, and finds some of this by itself.",
+        "The first row is the whole pipeline: the number of nodes, the size of the file, and the "
+        "time on one thread. Each other row leaves one pass out: how many more nodes and "
+        "kilobytes that gives, and the time relative to the whole pipeline, or *the same* where "
+        "the file does not change. ONNX Runtime's own optimiser runs in all rows, and finds some "
+        "of this by itself.",
         f"{machine()}. {versions(PACKAGES)}.",
         table(["without", *found], rows),
     ]
-    return "\n\n".join(parts)
+    return joined(parts)
 
 
 def parser() -> argparse.ArgumentParser:

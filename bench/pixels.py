@@ -20,7 +20,7 @@ from pathlib import Path
 from typing import Any
 
 from machine import PACKAGES, machine, versions
-from page import number, put_section, table
+from page import joined, number, put_section, table
 from process import answer, measure
 from rounds import Times, interleave
 
@@ -186,14 +186,15 @@ def page(rows: Sequence[Sequence[str]]) -> str:
     headings = ["arrives as", "size", "resize", "kexport ms"]
     for peer in PEERS:
         headings += [f"{peer} ms", "ratio"]
-    return "\n\n".join(
+    return joined(
         [
-            "## Pixels on the CPU: inside the graph, and before it",
-            "Milliseconds of one thread, batch 1, the first layer included on both sides: the "
-            "least, and in brackets the median of the rounds. *kexport* decodes, resizes and "
-            "preprocesses in the graph; the others do so before a graph that takes float32, with "
-            "NumPy for the arithmetic. *ratio* is theirs over kexport's, so above 1 kexport is "
-            "faster. The goal is a ratio of 1 over OpenCV.",
+            "## Image input on the CPU: inside the graph, or before it",
+            "The time for one image on one thread, from the bytes that arrive to the output of "
+            "the first layer, in milliseconds: the minimum of the rounds, and their median in "
+            "brackets. *kexport* decodes, resizes and preprocesses inside the graph. *OpenCV* and "
+            "*Pillow* do so before a graph that takes float32, with NumPy for the arithmetic. "
+            "*ratio* is their time divided by kexport's, so kexport is faster where it is above "
+            "1. The goal is a ratio of at least 1 against OpenCV.",
             f"{machine()}. {versions((*PACKAGES, 'opencv-python-headless', 'pillow'))}.",
             table([*headings, "goal"], rows),
         ]

@@ -1,4 +1,4 @@
-"""docs/zoo.md, from the results of bench/zoo.py."""
+"""The page docs/zoo.md, written from the results of bench/zoo.py."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from machine import machine, versions
-from page import error, number, table
+from page import error, joined, number, table
 
 from kexport import zoo
 
@@ -29,21 +29,25 @@ two downsampling norms."""
 INTRODUCTION = """\
 # The Keras Applications
 
-Written by `python bench/zoo.py --out docs/zoo.md` (`make test-zoo`). Each Application is built at
-its default size with `--weights random`, exported through `kexport.export`, and compared with Keras
-on the raw images through the bundle's own runtime."""
+Every Application at its default size, built with `--weights random` and exported with
+`kexport.export`. The bundle's own runtime gets the raw images, and its outputs are compared with
+those of Keras.
+
+`python bench/zoo.py --out docs/zoo.md` (part of `make test-zoo`) writes this page."""
 
 COLUMNS = """\
-*Error* is the largest difference from Keras' logits, in units of their standard deviation.
-*Convert* is the processor's time from the Keras model to the finished graph, without the
-observation that float16 needs, but with the drawing of the images; *peak* is the whole process,
-with TensorFlow, the model in Keras and its run for comparison. *Float32* counts the nodes that stay
-in float32 although the target is float16."""
+- *error* is the largest difference from Keras' logits, in units of their standard deviation.
+- *convert* is the processor time from the Keras model to the finished graph. It includes the
+  creation of the synthetic images, but not the run that finds the value ranges for float16.
+- *peak* is the memory of the whole process, with TensorFlow, the Keras model and its run for
+  comparison.
+- *float32* counts the nodes that stay in float32 although the target is float16.
+- *Transposes* counts the Transpose nodes."""
 
 
 def page(results: Results, names: Sequence[str], targets: Sequence[str]) -> str:
-    """The whole page."""
-    parts = [INTRODUCTION, f"{machine()}. {versions()}."]
+    """Return the whole page."""
+    parts = [*INTRODUCTION.split("\n\n"), f"{machine()}. {versions()}."]
     for target in targets:
         rows = [(name, results[name, target]) for name in names]
         parts += [
@@ -53,7 +57,7 @@ def page(results: Results, names: Sequence[str], targets: Sequence[str]) -> str:
         ]
         parts += [f"- {name}: {found['message']}" for name, found in rows if not found["ok"]]
     parts += [COLUMNS, transposes(results, names, targets)]
-    return "\n\n".join(part for part in parts if part) + "\n"
+    return joined(part for part in parts if part) + "\n"
 
 
 HEADINGS = (
@@ -71,17 +75,17 @@ HEADINGS = (
 
 
 def summary(rows: Sequence[tuple[str, Mapping[str, Any]]], target: str) -> str:
-    """How many hold, and the largest error."""
+    """Return how many Applications pass, and the largest error."""
     good = [found for _, found in rows if found["ok"]]
-    said = f"{len(good)} of {len(rows)} Applications export to {target} and equal Keras"
+    said = f"{len(good)} of {len(rows)} Applications are exported to {target} and agree with Keras"
     if not good:
         return f"{said}."
     worst = max(found["error"] for found in good)
-    return f"{said}; the largest error is {error(worst)}, {good[0]['tolerance']:g} is allowed."
+    return f"{said}; the largest error is {error(worst)}, the tolerance {good[0]['tolerance']:g}."
 
 
 def row(name: str, found: Mapping[str, Any]) -> list[str]:
-    """One Application's cells."""
+    """Return the cells of one Application."""
     size = str(zoo.ZOO[name].size)
     verdict = "ok" if found["ok"] else "failed"
     if "nodes" not in found:
@@ -101,7 +105,7 @@ def row(name: str, found: Mapping[str, Any]) -> list[str]:
 
 
 def transposes(results: Results, names: Sequence[str], targets: Sequence[str]) -> str:
-    """What the Transposes are, checked against the count that the architecture demands."""
+    """Explain the Transposes, and name the models whose count is not the expected one."""
     unexpected = [
         f"{name} for {target} ({results[name, target]['transposes']})"
         for target in targets
@@ -109,15 +113,16 @@ def transposes(results: Results, names: Sequence[str], targets: Sequence[str]) -
         if results[name, target].get("transposes", expected(name)) != expected(name)
     ]
     said = (
-        "One Transpose is the image's own, from NHWC to NCHW. ConvNeXt normalises and multiplies "
-        "along the last axis, and convolves along the second: two Transposes a block, around its "
-        "depthwise convolution or its LayerNormalization and Dense layers, and six around the "
-        "norms of the stem and the three downsampling steps, where those of the first stage, which "
-        f"stays channels-last between its blocks, cancel. That is 2 x blocks + {ELSEWHERE}."
+        "Every graph has one Transpose at its input, from NHWC to NCHW. ConvNeXt has more, "
+        "because it convolves along the second axis, but normalises and multiplies along the last "
+        "one. Each block needs two, around its depthwise convolution or around its "
+        "LayerNormalization and Dense layers. Six more belong to the norms of the stem and of the "
+        "three downsampling steps; the two of the first stage cancel, since it stays "
+        f"channels-last between its blocks. In all that is 2 x blocks + {ELSEWHERE}."
     )
     return f"{said} Other counts: {', '.join(unexpected)}." if unexpected else said
 
 
 def expected(name: str) -> int:
-    """The Transposes that a model cannot do without."""
+    """Return how many Transposes the architecture needs at least."""
     return 2 * CONVNEXT_BLOCKS[name] + ELSEWHERE if name in CONVNEXT_BLOCKS else 1

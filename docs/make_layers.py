@@ -1,7 +1,7 @@
-"""Writes docs/layers.md: which road every public layer class of Keras takes into ONNX.
+"""The page docs/layers.md: how each public layer class of Keras is converted to ONNX.
 
-Run it after adding a rule: `python docs/make_layers.py`. The tests convert one example of each
-class and hold the page to it.
+Run `python docs/make_layers.py` after adding a rule. The tests convert one example of each
+class and compare with the page.
 """
 
 from __future__ import annotations
@@ -18,25 +18,26 @@ from kexport.conversion.unsupported import REFUSED
 PAGE = Path(__file__).with_name("layers.md")
 
 NO_LAYERS = ("InputSpec", "Layer", "Wrapper")
-"""Public classes that no model holds as they are."""
+"""Public classes that are not layers of a model by themselves."""
 
 WALKED = ("InputLayer", "SpectralNormalization")
-"""Classes that the walk through the model converts itself."""
+"""Classes without a rule, which the walk through the model converts."""
 
 NOTES = {
-    "CenterCrop": "traced where the height or width is open, or pixels are whole numbers",
+    "CenterCrop": "traced if the height or width is dynamic, or if pixels are integers",
     "Dot": "traced for tensors of more than three axes",
     "RMSNormalization": "traced unless the axes are the last ones",
-    "Resizing": "cubic, Lanczos, area, antialiasing and kept aspect ratios need a known height and "
-    "width; whole numbers half way between two, to within float32, may round to the other one",
+    "Resizing": "cubic, Lanczos, area, antialiasing and preserved aspect ratios need a static "
+    "height and width; integers may differ by one where float32 cannot tell on which side of a "
+    "half a value is",
     "Softmax": "one axis; several are refused",
-    "UpSampling2D": "cubic and Lanczos need a known height and width",
+    "UpSampling2D": "cubic and Lanczos need a static height and width",
 }
-"""What a rule does not cover."""
+"""Limits of the rules."""
 
 HEAD = """# Layers
 
-Which road each public layer class of Keras {version} takes into ONNX. `python docs/make_layers.py`
+How each public layer class of Keras {version} is converted to ONNX. `python docs/make_layers.py`
 writes this page, and the tests convert an example of every class.
 
 - **rule**: kexport writes the ONNX nodes itself, exactly as the layer computes.
@@ -44,15 +45,15 @@ writes this page, and the tests convert an example of every class.
 - **refused**: conversion fails, names the layer and says why.
 
 {count} classes: {rule} by rule, {tf2onnx} through tf2onnx, {refused} refused.
-Your own layers go through tf2onnx.
+Custom layers go through tf2onnx.
 
-| layer | road | notes |
+| layer | conversion | notes |
 |---|---|---|
 """
 
 
 def classes() -> dict[str, list[str]]:
-    """Each class that a model can hold, by name, with the other names that Keras gives it."""
+    """Return each class that a model can contain, by name, with its aliases in Keras."""
     found: dict[str, list[str]] = {}
     for name, kind in inspect.getmembers(keras.layers, inspect.isclass):
         if kind.__name__ not in NO_LAYERS:
@@ -63,7 +64,7 @@ def classes() -> dict[str, list[str]]:
 
 
 def road(name: str) -> str:
-    """One of rule, tf2onnx and refused."""
+    """Return how a class is converted: rule, tf2onnx or refused."""
     if name in REFUSED:
         return "refused"
     ruled = name in WALKED or any(kind.__name__ == name for kind in LAYERS)
@@ -71,7 +72,7 @@ def road(name: str) -> str:
 
 
 def page() -> str:
-    """The page, as it should be."""
+    """Return the page as it should be."""
     known = classes()
     roads = [road(name) for name in known]
     counts = {each: roads.count(each) for each in ("rule", "tf2onnx", "refused")}

@@ -1,7 +1,7 @@
-"""Writes docs/targets.md: devices, toolchains and the rules of `kexport check`.
+"""The page docs/targets.md: devices, toolchains and the rules of `kexport check`.
 
-Run it after changing targets/ or exporter/lint/: `python docs/make_targets.py`. A test holds the
-page to them.
+Run `python docs/make_targets.py` after changing targets/ or exporter/lint/. A test compares the
+page with them.
 """
 
 from __future__ import annotations
@@ -17,12 +17,13 @@ PAGE = Path(__file__).with_name("targets.md")
 HEAD = """# Targets, toolchains, rules
 
 `python docs/make_targets.py` writes this page from [targets/](../targets) and
-[exporter/lint/](../exporter/lint), and a test holds it to them.
+[exporter/lint/](../exporter/lint); a test compares the page with them.
 
-A target is a device and a precision, such as `jetson-orin-fp16`. On a Jetson the JetPack says
-which TensorRT reads the graph, and that decides the ONNX opset, the operators and the type of
-the images. Name it, or the newest that the device can run is taken; the beginning of a
-version will do (`5.1` is the newest 5.1.x). The manifest's `toolchain` says which it was.
+A target is a device and a precision, such as `jetson-orin-fp16`. On a Jetson, the JetPack
+determines the TensorRT that reads the graph, and with it the ONNX opset, the operators and the
+type of the images. Name it with `--jetpack`; the default is the newest that the device can run.
+The beginning of a version is enough: `5.1` is the newest 5.1.x. The manifest's `toolchain`
+records the choice.
 
 ```sh
 kexport targets jetson-orin
@@ -30,9 +31,9 @@ kexport targets jetson-orin --jetpack 6.2
 kexport examples/digits/digits.keras --target jetson-orin-fp16 --jetpack 6.2 --preprocess tf
 ```
 
-`kexport targets` gives the source of every fact, `--json` all of them as data. No Jetson was at
-hand when this was written: what stands here was read in NVIDIA's pages, in the source of the
-ONNX parser, or in users' reports. Facts with a \\* were not found on a page.
+`kexport targets` gives the source of every fact, and `--json` all of them as data. No Jetson was
+available when this was written: the facts come from NVIDIA's pages, from the source of the ONNX
+parser, or from users' reports. A \\* marks facts that were not found on a page.
 
 ## Devices
 
@@ -46,37 +47,37 @@ JETPACKS = """
 TENSORRTS = """
 ## TensorRT
 
-kexport writes the opset of the second column. The parser checks no opset, so kexport does: it
-refuses more than the third. Typing is *weak* where builder flags choose the precision, *strong*
-where the graph's types do, and *either* on TensorRT 10, where kexport's float16 graphs are
-meant for `--stronglyTyped`. Operators that a toolchain does not import are written in others
-where a formula is known: LayerNormalization before 8.6, HardSwish and Reciprocal before 8.5,
-Gelu before 10.1. INT8 is written in opset 19 from TensorRT 10 on, with float16 scales.
+kexport writes the opset in the second column, and refuses one above the third, because the
+parser does not check it. Typing is *weak* if the builder's flags choose the precision, *strong*
+if the graph's types do, and *either* on TensorRT 10, where kexport's float16 graphs are meant
+for `--stronglyTyped`. Operators that a toolchain does not import are replaced by a formula in
+other operators: LayerNormalization before 8.6, HardSwish and Reciprocal before 8.5, Gelu before
+10.1. From TensorRT 10 on, INT8 is written in opset 19 with float16 scales.
 
 """
 
 RULES = """
 ## Rules
 
-Every graph for `trt` or a Jetson is held to these rules before its bundle is written; warnings
-go into the manifest. They serve for anybody's ONNX too, int8 graphs included. Nothing is run,
-and no GPU is needed:
+Every graph for `trt` or a Jetson is checked against these rules before its bundle is written;
+warnings are recorded in the manifest. `kexport check` applies them to any ONNX file, int8 graphs
+included. Nothing is run, and no GPU is needed:
 
 ```sh
 kexport check digits-jetson-orin-fp16/model.onnx --target jetson-orin --jetpack 5.1
 ```
 
-`--dla` adds the rules of the deep-learning accelerator, and finds what would run on the GPU
-instead. *silent*: it builds and computes something else. *error*: it does not build. Exit
-status 18 says that one of both was found, 0 that none was; a *warning* may be meant. A clean
-graph can still fail on the device: the rules are those that are known, and what is not
-documented is not among them.
+`--dla` adds the rules of the deep-learning accelerator, and lists the nodes that would run on
+the GPU instead. Severities: *silent* means that the graph builds and computes something else,
+*error* that it does not build, *warning* that it may be intended. The exit status is 18 if there
+is a silent fault or an error, and 0 otherwise. A graph without findings can still fail on the
+device, because the rules cover only known and documented faults.
 
 """
 
 
 def page() -> str:
-    """The page, as it should be."""
+    """Return the page as it should be."""
     names = (
         "device",
         "SM",
@@ -105,7 +106,7 @@ def page() -> str:
         )
     ]
     notes = [
-        f"\nJetPack {row.releases[0]}: {row.note} ([source]({_url(row.source['note'])})).\n"
+        f"\nJetPack {row.releases[0]}: {row.note}\n([source]({_url(row.source['note'])})).\n"
         for row in targets.jetpacks()
         if row.note != "none known"
     ]
@@ -119,7 +120,7 @@ def page() -> str:
             TENSORRTS,
             *_table(columns, rules),
             RULES,
-            *_table(("rule", "severity", "on the device", "mend"), broken),
+            *_table(("rule", "severity", "on the device", "fix"), broken),
         ]
     )
 

@@ -1,4 +1,4 @@
-"""Fenced blocks of the documents, and how the tests run them."""
+"""Links, named paths and fenced blocks of the documents, and how the tests run the blocks."""
 
 import contextlib
 import io
@@ -17,6 +17,10 @@ _BLOCK = re.compile(
     r"^```(?P<language>\w*)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
+_LINK = re.compile(r"\]\((?!https?://)([^)#\s]*)(?:#([^)\s]+))?\)")
+_HEADING = re.compile(r"^#+ (.+)$", re.MULTILINE)
+_CODE = re.compile(r"`([^`\n]+)`")
+_FOLDERS = ("bench", "calibration", "docs", "examples", "exporter", "runtime", "targets", "tests")
 _NUMBER = re.compile(r"\d+(?:\.\d+)?(?:e[+-]?\d+)?")
 
 
@@ -55,6 +59,24 @@ class Block:
         return steps
 
 
+def links(text: str) -> list[tuple[str, str]]:
+    """Return the path and the anchor of each link within the repository; either may be empty."""
+    return [(found[1], found[2] or "") for found in _LINK.finditer(text)]
+
+
+def anchors(text: str) -> set[str]:
+    """Return the anchors of all headings, as forges and the site derive them."""
+    plain = (re.sub(r"[^\w\- ]", "", heading.lower()) for heading in _HEADING.findall(text))
+    return {heading.strip().replace(" ", "-") for heading in plain}
+
+
+def repository_paths(text: str) -> list[str]:
+    """Return the paths of the repository that stand in backticks, with `*` for <placeholders>."""
+    words = [word.strip(".,:;()'\"") for code in _CODE.findall(text) for word in code.split()]
+    paths = [word for word in words if word.partition("/")[0] in _FOLDERS and "/" in word]
+    return [re.sub(r"<\w+>", "*", path) for path in paths if "__pycache__" not in path]
+
+
 def blocks(text: str) -> list[Block]:
     return [_block(found) for found in _BLOCK.finditer(text)]
 
@@ -68,7 +90,7 @@ def _block(found: re.Match[str]) -> Block:
 
 
 def comparable(output: str) -> list[str]:
-    """The lines of an output, with every number the same: errors and sizes differ by machine."""
+    """Return the lines of an output with all numbers equal: errors and sizes differ by machine."""
     return [_NUMBER.sub("0", " ".join(line.split())) for line in output.splitlines()]
 
 

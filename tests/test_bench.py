@@ -196,7 +196,7 @@ def test_zoo_page_says_what_failed(bench: dict[str, ModuleType]) -> None:
         ("convnext_tiny", "cpu-fp32"): {"ok": False, "message": "killed by SIGKILL"},
     }
     text = bench["zoo_page"].page(results, names, targets)
-    assert "1 of 2 Applications export to cpu-fp32" in text
+    assert "1 of 2 Applications are exported to cpu-fp32" in text
     assert "| mobilenet_v2 | 224 | 104 | 1 | 2 | 14.0 | 0.5 | 1.2 | 1.2e-05 | ok |" in text
     assert "- convnext_tiny: killed by SIGKILL" in text
 

@@ -1,6 +1,6 @@
-"""The pages in docs/ are executed: what they show works, and every bundle on them verifies."""
+"""Pages are executed: what they show works, and every link and path leads somewhere."""
 
-import re
+import importlib.util
 import shutil
 from collections.abc import Iterator
 from pathlib import Path
@@ -9,13 +9,15 @@ from typing import Any
 import keras
 import pytest
 from cpp_verifiers import Verify
-from documents import blocks, run_here
+from documents import anchors, blocks, links, repository_paths, run_here
 
 from kexport import runtime
 
 ROOT = Path(__file__).resolve().parent.parent
-PAGES = sorted(path.name for path in (ROOT / "docs").glob("*.md"))
-GENERATED = {"layers.md", "zoo.md"}
+PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
+BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/digits/README.md")
+WITHOUT_COMMANDS = {"docs/api.md", "docs/engines.md", "docs/layers.md", "docs/zoo.md"}
+"""Generated pages that show no command."""
 
 
 @pytest.fixture
@@ -29,7 +31,7 @@ def keras_as_it_was() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("keras_as_it_was")
-@pytest.mark.parametrize("page", [name for name in PAGES if name not in GENERATED])
+@pytest.mark.parametrize("page", sorted(set(PAGES) - WITHOUT_COMMANDS))
 def test_everything_on_a_page_runs(
     page: str, verify_in_cpp: Verify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
@@ -46,7 +48,7 @@ def test_everything_on_a_page_runs(
         Image.fromarray(digit).save(tmp_path / "photos" / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     variables: dict[str, Any] = {"__name__": "document"}
-    for block in blocks((ROOT / "docs" / page).read_text(encoding="utf-8")):
+    for block in blocks(text_of(page)):
         if block.runs and block.language in ("sh", "console", "python"):
             run_here(block, variables)
     for manifest in tmp_path.rglob("manifest.json"):
@@ -54,14 +56,56 @@ def test_everything_on_a_page_runs(
         verify_in_cpp(manifest.parent)
 
 
-@pytest.mark.parametrize("page", PAGES)
-def test_links_of_a_page_lead_somewhere(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https://|#)([^)#]+)", text)
-    assert [link for link in links if not (ROOT / "docs" / link).exists()] == []
+@pytest.mark.parametrize("page", [*BESIDE, *PAGES])
+def test_links_lead_to_files_and_headings(page: str) -> None:
+    broken = []
+    for path, anchor in links(text_of(page)):
+        target = (ROOT / page).parent / path if path else ROOT / page
+        if not target.exists() or (anchor and anchor not in anchors(target.read_text("utf-8"))):
+            broken.append(f"{path}#{anchor}")
+    assert broken == []
 
 
-@pytest.mark.parametrize("page", [name for name in PAGES if name not in GENERATED])
+@pytest.mark.parametrize("page", [*BESIDE, *PAGES])
+def test_named_paths_exist(page: str) -> None:
+    missing = [path for path in repository_paths(text_of(page)) if not any(ROOT.glob(path))]
+    assert missing == []
+
+
+@pytest.mark.parametrize("page", [*BESIDE, *PAGES])
 def test_pages_are_plain_text_without_pictograms(page: str) -> None:
-    text = (ROOT / "docs" / page).read_text(encoding="utf-8")
-    assert [character for character in text if ord(character) > 0x24F] == []
+    assert [character for character in text_of(page) if ord(character) > 0x24F] == []
+
+
+@pytest.mark.parametrize("page", sorted(set(PAGES) - WITHOUT_COMMANDS))
+def test_paragraphs_are_wrapped(page: str) -> None:
+    """Tables and code cannot be wrapped; headers of blocks for these tests are comments."""
+    long = [line for line in text_of(page).splitlines() if len(line) > 140]
+    assert [line for line in long if not line.startswith(("|", "    ", "<!--"))] == []
+
+
+def test_the_api_page_is_written_from_the_docstrings() -> None:
+    assert text_of("docs/api.md") == make_api().page(), "run python docs/make_api.py"
+
+
+def test_the_reader_of_pages_finds_links_anchors_and_paths() -> None:
+    text = (
+        "## `A b`: c, d\n[x](y/z.md#w) [o](#p) [h](https://q.r) `docs/<name>.md` `runtime/a, b`\n"
+    )
+    assert links(text) == [("y/z.md", "w"), ("", "p")]
+    assert anchors(text) == {"a-b-c-d"}
+    assert repository_paths(text) == ["docs/*.md", "runtime/a"]
+
+
+def text_of(page: str) -> str:
+    return (ROOT / page).read_text(encoding="utf-8")
+
+
+def make_api() -> Any:
+    """Return docs/make_api.py as a module."""
+    spec = importlib.util.spec_from_file_location("make_api", ROOT / "docs" / "make_api.py")
+    assert spec is not None
+    assert spec.loader is not None
+    module = importlib.util.module_from_spec(spec)
+    spec.loader.exec_module(module)
+    return module

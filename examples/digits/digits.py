@@ -1,4 +1,4 @@
-"""Handwritten digits as camera-like images, split into a training and a held-out part.
+"""Data set of handwritten digits, drawn as colour images, with a training and a held-out part.
 
 The digits are scikit-learn's copy of the test set of "Optical Recognition of Handwritten Digits"
 (E. Alpaydin and C. Kaynak, 1998, UCI Machine Learning Repository, CC BY 4.0): 1797 grey images of
@@ -20,13 +20,13 @@ INK = (24.0, 32.0, 96.0)
 
 @dataclass(frozen=True, slots=True)
 class Digits:
-    """Images, uint8 [N, 32, 32, 3] RGB 0..255, and the digit that each one shows, int64 [N]."""
+    """Images, uint8 [N, 32, 32, 3] RGB 0..255, and their classes 0..9, int64 [N]."""
 
     pictures: np.ndarray
     classes: np.ndarray
 
 
-def picture(digit: np.ndarray) -> np.ndarray:
+def draw(digit: np.ndarray) -> np.ndarray:
     """Draw one 8x8 digit, 0 paper to 16 ink, in dark blue on cream: uint8 [32, 32, 3], RGB."""
     centres = (np.arange(SIZE) + 0.5) * (8 / SIZE) - 0.5
     rows = np.stack([np.interp(centres, np.arange(8), row) for row in digit])
@@ -36,10 +36,10 @@ def picture(digit: np.ndarray) -> np.ndarray:
 
 
 def split(seed: int = 0) -> tuple[Digits, Digits]:
-    """Shuffle the 1797 digits by `seed`; give 1297 to train on and 500 that training never sees."""
+    """Shuffle the 1797 digits by `seed`; return 1297 for training and 500 held-out ones."""
     data = load_digits()
     order = np.random.default_rng(seed).permutation(len(data.target))
-    pictures = np.stack([picture(digit) for digit in data.images[order]])
+    pictures = np.stack([draw(digit) for digit in data.images[order]])
     classes = data.target[order].astype(np.int64)
     train = Digits(pictures[:-HELD_OUT], classes[:-HELD_OUT])
     held_out = Digits(pictures[-HELD_OUT:], classes[-HELD_OUT:])

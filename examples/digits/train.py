@@ -1,4 +1,4 @@
-"""Train the small digit classifier that the demo exports, and write digits.keras.
+"""Training of the small digit classifier that the demo exports; writes digits.keras.
 
 A MobileNet of width 0.25 on 32x32 images, preprocessed outside the model as its Application does
 (mode "tf"). About four minutes on two cores. The demo does not need it: the trained file is part
@@ -20,8 +20,8 @@ HERE = Path(__file__).resolve().parent
 
 
 def batches(train: Digits, seed: int) -> tf.data.Dataset:
-    """Shuffled, slightly turned, moved and zoomed images, scaled to -1..1, with their classes."""
-    shake = keras.Sequential(
+    """Return shuffled batches of images, randomly rotated, shifted and zoomed, in -1..1."""
+    augment = keras.Sequential(
         [
             keras.layers.RandomRotation(0.04, fill_mode="nearest", seed=seed),
             keras.layers.RandomTranslation(0.1, 0.1, fill_mode="nearest", seed=seed + 1),
@@ -29,16 +29,16 @@ def batches(train: Digits, seed: int) -> tf.data.Dataset:
         ]
     )
 
-    def prepare(pictures: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
-        shaken = shake(tf.cast(pictures, tf.float32), training=True)
-        return keras.applications.mobilenet.preprocess_input(shaken), classes
+    def prepare(images: tf.Tensor, classes: tf.Tensor) -> tuple[tf.Tensor, tf.Tensor]:
+        augmented = augment(tf.cast(images, tf.float32), training=True)
+        return keras.applications.mobilenet.preprocess_input(augmented), classes
 
     data = tf.data.Dataset.from_tensor_slices((train.pictures, train.classes))
     return data.shuffle(len(train.classes), seed=seed).batch(BATCH).map(prepare).prefetch(2)
 
 
 def accuracy(model: keras.Model, digits: Digits) -> float:
-    """Share of images whose most probable class is the right one."""
+    """Return the top-1 accuracy."""
     inputs = keras.applications.mobilenet.preprocess_input(digits.pictures.astype(np.float32))
     predicted = np.argmax(model.predict(inputs, verbose=0), axis=-1)
     return float(np.mean(predicted == digits.classes))

@@ -54,4 +54,4 @@ def test_the_example_names_what_python_names(
 
     refused = example.run("label-image", bundle, bundle / "labels.txt")
     assert (refused.status, refused.out) == (15, "")
-    assert refused.err.endswith("labels.txt is no PPM\n")
+    assert refused.err.endswith("labels.txt is not a PPM file\n")
