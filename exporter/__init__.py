@@ -13,13 +13,24 @@ if TYPE_CHECKING:
     from kexport.api import export
     from kexport.onnx_export import convert, save_onnx
     from kexport.options.application import Recipe
+    from kexport.options.calibration import Calibration
     from kexport.runtime import load, verify
 
-__all__ = ["Recipe", "__version__", "convert", "export", "load", "save_onnx", "verify"]
+__all__ = [
+    "Calibration",
+    "Recipe",
+    "__version__",
+    "convert",
+    "export",
+    "load",
+    "save_onnx",
+    "verify",
+]
 
 __version__ = "0.1.0"
 
 _HOMES = {
+    "Calibration": "kexport.options.calibration",
     "Recipe": "kexport.options.application",
     "convert": "kexport.onnx_export",
     "export": "kexport.api",

@@ -29,6 +29,8 @@ from kexport.graph.passes import Artifact
 from kexport.needs import need
 from kexport.onnx_export import check_opset
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
+from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
 from kexport.outputs import Shown, best_classes
 from kexport.parity import compare, samples
@@ -130,16 +132,16 @@ def export(
     programs.check_capabilities(chosen, compute_capabilities)
     if chosen.engine == "tensorrt_rtx":
         need("tensorrt_rtx", extra="rtx")
-    calibration = quantize.Calibration(
+    calibration = Calibration(
         calibration_data,
         calibration_method,
-        None if calibration_cache is None else Path(calibration_cache),
+        calibration_cache,
         max_drop,
-        None if eval_data is None else Path(eval_data),
+        eval_data,
         require_speedup,
     )
     local = _is_here(chosen)
-    quantize.check(chosen, calibration, local=local)
+    check_calibration(calibration, chosen, local=local)
     if output is not None:
         refuse_existing(Path(output), force=force)
     given = None if labels is None else label_files.read(labels)
@@ -244,14 +246,14 @@ def _subject(
     inputs: samples.Samples,
     source: Source,
     recipe: Recipe,
-) -> quantize.Subject:
+) -> quantize.ImageModel:
     if inputs.pixels is None:
         raise BadArgument(
             f"model {model.name!r} takes no image, and int8 is for models that do",
             hint="choose fp32 or fp16",
         )
     height, width, channels = inputs.prepared[0].shape[1:]
-    return quantize.Subject(
+    return quantize.ImageModel(
         channels_last(model),
         artifact,
         shown,

@@ -1,4 +1,4 @@
-"""Where ONNX Runtime computes in integers on a CPU."""
+"""Quantization scheme of ONNX Runtime on a CPU: chains of integer operators."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.quantizer.placement import Placement
-from kexport.calibration.quantizer.qparams import QParams, affine, quantized
+from kexport.calibration.quantizer.qparams import QParams, asymmetric_qparams, quantize_array
 from kexport.calibration.quantizer.scheme import Scheme
 from kexport.calibration.statistics.histogram import Range
 from kexport.graph.edit import attribute, constant, numbers, remove, small, sole_user, take_over
@@ -17,15 +17,14 @@ from kexport.passes.batch_norm_to_depthwise_conv import batch_norm_to_depthwise_
 from kexport.passes.round_input_shift import round_input_shift
 from kexport.passes.swap_pool_and_conv import swap_pool_and_conv
 
-LARGEST = 2**31 - 1
-
+INT32_MAX = 2**31 - 1
 
 CHOOSING = frozenset({"Max", "Pad", "Relu"})
 """Operators that ONNX Runtime computes on uint8 and int8, and for which it has no QDQ form."""
 
 
 def chooses(node: ir.Node) -> bool:
-    """Whether `on_integers` can rewrite `node`: it chooses between its input and constants."""
+    """Return whether `on_integers` can rewrite `node`: it selects from its input and constants."""
     if node.op_type == "Pad":
         value = node.inputs[2] if len(node.inputs) > 2 else None
         constant = value is None or small(value) is not None
@@ -37,17 +36,17 @@ def chooses(node: ir.Node) -> bool:
 
 @Pass
 def on_integers(model: ir.Model) -> None:
-    """Relu, Pad and Max with a constant, between two grids that are one, read and give integers.
+    """Run a Relu, Pad or Max with a constant on integers where its QDQ pairs are the same.
 
-    A Relu becomes a Clip at the zero point; what a Pad puts in, and the constant of a Max, are
-    quantised on the grid.
+    DequantizeLinear -> Relu -> QuantizeLinear becomes a Clip at the zero point; the padding of a
+    Pad and the constant of a Max are quantized with the parameters of the pair.
     """
     for node in list(model.graph):
         if node.op_type not in CHOOSING or not chooses(node):
             continue
         before = node.inputs[0].producer() if node.inputs[0] is not None else None
         behind = sole_user(node.outputs[0])
-        if before is None or behind is None or not _same_grid(before, behind):
+        if before is None or behind is None or not _same_qparams(before, behind):
             continue
         new = _of_integers(model.graph, node, before)
         result, old = new.outputs[0], behind.outputs[0]
@@ -63,13 +62,15 @@ def _of_integers(graph: ir.Graph, node: ir.Node, before: ir.Node) -> ir.Node:
     integers, scale, zero = before.inputs[:3]
     step, point = small(scale), small(zero)
     if step is None or point is None:
-        raise ValueError(f"the grid of {before.name} is not constant")
+        raise ValueError(f"the quantization parameters of {before.name} are not constant")
     name = f"{node.name}.integers"
-    grid = QParams(step, point, "int8" if point.dtype == np.int8 else "uint8")
+    qparams = QParams(step, point, "int8" if point.dtype == np.int8 else "uint8")
 
     def rounded(value: ir.Value | None) -> ir.Value | None:
         held = small(value)
-        return zero if held is None else numbers(graph, f"{name}.value", quantized(held, grid))
+        return (
+            zero if held is None else numbers(graph, f"{name}.value", quantize_array(held, qparams))
+        )
 
     if node.op_type == "Relu":
         return ir.node("Clip", [integers, zero], name=name)
@@ -81,7 +82,7 @@ def _of_integers(graph: ir.Graph, node: ir.Node, before: ir.Node) -> ir.Node:
 
 @Pass
 def integer_bias(model: ir.Model) -> None:
-    """The bias of a quantised Conv or Gemm as int32, in steps of its input times its weights.
+    """Quantize the bias of a Conv or Gemm to int32; its scale is that of input times weights.
 
     Integer kernels add it to their sums (onnx/docs/Operators.md, QLinearConv, `B`).
     """
@@ -93,7 +94,7 @@ def integer_bias(model: ir.Model) -> None:
             continue
         step = (scales[0] * scales[1]).astype(np.float32) * np.ones(bias.shape, np.float32)
         integers = np.rint(bias.astype(np.float64) / step)
-        if np.abs(integers).max(initial=0) > LARGEST:
+        if np.abs(integers).max(initial=0) > INT32_MAX:
             continue
         name = f"{node.name}.bias"
         inputs = [
@@ -109,7 +110,7 @@ def integer_bias(model: ir.Model) -> None:
 
 
 def _scale(value: ir.Value | None) -> Array | None:
-    """The scale by which a DequantizeLinear makes `value`."""
+    """Return the scale of the DequantizeLinear that produces `value`."""
     node = None if value is None else value.producer()
     return small(node.inputs[1]) if node is not None and node.op_type == _READ else None
 
@@ -117,7 +118,7 @@ def _scale(value: ir.Value | None) -> Array | None:
 _READ, _WRITE = "DequantizeLinear", "QuantizeLinear"
 
 
-def _same_grid(read: ir.Node, write: ir.Node) -> bool:
+def _same_qparams(read: ir.Node, write: ir.Node) -> bool:
     if read.op_type != _READ or write.op_type != _WRITE:
         return False
     ours, theirs = ([small(value) for value in node.inputs[1:3]] for node in (read, write))
@@ -128,38 +129,37 @@ def _same_grid(read: ir.Node, write: ir.Node) -> bool:
 
 
 WEIGHTED = frozenset({"Conv", "Gemm", "MatMul"})
-"""Operators whose multiply-adds are worth it: they read integers, wherever these come from."""
+"""Operators with weights: their inputs are quantized whatever produces them."""
 
 ELEMENTWISE = frozenset(
     {"Add", "AveragePool", "Concat", "GlobalAveragePool", "LeakyRelu", "Mul", "Sigmoid"}
 )
-"""Operators with integer kernels that are used between such, where all that they read is held in
-integers already."""
+"""Operators with integer kernels, which are used where all inputs are already quantized."""
 
-MOVING = frozenset(
+QUANTIZE_AGNOSTIC = frozenset(
     {"Expand", "Flatten", "Gather", "MaxPool", "ReduceMax", "ReduceMin", "Reshape", "Slice"}
     | {"Squeeze", "Tile", "Transpose", "Unsqueeze"}
 )
-"""Operators that only choose or move numbers, so that what they make stays on their input's grid.
+"""Operators that only select or move elements, and so keep the parameters of their input.
 
 Both lists are those of ONNX Runtime's QDQ selectors
 (onnxruntime/core/optimizer/qdq_transformer/selectors_actions/qdq_selector_action_transformer.cc).
 """
 
-ENDING = frozenset({"Relu", "Clip"})
-"""Activations that the QuantizeLinear behind them takes over, by where its integers end."""
+FUSED_ACTIVATIONS = frozenset({"Relu", "Clip"})
+"""Activations that the next QuantizeLinear subsumes: saturation clips for them."""
 
 
 def place(model: ir.Model, floats: frozenset[str] = frozenset()) -> Placement:
-    """The placement with which ONNX Runtime runs a model as chains of integer operators.
+    """Place the quantizers with which ONNX Runtime runs a model as chains of integer operators.
 
-    Everything that an integer operator makes passes through integers, behind its activation, for
-    all readers: a kernel for integers has no float result. Only Gemm has one, which it uses unless
-    a Conv, Gemm or MatMul reads it.
+    The output of every integer operator is quantized, after its activation, for all readers:
+    integer kernels have no float result. Only Gemm has one, and uses it unless a Conv, Gemm or
+    MatMul reads it.
 
     Args:
         model: a simplified float32 graph.
-        floats: names of nodes that stay float.
+        floats: names of nodes that stay in float.
     """
     placer = _Placer(floats)
     for node in model.graph:
@@ -167,28 +167,28 @@ def place(model: ir.Model, floats: frozenset[str] = frozenset()) -> Placement:
     return placer.placement()
 
 
-def ending(node: ir.Node) -> ir.Value:
-    """What `node` makes, behind the activation that ends it where that is its only reader."""
+def fused_output(node: ir.Node) -> ir.Value:
+    """Return the output of `node`, or that of the activation that is its only reader."""
     value = node.outputs[0]
     reader = sole_user(value)
-    if reader is None or reader.op_type not in ENDING or reader.inputs[0] is not value:
+    if reader is None or reader.op_type not in FUSED_ACTIVATIONS or reader.inputs[0] is not value:
         return value
     ends = [small(end) for end in reader.inputs[1:] if end is not None]
     return value if any(end is None for end in ends) else reader.outputs[0]
 
 
-def grid(value: ir.Value, extent: Range) -> QParams:
-    """The uint8 grid of a tensor: that of its bytes where it has such, or one that covers `extent`.
+def activation_qparams(value: ir.Value, extent: Range) -> QParams:
+    """Compute uint8 parameters: those of the tensor's own bytes, or ones that cover `extent`.
 
-    ONNX Runtime drops a Clip before a QuantizeLinear only where the largest integer stands for no
-    more than the Clip's end, in float32 and to within 2^-23 (clip_quantizelinear.cc), so the scale
-    steps down until it does.
+    ONNX Runtime removes a Clip before a QuantizeLinear only where the largest integer represents at
+    most the upper bound of the Clip, in float32 and to within 2^-23 (clip_quantizelinear.cc), so
+    the scale is decreased until it does.
     """
     node = value.producer()
-    whole = _bytes_behind(node)
-    if whole is not None:
-        return QParams(np.ones((), np.float32), np.asarray(whole, np.uint8), "uint8")
-    found = affine(extent)
+    zero_point = _uint8_zero_point(node)
+    if zero_point is not None:
+        return QParams(np.ones((), np.float32), np.asarray(zero_point, np.uint8), "uint8")
+    found = asymmetric_qparams(extent)
     if node is None or node.op_type != "Clip":
         return found
     highest = small(node.inputs[2]) if len(node.inputs) > 2 else None
@@ -198,8 +198,8 @@ def grid(value: ir.Value, extent: Range) -> QParams:
     return QParams(np.asarray(scale), found.zero_point, found.dtype)
 
 
-def _bytes_behind(node: ir.Node | None) -> int | None:
-    """The zero point with which uint8 is what `node` makes by a Cast, or by an Add behind it."""
+def _uint8_zero_point(node: ir.Node | None) -> int | None:
+    """Find the zero point with which uint8 represents a Cast, or an Add after it."""
     shift = 0.0
     if node is not None and node.op_type == "Add":
         addend = small(node.inputs[1])
@@ -217,23 +217,25 @@ class _Placer:
         self._nodes: set[str] = set()
         self._weights: set[str] = set()
         self._edges: set[tuple[str, int]] = set()
-        self._held: dict[ir.Value, set[ir.Value]] = {}
-        """Each tensor that is held in integers, with those that share its grid."""
+        self._quantized: dict[ir.Value, set[ir.Value]] = {}
+        """Each quantized tensor, with those that share its parameters."""
 
     def visit(self, node: ir.Node) -> None:
         if node.name in self._floats or not node.inputs or node.inputs[0] is None:
             return
         if node.op_type in WEIGHTED and _has_weights(node):
-            self._weigh(node)
+            self._place_weighted(node)
         elif node.op_type in ELEMENTWISE and self._reads_integers(node):
-            self._compute(node)
-        elif (node.op_type in MOVING or chooses(node)) and node.inputs[0] in self._held:
-            self._move(node)
+            self._place_elementwise(node)
+        elif node.inputs[0] in self._quantized and (
+            node.op_type in QUANTIZE_AGNOSTIC or chooses(node)
+        ):
+            self._place_agnostic(node)
 
     def placement(self) -> Placement:
-        for value in self._held:
+        for value in self._quantized:
             self._edges.update((use.node.name or "", use.idx) for use in value.uses())
-        groups = {id(group): group for group in self._held.values() if len(group) > 1}
+        groups = {id(group): group for group in self._quantized.values() if len(group) > 1}
         return Placement(
             frozenset(self._nodes),
             frozenset(self._edges),
@@ -241,10 +243,10 @@ class _Placer:
             frozenset(self._weights),
         )
 
-    def _weigh(self, node: ir.Node) -> None:
-        result = ending(node)
+    def _place_weighted(self, node: ir.Node) -> None:
+        result = fused_output(node)
         if node.op_type != "Gemm" and result.is_graph_output():
-            return  # no kernel gives floats, and the output must stay exact
+            return  # integer kernels have no float result, and the output must stay exact
         self._nodes.add(node.name or "")
         self._weights.add(node.name or "")
         self._edges.add((node.name or "", 0))
@@ -252,49 +254,49 @@ class _Placer:
             use.node.op_type in WEIGHTED and use.node.name not in self._floats
             for use in result.uses()
         ):
-            self._hold(result)
+            self._quantize(result)
 
-    def _compute(self, node: ir.Node) -> None:
-        # the integer form of a Concat takes no Relu over
-        result = node.outputs[0] if node.op_type == "Concat" else ending(node)
+    def _place_elementwise(self, node: ir.Node) -> None:
+        # the integer form of a Concat subsumes no Relu
+        result = node.outputs[0] if node.op_type == "Concat" else fused_output(node)
         if result.is_graph_output():
             return
         self._nodes.add(node.name or "")
         self._edges.update((node.name or "", index) for index in range(len(node.inputs)))
-        self._hold(result)
+        self._quantize(result)
         if node.op_type == "Concat":
             for value in node.inputs:
                 if value is not None and self._may_share(value):
-                    self._tie(value, result)
+                    self._unify(value, result)
 
-    def _move(self, node: ir.Node) -> None:
+    def _place_agnostic(self, node: ir.Node) -> None:
         if node.outputs[0].is_graph_output():
             return
         self._nodes.add(node.name or "")
-        self._hold(node.outputs[0])
+        self._quantize(node.outputs[0])
         if node.inputs[0] is not None:
-            self._tie(node.inputs[0], node.outputs[0])
+            self._unify(node.inputs[0], node.outputs[0])
 
-    def _hold(self, value: ir.Value) -> None:
-        self._held[value] = {value}
+    def _quantize(self, value: ir.Value) -> None:
+        self._quantized[value] = {value}
 
-    def _tie(self, one: ir.Value, other: ir.Value) -> None:
-        group = self._held[one] | self._held[other]
+    def _unify(self, one: ir.Value, other: ir.Value) -> None:
+        group = self._quantized[one] | self._quantized[other]
         for value in group:
-            self._held[value] = group
+            self._quantized[value] = group
 
     def _may_share(self, value: ir.Value) -> bool:
-        """Whether a Concat may widen the grid of what it reads, to copy instead of computing.
+        """Return whether an input of a Concat may take its parameters, so that it only copies.
 
-        Nobody else reads it, so that a grid of its own would only be one more rounding; and no
-        Clip ends there, which needs its own.
+        The Concat is the only reader, so that separate parameters would only add a rounding; and no
+        Clip produces the input, which needs parameters of its own.
         """
         node = value.producer()
         return sole_user(value) is not None and (node is None or node.op_type != "Clip")
 
     def _reads_integers(self, node: ir.Node) -> bool:
         data = [value for value in node.inputs if value is not None and constant(value) is None]
-        return bool(data) and all(value in self._held for value in data)
+        return bool(data) and all(value in self._quantized for value in data)
 
 
 def _has_weights(node: ir.Node) -> bool:
@@ -307,7 +309,7 @@ def _has_weights(node: ir.Node) -> bool:
 
 ONNXRUNTIME_CPU = Scheme(
     place,
-    grid,
+    activation_qparams,
     prepare=(
         round_input_shift,
         batch_norm_to_depthwise_conv,
@@ -315,6 +317,6 @@ ONNXRUNTIME_CPU = Scheme(
         average_pool_to_depthwise_conv,
     ),
     finish=(on_integers, integer_bias),
-    paired=True,
+    avoid_saturation=True,
 )
-"""The form that ONNX Runtime runs as chains of integer kernels on any CPU, with or without VNNI."""
+"""Chains of integer kernels on any CPU, with or without VNNI."""

@@ -1,4 +1,4 @@
-"""Which nodes float16 cannot hold."""
+"""Float16 guard: the nodes whose values exceed the range or precision of float16."""
 
 from __future__ import annotations
 
@@ -13,18 +13,18 @@ from kexport.calibration.statistics.abs_max import Extent
 from kexport.passes.image_input.resize import POSITIONS
 
 LARGEST = float(np.finfo(np.float16).max)
-"""65504: beyond it float16 is infinite."""
+"""65504, the largest finite float16."""
 
 HEADROOM = 4.0
-"""How many times larger than any observed value a value may come without leaving the range."""
+"""Safety factor on observed values: a value may be four times as large and still be finite."""
 
 WIDE_OPERATORS = frozenset(
     {"Exp", "LogSoftmax", "Pow", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Softmax", "Sqrt"}
 )
-"""Operators whose float16 form loses digits that the result needs: long sums, exponents."""
+"""Operators that lose too much precision in float16: long sums and exponentials."""
 
 SUMMING = frozenset({"AveragePool", "GlobalAveragePool"})
-"""Operators that may add up all elements before they divide."""
+"""Operators that may sum all elements before they divide."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -37,7 +37,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Largest:
-    """The tensor that came nearest to leaving float16's range, and its largest |value|."""
+    """The tensor with the largest finite |value|."""
 
     tensor: str
     value: float
@@ -45,16 +45,16 @@ class Largest:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """What was seen before a graph became float16; nothing where none did."""
+    """The observations before a graph was converted to float16; empty where it was not."""
 
     kept: tuple[Kept, ...] = ()
     largest: Largest | None = None
 
 
 def guard(model: ir.Model, extents: Mapping[str, Extent]) -> Guard:
-    """The nodes of a float32 model that stay float32, and the largest finite value seen.
+    """Find the nodes of a float32 model that stay float32, and its largest finite value.
 
-    The value has four digits, so that the same model says the same everywhere.
+    The value is rounded to four digits, so that it is the same on every machine.
     """
     finite = {name: extent.largest for name, extent in extents.items()}
     finite = {name: value for name, value in finite.items() if math.isfinite(value)}
@@ -64,11 +64,11 @@ def guard(model: ir.Model, extents: Mapping[str, Extent]) -> Guard:
 
 
 def keep_float32(model: ir.Model, extents: Mapping[str, Extent]) -> tuple[Kept, ...]:
-    """The nodes of a float32 model that float16 cannot hold, in graph order.
+    """List the nodes of a float32 model that must stay float32, in graph order.
 
-    A node stays in float32 when it is one of `WIDE_OPERATORS`, when a tensor it reads or writes
-    came within `HEADROOM` of the largest float16, when a weight lies beyond that, when the sum
-    behind an average would, or when it computes which pixels a resize reads.
+    A node stays in float32 if it is one of `WIDE_OPERATORS`, if a tensor that it reads or writes
+    comes within `HEADROOM` of the largest float16, if a weight exceeds that, if the sum of an
+    average does, or if it computes the sampling coordinates of a resize.
     """
     kept = []
     for node in model.graph:
