@@ -36,18 +36,18 @@ def kexport(task: Task) -> None:
     """The ranges of all images, and the model that they give, before any repair."""
     import onnx_ir as ir
 
-    from kexport.calibration.algorithms.cross_layer_equalization import regions
+    from kexport.calibration.algorithms.cross_layer_equalization import find_regions
     from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
-    from kexport.calibration.statistics.ranges import measure as measured
+    from kexport.calibration.statistics.ranges import collect_statistics
     from kexport.graph import save
     from kexport.passes import pipeline
 
     form = pipeline.GraphFormat(18, "int8")
     passes = pipeline.passes_for(form, "prepare int8")
     model = pipeline.run(ir.load(task.floating), passes).model
-    watched = [value.name or "" for region in regions(model) for value in region.tensors]
+    watched = [value.name or "" for region in find_regions(model) for value in region.tensors]
     names = ONNXRUNTIME_CPU.tensors(model)
-    found = measured(model, names, watched, task.pictures, batch=4, method="mse")
+    found = collect_statistics(model, names, watched, task.pictures, batch=4, method="mse")
     quantized = ONNXRUNTIME_CPU.quantize(model, found.ranges, frozenset())
     save.save(pipeline.run(quantized, pipeline.passes_for(form, "finish int8")).model, task.made)
 

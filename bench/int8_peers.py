@@ -35,17 +35,16 @@ Maker = Callable[[Task], dict[str, Any]]
 
 
 def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
-    """As `kexport.export` does it: half of the images to measure on, the other half to judge by.
+    """Quantize like `kexport.export`: calibrate on half of the images, evaluate on the other half.
 
-    With the gate, agreement decides as it does by default; without, all stays in int8.
+    With accuracy control, agreement decides as it does by default; without, all stays in int8.
     """
     import onnx_ir as ir
 
-    from kexport.calibration.accuracy.control import Gate, quantize
-    from kexport.calibration.accuracy.criterion import Criterion, measure_of
-    from kexport.calibration.accuracy.evaluator import Evaluator
-    from kexport.calibration.dataset.images import gather, split
-    from kexport.calibration.execution.partitioned import run_in_pieces
+    from kexport.calibration import Dataset, Evaluator, quantize_with_accuracy_control
+    from kexport.calibration.accuracy.criterion import criterion_for
+    from kexport.calibration.dataset.images import load_images, split_images
+    from kexport.calibration.execution.partitioned import run_partitioned
     from kexport.calibration.execution.session import Batches
     from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
     from kexport.graph import save
@@ -57,38 +56,32 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
     height, width, channels = task.pictures.shape[1:]
     with tempfile.TemporaryDirectory() as folder:
         count = len(task.pictures)
-        found = gather(
+        found = load_images(
             task.pictures, (height, width), channels, limit=count, seed=0, scratch=Path(folder)
         )
-        measured_on, judged_on = split(found, 0)
-        name, batches = floating.graph.outputs[0].name or "", Batches(floating, judged_on.images)
-        made = [found for *_, found in run_in_pieces(floating, batches) if name in found]
+        calibration, evaluation = split_images(found, 0)
+        name, batches = floating.graph.outputs[0].name or "", Batches(floating, evaluation.images)
+        made = [found for *_, found in run_partitioned(floating, batches) if name in found]
         exact = np.concatenate([each[name] for each in made])
-        judge = Evaluator(judged_on.images, exact, "scores")
-        measure = measure_of(random=task.random or not gated, labelled=False, classes=True)
-        passing = Criterion(measure, 0.01, judge.keras())
-        gate = Gate(
-            ONNXRUNTIME_CPU,
-            measured_on.images,
-            judge,
-            passing.holds,
-            "mse",
-            _unheard,
-            passing.ample,
-        )
+        evaluator = Evaluator(evaluation.images, exact, "scores")
+        criterion = criterion_for(evaluator, 0.01, random=task.random or not gated)
         begun = time.perf_counter()
-        measured = gate.measured(model)
-        said = {"calibrated": time.perf_counter() - begun, "calibrated_memory": peak_memory()}
-        result = quantize(model, measured.ranges, gate, measured.channels)
-    if not result.holds:
+        said: dict[str, Any] = {}
+
+        def note(step: str) -> None:
+            if step == "quantising":  # the ranges are known
+                said["calibrated"] = time.perf_counter() - begun
+                said["calibrated_memory"] = peak_memory()
+
+        dataset = Dataset(calibration.images, evaluator)
+        result = quantize_with_accuracy_control(
+            model, dataset, ONNXRUNTIME_CPU, criterion, say=note
+        )
+    if not result.meets_criterion:
         raise SystemExit("refused: int8 costs too much accuracy")
     finish = pipeline.passes_for(form, "finish int8")
     save.save(pipeline.run(result.model, finish).model, task.made)
     return {**said, "steps": [step.name for step in result.steps if step.kept]}
-
-
-def _unheard(step: str) -> None:
-    """What kexport says of its steps is not shown."""
 
 
 def quantize_static(task: Task) -> dict[str, Any]:

@@ -1,4 +1,4 @@
-"""How much of a model is left after quantisation."""
+"""Quality metrics of a quantized model: SQNR, agreement with Keras, and accuracy."""
 
 from __future__ import annotations
 
@@ -13,10 +13,10 @@ from kexport.runtime.compare import top1_agreement
 
 @dataclass(frozen=True, slots=True)
 class Quality:
-    """The quantised model beside Keras, on images that calibration has not seen."""
+    """The metrics of a model on the evaluation images."""
 
     sqnr: float
-    """Signal-to-quantisation-noise ratio of the scores, decibels."""
+    """Signal-to-quantization-noise ratio of the scores, in decibels."""
     agreement: float | None = None
     """Share of images whose best class is Keras', where the output has a score for each class."""
     top1: float | None = None
@@ -26,10 +26,10 @@ class Quality:
 
 
 def sqnr(reference: Array, candidate: Array) -> float:
-    """10 log10(E[x^2] / E[(x - y)^2]) in decibels, of all elements, in float64.
+    """Compute 10 log10(E[x^2] / E[(x - y)^2]) in decibels, over all elements, in float64.
 
-    Infinite where the two are equal. (Signal over quantisation noise, as in Nagel et al., "A White
-    Paper on Neural Network Quantization", 2021, section 4.)
+    Infinite where the two are equal. (Signal-to-quantization-noise ratio, as in Nagel et al., "A
+    White Paper on Neural Network Quantization", 2021, section 4.)
     """
     signal = reference.astype(np.float64)
     noise = float(np.mean(np.square(signal - candidate.astype(np.float64))))
@@ -38,24 +38,24 @@ def sqnr(reference: Array, candidate: Array) -> float:
 
 
 def decibels(power: float, noise: float) -> float:
-    """10 log10(power / noise); infinite without noise."""
+    """Compute 10 log10(power / noise); infinite without noise."""
     if noise == 0.0:
         return math.inf
     return 10 * math.log10(power / noise) if power > 0.0 else -math.inf
 
 
 def class_quality(reference: Array, candidate: Array, labels: Array | None = None) -> Quality:
-    """Compare scores [N, classes] of Keras and of the quantised model, and labels [N] if known.
+    """Compare the scores [N, classes] of a quantized model with Keras', and with labels [N].
 
-    Logits are centred first, each row by its mean, which no softmax sees.
+    Each row of logits is centred by its mean first, which does not change its softmax.
     """
     centred = [scores - scores.mean(axis=-1, keepdims=True) for scores in (reference, candidate)]
     ranks = (1, min(5, candidate.shape[-1]))
-    known = [None if labels is None else among_best(candidate, labels, rank) for rank in ranks]
+    known = [None if labels is None else top_k_accuracy(candidate, labels, k) for k in ranks]
     return Quality(sqnr(*centred), top1_agreement(candidate, reference), *known)
 
 
-def among_best(scores: Array, labels: Array, count: int) -> float:
-    """Share of rows of `scores` [N, classes] whose label is among the `count` best classes."""
-    best = np.argsort(-scores, axis=-1, kind="stable")[:, :count]
+def top_k_accuracy(scores: Array, labels: Array, k: int) -> float:
+    """Compute the share of rows of `scores` [N, classes] whose label is among the `k` best."""
+    best = np.argsort(-scores, axis=-1, kind="stable")[:, :k]
     return float(np.mean((best == np.asarray(labels)[:, np.newaxis]).any(axis=1)))

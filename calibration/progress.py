@@ -1,4 +1,4 @@
-"""How far a long step has come, in words."""
+"""Progress messages of long steps."""
 
 from __future__ import annotations
 
@@ -7,19 +7,24 @@ from collections.abc import Callable
 Say = Callable[[str], None]
 """Called with a few words at the start of every step."""
 
-Progress = Callable[[int, int], None]
-"""Called with how much is done, and of how much."""
+CountProgress = Callable[[int, int], None]
+"""Called with the number of items done and the number in total."""
 
 
-def counted(say: Say, step: str) -> Progress:
-    """A progress that says the step and every tenth of it: "measuring ranges, 20 %"."""
-    told = -1
+def silent(step: str) -> None:
+    """Ignore a message."""
+    del step
+
+
+def percent_progress(say: Say, step: str) -> CountProgress:
+    """Build a progress callback that reports every 10 %: "measuring ranges, 20 %"."""
+    reported = -1
 
     def progress(done: int, total: int) -> None:
-        nonlocal told
+        nonlocal reported
         tenth = 10 * done // max(total, 1)
-        if tenth > told:
-            told = tenth
+        if tenth > reported:
+            reported = tenth
             say(f"{step}, {10 * tenth} %")
 
     return progress

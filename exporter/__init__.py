@@ -13,9 +13,9 @@ if TYPE_CHECKING:
     from kexport.api import export
     from kexport.onnx_export import convert, save_onnx
     from kexport.options.application import Recipe
+    from kexport.options.calibration import Calibration
     from kexport.options.image_input import ImageInput
     from kexport.options.toolchain import Toolchain
-    from kexport.quantize import Calibration
     from kexport.runtime import load, verify
 
 __all__ = [
@@ -34,7 +34,7 @@ __all__ = [
 __version__ = "0.1.0"
 
 _HOMES = {
-    "Calibration": "kexport.quantize",
+    "Calibration": "kexport.options.calibration",
     "ImageInput": "kexport.options.image_input",
     "Toolchain": "kexport.options.toolchain",
     "Recipe": "kexport.options.application",

@@ -17,11 +17,11 @@ from kexport.calibration.accuracy.latency import Speed
 from kexport.errors import BadArgument
 from kexport.optimize import Batch
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.options.toolchain import Toolchain
 from kexport.parity import compare
 from kexport.progress import Progress
-from kexport.quantize import Calibration
 from kexport.source import labels as label_files
 from kexport.source.open import open_model
 from kexport.stages.convert import convert

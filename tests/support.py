@@ -18,7 +18,7 @@ import onnx_ir as ir
 import onnxruntime
 from phases import simplify
 
-from kexport.calibration.statistics.histogram import BINS, Histogram, Range, bins
+from kexport.calibration.statistics.histogram import BINS, Histogram, Range, bin_indices
 from kexport.conversion import Converted, convert_model
 from kexport.graph.shapes import infer_outputs
 from kexport.passes import pipeline
@@ -237,5 +237,5 @@ def module_at(path: Path) -> Any:
 
 def count(values: Array, extent: Range) -> Histogram:
     """The histogram of float32 `values` of any shape over a range that is wider than nothing."""
-    counts = np.bincount(bins(values.reshape(-1), extent), minlength=BINS)
+    counts = np.bincount(bin_indices(values.reshape(-1), extent), minlength=BINS)
     return Histogram(extent, counts, values.size - int(np.count_nonzero(values)))

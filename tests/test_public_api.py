@@ -11,7 +11,16 @@ from kexport import runtime, targets
 
 def test_all_names_are_there_and_sorted() -> None:
     assert sorted(kexport.__all__) == sorted(
-        ["Recipe", "__version__", "convert", "export", "load", "save_onnx", "verify"]
+        [
+            "Calibration",
+            "Recipe",
+            "__version__",
+            "convert",
+            "export",
+            "load",
+            "save_onnx",
+            "verify",
+        ]
     )
     assert set(kexport.__all__) <= set(dir(kexport))
 

@@ -1,4 +1,4 @@
-"""INT8 from a model to a bundle: what it is, what the manifest says, and what is refused."""
+"""INT8 export: the bundle, its manifest entry, and the refusals."""
 
 import json
 from dataclasses import replace
@@ -19,9 +19,8 @@ import kexport
 from kexport import quantize
 from kexport.api import Bundle, export
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
-from kexport.calibration.quantizer.qparams import QParams, affine
+from kexport.calibration.quantizer.qparams import QParams, asymmetric_qparams
 from kexport.calibration.statistics.histogram import Range
-from kexport.calibration.statistics.ranges import METHODS
 from kexport.cli import main
 from kexport.cli.options import CALIBRATION_METHODS
 from kexport.cli.tables.int8 import quantization_table
@@ -33,6 +32,7 @@ from kexport.errors import (
     UnsupportedModel,
 )
 from kexport.options.application import Recipe
+from kexport.options.calibration import METHODS
 from kexport.options.image_input import ImageInput
 from kexport.source.synthetic_images import pictures
 
@@ -63,7 +63,7 @@ def bundle(
     return export_and_verify(model, "cpu-int8", output=folder, calibration_cache=cache, **LOOSE)
 
 
-def test_the_bundle_takes_bytes_and_proves_itself(bundle: Bundle) -> None:
+def test_the_bundle_takes_uint8_and_verifies(bundle: Bundle) -> None:
     verified = kexport.verify(bundle.path)
     assert verified.passed
     graph = ir.load(bundle.path / "model.onnx").graph
@@ -73,7 +73,7 @@ def test_the_bundle_takes_bytes_and_proves_itself(bundle: Bundle) -> None:
     assert {value.dtype for value in weights} == {ir.DataType.INT8}
 
 
-def test_the_manifest_says_how_it_was_quantized(bundle: Bundle) -> None:
+def test_the_manifest_records_the_quantization(bundle: Bundle) -> None:
     entry = bundle.manifest["quantization"]
     assert (entry["method"], entry["images"], entry["judged_on"]) == ("mse", 16, 16)
     assert entry["gate"] == {"measure": "agreement", "max_drop": 0.3}
@@ -88,13 +88,13 @@ def test_the_manifest_says_how_it_was_quantized(bundle: Bundle) -> None:
     assert bundle.manifest["parity"]["passed"]
 
 
-def test_speed_is_told_and_not_written(bundle: Bundle) -> None:
+def test_speed_is_reported_but_not_in_the_manifest(bundle: Bundle) -> None:
     assert bundle.manifest["quantization"]["speed"] is None
     assert bundle.speed is not None
     assert bundle.speed.float_ms > 0 < bundle.speed.int8_ms
 
 
-def test_a_cache_gives_the_same_bytes_again(
+def test_a_cache_gives_the_same_bundle(
     export_and_verify: Export, bundle: Bundle, model: keras.Model, cache: Path, tmp_path: Path
 ) -> None:
     assert set(json.loads(cache.read_text())) >= {"key", "ranges"}
@@ -111,14 +111,14 @@ def test_a_cache_of_another_model_is_refused(bundle: Bundle, cache: Path, tmp_pa
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_cache_that_cannot_be_written(model: keras.Model, tmp_path: Path) -> None:
+def test_a_cache_that_cannot_be_written_is_refused(model: keras.Model, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere" / "ranges.json"
     with pytest.raises(OutputFailed, match=r"cache .* cannot be written"):
         export(model, "cpu-int8", output=tmp_path / "x", calibration_cache=nowhere, **LOOSE)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_speed_that_is_asked_for_and_not_there(
+def test_a_speedup_below_the_required_one_is_refused(
     model: keras.Model, cache: Path, bundle: Bundle, tmp_path: Path
 ) -> None:
     with pytest.raises(QuantizationRefused, match="times as fast as fp32") as caught:
@@ -135,15 +135,16 @@ def test_speed_that_is_asked_for_and_not_there(
 
 
 def coarse(value: ir.Value, extent: Range) -> QParams:
-    """A grid with so few steps that nothing is left of an image."""
-    found = affine(extent)
+    """Compute parameters with so few levels that nothing is left of an image."""
+    found = asymmetric_qparams(extent)
     return QParams(found.scale * 200, np.asarray(found.zero_point // 200, np.uint8), "uint8")
 
 
-def test_a_model_that_cannot_hold_is_refused(
+def test_a_model_that_loses_too_much_accuracy_is_refused(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(quantize.SCHEMES, "onnxruntime", replace(ONNXRUNTIME_CPU, grid=coarse))
+    scheme = replace(ONNXRUNTIME_CPU, activation_qparams=coarse)
+    monkeypatch.setitem(quantize.SCHEMES, "onnxruntime", scheme)
     with pytest.raises(QuantizationRefused, match=r"int8 costs too much accuracy: .*%") as caught:
         export(
             model,
@@ -153,12 +154,12 @@ def test_a_model_that_cannot_hold_is_refused(
             calibration_data=DRAWN,
             max_drop=0.0,
         )
-    assert "quantised, " in str(caught.value)
+    assert "more than the limit of 0.0%, after quantised, " in str(caught.value)
     assert "layers in float" in str(caught.value)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_is_not_finite_is_refused(tmp_path: Path) -> None:
+def test_a_model_with_nan_is_refused(tmp_path: Path) -> None:
     broken = healthy(small_classifier(SIZE), "tf")
     kernel = np.asarray(broken.get_layer("reduce").kernel).copy()
     kernel[0, 0, 0, 0] = np.nan
@@ -187,7 +188,7 @@ def not_images(place: Path) -> Path:
     [
         (lambda path: path / "nowhere", "does not exist", "folder of images"),
         (lambda path: folder_of(path / "p", []), "is empty", "folder of images"),
-        (lambda path: not_images(path / "p"), "images .* are damaged", "take the damaged"),
+        (lambda path: not_images(path / "p"), "images .* are damaged", "remove the damaged"),
         (lambda path: folder_of(path / "p", DRAWN[:9]), "9 usable images", "at least 16"),
         (
             lambda path: folder_of(path / "p", [DRAWN[0]] * 20),
@@ -195,10 +196,10 @@ def not_images(place: Path) -> Path:
             "the model will meet",
         ),
         (lambda path: DRAWN[:, :12], "takes uint8", "save the images"),
-        (lambda path: None, "cpu-int8 needs images to calibrate on", "--calibration-data"),
+        (lambda path: None, "cpu-int8 needs calibration.data", "100 or more images"),
     ],
 )
-def test_images_of_no_use(
+def test_unusable_images_are_refused(
     data: Any, message: str, hint: str, model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(BadArgument, match=message) as caught:
@@ -216,16 +217,20 @@ def test_images_of_no_use(
 @pytest.mark.parametrize(
     ("target", "words", "message"),
     [
-        ("cpu-fp32", {"calibration_data": DRAWN}, "--calibration-data is for int8"),
-        ("cpu-fp32", {"max_drop": 0.5}, "--max-drop is for int8"),
+        ("cpu-fp32", {"calibration_data": DRAWN}, "calibration.data is for int8"),
+        ("cpu-fp32", {"max_drop": 0.5}, "calibration.max_drop is for int8"),
         ("cpu-int8", {**LOOSE, "calibration_method": "mean"}, "no calibration method 'mean'"),
-        ("cpu-int8", {**LOOSE, "max_drop": 2.0}, "a drop of 2"),
+        (
+            "cpu-int8",
+            {**LOOSE, "max_drop": 2.0},
+            "calibration.max_drop must be between 0 and 1, not 2",
+        ),
         ("jetson-nano-int8", LOOSE, "cannot run int8"),
         ("jetson-tx2-int8", LOOSE, "cannot run int8"),
         ("cpu-int8", {**LOOSE, "eval_data": "nowhere"}, "nowhere does not exist"),
     ],
 )
-def test_what_does_not_fit_together(
+def test_options_that_do_not_fit_the_target_are_refused(
     target: str, words: dict[str, Any], message: str, model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(KexportError, match=message):
@@ -245,7 +250,7 @@ def test_the_command_line_knows_the_methods() -> None:
 
 
 @pytest.mark.parametrize("extra", [{"pixels": ImageInput("bgr", "nchw")}, {"top_k": 3, "batch": 3}])
-def test_other_pixels_batches_and_rankings(
+def test_other_pixels_batches_and_rankings_are_quantized(
     export_and_verify: Export, extra: dict[str, Any], model: keras.Model, tmp_path: Path
 ) -> None:
     made = export_and_verify(model, "arm64-int8", output=tmp_path / "x", **LOOSE, **extra)
@@ -253,10 +258,10 @@ def test_other_pixels_batches_and_rankings(
     assert made.manifest["quantization"]["multiply_adds_int8"] == 1.0
 
 
-def test_labelled_images_decide(
+def test_top_1_accuracy_on_labelled_images_decides(
     root: Path, verify_in_cpp: Verify, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    """The trained digits, on five images of each, through the command line."""
+    """Export the trained digits from the command line, with five images of each digit."""
     digits = root / "examples" / "digits"
     train, held_out = digits_module(root).split()
     names = (digits / "labels.txt").read_text().split()
@@ -282,7 +287,7 @@ def test_labelled_images_decide(
     assert main(["verify", str(tmp_path / "bundle")]) == 0
 
 
-def test_of_many_nodes_in_float_the_first_are_named() -> None:
+def test_the_first_of_many_float_nodes_are_named() -> None:
     nodes = [{"node": f"sum_{index}", "reason": "the gate"} for index in range(6)]
     entry = {
         "method": "mse",

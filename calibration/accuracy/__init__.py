@@ -1,1 +1,1 @@
-""""""
+"""Accuracy control: criterion, evaluation, repairs and mixed precision."""

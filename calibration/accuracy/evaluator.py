@@ -1,4 +1,4 @@
-"""Compares a quantised model with Keras on images that calibration has not seen."""
+"""Evaluation of quantized models against Keras on held-out images."""
 
 from __future__ import annotations
 
@@ -10,43 +10,51 @@ import onnx_ir as ir
 from kexport.arrays import Array
 from kexport.calibration.execution.session import run_all
 from kexport.calibration.metrics import Quality, class_quality, sqnr
+from kexport.outputs import SCORED, Output
 from kexport.runtime.compare import logits_of
 
 Kind = Literal["probabilities", "scores", "numbers"]
+"""The first output: class scores after a softmax, which are compared as logits; class scores; or
+numbers without a best class."""
+
+
+def output_kind(output: Output) -> Kind:
+    """Classify an output of a model."""
+    if output.kind not in SCORED or output.classes is None or output.classes < 2:
+        return "numbers"
+    return "probabilities" if output.kind == "probabilities" else "scores"
 
 
 @dataclass(frozen=True, slots=True)
 class Evaluator:
-    """Held-out images, and what Keras says of them."""
+    """Held-out images with Keras' output for each, and their labels where they are known."""
 
     images: Array
-    """As the model takes them, batch first."""
+    """Images as the graph takes them, batch first; none of them was used for calibration."""
     reference: Array
     """Keras' first output on them, float32, batch first."""
     kind: Kind
-    """What that output is: scores of classes, of which those behind a softmax are compared before
-    it; or other numbers, which have no best class."""
     labels: Array | None = None
-    """The right class of each image, where it is known."""
+    """The correct class of each image."""
 
-    def __call__(self, model: ir.Model) -> Quality:
-        """How good `model` is on all of the images."""
-        return self._compared(self.scores(model, self.images))
+    def evaluate(self, model: ir.Model) -> Quality:
+        """Measure the quality of `model` on all images."""
+        return self._compare(self.scores(model, self.images))
 
-    def keras(self) -> Quality:
-        """How good Keras is itself."""
-        return self._compared(self._scores(self.reference))
+    def evaluate_reference(self) -> Quality:
+        """Measure the quality of Keras itself."""
+        return self._compare(self._as_scores(self.reference))
 
     def scores(self, model: ir.Model, images: Array) -> Array:
-        """The first output of `model` on `images`, before its softmax, as rows of numbers."""
-        return self._scores(run_all(model, images, model.graph.outputs[0].name or ""))
+        """Compute the first output of `model` on `images` as rows of numbers, before a softmax."""
+        return self._as_scores(run_all(model, images, model.graph.outputs[0].name or ""))
 
-    def _compared(self, scores: Array) -> Quality:
-        wanted = self._scores(self.reference)
+    def _compare(self, scores: Array) -> Quality:
+        reference = self._as_scores(self.reference)
         if self.kind == "numbers":
-            return Quality(sqnr(wanted, scores))
-        return class_quality(wanted, scores, self.labels)
+            return Quality(sqnr(reference, scores))
+        return class_quality(reference, scores, self.labels)
 
-    def _scores(self, output: Array) -> Array:
+    def _as_scores(self, output: Array) -> Array:
         flat = output.reshape(len(output), -1)
         return logits_of(flat) if self.kind == "probabilities" else flat

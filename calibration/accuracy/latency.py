@@ -1,4 +1,4 @@
-"""Whether integers pay on this machine."""
+"""Latency of the float32 and the quantized model on this machine."""
 
 from __future__ import annotations
 
@@ -9,43 +9,63 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.execution.session import Batches, open_session
+from kexport.errors import QuantizationRefused
 
-SECONDS, FEWEST = 0.5, 5
-"""How long each of the two is timed, and how many runs at least."""
+MIN_SECONDS, MIN_RUNS = 0.5, 5
+"""How long and how often each model is timed at least."""
 
 
 @dataclass(frozen=True, slots=True)
 class Speed:
-    """The fastest run of either model, milliseconds a batch, on one thread."""
+    """The fastest run of either model, in milliseconds a batch, on one thread."""
 
     float_ms: float
     int8_ms: float
 
     @property
     def factor(self) -> float:
-        """How many times faster the integers are."""
+        """The speedup of the quantized model over float32."""
         return self.float_ms / self.int8_ms
 
 
 def compare_latency(floating: ir.Model, quantized: ir.Model, images: Array) -> Speed:
-    """Time both models in turns, in ONNX Runtime on one thread.
+    """Time both models alternately in ONNX Runtime on one thread.
 
     Args:
-        floating: the float32 model as it would be delivered.
-        quantised: the quantised one.
-        images: what both take; the first batch is used.
+        floating: the float32 model as it would be published.
+        quantized: the quantized model.
+        images: the input of both; the first batch is used.
     """
     batch = Batches(floating, images)[0]
     sessions = [open_session(model, threads=1) for model in (floating, quantized)]
     best = [float("inf")] * 2
     spent, runs = 0.0, 0
-    while spent < 2 * SECONDS or runs < FEWEST:
+    while spent < 2 * MIN_SECONDS or runs < MIN_RUNS:
         for index, session in enumerate(sessions):
             feeds = {session.get_inputs()[0].name: batch}
             started = time.perf_counter()
             session.run(None, feeds)
             seconds = time.perf_counter() - started
             spent += seconds
-            best[index] = min(best[index], seconds) if runs else float("inf")  # the first warms up
+            best[index] = min(best[index], seconds) if runs else float("inf")  # warm-up
         runs += 1
     return Speed(best[0] * 1e3, best[1] * 1e3)
+
+
+def require_speedup(speed: Speed | None, required: float | None, name: str) -> None:
+    """Refuse a quantized model that is slower than required.
+
+    Args:
+        speed: the measured speed; None where it was not measured.
+        required: the speedup over float32 that the user requires, if any.
+        name: the name of the target.
+
+    Raises:
+        QuantizationRefused: the speedup is smaller.
+    """
+    if speed is not None and required is not None and speed.factor < required:
+        raise QuantizationRefused(
+            f"int8 is {speed.factor:.2f} times as fast as fp32 for {name} on this machine, "
+            f"not {required:g} times ({speed.float_ms:.2f} ms and {speed.int8_ms:.2f} ms)",
+            hint="export to fp32, or lower calibration.require_speedup; nothing was written",
+        )

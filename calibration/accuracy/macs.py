@@ -1,4 +1,4 @@
-"""How much a node computes."""
+"""Multiply-accumulate operations (MACs) of nodes and graphs."""
 
 from __future__ import annotations
 
@@ -11,11 +11,10 @@ from kexport.graph.edit import constant
 from kexport.graph.shapes import extents
 
 
-def multiply_adds(node: ir.Node) -> int:
-    """Multiply-adds of a Conv, Gemm or MatMul with constant weights for one sample; else 0.
+def count_macs(node: ir.Node) -> int:
+    """Count the MACs of a Conv, Gemm or MatMul with constant weights for one sample; else 0.
 
-    A Conv computes one for each output element and weight that leads there; axes that are open
-    count as 1.
+    A Conv computes each weight once for every pixel of its output; open axes count as 1.
     """
     if node.op_type not in ("Conv", "Gemm", "MatMul") or len(node.inputs) < 2:
         return 0
@@ -30,8 +29,8 @@ def multiply_adds(node: ir.Node) -> int:
     return size * math.prod(dim for dim in pixels if isinstance(dim, int))
 
 
-def share(model: ir.Model, nodes: Collection[str]) -> float:
-    """The share of all multiply-adds that the named nodes have; 1.0 where there are none at all."""
-    counts = {node.name or "": multiply_adds(node) for node in model.graph}
+def macs_share(model: ir.Model, nodes: Collection[str]) -> float:
+    """Compute the share of a model's MACs in the named nodes; 1.0 for a model without MACs."""
+    counts = {node.name or "": count_macs(node) for node in model.graph}
     total = sum(counts.values())
     return sum(counts[name] for name in nodes if name in counts) / total if total else 1.0

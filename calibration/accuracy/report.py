@@ -1,4 +1,4 @@
-"""What the manifest says of a quantised model."""
+"""Reports about a quantized model: its manifest entries, and the refusal of a poor one."""
 
 from __future__ import annotations
 
@@ -8,32 +8,41 @@ from typing import Any
 
 import onnx_ir as ir
 
-from kexport.calibration.accuracy.control import Gated
+from kexport.calibration.accuracy.control import QuantizedModel
+from kexport.calibration.accuracy.criterion import Criterion
 from kexport.calibration.accuracy.latency import Speed
-from kexport.calibration.accuracy.macs import multiply_adds, share
+from kexport.calibration.accuracy.macs import count_macs, macs_share
 from kexport.calibration.metrics import Quality
 from kexport.calibration.quantizer.scheme import Scheme
+from kexport.errors import QuantizationRefused
 
-CHOSEN = "the gate: it gains most for what it costs in float"
+SENSITIVE = "the gate: it gains most for what it costs in float"
+"""The recorded reason of a node that mixed precision left in float."""
+
+_LOST = {
+    "labels": "of Keras' top-1 accuracy is lost",
+    "agreement": "of the held-out images get another class than Keras gives them",
+    "noise": "of the output's power is noise",
+}
 
 
-def entries(gated: Gated, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
-    """The parts of the manifest's entry `quantization` that tell what was done to `model`."""
-    attempt = gated.attempt
-    nodes = scheme.place(model, attempt.floats).nodes
+def entries(quantized: QuantizedModel, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
+    """Build the entries of `quantization` that describe what was done to the float32 `model`."""
+    floats = quantized.plan.floats
+    nodes = scheme.place(model, floats).nodes
     return {
-        "multiply_adds_int8": share(model, nodes),
+        "multiply_adds_int8": macs_share(model, nodes),
         "steps": [
             {"name": step.name, **quality_entry(step.quality), "kept": step.kept}
-            for step in gated.steps
+            for step in quantized.steps
         ],
-        "layers": [{"node": layer.node, "sqnr": _finite(layer.sqnr)} for layer in gated.layers],
-        "float_nodes": list(_floats(model, nodes, attempt.floats, scheme.why_float)),
+        "layers": [{"node": shift.node, "sqnr": _finite(shift.sqnr)} for shift in quantized.shifts],
+        "float_nodes": list(_float_nodes(model, nodes, floats, scheme.float_reason)),
     }
 
 
 def quality_entry(quality: Quality) -> dict[str, float | None]:
-    """A quality as JSON has it."""
+    """Build the entry of a quality."""
     return {
         "sqnr": _finite(quality.sqnr),
         "agreement": quality.agreement,
@@ -43,22 +52,33 @@ def quality_entry(quality: Quality) -> dict[str, float | None]:
 
 
 def speed_entry(speed: Speed | None) -> dict[str, float] | None:
-    """A speed as JSON has it."""
+    """Build the entry of a speed measurement."""
     if speed is None:
         return None
     return {"float_ms": round(speed.float_ms, 3), "int8_ms": round(speed.int8_ms, 3)}
 
 
 def _finite(ratio: float) -> float | None:
-    """A ratio to a hundredth; None where there is no noise at all, or no signal."""
+    """Round an SQNR to a hundredth; None where the noise or the signal is zero."""
     return round(ratio, 2) if math.isfinite(ratio) else None
 
 
-def _floats(
-    model: ir.Model, nodes: frozenset[str], floats: frozenset[str], otherwise: str
+def _float_nodes(
+    model: ir.Model, int8_nodes: frozenset[str], floats: frozenset[str], otherwise: str
 ) -> Iterator[dict[str, str]]:
-    """The nodes with multiply-adds that stay float, and whatever else the gate chose."""
+    """Yield the nodes with MACs that stay in float, and all that mixed precision chose."""
     for node in model.graph:
         name = node.name or ""
-        if name in floats or (multiply_adds(node) and name not in nodes):
-            yield {"node": name, "reason": CHOSEN if name in floats else otherwise}
+        if name in floats or (count_macs(node) and name not in int8_nodes):
+            yield {"node": name, "reason": SENSITIVE if name in floats else otherwise}
+
+
+def accuracy_refusal(criterion: Criterion, quantized: QuantizedModel) -> QuantizationRefused:
+    """Build the error about a model that does not meet its criterion."""
+    drop = f"{criterion.drop(quantized.quality):.1%} {_LOST.get(criterion.measure, '')}"
+    return QuantizationRefused(
+        f"int8 costs too much accuracy: {drop}, more than the limit of {criterion.max_drop:.1%}, "
+        f"after {', '.join(step.name for step in quantized.steps)}",
+        hint="give more images that are like those of the device, raise calibration.max_drop, "
+        "or choose fp32 or fp16; nothing was written",
+    )

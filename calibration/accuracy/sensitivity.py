@@ -1,4 +1,4 @@
-"""What may go back to float, what that buys, and what it costs."""
+"""Sensitivity analysis: rank the nodes by the noise that quantizing them adds to the scores."""
 
 from __future__ import annotations
 
@@ -10,134 +10,136 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.accuracy.macs import multiply_adds
-from kexport.calibration.progress import Progress
+from kexport.calibration.accuracy.macs import count_macs
+from kexport.calibration.progress import CountProgress
 from kexport.calibration.quantizer.placement import Placement
 from kexport.calibration.quantizer.qparams import QuantizedWeights
-from kexport.calibration.quantizer.scheme import Place, Scheme
+from kexport.calibration.quantizer.scheme import PlaceQuantizers, Scheme
 from kexport.calibration.statistics.ranges import Range
 
 
 @dataclass(frozen=True, slots=True)
-class Island:
-    """Nodes that go back to float together: one with weights, or light ones that are neighbours."""
+class NodeGroup:
+    """Nodes that return to float together: a layer, or neighbouring elementwise nodes."""
 
     nodes: frozenset[str]
-    light: bool
-    """Whether they cost time, and no multiply-adds that are worth naming."""
-    gain: float
-    """The variance of the scores' noise when only what is around `nodes` is quantised."""
+    elementwise: bool
+    """Whether the group costs only latency in float (negligible MACs)."""
+    sensitivity: float
+    """Variance of the noise in the scores when only these nodes are quantized."""
     cost: int
-    """The numbers that they make, where they are light, and else their multiply-adds."""
+    """The number of elements that elementwise nodes compute; the MACs of a layer."""
 
 
-def by_worth(
+def rank_by_sensitivity(
     model: ir.Model,
     scheme: Scheme,
     ranges: Mapping[str, Range],
-    rounded: Mapping[str, QuantizedWeights],
+    weights: Mapping[str, QuantizedWeights],
     scores: Callable[[ir.Model], Array],
-    progress: Progress,
-) -> list[Island]:
-    """Every island that gains anything, in the order in which they are to be taken.
+    progress: CountProgress,
+) -> list[NodeGroup]:
+    """List the groups of nodes with any sensitivity, in the order in which to leave them in float.
 
-    Light nodes have at most one multiply-add for each number that they make: sums, products, a
-    swish, averages, and a batch normalisation that stands alone. Those that read each other's
-    results are one island, since a sum in float buys little while the next node rounds again. They
-    come first, since they cost no more than time; then nodes with weights. Within either, first
-    what gains most for its cost.
+    Elementwise nodes have at most one MAC for each element of their output: sums, products, a
+    swish, averages, and a batch normalization that no convolution absorbed. Those that read each
+    other's outputs form one group, because a sum in float gains little while the next node rounds
+    its output again. They come first: running them in float costs latency, but does not reduce the
+    share of int8 MACs. Layers with weights follow. Within each kind, the largest ratio of
+    sensitivity to cost comes first.
 
-    Of each island what it reads and makes is quantised, and its weights, and nothing else; the
-    variance of the noise that this makes in the scores is its gain, since biases take back what
-    moves on average (per-layer sensitivity, as in Nagel et al., "A White Paper on Neural Network
-    Quantization", 2021, section 3.6). Neighbours whose tensors are noisy so go to float together,
-    which alone frees what is between them.
+    The sensitivity of a group is measured with nothing quantized except its inputs, its outputs and
+    its weights. It is the variance of the resulting noise in the scores, because bias correction
+    removes the mean (per-layer sensitivity as in Nagel et al., "A White Paper on Neural Network
+    Quantization", 2021, section 3.6). A noisy tensor so makes both its producer and its readers
+    sensitive; they return to float together, and only then is the tensor unquantized.
 
     Args:
         model: the float32 model.
-        scheme: the form of INT8.
-        ranges: those of the tensors that the scheme asks for.
-        rounded: weights that are integers already, by the node's name.
-        scores: runs a model, and gives rows of numbers.
-        progress: called after each island.
+        scheme: the quantization scheme.
+        ranges: the ranges of the tensors that the scheme quantizes.
+        weights: weights that are already quantized, by node name.
+        scores: runs a model and returns rows of numbers.
+        progress: called after each group.
     """
     whole = scheme.place(model, frozenset())
-    light = _light_groups(model, whole)
-    heavy = [
+    elementwise = _elementwise_groups(model, whole)
+    layers = [
         frozenset({node.name or ""})
         for node in model.graph
-        if node.name in whole.weights.difference(*light) and multiply_adds(node)
+        if node.name in whole.weights.difference(*elementwise) and count_macs(node)
     ]
-    exact = scores(model).astype(np.float64)
+    reference = scores(model).astype(np.float64)
     found = []
-    for done, nodes in enumerate([*light, *heavy], 1):
-        placement = _around(model, whole, nodes)
-        alone = replace(scheme, place=_always(placement))
-        moved = scores(alone.quantize(model, ranges, frozenset(), rounded)) - exact
-        gain = float(np.mean(np.var(moved, axis=0)))
+    for done, nodes in enumerate([*elementwise, *layers], 1):
+        alone = replace(scheme, place=_always(_placement_around(model, whole, nodes)))
+        noise = scores(alone.quantize(model, ranges, frozenset(), weights)) - reference
+        sensitivity = float(np.mean(np.var(noise, axis=0)))
+        light = nodes in elementwise
         chosen = [node for node in model.graph if node.name in nodes]
-        cost = sum(_numbers(node) if nodes in light else multiply_adds(node) for node in chosen)
-        found.append(Island(nodes, nodes in light, gain, max(cost, 1)))
-        progress(done, len(light) + len(heavy))
-    found.sort(key=lambda island: (not island.light, -island.gain / island.cost))
-    return [island for island in found if island.gain > 0]
+        cost = sum(_output_elements(node) if light else count_macs(node) for node in chosen)
+        found.append(NodeGroup(nodes, light, sensitivity, max(cost, 1)))
+        progress(done, len(elementwise) + len(layers))
+    found.sort(key=lambda group: (not group.elementwise, -group.sensitivity / group.cost))
+    return [group for group in found if group.sensitivity > 0]
 
 
-def _light_groups(model: ir.Model, whole: Placement) -> list[frozenset[str]]:
-    """The light nodes, each with the light ones whose results it reads, and so on."""
-    grids = {name: group for group in whole.tied for name in group}
+def _elementwise_groups(model: ir.Model, whole: Placement) -> list[frozenset[str]]:
+    """Group each elementwise node with the elementwise nodes whose outputs it reads."""
+    unified = {name: group for group in whole.unified for name in group}
     groups: dict[str, set[str]] = {}
     for node in model.graph:
-        if node.name not in whole.nodes or not _is_light(node, grids):
+        if node.name not in whole.nodes or not _is_elementwise(node, unified):
             continue
-        makers = (maker for value in node.inputs for maker in _makers(value))
-        group = {node.name}.union(*(groups.get(maker, set()) for maker in makers))
+        producers = (name for value in node.inputs for name in _producers(value))
+        group = {node.name}.union(*(groups.get(name, set()) for name in producers))
         groups.update(dict.fromkeys(group, group))
     return [frozenset(group) for group in {id(group): group for group in groups.values()}.values()]
 
 
-def _is_light(node: ir.Node, grids: Mapping[str, frozenset[str]]) -> bool:
-    """Whether a node rounds, and computes no more than a number at a time.
+def _is_elementwise(node: ir.Node, unified: Mapping[str, frozenset[str]]) -> bool:
+    """Return whether a node rounds its output, and has at most one MAC for each element of it.
 
-    One that only chooses or moves numbers leaves them on the grid of its input.
+    A node that only selects or moves elements keeps the quantization parameters of its input.
     """
-    moving = any(
-        value is not None and node.outputs[0].name in grids.get(value.name or "", ())
+    moves = any(
+        value is not None and node.outputs[0].name in unified.get(value.name or "", ())
         for value in node.inputs
     )
-    return not moving and multiply_adds(node) <= _numbers(node)
+    return not moves and count_macs(node) <= _output_elements(node)
 
 
-def _makers(value: ir.Value | None) -> Iterator[str]:
-    """The node that makes a tensor, and those before it that an activation or a move stands for."""
-    maker = None if value is None else value.producer()
-    while maker is not None:
-        yield maker.name or ""
-        before = maker.inputs[0] if maker.op_type in _THROUGH else None
-        maker = None if before is None else before.producer()
+def _producers(value: ir.Value | None) -> Iterator[str]:
+    """Yield the producer of a tensor, and those before it as long as they only pass values on."""
+    producer = None if value is None else value.producer()
+    while producer is not None:
+        yield producer.name or ""
+        source = producer.inputs[0] if producer.op_type in _PASS_THROUGH else None
+        producer = None if source is None else source.producer()
 
 
-_THROUGH = frozenset({"Clip", "Flatten", "MaxPool", "Relu", "Reshape", "Transpose"})
+_PASS_THROUGH = frozenset({"Clip", "Flatten", "MaxPool", "Relu", "Reshape", "Transpose"})
+"""Activations and operators that only move elements, before which a tensor was computed."""
 
 
-def _around(model: ir.Model, whole: Placement, nodes: frozenset[str]) -> Placement:
-    """What `nodes` read and make, and their weights, quantised."""
+def _placement_around(model: ir.Model, whole: Placement, nodes: frozenset[str]) -> Placement:
+    """Restrict a placement to the inputs, the outputs and the weights of `nodes`."""
     edges = frozenset(
         (node.name or "", index)
         for node in model.graph
         for index, value in enumerate(node.inputs)
-        if node.name in nodes or not nodes.isdisjoint(_makers(value))
+        if node.name in nodes or not nodes.isdisjoint(_producers(value))
     )
-    return Placement(nodes, whole.edges & edges, whole.tied, whole.weights & nodes)
+    return Placement(nodes, whole.edges & edges, whole.unified, whole.weights & nodes)
 
 
-def _always(placement: Placement) -> Place:
+def _always(placement: Placement) -> PlaceQuantizers:
     def place(model: ir.Model, floats: frozenset[str]) -> Placement:
         return placement
 
     return place
 
 
-def _numbers(node: ir.Node) -> int:
+def _output_elements(node: ir.Node) -> int:
     sizes = list(node.outputs[0].shape or ())[1:]
     return math.prod(size for size in sizes if isinstance(size, int))

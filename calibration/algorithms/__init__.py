@@ -1,1 +1,1 @@
-""""""
+"""Post-training quantization algorithms: equalization, GPTQ, bias correction."""

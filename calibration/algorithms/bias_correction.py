@@ -1,4 +1,4 @@
-"""Bias correction: what quantisation moves on average is taken back in the bias."""
+"""Bias correction: remove the mean shift that quantization adds to the output of each layer."""
 
 from __future__ import annotations
 
@@ -12,71 +12,71 @@ from kexport.arrays import Array
 from kexport.calibration.execution.layerwise import Layer, LayerwiseRun
 from kexport.calibration.execution.session import Batches
 from kexport.calibration.metrics import decibels
-from kexport.calibration.progress import Progress
+from kexport.calibration.progress import CountProgress
 from kexport.graph.passes import Pass
 from kexport.graph.weights import add_to_bias
 
-Repair = Callable[[ir.Node, list[Sequence[Array]], list[Sequence[Array]]], None]
-"""What may be done to a layer before it runs: the quantised node, what it reads, which may be
-changed, and what it reads in the float graph."""
+UpdateLayer = Callable[[ir.Node, list[Sequence[Array]], list[Sequence[Array]]], None]
+"""Called before a layer runs, with the quantized node, its inputs, which may be replaced, and the
+inputs of the same node in the float graph."""
 
 HAS_BIAS = frozenset({"Conv", "Gemm"})
 
 
 @dataclass(frozen=True, slots=True)
-class Shift:
-    """What quantisation did to the output of one Conv or Gemm."""
+class OutputShift:
+    """What quantization does to the output of one Conv or Gemm."""
 
     node: str
     correction: Array
-    """The mean of the float output less that of the quantised one, float64 [C]."""
+    """The mean of the float output minus that of the quantized one, float64 [C]."""
     sqnr: float
-    """Of the output, corrected, decibels."""
+    """SQNR of the output after the correction, in decibels."""
 
 
-def shifts(
+def measure_shifts(
     floating: ir.Model,
     quantized: ir.Model,
     nodes: Collection[str],
     images: Array,
-    progress: Progress | None = None,
-    repair: Repair | None = None,
-) -> list[Shift]:
-    """How far the mean of every channel moves, layer by layer, each behind the corrected ones.
+    progress: CountProgress | None = None,
+    update: UpdateLayer | None = None,
+) -> list[OutputShift]:
+    """Measure the mean shift of every output channel, layer by layer.
 
-    E[y] - E[y'] over all images and pixels (Nagel et al., "Data-Free Quantization Through Weight
-    Equalization and Bias Correction", 2019, section 4.2, in the empirical form of its appendix D),
-    with y' computed from what the corrected layers before give.
+    It is E[y] - E[y'] over all images and pixels (Nagel et al., "Data-Free Quantization Through
+    Weight Equalization and Bias Correction", 2019, section 4.2, in the empirical form of its
+    appendix D). Each layer y' runs on the outputs of the layers before it, which are corrected.
 
     Args:
-        floating: the model as it was.
-        quantised: the same, quantised; its nodes have kept their names.
-        nodes: names of the Conv and Gemm to look at.
-        images: what the input takes; what the layers make of them is in temporary files.
+        floating: the float model.
+        quantized: the quantized model; its nodes have kept their names.
+        nodes: names of the Conv and Gemm to measure.
+        images: the input; intermediate tensors are kept in temporary files.
         progress: called after each layer.
-        repair: what is done to each quantised layer before it runs.
+        update: called before each quantized layer runs.
     """
 
-    def stop(node: ir.Node) -> bool:
+    def is_layer(node: ir.Node) -> bool:
         return node.name in nodes and node.op_type in HAS_BIAS
 
-    total = sum(stop(node) for node in floating.graph)
+    total = sum(is_layer(node) for node in floating.graph)
     batches = Batches(floating, images)
-    found: list[Shift] = []
-    met: list[Sequence[Array]] = []
+    found: list[OutputShift] = []
+    float_inputs: list[Sequence[Array]] = []
 
-    def note(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
-        met[:] = inputs
+    def remember(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
+        float_inputs[:] = inputs
 
     def change(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
-        if repair is not None:
-            repair(node, inputs, met)
+        if update is not None:
+            update(node, inputs, float_inputs)
 
-    exact = LayerwiseRun(floating, batches).layers(stop, note)
-    rounded = LayerwiseRun(quantized, batches).layers(stop, change)
-    for wanted, given in zip(exact, rounded, strict=True):
-        shift = _shift(wanted, given)
-        given.addend = shift.correction
+    float_layers = LayerwiseRun(floating, batches).layers(is_layer, remember)
+    quantized_layers = LayerwiseRun(quantized, batches).layers(is_layer, change)
+    for exact, rounded in zip(float_layers, quantized_layers, strict=True):
+        shift = _compare(exact, rounded)
+        rounded.addend = shift.correction
         found.append(shift)
         if progress is not None:
             progress(len(found), total)
@@ -84,7 +84,7 @@ def shifts(
 
 
 def correct_bias(corrections: Mapping[str, Array]) -> Pass:
-    """A pass that adds a correction [C] to the bias of each Conv and Gemm that it names."""
+    """Build the pass that adds a correction [C] to the bias of each named Conv and Gemm."""
 
     @Pass
     def correct_bias(model: ir.Model) -> None:
@@ -95,15 +95,15 @@ def correct_bias(corrections: Mapping[str, Array]) -> Pass:
     return correct_bias
 
 
-def _shift(wanted: Layer, given: Layer) -> Shift:
-    """Compare a layer with its quantised self, both [N, C, ...], batch by batch.
+def _compare(exact_layer: Layer, rounded_layer: Layer) -> OutputShift:
+    """Compare the outputs [N, C, ...] of a float layer and a quantized one, batch by batch.
 
-    The noise that a correction leaves is that around the mean, which is that around the mean of
-    each batch and that of those means (T. Chan et al., "Algorithms for Computing the Sample
+    The noise that remains after the correction is the variance around the mean: the variance within
+    each batch plus that of the batch means (T. Chan et al., "Algorithms for Computing the Sample
     Variance", 1983).
     """
     means, counts, signal, within = list[Array](), list[int](), 0.0, 0.0
-    for exact, rounded in zip(wanted, given, strict=True):
+    for exact, rounded in zip(exact_layer, rounded_layer, strict=True):
         rest = (exact - rounded).reshape(*exact.shape[:2], -1)
         means.append(rest.mean(axis=2).mean(axis=0, dtype=np.float64))
         counts.append(rest[:, 0].size)
@@ -112,4 +112,5 @@ def _shift(wanted: Layer, given: Layer) -> Shift:
         within += float(np.vdot(rest, rest))
     correction = np.average(means, axis=0, weights=counts)
     between = np.square(np.stack(means) - correction).sum(axis=1) @ counts
-    return Shift(given.node.name or "", correction, decibels(signal, within + float(between)))
+    sqnr = decibels(signal, within + float(between))
+    return OutputShift(rounded_layer.node.name or "", correction, sqnr)

@@ -1,4 +1,4 @@
-"""Cross-layer equalisation: give every channel of a tensor its share of one grid."""
+"""Cross-layer equalization: scale channels so that all use the range of their tensor."""
 
 from __future__ import annotations
 
@@ -15,36 +15,36 @@ from kexport.graph.passes import Pass
 from kexport.graph.shapes import extents
 from kexport.graph.weights import add_to_bias, scale_inputs, scale_outputs
 
-KEEPING = frozenset({"AveragePool", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Relu"})
-"""Operators of one input whose output grows with it, channel by channel."""
+SCALE_EQUIVARIANT = frozenset({"AveragePool", "GlobalAveragePool", "LeakyRelu", "MaxPool", "Relu"})
+"""Operators of one input with f(s x) = s f(x) for each channel and s > 0."""
 
 
 @dataclass(frozen=True, slots=True)
 class Region:
-    """Tensors [N, C, ...] whose channels can be scaled together, between weights."""
+    """Tensors [N, C, ...] whose channels can be scaled together, with the weights around them."""
 
-    makers: tuple[ir.Node, ...]
+    producers: tuple[ir.Node, ...]
     """Every Conv whose output channels are those of the tensors."""
     tensors: tuple[ir.Value, ...]
-    """All of them, but for those that only a Relu or a Clip reads, and flattened ones [N, C]."""
+    """The tensors, without those that only a Relu or a Clip reads, and flattened ones [N, C]."""
     readers: tuple[ir.Node, ...]
-    """Every Conv and every Gemm that reads one of the tensors."""
+    """Every Conv and Gemm that reads one of the tensors."""
 
 
-def regions(model: ir.Model) -> list[Region]:
-    """Every region of a graph, in its order.
+def find_regions(model: ir.Model) -> list[Region]:
+    """List the regions of a graph that can be equalized, in its order.
 
-    Between its Convs stand operators that give s f(x) for s x, channel by channel, with s > 0:
-    pools, Relu, LeakyRelu, a Pad with zeros, a Max with zeros, a Flatten of one pixel, and Adds of
-    two tensors in it; and a Clip from 0 upwards, which does so up to its end. A Gemm may read them.
+    All operators between the producers and the readers of a region are scale-equivariant: pools,
+    Relu, LeakyRelu, a Pad with zeros, a Max with zeros, a Flatten of one pixel, Adds of two tensors
+    of the region, and a Clip from 0, which is so up to its upper bound.
     """
     found: dict[ir.Value, list[ir.Value]] = {}
     for node in model.graph:
         for value in node.outputs:
             found[value] = [value]
-        if not keeps_scale(node):
+        if not is_scale_equivariant(node):
             continue
-        for value in _data(node):
+        for value in _activations(node):
             ours, theirs = found.setdefault(value, [value]), found[node.outputs[0]]
             if ours is not theirs:
                 ours.extend(theirs)
@@ -54,12 +54,12 @@ def regions(model: ir.Model) -> list[Region]:
     return [region for region in each if region is not None]
 
 
-def keeps_scale(node: ir.Node) -> bool:
-    """Whether a positive scale for each channel of all that `node` reads is one of its output."""
+def is_scale_equivariant(node: ir.Node) -> bool:
+    """Return whether scaling the channels of all inputs scales those of the output equally."""
     match node.op_type:
         case "Add":
             shapes = [value.shape for value in [*node.inputs, *node.outputs] if value is not None]
-            return len(_data(node)) == 2 and all(shape == shapes[0] for shape in shapes)
+            return len(_activations(node)) == 2 and all(shape == shapes[0] for shape in shapes)
         case "Clip":
             lowest = small(node.inputs[1]) if len(node.inputs) > 1 else None
             return lowest is not None and float(lowest) == 0.0
@@ -76,28 +76,28 @@ def keeps_scale(node: ir.Node) -> bool:
             return len(node.inputs) < 4 and (
                 filled is None or (held is not None and not held.any())
             )
-    return node.op_type in KEEPING
+    return node.op_type in SCALE_EQUIVARIANT
 
 
-def _data(node: ir.Node) -> list[ir.Value]:
+def _activations(node: ir.Node) -> list[ir.Value]:
     count = 2 if node.op_type == "Add" else 1
     return [v for v in node.inputs[:count] if v is not None and constant(v) is None]
 
 
 def _region(values: list[ir.Value]) -> Region | None:
-    made_by = [value.producer() for value in values]
-    makers = [node for node in made_by if node is None or not keeps_scale(node)]
-    uses = [use for value in values for use in value.uses() if not keeps_scale(use.node)]
+    nodes = [value.producer() for value in values]
+    producers = [node for node in nodes if node is None or not is_scale_equivariant(node)]
+    uses = [use for value in values for use in value.uses() if not is_scale_equivariant(use.node)]
     readers = dict.fromkeys(use.node for use in uses)
-    if not makers or not readers or any(value.is_graph_output() for value in values):
+    if not producers or not readers or any(value.is_graph_output() for value in values):
         return None
     channels = {None if value.shape is None else value.shape[1] for value in values}
     if any(use.idx != 0 for use in uses) or len(channels) > 1:
         return None
-    convs = [node for node in makers if node is not None and _has_weights(node)]
-    if len(convs) < len(makers) or not all(_has_weights(x) or _is_dense(x) for x in readers):
+    convs = [node for node in producers if node is not None and _has_weights(node)]
+    if len(convs) < len(producers) or not all(_has_weights(x) or _is_dense(x) for x in readers):
         return None
-    tensors = [value for value in values if not _is_ended(value) and not _is_flat(value)]
+    tensors = [value for value in values if not _is_activated(value) and not _is_flat(value)]
     return Region(tuple(convs), tuple(tensors), tuple(readers))
 
 
@@ -114,42 +114,43 @@ def _is_flat(value: ir.Value) -> bool:
     return value.shape is not None and len(value.shape) == 2
 
 
-def _is_ended(value: ir.Value) -> bool:
+def _is_activated(value: ir.Value) -> bool:
     reader = sole_user(value)
     return reader is not None and reader.op_type in ("Clip", "Relu")
 
 
 TINY = float(np.finfo(np.float32).tiny)
+"""The smallest normal float32, in place of zeros in denominators."""
 
-LARGEST_SCALE = 1e4
-"""How far a channel is scaled up at most; beyond it holds nothing but noise."""
+MAX_SCALE = 1e4
+"""The largest factor of a channel; a channel that is smaller by more contains only noise."""
 
 
 def equalize(peaks: Mapping[str, Array]) -> Pass:
-    """A pass that scales the channels between convolutions, and computes the same.
+    """Build the pass that scales channels between convolutions, and keeps the function.
 
-    With m the largest magnitude in a channel and w that of the weights which read it, both as a
-    share of the largest of all channels, the channels of a region (`regions.regions`) are
-    multiplied by
+    Let m be the largest magnitude of a channel and w that of the weights that read it, both
+    relative to the largest channel. The channels of a region are multiplied by
 
-    - 1 / m before depthwise convolutions, whose weights have a grid for every channel;
-    - sqrt(w / m) before any other, so that values and weights use equal shares of their grids
+    - 1 / m before depthwise convolutions, whose weights have a scale for each channel;
+    - sqrt(w / m) before all others, so that activations and weights use equal shares of their
+      ranges,
 
-    but not so far that one exceeds the largest channel of any tensor of the region or the end of a
-    Clip, and one that reaches that end not at all. The reading weights are divided by it (Nagel et
-    al., "Data-Free Quantization Through Weight Equalization and Bias Correction", 2019, section
-    4.1, with measured values in the place of the weights' own ranges on the producing side, whose
-    grid is per channel).
+    limited so that no channel exceeds the largest channel of a tensor of the region, or the upper
+    bound of a Clip; a channel that reaches that bound is not scaled at all. The weights that read
+    the channels are divided by the same factors (Nagel et al., "Data-Free Quantization Through
+    Weight Equalization and Bias Correction", 2019, section 4.1, with measured activations instead
+    of the producers' weight ranges, because those weights are quantized per channel).
 
     Args:
-        peaks: the largest magnitude of each channel, [C], by the tensor's name; of more images
-            than were seen, since what is scaled up to a grid's end is clipped there.
+        peaks: the largest magnitude of each channel, [C], by tensor name; expected over more images
+            than were measured, because a larger value would be clipped.
     """
 
     @Pass
     def equalize(model: ir.Model) -> None:
         for region, scale in _scales(model, peaks):
-            for conv in region.makers:
+            for conv in region.producers:
                 scale_outputs(model.graph, conv, scale)
                 _scale_bias(model.graph, conv, scale)
             for conv in region.readers:
@@ -158,8 +159,8 @@ def equalize(peaks: Mapping[str, Array]) -> Pass:
     return equalize
 
 
-def moved(model: ir.Model, ranges: Mapping[str, Range]) -> dict[str, Range]:
-    """`ranges`, and for what a Flatten makes of a tensor the range of that."""
+def flatten_ranges(model: ir.Model, ranges: Mapping[str, Range]) -> dict[str, Range]:
+    """Extend `ranges` to the outputs of Flatten nodes, whose ranges are those of their inputs."""
     flat = {
         node.outputs[0].name or "": ranges[value.name or ""]
         for node in model.graph
@@ -169,8 +170,8 @@ def moved(model: ir.Model, ranges: Mapping[str, Range]) -> dict[str, Range]:
     return {**ranges, **flat}
 
 
-def scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
-    """What `equalize` multiplies the channels of each tensor with, [C], by the tensor's name."""
+def equalization_scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
+    """Compute the factors of `equalize` for the channels of each tensor, [C], by tensor name."""
     found: dict[str, Array] = {}
     for region, scale in _scales(model, peaks):
         found |= dict.fromkeys((tensor.name or "" for tensor in region.tensors), scale)
@@ -178,8 +179,8 @@ def scales(model: ir.Model, peaks: Mapping[str, Array]) -> dict[str, Array]:
 
 
 def _scales(model: ir.Model, peaks: Mapping[str, Array]) -> Iterator[tuple[Region, Array]]:
-    """Every region whose peaks are known, and what its channels are multiplied with."""
-    for region in regions(model):
+    """Yield each region whose peaks are known, with the factors of its channels."""
+    for region in find_regions(model):
         known = [peaks.get(tensor.name or "") for tensor in region.tensors]
         found = [peak for peak in known if peak is not None]
         if len(found) == len(known):
@@ -188,15 +189,15 @@ def _scales(model: ir.Model, peaks: Mapping[str, Array]) -> Iterator[tuple[Regio
 
 def _scale(region: Region, peaks: list[Array]) -> Array:
     share = np.max([peak / max(float(peak.max()), TINY) for peak in peaks], axis=0)
-    share = np.maximum(share, 1 / LARGEST_SCALE)
+    share = np.maximum(share, 1 / MAX_SCALE)
     scale = np.maximum(1 / share, 1.0)
-    weighing = [conv for conv in region.readers if not _is_depthwise(conv)]
-    reading = np.max([_reading(conv) for conv in weighing], axis=0) if weighing else None
+    dense = [conv for conv in region.readers if not _is_depthwise(conv)]
+    reading = np.max([_reading_weights(conv) for conv in dense], axis=0) if dense else None
     if reading is not None:
         balanced = np.sqrt(reading / share)
         scale = np.minimum(balanced / (balanced * share).max(), scale)
     for tensor, peak in zip(region.tensors, peaks, strict=True):
-        ceiling = _ceiling(tensor)
+        ceiling = _upper_bound(tensor)
         scale = np.minimum(scale, np.maximum(ceiling / np.maximum(peak, TINY), 1.0))
         scale[peak >= ceiling] = 1.0
     silent = np.max(peaks, axis=0) == 0
@@ -206,8 +207,8 @@ def _scale(region: Region, peaks: list[Array]) -> Array:
     return np.asarray(scale)
 
 
-def _ceiling(tensor: ir.Value) -> float:
-    """Where a Clip ends what a channel may hold: one that reaches it must keep its scale."""
+def _upper_bound(tensor: ir.Value) -> float:
+    """Return the upper bound of the Clip that produces a tensor; infinite without one."""
     clip = tensor.producer()
     if clip is None or clip.op_type != "Clip" or len(clip.inputs) < 3:
         return float("inf")
@@ -215,8 +216,8 @@ def _ceiling(tensor: ir.Value) -> float:
     return float("inf") if highest is None else float(highest)
 
 
-def _reading(conv: ir.Node) -> Array:
-    """The largest magnitude of the weights that read each input channel; [C]."""
+def _reading_weights(conv: ir.Node) -> Array:
+    """Compute the largest magnitude of the weights that read each input channel; [C]."""
     held, groups = constant(conv.inputs[1]), int(attribute(conv, "group", 1))
     if held is None:
         raise ValueError(f"the weights of {conv.name} are not constant")

@@ -1,4 +1,4 @@
-"""Rounding of weights for the inputs that they meet, and not each to its nearest integer."""
+"""GPTQ: round the weights of a layer so that the error of its output is small."""
 
 from __future__ import annotations
 
@@ -8,131 +8,137 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.quantizer.qparams import LEVELS
+from kexport.calibration.quantizer.qparams import INT8_MAX
 from kexport.graph.edit import attribute
 
+BLOCK = 64
+"""Columns that are rounded before their errors are propagated to all others in one matrix product
+("lazy batch updates" in GPTQ, whose own block is 128)."""
 
-def columns(node: ir.Node, parts: Sequence[Array], shape: Sequence[int], most: int) -> Array:
-    """Inputs of a Conv or Gemm for some places of its output, float32 [groups, places, K].
+CHOLESKY_BLOCK = 256
+"""Columns of the Hessian that are factored at a time."""
 
-    K runs over the window's pixels and within each over the input channels of a group, as
-    `pairs.rows` has the weights ("im2col", K. Chellapilla et al., 2006).
+DAMPING = 0.1
+"""GPTQ damping (`percdamp`): added to the Hessian's diagonal, relative to its mean. GPTQ's own
+default is 0.01."""
+
+
+def im2col(node: ir.Node, batches: Sequence[Array], shape: Sequence[int], limit: int) -> Array:
+    """Unfold the inputs of a Conv or Gemm for some output positions, [groups, positions, K].
+
+    K runs over the pixels of the window and within each over the input channels of a group, like
+    the weights in `saturation.to_rows` (K. Chellapilla et al., 2006).
 
     Args:
-        node: without `auto_pad`; a Gemm without `transA`.
-        parts: the input, batch by batch, [N, C, H, W] or [N, C]; none is larger than the first.
-        shape: of the weights.
-        most: how many places are taken at most, as many from each batch, at regular distances.
+        node: a Conv without `auto_pad`, or a Gemm without `transA`.
+        batches: the input, batch by batch, float32 [N, C, H, W] or [N, C]; none is larger than the
+            first.
+        shape: the shape of the weights.
+        limit: the largest number of positions: the same from each batch, evenly spaced.
     """
-    each = max(1, most // len(parts))
-    take = _of_conv if node.op_type == "Conv" else _of_gemm
+    each = max(1, limit // len(batches))
+    take = _unfold_conv if node.op_type == "Conv" else _unfold_gemm
     found, filled = np.empty((0, 0, 0)), 0
-    for part in parts:
-        rows = take(node, part, shape, each)
+    for batch in batches:
+        rows = take(node, batch, shape, each)
         if not filled:
-            whole = len(rows), len(parts) * rows.shape[1], rows.shape[2]
+            whole = len(rows), len(batches) * rows.shape[1], rows.shape[2]
             found = np.empty_like(rows, shape=whole)
         found[:, filled : filled + rows.shape[1]] = rows
         filled += rows.shape[1]
     return found[:, :filled]
 
 
-def _of_gemm(node: ir.Node, part: Array, shape: Sequence[int], most: int) -> Array:
-    return part[_regular(len(part), most)][np.newaxis]
+def _unfold_gemm(node: ir.Node, batch: Array, shape: Sequence[int], limit: int) -> Array:
+    return batch[_evenly_spaced(len(batch), limit)][np.newaxis]
 
 
-def _of_conv(node: ir.Node, part: Array, shape: Sequence[int], most: int) -> Array:
+def _unfold_conv(node: ir.Node, batch: Array, shape: Sequence[int], limit: int) -> Array:
     groups, (height, width) = int(attribute(node, "group", 1)), shape[2:]
-    steps = attribute(node, "strides", [1, 1])
-    apart = attribute(node, "dilations", [1, 1])
+    strides = attribute(node, "strides", [1, 1])
+    dilations = attribute(node, "dilations", [1, 1])
     top, left, bottom, right = attribute(node, "pads", [0, 0, 0, 0])
-    count, channels, high, wide = part.shape
-    rows = (high + top + bottom - apart[0] * (height - 1) - 1) // steps[0] + 1
-    across = (wide + left + right - apart[1] * (width - 1) - 1) // steps[1] + 1
-    picture, place = np.divmod(_regular(count * rows * across, most), rows * across)
-    row, column = np.divmod(place, across)
-    found = np.empty((len(place), height * width, channels), part.dtype)
+    count, channels, high, wide = batch.shape
+    rows = (high + top + bottom - dilations[0] * (height - 1) - 1) // strides[0] + 1
+    columns = (wide + left + right - dilations[1] * (width - 1) - 1) // strides[1] + 1
+    image, position = np.divmod(_evenly_spaced(count * rows * columns, limit), rows * columns)
+    row, column = np.divmod(position, columns)
+    found = np.empty((len(position), height * width, channels), batch.dtype)
     for index, (y, x) in enumerate(np.ndindex(height, width)):
-        down, over = row * steps[0] + y * apart[0] - top, column * steps[1] + x * apart[1] - left
+        down = row * strides[0] + y * dilations[0] - top
+        over = column * strides[1] + x * dilations[1] - left
         inside = (down >= 0) & (down < high) & (over >= 0) & (over < wide)
-        seen = part[picture, :, down.clip(0, high - 1), over.clip(0, wide - 1)]
+        seen = batch[image, :, down.clip(0, high - 1), over.clip(0, wide - 1)]
         found[:, index] = seen if inside.all() else seen * inside[:, np.newaxis]
-    grouped = found.reshape(len(place), height * width, groups, channels // groups)
-    return np.moveaxis(grouped, 2, 0).reshape(groups, len(place), -1)
+    grouped = found.reshape(len(position), height * width, groups, channels // groups)
+    return np.moveaxis(grouped, 2, 0).reshape(groups, len(position), -1)
 
 
-def _regular(count: int, most: int) -> Array:
-    """Up to `most` of the first `count` numbers, evenly spread."""
-    return np.linspace(0, count - 1, min(count, most)).astype(np.intp)
+def _evenly_spaced(count: int, limit: int) -> Array:
+    """Return up to `limit` of the indices below `count`, evenly spaced."""
+    return np.linspace(0, count - 1, min(count, limit)).astype(np.intp)
 
 
-BLOCK = 64
-"""Weights that are rounded before their errors reach all others at once."""
+def hessian_of(inputs: Array) -> Array:
+    """Compute X^T X / R of inputs [G, R, K] with zero mean, in their type, [G, K, K].
 
-STRIP = 256
-"""Columns that are factored at a time."""
-
-DAMPING = 0.1
-"""What every input counts beyond what was seen of it, as a share of their mean power."""
-
-
-def spread(rows: Array) -> Array:
-    """The covariance of inputs [G, R, K], R observations of each group; in their type, [G, K, K].
-
-    Their means are nought.
+    It is the Hessian of the squared output error with respect to the weights, up to a factor.
     """
-    found = np.matmul(rows.transpose(0, 2, 1), rows)
-    found /= max(1, rows.shape[1])
+    found = np.matmul(inputs.transpose(0, 2, 1), inputs)
+    found /= max(1, inputs.shape[1])
     return np.asarray(found)
 
 
-def round_for_inputs(weights: Array, power: Array, most: int | None = None) -> Array:
-    """Integers for `weights` whose product with the inputs errs little, last column to first.
+def gptq_round(weights: Array, hessian: Array, max_pair_sum: int | None = None) -> Array:
+    """Round `weights` to integers with a small error of the layer's output, last column first.
 
-    With e the error of a row of weights, e power e^T is the mean square of what it does to the
-    output. Each weight is rounded to where the errors behind it are best made up for: the nearest
-    plane algorithm of L. Babai, 1986, which is what GPTQ computes (E. Frantar et al., "GPTQ:
-    Accurate Post-Training Quantization for Generative Pre-trained Transformers", 2022; J. Chen et
-    al., "The Geometry of LLM Quantization", 2025).
+    An error e of a row of weights has the mean squared output error e H e^T. Each weight is rounded
+    to the integer that best compensates the errors of the columns after it: Babai's nearest plane
+    algorithm (1986), which is what GPTQ computes (E. Frantar et al., "GPTQ: Accurate Post-Training
+    Quantization for Generative Pre-trained Transformers", 2022; J. Chen et al., "The Geometry of
+    LLM Quantization", 2025).
 
     Args:
-        weights: in steps of their grids, [G, O, K]: O rows in each of G groups.
-        power: of the inputs of each group, as `spread` has it, [G, K, K].
-        most: what neighbours of one sign, the first with the second and so on, may add up to.
+        weights: in steps of their scales, [G, O, K]: O rows in each of G groups.
+        hessian: the Hessian of each group, as `hessian_of` computes it, [G, K, K].
+        max_pair_sum: the largest sum of two neighbours of one sign, the first with the second and
+            so on.
 
     Returns:
         int8 [G, O, K], from -127 to 127.
     """
     count = weights.shape[2]
-    lower = _cholesky(power)
-    wanted = np.ascontiguousarray(weights.transpose(0, 2, 1), power.dtype)  # a column lies together
+    lower = _damped_cholesky(hessian)
+    # one column of all rows is contiguous
+    wanted = np.ascontiguousarray(weights.transpose(0, 2, 1), hessian.dtype)
     found, errors = np.zeros(wanted.shape, np.int8), np.zeros_like(wanted)
     for end in range(count, 0, -BLOCK):
         start = max(0, end - BLOCK)
-        behind = np.matmul(lower[:, end:, start:end].transpose(0, 2, 1), errors[:, end:])
+        propagated = np.matmul(lower[:, end:, start:end].transpose(0, 2, 1), errors[:, end:])
         for k in range(end - 1, start - 1, -1):
-            made_up = behind[:, k - start] / lower[:, k, k, np.newaxis]
-            level = np.clip(np.rint(wanted[:, k] + made_up), -LEVELS, LEVELS)
-            if most is not None and k % 2 == 0 and k + 1 < count:
-                level = _beside(level, found[:, k + 1].astype(level.dtype), most)
+            compensation = propagated[:, k - start] / lower[:, k, k, np.newaxis]
+            level = np.clip(np.rint(wanted[:, k] + compensation), -INT8_MAX, INT8_MAX)
+            if max_pair_sum is not None and k % 2 == 0 and k + 1 < count:
+                neighbour = found[:, k + 1].astype(level.dtype)
+                level = _limit_pair_sum(level, neighbour, max_pair_sum)
             found[:, k] = level
             errors[:, k] = error = wanted[:, k] - level
-            behind[:, : k - start] += lower[:, k, start:k, np.newaxis] * error[:, np.newaxis]
+            propagated[:, : k - start] += lower[:, k, start:k, np.newaxis] * error[:, np.newaxis]
     return np.ascontiguousarray(found.transpose(0, 2, 1))
 
 
-def _cholesky(power: Array) -> Array:
-    """The lower factor of the damped `power` [G, K, K], in the lower triangle of the result.
+def _damped_cholesky(hessian: Array) -> Array:
+    """Compute the lower Cholesky factor of the damped Hessian [G, K, K], in the lower triangle.
 
-    It is the identity where nothing was seen. Strip by strip, so that there is one matrix of that
-    size beside `power`, and not the three of `numpy.linalg.cholesky`.
+    It is the identity where all inputs are zero. The factorization is blocked, so that it needs one
+    matrix of that size beside the Hessian, and not the three of `numpy.linalg.cholesky`.
     """
-    factor = power.copy()
+    factor = hessian.copy()
     diagonal = np.einsum("gkk->gk", factor)
     mean = diagonal.mean(axis=1, keepdims=True)
     diagonal += np.where(mean > 0, DAMPING * mean, 1.0)
-    for start in range(0, power.shape[1], STRIP):
-        strip = factor[:, start:, start : start + STRIP]
+    for start in range(0, hessian.shape[1], CHOLESKY_BLOCK):
+        strip = factor[:, start:, start : start + CHOLESKY_BLOCK]
         width = strip.shape[2]
         left = factor[:, start:, :start]
         strip -= np.matmul(left, left[:, :width].transpose(0, 2, 1))
@@ -142,8 +148,8 @@ def _cholesky(power: Array) -> Array:
     return factor
 
 
-def _beside(level: Array, neighbour: Array, most: int) -> Array:
-    """The nearest to `level` that adds up with its `neighbour` to no more than `most`."""
-    upper = np.where(neighbour > 0, most - neighbour, LEVELS)
-    lower = np.where(neighbour < 0, -most - neighbour, -LEVELS)
+def _limit_pair_sum(level: Array, neighbour: Array, max_pair_sum: int) -> Array:
+    """Clip `level` so that its sum with a `neighbour` of the same sign is within the limit."""
+    upper = np.where(neighbour > 0, max_pair_sum - neighbour, INT8_MAX)
+    lower = np.where(neighbour < 0, -max_pair_sum - neighbour, -INT8_MAX)
     return np.asarray(np.clip(level, lower, upper))

@@ -1,4 +1,4 @@
-"""The weights of one quantised layer, rounded for what the layer reads."""
+"""Weights of one quantized layer: ridge refit to the quantized inputs, and GPTQ rounding."""
 
 from __future__ import annotations
 
@@ -8,156 +8,158 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.algorithms.gptq import columns, round_for_inputs, spread
-from kexport.calibration.quantizer.qparams import QParams, QuantizedWeights, in_float16
-from kexport.calibration.quantizer.saturation import MOST, restored, rows
+from kexport.calibration.algorithms.gptq import gptq_round, hessian_of, im2col
+from kexport.calibration.quantizer.qparams import QParams, QuantizedWeights, with_float16_scales
+from kexport.calibration.quantizer.saturation import MAX_PAIR_SUM, from_rows, to_rows
 from kexport.graph.edit import attribute, constant, small
 
-OBSERVATIONS = 8
-"""How many observations there should be for each weight of an output: fewer say more about
-themselves than about the inputs, and refitting was seldom found to help."""
+MIN_OBSERVATIONS_PER_WEIGHT = 8
+"""Observations for each weight of an output that the ridge refit needs. Chosen by experiment: with
+fewer it fits their noise, and seldom helped."""
 
-DAMPINGS = (0.001, 0.01, 0.1, 1.0)
-"""What is tried as the share of their mean power that every input counts beyond what was seen."""
+RIDGE_STRENGTHS = (0.001, 0.01, 0.1, 1.0)
+"""Ridge strengths tried, relative to the mean input power."""
+
+MAX_WEIGHTS_PER_OUTPUT = 4608
+"""Layers with more weights for one output are not rounded by GPTQ, whose Hessian grows with the
+square (85 MB of float32 here): as many as 3 x 3 pixels of 512 channels."""
+
+MIN_POSITIONS = 4096
+"""Output positions of a layer that are observed; at least twice the weights of an output."""
 
 
-def refitted(weights: Array, wanted: Array, met: Array) -> Array:
-    """The weights whose product with the inputs `met` is nearest to `weights` times `wanted`.
+def ridge_refit(weights: Array, float_inputs: Array, inputs: Array) -> Array:
+    """Refit weights so that on quantized `inputs` they give what they gave on `float_inputs`.
 
-    With X the inputs in the float graph and X' those in the quantised one, both less their means,
-    W + W (X - X') X'^T (X' X'^T + d I)^-1 has the least |W X - W' X'|^2 + d |W - W'|^2 (ridge
-    regression, A. Hoerl and R. Kennard, 1970). It is the filter of N. Wiener, 1949, for the noise
-    of all quantisers before, and the asymmetric aim of GPTAQ (Y. Li et al., 2025). The damping d
-    is the one with which each half of the observations tells most of the other.
+    With X the inputs in the float graph and X' those in the quantized one, both with zero mean,
+    W + W (X - X') X'^T (X' X'^T + d I)^-1 minimizes |W X - W' X'|^2 + d |W - W'|^2 (ridge
+    regression, A. Hoerl and R. Kennard, 1970). It is the Wiener filter (1949) for the noise of all
+    quantizers before the layer, and the asymmetric objective of GPTAQ (Y. Li et al., 2025). The
+    strength d is chosen by two-fold cross-validation over the observations.
 
     Args:
         weights: [G, O, K]: O rows in each of G groups.
-        wanted: observations of each group's inputs in the float graph, [G, R, K]; of mean nought.
-        met: the same observations in the quantised graph, [G, R, K]; of mean nought.
+        float_inputs: observations of each group's inputs in the float graph, [G, R, K]; zero mean.
+        inputs: the same observations in the quantized graph, [G, R, K]; zero mean.
 
     Returns:
-        float64 [G, O, K]; `weights` where no damping helps.
+        float64 [G, O, K]; `weights` where no strength helps.
     """
-    given = weights.astype(np.float64)
-    errors = wanted - met
-    halves = [(met[:, part], errors[:, part]) for part in np.array_split(range(met.shape[1]), 2)]
-    left = dict.fromkeys(DAMPINGS, 0.0)
-    for learned, tested in (halves, halves[::-1]):
-        moments = _moments(*learned)
-        missing = np.matmul(tested[1], given.transpose(0, 2, 1))
-        for damping in DAMPINGS:
-            change = _change(given, *moments, damping)
+    exact = weights.astype(np.float64)
+    errors = float_inputs - inputs
+    halves = [
+        (inputs[:, part], errors[:, part]) for part in np.array_split(range(inputs.shape[1]), 2)
+    ]
+    residual = dict.fromkeys(RIDGE_STRENGTHS, 0.0)
+    for fitted, tested in (halves, halves[::-1]):
+        moments = _moments(*fitted)
+        missing = np.matmul(tested[1], exact.transpose(0, 2, 1))
+        for strength in RIDGE_STRENGTHS:
+            change = _ridge_change(exact, *moments, strength)
             rest = missing - np.matmul(tested[0], change.transpose(0, 2, 1))
-            left[damping] += float(np.vdot(rest, rest))
-    best = min(DAMPINGS, key=left.__getitem__)
-    plain = np.matmul(errors, given.transpose(0, 2, 1))
-    if not left[best] < float(np.vdot(plain, plain)):
-        return given
-    return given + _change(given, *_moments(met, errors), best)
+            residual[strength] += float(np.vdot(rest, rest))
+    best = min(RIDGE_STRENGTHS, key=residual.__getitem__)
+    unchanged = np.matmul(errors, exact.transpose(0, 2, 1))
+    if not residual[best] < float(np.vdot(unchanged, unchanged)):
+        return exact
+    return exact + _ridge_change(exact, *_moments(inputs, errors), best)
 
 
 def _moments(inputs: Array, errors: Array) -> tuple[Array, Array]:
-    """Of each group: the power of its inputs, and errors times inputs; float64 [G, K, K] each."""
+    """Compute inputs x inputs and errors x inputs of each group; float64 [G, K, K] each."""
     across = inputs.transpose(0, 2, 1)
     power, shared = np.matmul(across, inputs), np.matmul(errors.transpose(0, 2, 1), inputs)
     return power.astype(np.float64), shared.astype(np.float64)
 
 
-def _change(weights: Array, power: Array, shared: Array, damping: float) -> Array:
+def _ridge_change(weights: Array, power: Array, shared: Array, strength: float) -> Array:
     damped = power.copy()
     diagonal = np.einsum("gkk->gk", damped)
     mean = diagonal.mean(axis=1, keepdims=True)
-    diagonal += np.where(mean > 0, damping * mean, 1.0)
+    diagonal += np.where(mean > 0, strength * mean, 1.0)
     solved = np.linalg.solve(damped, np.matmul(weights, shared).transpose(0, 2, 1))
     return np.asarray(solved.transpose(0, 2, 1))
 
 
-WIDEST = 4608
-"""The most weights of one output whose errors are made up for: the square of it is computed with.
-3 x 3 of 512 channels are as many."""
-
-PLACES = 4096
-"""How many places of a layer's output are looked at, and twice as many as one has weights."""
-
-
-def rounded(
+def quantize_layer_weights(
     node: ir.Node,
     exact: Array,
     inputs: Sequence[Array],
-    wanted: Sequence[Array],
+    float_inputs: Sequence[Array],
     *,
-    paired: bool,
-    half: bool,
+    avoid_saturation: bool,
+    float16_scales: bool,
 ) -> QuantizedWeights | None:
-    """The weights `exact`, refitted and rounded for `inputs` on the grid that `node` reads.
+    """Refit the weights of a layer to its quantized inputs, and round them by GPTQ.
 
     Args:
-        node: a quantised Conv or Gemm.
-        exact: float32 weights of it.
-        inputs: what it reads, batch by batch.
-        wanted: what it reads in the float graph, in the same batches.
-        paired: whether its weights are held to what `pairs.of_pairs` says.
-        half: whether scales are held to numbers of float16.
+        node: a quantized Conv or Gemm.
+        exact: its float32 weights.
+        inputs: its input in the quantized graph, batch by batch.
+        float_inputs: its input in the float graph, in the same batches.
+        avoid_saturation: whether the sums of neighbouring weights are limited (`saturation`).
+        float16_scales: whether the scales are numbers of float16.
 
     Returns:
-        None where the weights are not its own, on one grid for each output, or are too many.
+        The weights; None where they are shared with other nodes, are not quantized per output
+        channel, or are too many for each output.
     """
     read = None if node.inputs[1] is None else node.inputs[1].producer()
     if read is None or read.op_type != "DequantizeLinear" or len(read.outputs[0].uses()) != 1:
         return None
     scale, integers = small(read.inputs[1]), constant(read.inputs[0])
     axis = int(attribute(read, "axis", 1))
-    if scale is None or integers is None or scale.ndim != 1 or _is_other(node):
+    if scale is None or integers is None or scale.ndim != 1 or not _is_supported(node):
         return None
-    weights = rows(exact, axis)
+    weights = to_rows(exact, axis)
     groups = int(attribute(node, "group", 1))
     width = weights.shape[1]
-    if width > WIDEST:
+    if width > MAX_WEIGHTS_PER_OUTPUT:
         return None
     steps = (weights / scale[:, np.newaxis]).reshape(groups, -1, width)
-    aims, power = _learned(node, steps, inputs, wanted, exact.shape)
-    growth = np.maximum(_largest(aims) / np.maximum(_largest(steps), 1.0), 1.0)
+    refitted, hessian = _fit(node, steps, inputs, float_inputs, exact.shape)
+    growth = np.maximum(_largest(refitted) / np.maximum(_largest(steps), 1.0), 1.0)
     grown = (scale * growth.reshape(-1)).astype(np.float32)
-    grid = QParams(grown, np.zeros(grown.shape, np.int8), "int8", axis)
-    grid = in_float16(grid) if half else grid
-    aims = aims * (scale / grid.scale).reshape(groups, -1, 1)
-    found = round_for_inputs(aims, power, MOST if paired else None)
-    return QuantizedWeights(restored(found.reshape(weights.shape), exact.shape, axis), grid)
+    qparams = QParams(grown, np.zeros(grown.shape, np.int8), "int8", axis)
+    qparams = with_float16_scales(qparams) if float16_scales else qparams
+    refitted = refitted * (scale / qparams.scale).reshape(groups, -1, 1)
+    found = gptq_round(refitted, hessian, MAX_PAIR_SUM if avoid_saturation else None)
+    return QuantizedWeights(from_rows(found.reshape(weights.shape), exact.shape, axis), qparams)
 
 
-def _learned(
+def _fit(
     node: ir.Node,
     steps: Array,
     inputs: Sequence[Array],
-    wanted: Sequence[Array],
+    float_inputs: Sequence[Array],
     shape: Sequence[int],
 ) -> tuple[Array, Array]:
-    """The weights `steps` [G, O, K], refitted where they can be, and the power of their inputs.
+    """Refit weights in steps [G, O, K] where observations suffice; also return the Hessian.
 
-    Means do not count: what an error of the weights makes of them is the bias' to correct.
+    The inputs have zero mean: bias correction removes the error of the mean.
     """
     width = steps.shape[2]
 
-    def observed(parts: Sequence[Array]) -> Array:
-        found = columns(node, parts, shape, max(PLACES, 2 * width))
+    def observe(batches: Sequence[Array]) -> Array:
+        found = im2col(node, batches, shape, max(MIN_POSITIONS, 2 * width))
         found -= found.mean(axis=1, keepdims=True)
         return found
 
-    met = observed(inputs)
-    if met.shape[1] < OBSERVATIONS * width:
-        return steps, spread(met)
-    return refitted(steps, observed(wanted), met), spread(met)
+    observed = observe(inputs)
+    if observed.shape[1] < MIN_OBSERVATIONS_PER_WEIGHT * width:
+        return steps, hessian_of(observed)
+    return ridge_refit(steps, observe(float_inputs), observed), hessian_of(observed)
 
 
 def _largest(steps: Array) -> Array:
     return np.asarray(np.abs(steps).max(axis=2, keepdims=True))
 
 
-def _is_other(node: ir.Node) -> bool:
-    """Neither a Conv of two axes nor a Gemm, or one whose input is read otherwise than it is."""
+def _is_supported(node: ir.Node) -> bool:
+    """Return whether `im2col` can unfold the input: a Gemm, or a Conv of two axes."""
     if node.op_type == "Gemm":
-        return bool(attribute(node, "transA", 0))
+        return not attribute(node, "transA", 0)
     padding = attribute(node, "auto_pad", "NOTSET")
     weights = node.inputs[1]
     rank = 0 if weights is None or weights.shape is None else len(weights.shape)
-    return node.op_type != "Conv" or rank != 4 or padding not in ("NOTSET", "VALID")
+    return node.op_type == "Conv" and rank == 4 and padding in ("NOTSET", "VALID")

@@ -1,1 +1,1 @@
-""""""
+"""Calibration and evaluation images."""

@@ -1,4 +1,4 @@
-"""The images that a model is calibrated and judged on."""
+"""Calibration and evaluation images: decoded to the input size, in a memory-mapped file."""
 
 from __future__ import annotations
 
@@ -16,41 +16,41 @@ import numpy as np
 
 from kexport.arrays import Array
 from kexport.calibration.dataset.sources import (
-    Candidate,
-    Source,
+    ImageSource,
+    SourceImage,
     from_files,
     image_files,
     open_source,
-    shuffled,
+    shuffled_indices,
 )
-from kexport.calibration.execution.tensor_file import writing
-from kexport.calibration.progress import Progress
+from kexport.calibration.execution.tensor_file import writing_temporary_files
+from kexport.calibration.progress import CountProgress
 from kexport.errors import BadArgument, did_you_mean
 from kexport.runtime import BadImage, BadInput
 from kexport.runtime.image import pixels
 from kexport.source.labels import class_folders
 
-FEWEST = 16
-"""Fewer images say too little about the values that a model takes."""
+MIN_IMAGES = 16
+"""The smallest number of images: fewer do not show the ranges of a model's tensors."""
 
-FEW_DAMAGED, PART_DAMAGED = 3, 0.1
-"""This many damaged images, and more than this part of all, are no accident any more."""
+MIN_DAMAGED, MAX_DAMAGED_SHARE = 3, 0.1
+"""Abort when at least 3 images, and more than 10 %, are unreadable."""
 
-AT_ONCE = 32
-"""Images that are decoded side by side."""
+DECODING_BATCH = 32
+"""Images that are decoded in parallel before they are written."""
 
-_DECODED = "the decoded calibration images"
+_CONTENT = "the decoded calibration images"
 
 _COLORS = {1: "GRAY", 3: "RGB"}
 
 
 @dataclass(frozen=True, slots=True)
 class Images:
-    """Images of one size, in a file that is mapped into memory.
+    """Images of one size, in a memory-mapped file.
 
-    `images` is uint8 [N, H, W, C] in 0..255, RGB or grey. `names` says where each comes from;
-    `skipped` names the damaged ones that are not among them; `labels` holds the class of each where
-    classes are known.
+    `images` is uint8 [N, H, W, C] in 0..255, RGB or grey. `names` are their files or positions;
+    `skipped` names the damaged images, which are left out; `labels` has the class of each image
+    where classes are known.
     """
 
     images: np.memmap[Any, Any]
@@ -59,38 +59,41 @@ class Images:
     labels: tuple[int, ...] | None = None
 
 
-def spool(
-    source: Source,
+def decode_to_file(
+    source: ImageSource,
     shape: tuple[int, int, int],
     *,
     limit: int,
     scratch: Path,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Images:
-    """Decode up to `limit` images of a source into a file in `scratch`.
+    """Decode up to `limit` images of a source into a file in the folder `scratch`.
 
     Raises:
-        BadArgument: too few are usable, too many are damaged, all are equal, or an object is none.
+        BadArgument: too few are usable, too many are damaged, all are equal, or an object is not an
+            image.
         OutputFailed: the file cannot be written.
     """
     total = limit if source.count is None else min(limit, source.count)
-    kept: list[Candidate] = []
+    kept: list[SourceImage] = []
     damaged: list[BadImage] = []
     skipped: list[str] = []
     first, differ = None, False
 
-    def read(candidate: Candidate) -> tuple[Candidate, Array | BadImage]:
-        return candidate, _decoded(candidate, shape)
+    def decode(image: SourceImage) -> tuple[SourceImage, Array | BadImage]:
+        return image, _decode(image, shape)
 
     with _writer(scratch) as (file, path), ThreadPoolExecutor() as pool:
-        while batch := list(itertools.islice(source.candidates, min(AT_ONCE, limit - len(kept)))):
-            for candidate, found in pool.map(read, batch):
+        while batch := list(
+            itertools.islice(source.images, min(DECODING_BATCH, limit - len(kept)))
+        ):
+            for image, found in pool.map(decode, batch):
                 if isinstance(found, BadImage):
                     damaged.append(found)
-                    skipped.append(candidate.name)
+                    skipped.append(image.name)
                     continue
                 _append(file, found)
-                kept.append(Candidate(candidate.name, None, candidate.label))
+                kept.append(SourceImage(image.name, None, image.label))
                 first = found.copy() if first is None else first
                 differ = differ or not np.array_equal(first, found)
             _refuse_damaged(source.name, damaged, limit + len(damaged))
@@ -112,42 +115,42 @@ def spool(
     )
 
 
-def select(pictures: Images, rows: Sequence[int]) -> Images:
-    """Some of the images, in a file of their own beside the first.
+def select_images(images: Images, rows: Sequence[int]) -> Images:
+    """Copy some of the images to a file of their own in the same folder.
 
     Raises:
         OutputFailed: the file cannot be written.
     """
-    with _writer(Path(str(pictures.images.filename)).parent) as (file, path):
+    with _writer(Path(str(images.images.filename)).parent) as (file, path):
         for row in rows:
-            _append(file, pictures.images[row])
-    labels = pictures.labels
+            _append(file, images.images[row])
+    labels = images.labels
     return Images(
-        np.memmap(path, np.uint8, "r", shape=(len(rows), *pictures.images.shape[1:])),
-        tuple(pictures.names[row] for row in rows),
-        pictures.skipped,
+        np.memmap(path, np.uint8, "r", shape=(len(rows), *images.images.shape[1:])),
+        tuple(images.names[row] for row in rows),
+        images.skipped,
         None if labels is None else tuple(labels[row] for row in rows),
     )
 
 
-def _decoded(candidate: Candidate, shape: tuple[int, int, int]) -> Array | BadImage:
+def _decode(image: SourceImage, shape: tuple[int, int, int]) -> Array | BadImage:
     try:
-        return pixels(candidate.picture, shape[:2], _COLORS[shape[2]])
+        return pixels(image.content, shape[:2], _COLORS[shape[2]])
     except BadImage as error:
         return error
     except BadInput as error:
-        raise BadArgument(f"{candidate.name}: {error}", hint=error.hint) from error
+        raise BadArgument(f"{image.name}: {error}", hint=error.hint) from error
 
 
 @contextlib.contextmanager
 def _writer(scratch: Path) -> Iterator[tuple[IO[bytes], Path]]:
-    """A new file that goes again where the block raises."""
-    with writing(_DECODED):
+    """Open a new file, which is deleted if the block raises."""
+    with writing_temporary_files(_CONTENT):
         handle, name = tempfile.mkstemp(suffix=".pixels", dir=scratch)
-    file, path = open(handle, "wb"), Path(name)  # noqa: SIM115, closing may fail too
+    file, path = open(handle, "wb"), Path(name)  # noqa: SIM115 - closing may fail too
     try:
         yield file, path
-        with writing(_DECODED):
+        with writing_temporary_files(_CONTENT):
             file.close()
     except BaseException:
         with contextlib.suppress(OSError):
@@ -156,33 +159,30 @@ def _writer(scratch: Path) -> Iterator[tuple[IO[bytes], Path]]:
         raise
 
 
-def _append(file: IO[bytes], picture: Array) -> None:
-    with writing(_DECODED):
-        file.write(picture.tobytes())
+def _append(file: IO[bytes], image: Array) -> None:
+    with writing_temporary_files(_CONTENT):
+        file.write(image.tobytes())
 
 
 def _refuse_damaged(source: str, damaged: Sequence[BadImage], tried: int) -> None:
-    if len(damaged) >= FEW_DAMAGED and len(damaged) > PART_DAMAGED * tried:
-        some = "; ".join(str(error) for error in damaged[:FEW_DAMAGED])
+    if len(damaged) >= MIN_DAMAGED and len(damaged) > MAX_DAMAGED_SHARE * tried:
+        some = "; ".join(str(error) for error in damaged[:MIN_DAMAGED])
         raise BadArgument(
             f"too many images of {source} are damaged, {len(damaged)} so far: {some}",
-            hint="take the damaged files out, or give another folder",
+            hint="remove the damaged files, or give another folder",
         )
 
 
 def _refuse_few(source: str, usable: int, damaged: int) -> None:
-    if usable < FEWEST:
+    if usable < MIN_IMAGES:
         beside = f" and {damaged} damaged" if damaged else ""
         raise BadArgument(
             f"{source} has {usable} usable images{beside}, too few to calibrate on",
-            hint=f"give at least {FEWEST}; 100 to 500 are a good number",
+            hint=f"give at least {MIN_IMAGES}; 100 to 500 are a good number",
         )
 
 
-__all__ = ["Images", "gather", "labelled", "split"]
-
-
-def gather(
+def load_images(
     source: str | Path | Iterable[Any],
     size: tuple[int, int],
     channels: int = 3,
@@ -190,38 +190,38 @@ def gather(
     limit: int,
     seed: int,
     scratch: Path,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Images:
-    """Take up to `limit` images of a source, decoded as `keras.utils.load_img` does.
+    """Load up to `limit` images of a source, decoded as `keras.utils.load_img` does.
 
     Args:
-        source: a folder, searched at all depths, of images of any size; a .npz (of one array, or
-            one named images or image) or .npy file; or arrays, PIL images and paths. Arrays of
-            many images are uint8 [N, H, W, C] of the model's size. What is longer than `limit`
-            is sampled at random; of an iterable without a length the first images are taken.
-        size: height and width of the model's input; images are stretched to it, nearest pixel.
+        source: a folder of images of any size, searched at all depths; a .npy file, or a .npz file
+            of one array or one named images or image; or arrays, PIL images and paths. Arrays of
+            many images are uint8 [N, H, W, C] of the model's size. More than `limit` images are
+            sampled at random; of an iterable without a length the first ones are used.
+        size: height and width of the model's input; images are resized to it, nearest pixel.
         channels: 3 for RGB, 1 for grey.
         limit: the largest number of images.
-        seed: the same seed takes the same images in the same order.
+        seed: the same seed gives the same images in the same order.
         scratch: a folder for the decoded images, which must outlive the result.
-        progress: called with the images decoded and to decode, the latter as far as is known.
+        progress: called with the images decoded and in total, the latter as far as it is known.
 
     Returns:
         The images. Damaged ones are skipped, and named in `skipped`.
 
     Raises:
         BadArgument: the source is missing, empty, unreadable or of another shape; fewer than 16
-            images are usable, or asked for; more than a tenth, and at least 3, are damaged; all
-            are equal.
+            images are usable or requested; more than a tenth, and at least 3, are damaged; all are
+            equal.
         OutputFailed: `scratch` cannot be written.
     """
     _check_limit(limit)
     shape = (*size, channels)
     opened = open_source(source, shape, limit, seed)
-    return spool(opened, shape, limit=limit, scratch=scratch, progress=progress)
+    return decode_to_file(opened, shape, limit=limit, scratch=scratch, progress=progress)
 
 
-def labelled(
+def load_labelled_images(
     folder: str | Path,
     classes: Sequence[str] | int,
     size: tuple[int, int],
@@ -230,29 +230,29 @@ def labelled(
     limit: int,
     seed: int,
     scratch: Path,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> Images:
-    """Take up to `limit` images of a folder that has a subfolder for each class.
+    """Load up to `limit` images of a folder that has a subfolder for each class.
 
-    A subfolder whose name is one of the labels is of that class. Where none is, or there are no
-    labels, there must be as many subfolders as classes, and they are the classes in sorted order,
-    as in `keras.utils.image_dataset_from_directory`.
+    A subfolder named like one of the labels contains that class. Where no name is a label, or there
+    are no labels, the number of subfolders must be that of the classes, and they are the classes in
+    sorted order, as in `keras.utils.image_dataset_from_directory`.
 
     Args:
-        folder: the folder; images outside its subfolders are left alone.
+        folder: the folder; images outside its subfolders are ignored.
         classes: the label of each class, or the number of classes.
-        size: as for `gather`, and so are the others.
+        size: height and width of the model's input; images are resized to it, nearest pixel.
         channels: 3 for RGB, 1 for grey.
         limit: the largest number of images, sampled from all classes together.
-        seed: the same seed takes the same images in the same order.
+        seed: the same seed gives the same images in the same order.
         scratch: a folder for the decoded images, which must outlive the result.
-        progress: called with the images decoded and to decode.
+        progress: called with the images decoded and in total.
 
     Returns:
         The images, with their classes in `labels`.
 
     Raises:
-        BadArgument: as for `gather`, or the subfolders do not say which class they are.
+        BadArgument: as in `load_images`, or the subfolders do not match the classes.
         OutputFailed: `scratch` cannot be written.
     """
     _check_limit(limit)
@@ -264,36 +264,35 @@ def labelled(
     }
     shape = (*size, channels)
     opened = from_files(folder, labels, seed)
-    return spool(opened, shape, limit=limit, scratch=scratch, progress=progress)
+    return decode_to_file(opened, shape, limit=limit, scratch=scratch, progress=progress)
 
 
-def split(pictures: Images, seed: int) -> tuple[Images, Images]:
-    """Half of the images to calibrate on, and half held out, in new files beside the first.
+def split_images(images: Images, seed: int) -> tuple[Images, Images]:
+    """Split images into a calibration and an evaluation half, in new files in the same folder.
 
-    Equal images stay together, so that none is on both sides. The first half is the larger one
-    where they differ.
+    Equal images stay in one half. The calibration half is the larger one where they differ.
 
     Raises:
         OutputFailed: the files cannot be written.
         ValueError: all images are equal.
     """
     groups: dict[bytes, list[int]] = {}
-    for row, picture in enumerate(pictures.images):
-        groups.setdefault(hashlib.sha256(picture.tobytes()).digest(), []).append(row)
+    for row, image in enumerate(images.images):
+        groups.setdefault(hashlib.sha256(image.tobytes()).digest(), []).append(row)
     if len(groups) < 2:
         raise ValueError("images that are all equal cannot be split")
     halves: tuple[list[int], list[int]] = ([], [])
-    order = [list(groups.values())[index] for index in shuffled(len(groups), seed)]
+    order = [list(groups.values())[index] for index in shuffled_indices(len(groups), seed)]
     for group in sorted(order, key=len, reverse=True):  # large ones first, to even out
         min(halves, key=len).extend(group)
     calibration, held_out = sorted(halves, key=len, reverse=True)
-    return select(pictures, sorted(calibration)), select(pictures, sorted(held_out))
+    return select_images(images, sorted(calibration)), select_images(images, sorted(held_out))
 
 
 def _check_limit(limit: int) -> None:
-    if limit < FEWEST:
+    if limit < MIN_IMAGES:
         raise BadArgument(
-            f"{limit} images are too few to calibrate on", hint=f"take at least {FEWEST}"
+            f"{limit} images are too few to calibrate on", hint=f"take at least {MIN_IMAGES}"
         )
 
 
@@ -311,7 +310,7 @@ def _classes_of(folder: Path, names: list[str], classes: Sequence[str] | int) ->
         if doubled:
             raise BadArgument(
                 f"the model has {labels.count(doubled[0])} classes named {doubled[0]!r}",
-                hint="give labels that differ, with --labels",
+                hint="give labels that differ",
             )
         return {name: labels.index(name) for name in names}
     if len(names) != count:

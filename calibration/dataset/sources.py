@@ -1,4 +1,4 @@
-"""Where calibration images come from: folders, arrays in files, and Python objects."""
+"""Sources of calibration images: folders, arrays in files, and Python objects."""
 
 from __future__ import annotations
 
@@ -16,10 +16,10 @@ from kexport.arrays import Array
 from kexport.errors import BadArgument
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".png", ".tif", ".tiff", ".webp")
-"""Names of image files end so, in either case; other files are left alone."""
+"""Suffixes of image files, in either case; other files are ignored."""
 
 KEYS = ("images", "image")
-"""The names of the images in a .npz file of several arrays."""
+"""The array names of images in a .npz file of several arrays."""
 
 _FORMATS = f"give a folder of images ({', '.join(SUFFIXES)}), or a .npy or .npz file"
 _DAMAGES = (OSError, EOFError, ValueError, zipfile.BadZipFile, zlib.error)
@@ -30,35 +30,36 @@ _HEADERS = {
 
 
 @dataclass(frozen=True, slots=True)
-class Candidate:
-    """One image: what `runtime.image.pixels` reads, and its class where that is known."""
+class SourceImage:
+    """One image that is not decoded yet, and its class where it is known."""
 
     name: str
-    picture: Any
+    content: Any
+    """What `runtime.image.pixels` reads: a path, an array or a PIL image."""
     label: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
-class Source:
-    """Images to take from the first one on; `count` of them where that is known."""
+class ImageSource:
+    """Images in the order in which to use them, and their number where it is known."""
 
     name: str
-    candidates: Iterator[Candidate]
+    images: Iterator[SourceImage]
     count: int | None
 
 
-def shuffled(count: int, seed: int) -> list[int]:
-    """The numbers below `count` in a random order; the same seed gives the same."""
+def shuffled_indices(count: int, seed: int) -> list[int]:
+    """Shuffle the numbers below `count`; the same seed gives the same order."""
     return [int(index) for index in np.random.default_rng(seed).permutation(count)]
 
 
 def open_source(
     source: str | Path | Iterable[Any], shape: tuple[int, int, int], limit: int, seed: int
-) -> Source:
-    """The images of a folder, a .npy or .npz file, an array, a sequence or another iterable.
+) -> ImageSource:
+    """Open a folder, a .npy or .npz file, an array, a sequence or another iterable of images.
 
     Raises:
-        BadArgument: the path is missing or holds no images, or an array is not uint8 [N, *shape].
+        BadArgument: the path does not exist or has no images, or an array is not uint8 [N, *shape].
     """
     if isinstance(source, np.ndarray):
         return _from_array(source, "the array", shape, limit, seed)
@@ -71,31 +72,32 @@ def open_source(
         what = "is neither a folder nor a .npy or .npz file" if path.exists() else "does not exist"
         raise BadArgument(f"{path} {what}", hint=_FORMATS)
     if isinstance(source, Sequence):
-        order = shuffled(len(source), seed)
-        items = (Candidate(_name_of(source[i], i), source[i]) for i in order)
-        return Source("the images given", items, len(source))
-    items = (Candidate(_name_of(item, index), item) for index, item in enumerate(source))
-    return Source("the images given", items, None)
+        order = shuffled_indices(len(source), seed)
+        items = (SourceImage(_name_of(source[i], i), source[i]) for i in order)
+        return ImageSource("the images given", items, len(source))
+    items = (SourceImage(_name_of(item, index), item) for index, item in enumerate(source))
+    return ImageSource("the images given", items, None)
 
 
-def from_files(folder: Path, labels: Mapping[str, int | None], seed: int) -> Source:
-    """Files of a folder, by relative path with their classes, in a random order.
+def from_files(folder: Path, labels: Mapping[str, int | None], seed: int) -> ImageSource:
+    """Shuffle files of a folder, given by relative path with their classes.
 
     Raises:
-        BadArgument: there are none.
+        BadArgument: there are no files.
     """
     if not labels:
         what = "holds no images" if any(folder.iterdir()) else "is empty"
         raise BadArgument(f"the folder {folder} {what}", hint=_FORMATS)
     names = list(labels)
     items = (
-        Candidate(names[i], folder / names[i], labels[names[i]]) for i in shuffled(len(names), seed)
+        SourceImage(names[i], folder / names[i], labels[names[i]])
+        for i in shuffled_indices(len(names), seed)
     )
-    return Source(f"the folder {folder}", items, len(names))
+    return ImageSource(f"the folder {folder}", items, len(names))
 
 
 def image_files(folder: Path) -> list[str]:
-    """The images below a folder, as sorted relative paths with /; nothing hidden.
+    """List the image files below a folder as sorted relative paths with /, without hidden ones.
 
     Like Keras, this does not follow links to folders.
 
@@ -122,7 +124,7 @@ def _name_of(item: Any, index: int) -> str:
     return os.fspath(item) if isinstance(item, (str, os.PathLike)) else f"image {index}"
 
 
-def _from_file(path: Path, shape: tuple[int, int, int], limit: int, seed: int) -> Source:
+def _from_file(path: Path, shape: tuple[int, int, int], limit: int, seed: int) -> ImageSource:
     try:
         if path.suffix.lower() == ".npy":
             mapped = np.lib.format.open_memmap(path, mode="r")
@@ -140,14 +142,14 @@ def _damaged(path: Path, error: Exception) -> BadArgument:
 
 def _from_array(
     array: Array, name: str, shape: tuple[int, int, int], limit: int, seed: int
-) -> Source:
+) -> ImageSource:
     _check(name, array.dtype, array.shape, shape)
-    rows = sorted(shuffled(len(array), seed)[:limit])
-    return Source(name, (Candidate(f"image {i}", array[i]) for i in rows), len(rows))
+    rows = sorted(shuffled_indices(len(array), seed)[:limit])
+    return ImageSource(name, (SourceImage(f"image {i}", array[i]) for i in rows), len(rows))
 
 
-def _from_archive(path: Path, shape: tuple[int, int, int], limit: int, seed: int) -> Source:
-    """Images of a .npz file, which cannot be mapped: read one by one as they come by."""
+def _from_archive(path: Path, shape: tuple[int, int, int], limit: int, seed: int) -> ImageSource:
+    """Open a .npz file, which cannot be memory-mapped: its images are read one by one."""
     with zipfile.ZipFile(path) as archive:
         member = _member(path, archive)
         with archive.open(member) as stream:
@@ -155,16 +157,16 @@ def _from_archive(path: Path, shape: tuple[int, int, int], limit: int, seed: int
     _check(f"{member.removesuffix('.npy')} in {path}", dtype, found, shape)
     if fortran:
         raise BadArgument(
-            f"{path} keeps its images in Fortran's order",
-            hint="save numpy.ascontiguousarray of them",
+            f"{path} stores its images in Fortran order",
+            hint="save numpy.ascontiguousarray(images)",
         )
-    rows = sorted(shuffled(found[0], seed)[:limit])
-    return Source(str(path), _streamed(path, member, shape, rows), len(rows))
+    rows = sorted(shuffled_indices(found[0], seed)[:limit])
+    return ImageSource(str(path), _streamed(path, member, shape, rows), len(rows))
 
 
 def _streamed(
     path: Path, member: str, shape: tuple[int, int, int], rows: list[int]
-) -> Iterator[Candidate]:
+) -> Iterator[SourceImage]:
     size = int(np.prod(shape))
     try:
         with zipfile.ZipFile(path) as archive, archive.open(member) as stream:
@@ -176,7 +178,7 @@ def _streamed(
                     raise EOFError("it ends too early")
                 if index in wanted:
                     pixels = np.frombuffer(data, np.uint8).reshape(shape)
-                    yield Candidate(f"image {index}", pixels)
+                    yield SourceImage(f"image {index}", pixels)
     except _DAMAGES as error:
         raise _damaged(path, error) from error
 

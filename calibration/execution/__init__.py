@@ -1,1 +1,1 @@
-""""""
+"""Execution of graphs over many images in bounded memory."""

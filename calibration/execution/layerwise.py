@@ -1,4 +1,4 @@
-"""Runs a graph layer by layer, so that what one gave can be changed before the next reads it."""
+"""Layerwise execution: run a graph layer by layer, and change layers and tensors on the way."""
 
 from __future__ import annotations
 
@@ -10,70 +10,77 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from kexport.arrays import Array
-from kexport.calibration.execution.subgraph import entering, fixed_values, leaving, run_part
+from kexport.calibration.execution.subgraph import (
+    constant_values,
+    external_inputs,
+    external_outputs,
+    run_subgraph,
+)
 from kexport.calibration.execution.tensor_file import TensorFile
 from kexport.graph.edit import constant
 
-Stop = Callable[[ir.Node], bool]
-Change = Callable[[ir.Node, list[Sequence[Array]]], None]
-"""Told of a layer and of what it reads, each a tensor batch by batch, or the only array of one that
-is the same for all images, which may be replaced."""
+IsLayer = Callable[[ir.Node], bool]
+BeforeLayer = Callable[[ir.Node, list[Sequence[Array]]], None]
+"""Called before a layer runs, with its inputs: the batches of each tensor, or the only array of a
+constant one. The items of the list may be replaced."""
 
 
 class Layer:
-    """A node that was stopped at. Its output is made batch by batch, as it is read."""
+    """A node of one output, which is computed batch by batch during iteration."""
 
     def __init__(self, node: ir.Node, batches: Iterator[list[Array]]) -> None:
         self.node = node
         self.addend: Array | None = None
-        """What is added to each channel of its output [C] before others read it; may be set."""
-        self._batches, self._made = batches, TensorFile()
+        """Added to the channels of the output [C] before others read it; may be set."""
+        self._batches, self._outputs = batches, TensorFile()
 
     def __iter__(self) -> Iterator[Array]:
         for (output,) in self._batches:
-            self._made.append(output)
+            self._outputs.append(output)
             yield output
 
     def result(self) -> TensorFile:
-        """The output as it was made, of all batches."""
+        """Return the output of all batches, without the addend."""
         for _ in self:
             pass
-        return self._made
+        return self._outputs
 
 
 class LayerwiseRun:
-    """One graph and the tensors on its way, each kept in a file until its last reader has run.
+    """One run over a graph, whose tensors are kept in files until their last reader has run.
 
-    The nodes between two layers run together, and none of them is fused with another, so that a
-    quantised graph gives what its integers stand for, whatever kernels the engine has. Memory is
-    that of a batch around one layer, and of that layer's weights.
+    The nodes between two layers run together without fusion, so that a quantized graph computes
+    exactly what its QDQ pairs specify, whatever kernels the engine has. Memory is that of one batch
+    around a layer, and of the weights of that layer.
     """
 
     def __init__(self, model: ir.Model, batches: Sequence[Array]) -> None:
         (given,) = model.graph.inputs
-        self._graph, self._fixed = model.graph, fixed_values(model.graph)
+        self._graph, self._fixed = model.graph, constant_values(model.graph)
         self._held: dict[ir.Value, Sequence[Array]] = {given: batches}
         self._addends: dict[ir.Value, Array | None] = {}
         self._readers = {
             value: len(value.uses()) for node in model.graph for value in node.outputs
         } | {given: len(given.uses())}
 
-    def layers(self, stop: Stop, change: Change | None = None) -> Iterator[Layer]:
-        """Run on from layer to layer; those are the nodes for which `stop` holds, of one output.
+    def layers(self, is_layer: IsLayer, before: BeforeLayer | None = None) -> Iterator[Layer]:
+        """Run the graph from layer to layer.
 
-        Before a layer runs, `change` is called with it and with what it reads.
+        Args:
+            is_layer: whether a node of one output is a layer.
+            before: called before a layer runs.
         """
         between: list[ir.Node] = []
         for node in self._graph:
-            if not stop(node):
+            if not is_layer(node):
                 between += [] if self._fixed.issuperset(node.outputs) else [node]
                 continue
-            self._pass(between)
+            self._run_between(between)
             between = []
             values = [value for value in node.inputs if value is not None]
             read = [self._read(value) for value in values]
-            if change is not None:
-                change(node, read)
+            if before is not None:
+                before(node, read)
             constants = {
                 value: parts[0]
                 for value, parts in zip(values, read, strict=True)
@@ -83,31 +90,31 @@ class LayerwiseRun:
             yield layer
             (value,) = node.outputs
             self._held[value], self._addends[value] = layer.result(), layer.addend
-            self._let_go([node])
+            self._release([node])
 
-    def _pass(self, nodes: list[ir.Node]) -> None:
-        """Run what stands between two layers, and keep what later nodes read."""
-        later = leaving(nodes)
+    def _run_between(self, nodes: list[ir.Node]) -> None:
+        """Run the nodes between two layers, and keep the tensors that later nodes read."""
+        later = external_outputs(nodes)
         if later:
             kept = [TensorFile() for _ in later]
             for made in self._run(nodes, later, {}):
                 for parts, array in zip(kept, made, strict=True):
                     parts.append(array)
             self._held.update(zip(later, kept, strict=True))
-        self._let_go(nodes)
+        self._release(nodes)
 
     def _run(
         self, nodes: Sequence[ir.Node], outputs: Sequence[ir.Value], constants: Mapping[Any, Array]
     ) -> Iterator[list[Array]]:
-        """The outputs of some nodes, batch by batch."""
-        read = entering(nodes)
+        """Compute the outputs of some nodes, batch by batch."""
+        read = external_inputs(nodes)
         known = {value: constants.get(value) for value in read if value in self._fixed}
-        fixed = {v: self._numbers(v) if array is None else array for v, array in known.items()}
+        fixed = {v: self._constant(v) if array is None else array for v, array in known.items()}
         moving = [value for value in read if value not in self._fixed]
         count = max((len(self._held[value]) for value in moving), default=1)
         feeds = ({value: self._batch(value, index) for value in moving} for index in range(count))
         optimised = len(nodes) == 1
-        return run_part(self._graph, nodes, outputs, feeds, fixed, optimised=optimised)
+        return run_subgraph(self._graph, nodes, outputs, feeds, fixed, optimised=optimised)
 
     def _batch(self, value: ir.Value, index: int) -> Array:
         found, addend = self._held[value][index], self._addends.get(value)
@@ -117,22 +124,22 @@ class LayerwiseRun:
 
     def _read(self, value: ir.Value) -> Sequence[Array]:
         if value in self._fixed:
-            return [self._numbers(value)]
+            return [self._constant(value)]
         return self._held[value]
 
-    def _numbers(self, value: ir.Value) -> Array:
-        """A value that is the same for all images, computed where it is no constant."""
+    def _constant(self, value: ir.Value) -> Array:
+        """Return a value that is the same for all images, computed from constants if needed."""
         held, node = constant(value), value.producer()
         if held is not None:
             return np.asarray(held.numpy())
         if node is None:
             raise ValueError(f"{value.name} is neither constant nor computed")
-        feeds = {each.name or "": self._numbers(each) for each in node.inputs if each is not None}
+        feeds = {each.name or "": self._constant(each) for each in node.inputs if each is not None}
         evaluator = ReferenceEvaluator(ir.to_proto(node), opsets=dict(self._graph.opset_imports))
         (found,) = evaluator.run([value.name or ""], feeds)
         return np.asarray(found)
 
-    def _let_go(self, nodes: Sequence[ir.Node]) -> None:
+    def _release(self, nodes: Sequence[ir.Node]) -> None:
         for node in nodes:
             for value in [*node.inputs, *node.outputs]:
                 if value in self._readers:

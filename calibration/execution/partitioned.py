@@ -1,4 +1,4 @@
-"""Runs a graph piece after piece over many images, so that few weights are held at a time."""
+"""Partitioned execution: run a graph part by part, so that few weights are in memory."""
 
 from __future__ import annotations
 
@@ -7,41 +7,47 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.execution.subgraph import entering, leaving, pieces, run_part
+from kexport.calibration.execution.subgraph import (
+    external_inputs,
+    external_outputs,
+    partition,
+    run_subgraph,
+)
 from kexport.calibration.execution.tensor_file import TensorFile
 from kexport.graph.edit import constant
 
-PIECE = 1 << 23
-"""Bytes of weights that a piece has at most; an engine holds them up to four times."""
+PARTITION_BYTES = 1 << 23
+"""Largest size of the weights of a partition; an engine holds up to four copies of them."""
 
 
-def run_in_pieces(
+def run_partitioned(
     model: ir.Model, batches: Sequence[Array]
 ) -> Iterator[tuple[int, int, int, dict[str, Array]]]:
-    """Run `model` on batches, and yield its outputs; what one piece makes for another is in files.
+    """Run `model` on batches, and yield its outputs; tensors between partitions are in files.
 
     Args:
         model: a graph of one input.
-        batches: what the input takes; each is read once for every piece that takes it.
+        batches: the input; each batch is read once for every partition that takes it.
 
     Yields:
-        The pieces that are done, their number, the index of a batch, and those of the graph's
-        outputs that the next piece makes of it. Each output comes once for every batch, in order.
+        The number of partitions done and in total, the index of a batch, and the outputs of the
+        graph that the next partition computes from it. Each output is yielded once for every batch,
+        in order.
     """
-    runs = list(pieces(model.graph, PIECE))
+    parts = list(partition(model.graph, PARTITION_BYTES))
     held: dict[ir.Value, Sequence[Array]] = dict.fromkeys(model.graph.inputs, batches)
-    for order, nodes in enumerate(runs):
+    for order, nodes in enumerate(parts):
         shown = [value for node in nodes for value in node.outputs if value.is_graph_output()]
-        kept = {value: TensorFile() for value in leaving(nodes)}
+        kept = {value: TensorFile() for value in external_outputs(nodes)}
         values = list(dict.fromkeys([*shown, *kept]))
         if not values:
             continue
         for index, made in enumerate(_run(model.graph, nodes, values, held, len(batches))):
-            for value, parts in kept.items():
-                parts.append(made[value])
-            yield order, len(runs), index, {value.name or "": made[value] for value in shown}
-        needed = {value for later in runs[order + 1 :] for value in entering(later)}
-        held = {value: parts for value, parts in (held | kept).items() if value in needed}
+            for value, file in kept.items():
+                file.append(made[value])
+            yield order, len(parts), index, {value.name or "": made[value] for value in shown}
+        needed = {value for later in parts[order + 1 :] for value in external_inputs(later)}
+        held = {value: file for value, file in (held | kept).items() if value in needed}
 
 
 def _run(
@@ -51,10 +57,10 @@ def _run(
     held: Mapping[ir.Value, Sequence[Array]],
     count: int,
 ) -> Iterator[dict[ir.Value, Array]]:
-    read = entering(nodes)
+    read = external_inputs(nodes)
     tensors = {value: constant(value) for value in read}
     fixed = {value: tensor for value, tensor in tensors.items() if tensor is not None}
     moving = [value for value in read if value not in fixed]
     feeds = ({value: held[value][index] for value in moving} for index in range(count))
-    for found in run_part(graph, nodes, outputs, feeds, fixed):
+    for found in run_subgraph(graph, nodes, outputs, feeds, fixed):
         yield dict(zip(outputs, found, strict=True))

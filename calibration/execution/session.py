@@ -1,4 +1,4 @@
-"""Run a graph over many images, a few at a time."""
+"""ONNX Runtime sessions over many images, a batch at a time."""
 
 from __future__ import annotations
 
@@ -17,24 +17,25 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.execution.tensor_file import writing
+from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.graph import save
 from kexport.needs import need
 
-AT_ONCE = 4
-"""Images at a time where the graph leaves the batch open."""
+BATCH_SIZE = 4
+"""The batch size where the graph leaves it open."""
 
-ABREAST = 2
+PARALLEL_BATCHES = 2
 """Batches that run at the same time, each on its share of the cores."""
 
 
 class Batches(Sequence[Array]):
-    """Images as a model takes them, each batch read when it is asked for.
+    """Images in the batches of a model, each of which is read on access.
 
-    A fixed batch is filled up with the first images; one that the model leaves open is `batch`.
+    The last batch of a model with a fixed batch size is filled up with the first images. A model
+    with an open batch size gets batches of `batch` images.
     """
 
-    def __init__(self, model: ir.Model, images: Array, batch: int = AT_ONCE) -> None:
+    def __init__(self, model: ir.Model, images: Array, batch: int = BATCH_SIZE) -> None:
         (given,) = model.graph.inputs
         first = given.shape[0] if given.shape is not None else None
         self._images, self._fixed = images, isinstance(first, int)
@@ -51,67 +52,75 @@ class Batches(Sequence[Array]):
         return np.asarray(self._images[rows % len(self._images)])
 
     def count(self, index: int) -> int:
-        """How many images of a batch count."""
+        """Return the number of images of a batch without those that fill it up."""
         return min(self.size, len(self._images) - index * self.size)
 
-    def part(self, index: int) -> float:
-        """The part of a batch, from its beginning, that counts."""
+    def fraction(self, index: int) -> float:
+        """Return the fraction of a batch without the images that fill it up."""
         return self.count(index) / self.size if self._fixed else 1.0
 
 
 def run_batches(
     model: ir.Model, images: Array, outputs: Sequence[str], *, optimised: bool = True
 ) -> Iterator[dict[str, Array]]:
-    """Run `model` on `images` [N, ...] batch by batch, and yield the asked outputs of each.
+    """Run `model` on `images` [N, ...] batch by batch, and yield some outputs of each.
 
     Args:
-        model: a graph of one input; its batch is fixed or open.
-        images: what the input takes; the last batch is filled up with repeats, which are cut off.
+        model: a graph of one input; its batch size is fixed or open.
+        images: the input; the last batch is filled up, and the outputs are cut off.
         outputs: names of graph outputs.
-        optimised: whether ONNX Runtime may fuse; without, each node computes by itself.
+        optimised: whether ONNX Runtime may fuse nodes.
     """
     (given,) = model.graph.inputs
-    session = open_session(model, optimised=optimised, brief=True)
+    session = open_session(model, optimised=optimised, short_lived=True)
     batches, left = Batches(model, images), len(images)
-    for found in run_abreast(session, outputs, ({given.name or "": batch} for batch in batches)):
+    for found in run_parallel(session, outputs, ({given.name or "": batch} for batch in batches)):
         yield {name: array[:left] for name, array in zip(outputs, found, strict=True)}
         left -= batches.size
 
 
-def run_abreast(
+def run_parallel(
     session: Any, outputs: Sequence[str], feeds: Iterable[Mapping[str, Array]]
 ) -> Iterator[list[Array]]:
     """Run a session on each of `feeds`, and yield the outputs in their order.
 
-    While one result is taken, the next `ABREAST` are computed, so that the cores wait for nobody.
-    `feeds` are made where the results are taken.
+    While the caller uses one result, the next `PARALLEL_BATCHES` are computed, so that no core is
+    idle. The iterator `feeds` advances in the caller's thread.
     """
     running = deque[Future[list[Array]]]()
-    with ThreadPoolExecutor(ABREAST) as pool:
+    with ThreadPoolExecutor(PARALLEL_BATCHES) as pool:
         for feed in feeds:
             running.append(pool.submit(session.run, list(outputs), dict(feed)))
-            if len(running) > ABREAST:
+            if len(running) > PARALLEL_BATCHES:
                 yield running.popleft().result()
         while running:
             yield running.popleft().result()
 
 
 def run_all(model: ir.Model, images: Array, output: str) -> Array:
-    """One output of `model` on all of `images`."""
+    """Compute one output of `model` on all images."""
     return np.concatenate([found[output] for found in run_batches(model, images, [output])])
 
 
 def open_session(
-    model: ir.Model, *, optimised: bool = True, threads: int | None = None, brief: bool = False
+    model: ir.Model,
+    *,
+    optimised: bool = True,
+    threads: int | None = None,
+    short_lived: bool = False,
 ) -> Any:
-    """An ONNX Runtime session on the CPU, of a model of any size, on all cores by default.
+    """Open an ONNX Runtime session on the CPU for a model of any size.
 
-    `brief` is for one that runs for a moment, on `ABREAST` batches at a time: it has its part of
-    the cores, keeps no memory for its next run, and what those before it have freed goes back to
-    the system.
+    QDQ pairs with float16 scales are left as they are: with WeightBiasQuantization (1.31.1), which
+    converts biases to int32, MobileNetV2 falls from 33 dB to 2 dB.
 
-    Pairs with scales of float16 stay as they are: with WeightBiasQuantization (1.31.1), which makes
-    int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
+    Args:
+        model: the model.
+        optimised: whether ONNX Runtime may fuse nodes.
+        threads: the number of threads; all cores by default.
+        short_lived: for a session that runs once over the images, `PARALLEL_BATCHES` at a time: it
+            uses its share of the cores and keeps no memory between runs, and the memory that
+            earlier sessions have freed is returned to the system.
 
     Raises:
         OutputFailed: the folder for temporary files cannot be written.
@@ -119,9 +128,9 @@ def open_session(
     ort = need("onnxruntime", extra="cpu")
     options = ort.SessionOptions()
     options.log_severity_level = 3
-    if brief:
-        threads = max(1, (os.cpu_count() or 1) // ABREAST)
-        give_back()
+    if short_lived:
+        threads = max(1, (os.cpu_count() or 1) // PARALLEL_BATCHES)
+        release_memory()
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if threads is not None:
         options.intra_op_num_threads = threads
@@ -129,15 +138,15 @@ def open_session(
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
-    with tempfile.TemporaryDirectory() as folder:  # in memory, protobuf ends at 2 GiB
+    with tempfile.TemporaryDirectory() as folder:  # in memory, protobuf is limited to 2 GiB
         path = Path(folder, "model.onnx")
-        with writing("the graph that is run on the calibration images"):
+        with writing_temporary_files("the graph that is run on the calibration images"):
             save.save(model, path)
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
 
 
-def give_back() -> None:
-    """Hand freed memory to the system where the C library would keep it, as glibc does."""
+def release_memory() -> None:
+    """Return freed memory to the system where the C library would keep it, as glibc does."""
     if sys.platform == "linux":
         trim = getattr(ctypes.CDLL(None), "malloc_trim", None)
         if trim is not None:

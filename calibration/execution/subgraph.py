@@ -1,4 +1,4 @@
-"""Some nodes of a graph as a model of their own."""
+"""Subgraphs: extract some nodes of a graph as a model, and run it."""
 
 from __future__ import annotations
 
@@ -9,12 +9,12 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.execution.session import open_session, run_abreast
+from kexport.calibration.execution.session import open_session, run_parallel
 from kexport.graph.edit import constant
 
 
-def fixed_values(graph: ir.Graph) -> set[ir.Value]:
-    """Constants, and what is computed from nothing else."""
+def constant_values(graph: ir.Graph) -> set[ir.Value]:
+    """Find the constants, and the values computed from constants alone."""
     found: set[ir.Value] = set(graph.initializers.values())
     for node in graph:
         if all(value is None or value in found for value in node.inputs):
@@ -22,15 +22,15 @@ def fixed_values(graph: ir.Graph) -> set[ir.Value]:
     return found
 
 
-def entering(nodes: Sequence[ir.Node]) -> list[ir.Value]:
-    """What some nodes read that none of them makes."""
-    made = {value for node in nodes for value in node.outputs}
+def external_inputs(nodes: Sequence[ir.Node]) -> list[ir.Value]:
+    """List the values that some nodes read and none of them computes."""
+    computed = {value for node in nodes for value in node.outputs}
     read = dict.fromkeys(value for node in nodes for value in node.inputs if value is not None)
-    return [value for value in read if value not in made]
+    return [value for value in read if value not in computed]
 
 
-def leaving(nodes: Sequence[ir.Node]) -> list[ir.Value]:
-    """What some nodes make and others read."""
+def external_outputs(nodes: Sequence[ir.Node]) -> list[ir.Value]:
+    """List the values that some nodes compute and other nodes read."""
     within = set(nodes)
     return [
         value
@@ -40,37 +40,36 @@ def leaving(nodes: Sequence[ir.Node]) -> list[ir.Value]:
     ]
 
 
-def pieces(graph: ir.Graph, most: int) -> Iterator[list[ir.Node]]:
-    """The nodes of a graph in runs, each with at most `most` bytes of constants, or one node."""
-    piece: list[ir.Node] = []
+def partition(graph: ir.Graph, max_bytes: int) -> Iterator[list[ir.Node]]:
+    """Split the nodes of a graph into parts of at most `max_bytes` of constants, or of one node."""
+    part: list[ir.Node] = []
     held: dict[ir.Value, int] = {}
     for node in graph:
         tensors = {value: constant(value) for value in node.inputs if value is not None}
         more = {value: tensor.nbytes for value, tensor in tensors.items() if tensor is not None}
-        if more and held and sum((held | more).values()) > most:
-            yield piece
-            piece, held = [], {}
-        piece.append(node)
+        if more and held and sum((held | more).values()) > max_bytes:
+            yield part
+            part, held = [], {}
+        part.append(node)
         held |= more
-    yield piece
+    yield part
 
 
-def subgraph(
+def extract_subgraph(
     graph: ir.Graph,
     nodes: Sequence[ir.Node],
     outputs: Sequence[ir.Value],
     examples: Mapping[ir.Value, Array],
     fixed: Mapping[ir.Value, Array | ir.TensorProtocol],
 ) -> ir.Model:
-    """A model of some nodes of a graph.
+    """Build a model of some nodes of a graph.
 
     Args:
-        graph: where they are.
-        nodes: in their order.
-        outputs: values that they make, which are the outputs of the model.
-        examples: its inputs, and arrays of their types and shapes, but for the first axis, which
-            is open.
-        fixed: what else the nodes read.
+        graph: the graph of the nodes.
+        nodes: the nodes in their order.
+        outputs: the values to return.
+        examples: the inputs, with arrays of their types and shapes; the first axis is left open.
+        fixed: all other values that the nodes read.
     """
     clones = {
         value: ir.Value(
@@ -112,7 +111,7 @@ def subgraph(
     return ir.Model(part, ir_version=9)
 
 
-def run_part(
+def run_subgraph(
     graph: ir.Graph,
     nodes: Sequence[ir.Node],
     outputs: Sequence[ir.Value],
@@ -121,21 +120,21 @@ def run_part(
     *,
     optimised: bool = True,
 ) -> Iterator[list[Array]]:
-    """Run some nodes, and yield what `outputs` are of each batch.
+    """Run some nodes, and yield their `outputs` for each batch.
 
     Args:
-        graph: where the nodes are.
-        nodes: in their order.
-        outputs: values that they make.
-        feeds: what they read, of each batch; the first says types and shapes.
-        fixed: what else they read.
-        optimised: whether ONNX Runtime may fuse.
+        graph: the graph of the nodes.
+        nodes: the nodes in their order.
+        outputs: the values to return.
+        feeds: the inputs of each batch; the first one determines types and shapes.
+        fixed: all other values that the nodes read.
+        optimised: whether ONNX Runtime may fuse nodes.
     """
     first = next(feeds)
-    model = subgraph(graph, nodes, outputs, first, fixed)
-    session = open_session(model, optimised=optimised, brief=True)
+    model = extract_subgraph(graph, nodes, outputs, first, fixed)
+    session = open_session(model, optimised=optimised, short_lived=True)
     named = (
         {value.name or "": array for value, array in feed.items()}
         for feed in itertools.chain([first], feeds)
     )
-    yield from run_abreast(session, [value.name or "" for value in outputs], named)
+    yield from run_parallel(session, [value.name or "" for value in outputs], named)

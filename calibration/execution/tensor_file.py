@@ -1,4 +1,4 @@
-"""A tensor on many images, kept in a file so that memory holds one batch of it."""
+"""Tensor files: the values of a tensor on many images, with one batch of them in memory."""
 
 from __future__ import annotations
 
@@ -15,44 +15,40 @@ from kexport.errors import OutputFailed
 
 
 @contextlib.contextmanager
-def writing(what: str) -> Iterator[None]:
-    """Write temporary files in the block.
-
-    Raises:
-        OutputFailed: `what` cannot be written.
-    """
+def writing_temporary_files(what: str) -> Iterator[None]:
+    """Turn errors of writing `what`, such as a full temporary directory, into OutputFailed."""
     try:
         yield
     except OSError as error:
         raise OutputFailed(
             f"{what} cannot be written: {error.strerror or error}",
-            hint="make room in the folder for temporary files, or name another with TMPDIR",
+            hint="free space in the folder for temporary files, or choose another with TMPDIR",
         ) from error
 
 
-_MADE = "what the layers make of the calibration images"
+_CONTENT = "the intermediate tensors of the calibration images"
 
 
 class TensorFile(Sequence[Array]):
-    """Arrays in a temporary file that goes when this does; each is read anew from it.
+    """Arrays in a temporary file, which is deleted with this object; each access reads the file.
 
     Raises:
         OutputFailed: the file cannot be written.
     """
 
     def __init__(self) -> None:
-        with writing(_MADE):
-            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - it lives as long
+        with writing_temporary_files(_CONTENT):
+            self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
         weakref.finalize(self, self._file.close)
         self._held: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
         self._end = 0
 
     def append(self, array: Array) -> None:
-        """Put an array behind the others."""
+        """Append an array."""
         left = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        with writing(_MADE):
+        with writing_temporary_files(_CONTENT):
             self._file.seek(self._end)
-            while left:  # ndarray.tofile says nothing where its last bytes find no room
+            while left:  # ndarray.tofile ignores that the disk is full for its last bytes
                 left = left[self._file.write(left) :]
         self._held.append((self._end, array.dtype, array.shape))
         self._end += array.nbytes

@@ -1,4 +1,4 @@
-"""Where a graph is quantised."""
+"""Quantizer placement: which tensors and weights of a graph are quantized."""
 
 from __future__ import annotations
 
@@ -11,25 +11,26 @@ from kexport.graph.edit import constant
 
 @dataclass(frozen=True, slots=True)
 class Placement:
-    """Which nodes read 8-bit integers, and through which tensors."""
+    """The nodes that compute in int8, and the quantizers of their inputs and weights."""
 
     nodes: frozenset[str]
-    """Names of the nodes that the engine computes in integers."""
+    """Names of the nodes that the engine computes in int8."""
     edges: frozenset[tuple[str, int]]
-    """(node, index of its input) whose tensor passes through 8 bits."""
-    tied: tuple[frozenset[str], ...] = ()
-    """Tensors that share a grid, by name; no tensor is in two groups."""
+    """(node, index of its input) of every quantized activation."""
+    unified: tuple[frozenset[str], ...] = ()
+    """Groups of tensors, by name, that share their quantization parameters ("unified scales" in
+    NNCF); no tensor is in two groups."""
     weights: frozenset[str] = frozenset()
-    """Names of the nodes whose second input is constant and has a grid for each output channel."""
+    """Names of the nodes whose second input is constant and quantized per output channel."""
 
     def tensors(self, model: ir.Model) -> frozenset[str]:
-        """Names of the tensors on `edges` whose values differ from image to image."""
+        """Return the names of the quantized activations, without constant ones."""
         return frozenset(
             value.name or "" for value in self.values(model) if constant(value) is None
         )
 
     def values(self, model: ir.Model) -> list[ir.Value]:
-        """The tensors on `edges`, constant ones too, in the graph's order."""
+        """Return the tensors on `edges`, constant ones too, in the graph's order."""
         found: dict[ir.Value, None] = {}
         for node in model.graph:
             for index, value in enumerate(node.inputs):

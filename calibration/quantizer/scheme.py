@@ -1,4 +1,4 @@
-"""A form of INT8: where it quantises, and on which grids."""
+"""Quantization schemes: where an engine computes in int8, and with which parameters."""
 
 from __future__ import annotations
 
@@ -9,33 +9,34 @@ from types import MappingProxyType
 import onnx_ir as ir
 
 from kexport.calibration.quantizer.placement import Placement
-from kexport.calibration.quantizer.qdq import quantize
-from kexport.calibration.quantizer.qparams import QParams, QuantizedWeights, in_float16
+from kexport.calibration.quantizer.qdq import insert_qdq
+from kexport.calibration.quantizer.qparams import QParams, QuantizedWeights, with_float16_scales
 from kexport.calibration.statistics.ranges import Range
 from kexport.graph.edit import small
 from kexport.graph.passes import Pass
 
-Place = Callable[[ir.Model, frozenset[str]], Placement]
+PlaceQuantizers = Callable[[ir.Model, frozenset[str]], Placement]
+"""Places the quantizers of a model, whose nodes of the given names stay in float."""
 
 
 @dataclass(frozen=True, slots=True)
 class Scheme:
-    """What one kind of engine runs as integers."""
+    """The form of int8 that one kind of engine runs."""
 
-    place: Place
-    grid: Callable[[ir.Value, Range], QParams]
-    """The grid of a tensor that covers a range."""
+    place: PlaceQuantizers
+    activation_qparams: Callable[[ir.Value, Range], QParams]
+    """Computes the quantization parameters of a tensor that cover a range."""
     finish: tuple[Pass, ...] = ()
     """Passes over the quantized graph: the phase "quantize" of the pipeline."""
-    paired: bool = False
-    """Whether weights are held to `pairs.of_pairs`."""
-    half_scales: bool = False
-    """Whether all scales are numbers that float16 holds."""
-    why_float: str = "the engine has no integer kernel for it here"
-    """Why a node that has weights is not placed, unless it is told to stay float."""
+    avoid_saturation: bool = False
+    """Whether weights are limited to those that cannot saturate 16-bit sums (`saturation`)."""
+    float16_scales: bool = False
+    """Whether all scales are numbers of float16."""
+    float_reason: str = "the engine has no integer kernel for it here"
+    """The recorded reason of a node with weights that the scheme leaves in float."""
 
     def tensors(self, model: ir.Model) -> list[str]:
-        """The tensors whose ranges `quantize` asks for."""
+        """List the tensors whose ranges `quantize` needs."""
         return sorted(self.place(model, frozenset()).tensors(model))
 
     def quantize(
@@ -43,45 +44,53 @@ class Scheme:
         model: ir.Model,
         ranges: Mapping[str, Range],
         floats: frozenset[str],
-        rounded: Mapping[str, QuantizedWeights] = MappingProxyType({}),
+        weights: Mapping[str, QuantizedWeights] = MappingProxyType({}),
     ) -> ir.Model:
-        """`model` with integers wherever this form has them, but for the nodes in `floats`.
+        """Quantize a copy of `model`, except for the nodes in `floats`.
 
-        `rounded` are weights that are integers already, by the node's name.
+        Args:
+            model: the prepared float32 model.
+            ranges: the ranges of the tensors that `tensors` lists.
+            floats: names of nodes that stay in float.
+            weights: weights that are already quantized, by node name.
         """
         placement = self.place(model, floats)
-        grids = self._grids(model, placement, ranges)
-        copy = quantize(
-            placement, grids, paired=self.paired, half=self.half_scales, rounded=rounded
+        qparams = self._unified_qparams(model, placement, ranges)
+        copy = insert_qdq(
+            placement,
+            qparams,
+            avoid_saturation=self.avoid_saturation,
+            float16_scales=self.float16_scales,
+            quantized_weights=weights,
         )(model)
         for change in self.finish:
             change.edit(copy)
         return copy
 
-    def _grids(
+    def _unified_qparams(
         self, model: ir.Model, placement: Placement, ranges: Mapping[str, Range]
     ) -> dict[str, QParams]:
-        """A grid for each tensor, of the finest scale in its group, where they are tied."""
+        """Compute the parameters of each tensor; a group shares those with the finest scale."""
         values = {value.name or "": value for value in placement.values(model)}
-        extents = {name: _extent(value, ranges) for name, value in values.items()}
+        extents = {name: _range_of(value, ranges) for name, value in values.items()}
         groups = {name: frozenset({name}) for name in values}
-        for group in placement.tied:
-            held = group.intersection(groups)
-            groups.update(dict.fromkeys(held, held))
-        grids: dict[str, QParams] = {}
+        for group in placement.unified:
+            present = group.intersection(groups)
+            groups.update(dict.fromkeys(present, present))
+        found: dict[str, QParams] = {}
         for group in set(groups.values()):
-            first, *others = (extents[name] for name in sorted(group))
+            union, *others = (extents[name] for name in sorted(group))
             for extent in others:
-                first = first.widened(extent)
-            candidates = [self.grid(values[name], first) for name in sorted(group)]
-            chosen = min(candidates, key=lambda grid: float(grid.scale))
-            chosen = in_float16(chosen) if self.half_scales else chosen
-            grids.update(dict.fromkeys(group, chosen))
-        return grids
+                union = union.union(extent)
+            candidates = [self.activation_qparams(values[name], union) for name in sorted(group)]
+            chosen = min(candidates, key=lambda qparams: float(qparams.scale))
+            chosen = with_float16_scales(chosen) if self.float16_scales else chosen
+            found.update(dict.fromkeys(group, chosen))
+        return found
 
 
-def _extent(value: ir.Value, ranges: Mapping[str, Range]) -> Range:
-    held = small(value)
-    if held is None:
+def _range_of(value: ir.Value, ranges: Mapping[str, Range]) -> Range:
+    array = small(value)
+    if array is None:
         return ranges[value.name or ""]
-    return Range(min(float(held.min()), 0.0), max(float(held.max()), 0.0))
+    return Range(min(float(array.min()), 0.0), max(float(array.max()), 0.0))

@@ -1,1 +1,1 @@
-""""""
+"""Statistics of tensors over calibration images."""

@@ -1,4 +1,4 @@
-"""What values a model's tensors take on real images: one pass that serves fp16 and int8 alike."""
+"""Absolute maxima of all tensors of a model, for the float16 guard."""
 
 from __future__ import annotations
 
@@ -15,23 +15,23 @@ from kexport.calibration.statistics.collector import add_output
 
 @dataclass(frozen=True, slots=True)
 class Extent:
-    """The largest magnitude that a tensor took."""
+    """The largest magnitude of a tensor."""
 
     largest: float
 
 
 def observe(model: ir.Model, *feeds: Mapping[str, Array]) -> dict[str, Extent]:
-    """Run `model` and note the largest |x| of every float32 tensor that a node makes.
+    """Run `model`, and record the largest |x| of every float32 tensor that a node computes.
 
-    The reduction happens inside the graph, so that memory stays that of an ordinary run, whatever
+    The graph itself computes the maxima, so that the memory is that of an ordinary run, whatever
     the number of tensors.
 
     Args:
-        model: a float32 model, with integers in it or without.
-        feeds: one run each: an array for each input, as for `InferenceSession.run`.
+        model: a float32 model, quantized or not.
+        feeds: the inputs of each run: an array by input name, as for `InferenceSession.run`.
 
     Returns:
-        An extent for each value, by name; infinite where a value was not a number.
+        An extent for each tensor, by name; infinite where an element was NaN.
     """
     probed = model.clone()
     graph = probed.graph
@@ -51,7 +51,7 @@ def observe(model: ir.Model, *feeds: Mapping[str, Array]) -> dict[str, Extent]:
 
 
 def _add_probe(graph: ir.Graph, value: ir.Value, infinity: ir.Value) -> None:
-    """Reduce |value| to an output; a maximum alone may pass over what is not a number."""
+    """Add an output of max |value|, with NaN as infinity, because ReduceMax may ignore NaN."""
     magnitude = ir.node("Abs", [value], name=f"{value.name}.abs")
     missing = ir.node("IsNaN", [value], name=f"{value.name}.is_nan")
     finite = ir.node(

@@ -1,4 +1,4 @@
-"""Measured ranges in a file, for the next export of the same model."""
+"""Calibration cache: measured ranges in a file, for the next export of the same model."""
 
 from __future__ import annotations
 
@@ -17,13 +17,13 @@ from kexport.calibration.statistics.ranges import Range
 from kexport.errors import BadArgument, OutputFailed
 
 SCHEMA = 1
-_AGAIN = "delete it, or name another file, and calibrate again"
+_HINT = "delete it, or name another file, and calibrate again"
 
 
 def key_of(model: ir.Model, method: str) -> str:
-    """The SHA-256 of a graph with its weights, and of the calibration method, in hex.
+    """Compute the SHA-256 of a graph with its weights and of the calibration method, in hex.
 
-    Takes the memory of one weight.
+    One weight is in memory at a time.
     """
     bare = model.clone()
     weights = [value.const_value for value in bare.graph.initializers.values()]
@@ -38,12 +38,12 @@ def key_of(model: ir.Model, method: str) -> str:
 
 
 def save_ranges(path: Path, key: str, ranges: Mapping[str, Range]) -> None:
-    """Write ranges as JSON; the file is there whole or not at all.
+    """Write ranges as JSON, atomically.
 
     Args:
-        path: the file; what is there is replaced.
-        key: what `key_of` gives for the model and the method.
-        ranges: by the names of tensors.
+        path: the file; an existing one is replaced.
+        key: the result of `key_of` for the model and the method.
+        ranges: the ranges by tensor name.
 
     Raises:
         OutputFailed: the file cannot be written.
@@ -67,11 +67,11 @@ def save_ranges(path: Path, key: str, ranges: Mapping[str, Range]) -> None:
 
 
 def load_ranges(path: Path, key: str) -> dict[str, Range]:
-    """Read what `save_ranges` wrote.
+    """Read the ranges that `save_ranges` wrote.
 
     Raises:
-        BadArgument: the file cannot be read, is no calibration cache, or is one of another model or
-            method.
+        BadArgument: the file cannot be read, is not a calibration cache, or belongs to another
+            model or method.
     """
     try:
         document = json.loads(path.read_text(encoding="utf-8"))
@@ -81,17 +81,17 @@ def load_ranges(path: Path, key: str) -> dict[str, Range]:
             hint="name a file that an earlier calibration wrote",
         ) from error
     except ValueError as error:
-        raise BadArgument(f"{path} is no calibration cache: {error}", hint=_AGAIN) from error
+        raise BadArgument(f"{path} is no calibration cache: {error}", hint=_HINT) from error
     if not isinstance(document, dict) or document.get("schema") != SCHEMA:
-        raise BadArgument(f"{path} is no calibration cache of this version", hint=_AGAIN)
+        raise BadArgument(f"{path} is no calibration cache of this version", hint=_HINT)
     if document.get("key") != key:
         raise BadArgument(
             f"the calibration cache {path} is of another model or calibration method",
-            hint=_AGAIN,
+            hint=_HINT,
         )
     ranges = document.get("ranges")
     if not isinstance(ranges, dict) or not all(_is_range(entry) for entry in ranges.values()):
-        raise BadArgument(f"the calibration cache {path} is damaged", hint=_AGAIN)
+        raise BadArgument(f"the calibration cache {path} is damaged", hint=_HINT)
     return {name: Range(float(low), float(high)) for name, (low, high) in ranges.items()}
 
 

@@ -1,4 +1,4 @@
-"""What the channels of a tensor hold, so that its range is known for any scale of each of them."""
+"""Channel statistics, from which the range of a tensor follows for any scales of its channels."""
 
 from __future__ import annotations
 
@@ -10,78 +10,90 @@ import numpy as np
 from kexport.arrays import Array
 from kexport.calibration.statistics.histogram import Range
 
-KEPT = 1 << 16
-"""How many values of a tensor are kept, of all images together, at most."""
+MAX_SAMPLES = 1 << 16
+"""The largest number of values of a tensor that are kept, over all images."""
 
-PICTURES = 10_000
-"""Of how many images the largest value of a channel is foretold. Those of a hundred do not show
-it, least of all where a channel is seldom at work: with channels scaled up to what was seen, the
-digits of bench/int8.py lost up to 6 dB by clipping; twice as much room for all costs up to 2 dB."""
+RETURN_PERIOD = 10_000
+"""The number of images over which the largest value of a channel is extrapolated. A hundred images
+do not show it, least of all for a channel that is rarely active: with channels scaled up to the
+measured maxima, the digits of bench/int8.py lost up to 6 dB by clipping; twice the measured maximum
+for all channels costs up to 2 dB."""
 
 
-def foreseen(highest: Array, mean: Array, deviation: Array) -> Array:
-    """The level that one of `PICTURES` exceeds in the mean, and none that was seen does; [C].
+def expected_peaks(highest: Array, mean: Array, deviation: Array) -> Array:
+    """Extrapolate the level that one image of `RETURN_PERIOD` exceeds on average; [C].
 
-    The maxima of many values have E. Gumbel's distribution ("Statistics of Extremes", 1958), here
-    with the mean and the deviation of those seen: its return level is
-    mean + deviation * sqrt(6) / pi * (ln PICTURES - Euler's constant), to within 1 / PICTURES.
+    The maxima of many values follow E. Gumbel's distribution ("Statistics of Extremes", 1958). With
+    the mean and the deviation of the measured maxima, its return level is
+    mean + deviation * sqrt(6) / pi * (ln RETURN_PERIOD - Euler's constant), to within
+    1 / RETURN_PERIOD. The result is at least the largest measured maximum.
 
     Args:
-        highest: the highest of the images' maxima, [C].
-        mean: of them, [C].
-        deviation: of them, [C].
+        highest: the largest of the images' maxima, [C].
+        mean: the mean of the maxima, [C].
+        deviation: their standard deviation, [C].
     """
-    reach = math.sqrt(6) / math.pi * (math.log(PICTURES) - np.euler_gamma)
+    reach = math.sqrt(6) / math.pi * (math.log(RETURN_PERIOD) - np.euler_gamma)
     return np.asarray(np.maximum(highest, mean + reach * deviation))
 
 
 @dataclass(frozen=True, slots=True)
-class Channels:
-    """The ends of each channel of a tensor, and some of its values."""
+class ChannelStatistics:
+    """The minimum and maximum of each channel of a tensor, and a sample of its values."""
 
     lowest: Array
     highest: Array
     """float64 [C]."""
     peaks: Array
-    """The largest magnitude of each that is foreseen, float64 [C]."""
+    """The expected largest magnitude of each channel, float64 [C]."""
     values: Array
-    """float32 [K]."""
-    owners: Array
-    """The channel of each of them, [K]."""
+    """Sampled values, float32 [K]."""
+    channel_ids: Array
+    """The channel of each sampled value, [K]."""
 
     @property
     def extent(self) -> Range:
-        """All values that were seen, and 0."""
+        """The range of all measured values and 0."""
         return Range(min(float(self.lowest.min()), 0.0), max(float(self.highest.max()), 0.0))
 
-    def scaled(self, scale: Array) -> Channels:
-        """The same of a tensor whose channels are multiplied by `scale` [C], positive."""
+    def scaled(self, scale: Array) -> ChannelStatistics:
+        """Compute the statistics after multiplying the channels by `scale` [C], positive."""
         lowest, highest = (
             (ends * scale).astype(np.float32).astype(np.float64)
             for ends in (self.lowest, self.highest)
         )
-        values = np.clip(self.values * scale[self.owners], lowest.min(), highest.max())
+        values = np.clip(self.values * scale[self.channel_ids], lowest.min(), highest.max())
         peaks = self.peaks * scale
-        return Channels(lowest, highest, peaks, values.astype(np.float32), self.owners)
+        return ChannelStatistics(
+            lowest, highest, peaks, values.astype(np.float32), self.channel_ids
+        )
 
 
 class ChannelCollector:
-    """Collects `Channels` batch by batch; memory does not grow with the number of images."""
+    """Collects `ChannelStatistics` by batches; memory does not grow with the number of images."""
 
-    def __init__(self, channels: int, plane: int, step: int, each: int, pictures: int) -> None:
-        """`each` values of an image are given, `step` apart; `plane` of a channel lie together."""
-        self._plane, self._step = plane, step
-        self._every = max(1, -(-pictures * each // KEPT))
-        while math.gcd(self._every, each) > 1:  # so that it is not the same places of each image
+    def __init__(self, channels: int, plane: int, stride: int, each: int, images: int) -> None:
+        """Prepare for the samples of all images.
+
+        Args:
+            channels: the number of channels.
+            plane: the elements of a channel in one image, which are contiguous.
+            stride: the distance of the sampled elements of an image.
+            each: the sampled elements of an image.
+            images: the number of images.
+        """
+        self._plane, self._stride = plane, stride
+        self._every = max(1, -(-images * each // MAX_SAMPLES))
+        while math.gcd(self._every, each) > 1:  # so that the positions differ from image to image
             self._every += 1
-        kept = -(-pictures * each // self._every)
-        self._values, self._owners = np.empty(kept, np.float32), np.empty(kept, np.uint16)
+        kept = -(-images * each // self._every)
+        self._values, self._channel_ids = np.empty(kept, np.float32), np.empty(kept, np.uint16)
         self._ends = np.full(channels, np.inf), np.full(channels, -np.inf)
         self._sums, self._squares = np.zeros(channels), np.zeros(channels)
         self._given = self._kept = self._images = 0
 
     def add(self, lowest: Array, highest: Array, sample: Array) -> None:
-        """Take the ends of a batch [N, C], and those of its values that were picked out."""
+        """Add the minima and maxima of a batch [N, C], and its sampled values."""
         peaks = np.maximum(-lowest, highest).astype(np.float64)
         self._images += len(peaks)
         self._sums += peaks.sum(axis=0)
@@ -89,16 +101,17 @@ class ChannelCollector:
         np.minimum(self._ends[0], lowest.min(axis=0), out=self._ends[0])
         np.maximum(self._ends[1], highest.max(axis=0), out=self._ends[1])
         chosen = np.arange(-self._given % self._every, len(sample), self._every)
-        place = slice(self._kept, self._kept + len(chosen))
-        self._values[place] = sample[chosen]
-        self._owners[place] = chosen * self._step // self._plane % len(self._ends[0])
-        self._given, self._kept = self._given + len(sample), place.stop
+        kept = slice(self._kept, self._kept + len(chosen))
+        self._values[kept] = sample[chosen]
+        self._channel_ids[kept] = chosen * self._stride // self._plane % len(self._ends[0])
+        self._given, self._kept = self._given + len(sample), kept.stop
 
-    def channels(self) -> Channels:
-        """Of all that was given."""
+    def statistics(self) -> ChannelStatistics:
+        """Compute the statistics of all images."""
         kept = slice(0, self._kept)
         lowest, highest = self._ends
         mean = self._sums / self._images
         deviation = np.sqrt(np.maximum(self._squares / self._images - np.square(mean), 0))
-        peaks = foreseen(np.maximum(-lowest, highest), mean, deviation)
-        return Channels(lowest, highest, peaks, self._values[kept], self._owners[kept])
+        peaks = expected_peaks(np.maximum(-lowest, highest), mean, deviation)
+        values, channel_ids = self._values[kept], self._channel_ids[kept]
+        return ChannelStatistics(lowest, highest, peaks, values, channel_ids)

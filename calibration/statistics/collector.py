@@ -1,4 +1,4 @@
-"""What one tensor of a graph holds on images, and the range that covers it."""
+"""Range collectors: reductions and samples of one tensor, added to the graph as outputs."""
 
 from __future__ import annotations
 
@@ -10,33 +10,33 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.statistics import histogram
-from kexport.calibration.statistics.channels import ChannelCollector, Channels
+from kexport.calibration.statistics.channels import ChannelCollector, ChannelStatistics
 from kexport.calibration.statistics.histogram import GrowingHistogram, Histogram, Range
 from kexport.graph.edit import numbers
 
-SAMPLE = 1 << 20
-"""How many values of a tensor are picked out of all images together, about."""
+SAMPLES_PER_TENSOR = 1 << 20
+"""The approximate number of values of a tensor that are sampled over all images."""
 
 
-def find(graph: ir.Graph, name: str) -> ir.Value:
-    """The float32 tensor of that name: an input of the graph, or what a node makes.
+def find_tensor(graph: ir.Graph, name: str) -> ir.Value:
+    """Find the float32 tensor of a name: an input of the graph, or an output of a node.
 
     Raises:
-        ValueError: there is none, or it holds something else than float32.
+        ValueError: there is none, or its type is not float32.
     """
     made = (value for node in graph for value in node.outputs)
     value = next((value for value in (*graph.inputs, *made) if value.name == name), None)
     if value is None or value.dtype != ir.DataType.FLOAT:
-        raise ValueError(f"{name} is no float32 tensor of the graph")
+        raise ValueError(f"{name} is not a float32 tensor of the graph")
     return value
 
 
 def add_output(
     graph: ir.Graph, value: ir.Value, nodes: list[ir.Node], name: str, shape: ir.Shape | None
 ) -> str:
-    """Put `nodes` right behind the producer of `value`; the last makes the new output `name`.
+    """Insert `nodes` right after the producer of `value`; the last computes the new output `name`.
 
-    Right behind, so that the engine can let go of the tensor early. Returns `name`.
+    Right after it, so that the engine can free the tensor early. Returns `name`.
     """
     result = nodes[-1].outputs[0]
     result.name, result.type, result.shape = name, ir.TensorType(ir.DataType.FLOAT), shape
@@ -51,9 +51,9 @@ def add_output(
     return name
 
 
-def add_extremes(graph: ir.Graph, name: str, *, by_channel: bool = False) -> list[str]:
-    """Outputs: the least and the largest value, both [] or [N, C], and the sum []."""
-    value, labels = find(graph, name), list[str]()
+def add_min_max_outputs(graph: ir.Graph, name: str, *, by_channel: bool = False) -> list[str]:
+    """Add outputs of the minimum and the maximum, both [] or [N, C], and of the sum []."""
+    value, labels = find_tensor(graph, name), list[str]()
     rank = len(value.shape or ())
     for operator in ("ReduceMin", "ReduceMax", "ReduceSum"):
         label = f"{name}.{operator}"
@@ -70,26 +70,26 @@ def add_extremes(graph: ir.Graph, name: str, *, by_channel: bool = False) -> lis
     return labels
 
 
-def distance(value: ir.Value, pictures: int) -> int:
-    """How far apart the values of a tensor [N, ...] lie that are picked out of so many images.
+def sampling_stride(value: ir.Value, images: int) -> int:
+    """Compute the stride with which a tensor [N, ...] of each of `images` images is sampled.
 
-    It is odd, so that all columns are met.
+    It is odd, so that all columns are sampled.
     """
     dims = list(value.shape or [None])[1:]
     each = math.prod(dim if isinstance(dim, int) else 0 for dim in dims)
-    wanted = max(1, SAMPLE // pictures)
+    wanted = max(1, SAMPLES_PER_TENSOR // images)
     return each // wanted // 2 * 2 + 1 if each > 2 * wanted else 1
 
 
-def add_sample(graph: ir.Graph, name: str, step: int) -> str:
-    """An output [n] of every `step`-th value."""
-    value, label = find(graph, name), f"{name}.sample"
+def add_sample_output(graph: ir.Graph, name: str, stride: int) -> str:
+    """Add an output [n] of every `stride`-th value."""
+    value, label = find_tensor(graph, name), f"{name}.sample"
     slots = {
         "shape": -1,
         "start": 0,
         "end": np.iinfo(np.int64).max,
         "axis": 0,
-        "step": step,
+        "step": stride,
     }
     shape, *slice_ = (numbers(graph, f"{label}.{key}", np.array([at])) for key, at in slots.items())
     flat = ir.node("Reshape", [value, shape], name=f"{label}.flat")
@@ -97,88 +97,86 @@ def add_sample(graph: ir.Graph, name: str, step: int) -> str:
     return add_output(graph, value, [flat, taken], label, None)
 
 
-_SEARCHES: dict[str, Callable[[Histogram], Range]] = {
+ESTIMATORS: dict[str, Callable[[Histogram], Range]] = {
     "percentile": histogram.percentile,
     "entropy": histogram.entropy,
     "mse": histogram.mse,
 }
+"""The range estimators that need a histogram, by calibration method; "minmax" needs none."""
+
 _OF_MAGNITUDES = frozenset({"entropy"})
 """Methods whose histogram is one of |x|."""
 
-METHODS = ("minmax", *_SEARCHES)
-"""How a range is found: all values, or a part of them that serves better."""
-
 
 class RangeCollector:
-    """Adds outputs to a graph that say what a tensor holds, and takes them batch by batch.
+    """Adds outputs about one tensor to a graph, and collects them batch by batch.
 
     Raises:
-        ValueError: the name is that of no float32 tensor of the graph.
+        ValueError: the graph has no float32 tensor of that name.
     """
 
     def __init__(
-        self, graph: ir.Graph, name: str, method: str, pictures: int, *, watched: bool
+        self, graph: ir.Graph, name: str, method: str, images: int, *, per_channel: bool
     ) -> None:
-        value = find(graph, name)
-        self.name, self._method, step = name, method, distance(value, pictures)
-        places = _places(value) if watched else None
-        self._ends = add_extremes(graph, name, by_channel=places is not None)
+        value = find_tensor(graph, name)
+        self.name, self._method, stride = name, method, sampling_stride(value, images)
+        layout = _channels_and_plane(value) if per_channel else None
+        self._ends = add_min_max_outputs(graph, name, by_channel=layout is not None)
         self._sample = None
         if method != "minmax":
-            self._sample = add_sample(graph, name, step)
-        self._extent, self._counted = Range(0.0, 0.0), GrowingHistogram()
-        self._gathering: ChannelCollector | None = None
-        if places is not None:
-            channels, plane = places
-            each = -(-channels * plane // step)
-            self._gathering = ChannelCollector(channels, plane, step, each, pictures)
+            self._sample = add_sample_output(graph, name, stride)
+        self._extent, self._histogram = Range(0.0, 0.0), GrowingHistogram()
+        self._channels: ChannelCollector | None = None
+        if layout is not None:
+            channels, plane = layout
+            each = -(-channels * plane // stride)
+            self._channels = ChannelCollector(channels, plane, stride, each, images)
 
     @property
     def outputs(self) -> list[str]:
-        """Names of the outputs that were added."""
+        """The names of the added outputs."""
         return [*self._ends, *([] if self._sample is None else [self._sample])]
 
-    def add(self, found: Mapping[str, Array], part: float) -> bool:
-        """Take the outputs of a batch, of which a part, from its beginning, counts.
+    def add(self, found: Mapping[str, Array], fraction: float) -> bool:
+        """Add the outputs of a batch, of which only the first `fraction` counts.
 
-        False where values are not finite; a maximum alone may pass over what is not a number, and a
-        sum does not.
+        Returns False where values are not finite. A maximum may ignore NaN; the sum does not.
         """
         lowest, highest, total = (found[label] for label in self._ends)
         low, high = float(lowest.min()), float(highest.max())
         if not np.isfinite([low, high, float(total)]).all():
             return False
         extent = Range(min(low, 0.0), max(high, 0.0))
-        self._extent = self._extent.widened(extent)
-        few = np.empty(0, np.float32)
+        self._extent = self._extent.union(extent)
+        sample = np.empty(0, np.float32)
         if self._sample is not None:
-            few = found[self._sample]
-            few = few[: math.floor(few.size * part)]
-            _count(self._counted, few, extent, self._method)
-        if self._gathering is not None:
-            count = round(len(lowest) * part)
-            self._gathering.add(lowest[:count], highest[:count], few)
+            sample = found[self._sample]
+            sample = sample[: math.floor(sample.size * fraction)]
+            _add_to_histogram(self._histogram, sample, extent, self._method)
+        if self._channels is not None:
+            count = round(len(lowest) * fraction)
+            self._channels.add(lowest[:count], highest[:count], sample)
         return True
 
     def range(self) -> Range:
-        """The range that the method finds."""
-        return _searched(self._counted, self._extent, self._method)
+        """Estimate the range of the tensor."""
+        return _estimate(self._histogram, self._extent, self._method)
 
-    def channels(self) -> Channels | None:
-        """What was watched; None where the tensor is not known to have channels and places."""
-        return None if self._gathering is None else self._gathering.channels()
+    def channels(self) -> ChannelStatistics | None:
+        """Return the channel statistics; None where they were not collected."""
+        return None if self._channels is None else self._channels.statistics()
 
 
-def range_of(channels: Channels, method: str) -> Range:
-    """The range of a tensor by what is known of its channels."""
+def estimate_range(channels: ChannelStatistics, method: str) -> Range:
+    """Estimate the range of a tensor from its channel statistics."""
     counted, extent = GrowingHistogram(), channels.extent
     if method != "minmax":
-        _count(counted, channels.values, extent, method)
-    return _searched(counted, extent, method)
+        _add_to_histogram(counted, channels.values, extent, method)
+    return _estimate(counted, extent, method)
 
 
-def _places(value: ir.Value) -> tuple[int, int] | None:
-    """The channels of a tensor [N, C, ...], and the places of each."""
+def _channels_and_plane(value: ir.Value) -> tuple[int, int] | None:
+    """Return the channels of a tensor [N, C, ...] and the elements of each; None if unknown."""
     dims = [] if value.shape is None else list(value.shape)[1:]
     known = [dim for dim in dims if isinstance(dim, int)]
     if len(dims) < 2 or len(known) < len(dims):
@@ -186,18 +184,18 @@ def _places(value: ir.Value) -> tuple[int, int] | None:
     return known[0], math.prod(known[1:])
 
 
-def _count(counted: GrowingHistogram, values: Array, extent: Range, method: str) -> None:
+def _add_to_histogram(counted: GrowingHistogram, values: Array, extent: Range, method: str) -> None:
     if method in _OF_MAGNITUDES:
         counted.add(np.abs(values), _of_magnitudes(extent))
     else:
         counted.add(values, extent)
 
 
-def _searched(counted: GrowingHistogram, measured: Range, method: str) -> Range:
+def _estimate(counted: GrowingHistogram, measured: Range, method: str) -> Range:
     if method == "minmax" or measured.low == measured.high:
         return measured
     whole = _of_magnitudes(measured) if method in _OF_MAGNITUDES else measured
-    return _SEARCHES[method](counted.histogram(whole)).within(measured)
+    return ESTIMATORS[method](counted.histogram(whole)).intersection(measured)
 
 
 def _of_magnitudes(extent: Range) -> Range:

@@ -13,16 +13,15 @@ from kexport.calibration.statistics.abs_max import Extent
 from kexport.graph.roles import Role, role_of
 
 LARGEST = float(np.finfo(np.float16).max)
-"""65504, the largest float16."""
+"""65504, the largest finite float16."""
 
 HEADROOM = 4.0
-"""Safety factor between the largest observed value and the largest float16, since other images
-may give larger values."""
+"""Safety factor on observed values: a value may be four times as large and still be finite."""
 
 WIDE_OPERATORS = frozenset(
     {"Exp", "LogSoftmax", "Pow", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Softmax", "Sqrt"}
 )
-"""Operators that lose too much precision in float16: long sums, exponents."""
+"""Operators that lose too much precision in float16: long sums and exponentials."""
 
 SUMMING = frozenset({"AveragePool", "GlobalAveragePool"})
 """Operators that may sum all elements before they divide."""
@@ -38,7 +37,7 @@ class Kept:
 
 @dataclass(frozen=True, slots=True)
 class Largest:
-    """The tensor with the largest absolute value observed, and that value."""
+    """The tensor with the largest finite |value|."""
 
     tensor: str
     value: float
@@ -46,14 +45,14 @@ class Largest:
 
 @dataclass(frozen=True, slots=True)
 class Guard:
-    """The result of observing a graph before its conversion to float16; empty without one."""
+    """The observations before a graph was converted to float16; empty where it was not."""
 
     kept: tuple[Kept, ...] = ()
     largest: Largest | None = None
 
 
 def guard(model: ir.Model, extents: Mapping[str, Extent]) -> Guard:
-    """Find the nodes of a float32 model that stay float32, and the largest finite value.
+    """Find the nodes of a float32 model that stay float32, and its largest finite value.
 
     The value is rounded to four digits, so that it is the same on every machine.
     """
@@ -65,11 +64,11 @@ def guard(model: ir.Model, extents: Mapping[str, Extent]) -> Guard:
 
 
 def keep_float32(model: ir.Model, extents: Mapping[str, Extent]) -> tuple[Kept, ...]:
-    """Find the nodes of a float32 model that float16 cannot hold, in graph order.
+    """List the nodes of a float32 model that must stay float32, in graph order.
 
-    A node stays in float32 if it is one of `WIDE_OPERATORS`, if a value or weight that it reads or
-    writes exceeds the largest float16 divided by `HEADROOM`, if the sum of an average exceeds the
-    largest float16, or if it computes the coordinates of a resize.
+    A node stays in float32 if it is one of `WIDE_OPERATORS`, if a tensor that it reads or writes
+    comes within `HEADROOM` of the largest float16, if a weight exceeds that, if the sum of an
+    average does, or if it computes the sampling coordinates of a resize.
     """
     kept = []
     for node in model.graph:

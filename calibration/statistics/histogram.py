@@ -1,4 +1,4 @@
-"""Ranges for INT8 from histograms: which values to keep apart, and which to clip."""
+"""Range estimators for 8 bits on histograms: percentile, entropy and MSE."""
 
 from __future__ import annotations
 
@@ -14,44 +14,46 @@ Floats = npt.NDArray[np.float64]
 Counts = npt.NDArray[np.int64]
 
 BINS = 2048
-TAIL = 0.01
-"""Per cent of the values that `percentile` cuts off at either end."""
+"""Bins of a histogram, as in TensorRT's entropy calibration (S. Migacz, GTC 2017)."""
 
-FEWEST_BINS = 128
-"""Levels of a magnitude in int8, and the fewest bins that `entropy` keeps."""
+CLIPPED_PERCENT = 0.01
+"""Per cent of the values that `percentile` clips at either end."""
+
+MIN_BINS = 128
+"""The int8 levels of a magnitude, and so the smallest number of bins that `entropy` keeps."""
 
 STEPS = 255
 """Steps between the 256 levels of 8 bits."""
 
-FRACTIONS = 2.0 ** (-np.arange(0, 33) / 4)
-"""The parts of an end that `mse` tries: 1 to 1/256, four to the octave."""
+CLIPPING_RATIOS = 2.0 ** (-np.arange(0, 33) / 4)
+"""Clipping ratios tried by the MSE search, four per octave from 1 to 1/256."""
 
-FINER = np.linspace(2**-0.25, 2**0.25, 17)
-"""What it tries around the best of them."""
+FINE_RATIOS = np.linspace(2**-0.25, 2**0.25, 17)
+"""Ratios tried around the best of `CLIPPING_RATIOS`, up to its neighbours."""
 
 
 @dataclass(frozen=True, slots=True)
 class Range:
-    """The values that the levels of a grid cover; low <= 0 <= high."""
+    """The values that quantization levels cover; low <= 0 <= high."""
 
     low: float
     high: float
 
-    def widened(self, other: Range) -> Range:
-        """The smallest range that covers both."""
+    def union(self, other: Range) -> Range:
+        """Return the smallest range that covers both."""
         return Range(min(self.low, other.low), max(self.high, other.high))
 
-    def within(self, other: Range) -> Range:
-        """The part of it that lies in the other."""
+    def intersection(self, other: Range) -> Range:
+        """Return the range that both cover."""
         return Range(max(self.low, other.low), min(self.high, other.high))
 
 
 @dataclass(frozen=True, slots=True)
 class Histogram:
-    """How many values fell into each of `BINS` equal bins of a range.
+    """The numbers of values in `BINS` equal bins of a range.
 
-    `counts` is int64 [BINS]. `zeros` of the values were exactly 0: ReLU makes them in masses, and
-    they cost nothing, because every grid holds 0.
+    `counts` is int64 [BINS]. `zeros` of the values are exactly 0: ReLU outputs many of them, and
+    they have no error, because 0 is always a quantization level.
     """
 
     range: Range
@@ -60,19 +62,19 @@ class Histogram:
 
     @property
     def edges(self) -> Floats:
-        """The ends of the bins, float64 [BINS + 1]."""
+        """The edges of the bins, float64 [BINS + 1]."""
         return np.linspace(self.range.low, self.range.high, BINS + 1)
 
     @property
     def without_zeros(self) -> Counts:
-        """`counts` less the values that are exactly 0."""
+        """`counts` without the values that are exactly 0."""
         counts = self.counts.copy()
-        counts[bins(np.zeros(1, np.float32), self.range)] -= self.zeros
+        counts[bin_indices(np.zeros(1, np.float32), self.range)] -= self.zeros
         return counts
 
 
-def bins(values: Array, extent: Range) -> npt.NDArray[np.intp]:
-    """The bin of each value, of the `BINS` that a range has; the outermost for what is outside."""
+def bin_indices(values: Array, extent: Range) -> npt.NDArray[np.intp]:
+    """Return the bin of each value in a range; values outside belong to the outermost bins."""
     scaled = values.astype(np.float64)
     scaled -= extent.low
     scaled *= BINS / (extent.high - extent.low)
@@ -80,36 +82,36 @@ def bins(values: Array, extent: Range) -> npt.NDArray[np.intp]:
 
 
 def percentile(histogram: Histogram) -> Range:
-    """The 0.01st to the 99.99th percentile, to within a bin, and 0.
+    """Estimate the range from the 0.01st to the 99.99th percentile and 0, to within a bin.
 
     As in H. Wu et al., "Integer Quantization for Deep Learning Inference", 2020, section 5.3, but
-    with each end for itself, because activations are seldom symmetric.
+    separately for each end, because activations are seldom symmetric.
     """
     passed = np.concatenate([[0], np.cumsum(histogram.counts)])
-    wanted = np.array([TAIL, 100 - TAIL]) / 100 * passed[-1]
+    wanted = np.array([CLIPPED_PERCENT, 100 - CLIPPED_PERCENT]) / 100 * passed[-1]
     low, high = np.interp(wanted, passed, histogram.edges)
     return Range(min(float(low), 0.0), max(float(high), 0.0))
 
 
 def entropy(histogram: Histogram) -> Range:
-    """The symmetric range that loses the least information about the magnitudes.
+    """Estimate the symmetric range that loses the least information about the magnitudes.
 
-    S. Migacz, "8-bit Inference with TensorRT", GTC 2017: of the first i bins, those beyond added to
-    the last of them, against the same bins merged into 128 levels and spread out again over those
-    that are not empty; the i with the smallest Kullback-Leibler divergence wins, and the threshold
-    is (i + 0.5) bins. Three points are as in NVIDIA's pytorch-quantization (calib/histogram.py),
-    since the slides leave them open: bin k goes to level floor(k * 128 / i), all bins may be kept
-    (i = 2048), and zeros do not count.
+    S. Migacz, "8-bit Inference with TensorRT", GTC 2017: P is the first i bins, with all bins after
+    them added to the last; Q is the same bins merged into 128 levels, and each level spread evenly
+    over its bins that are not empty. The i with the smallest Kullback-Leibler divergence gives the
+    threshold, (i + 0.5) bins. The slides leave three points open, which follow NVIDIA's
+    pytorch-quantization (calib/histogram.py): bin k belongs to level floor(k * 128 / i), all bins
+    may be kept (i = 2048), and zeros are not counted.
 
-    With p for the counts of P, the divergence is sum(p log p) - sum(p log q) and a constant; q is
-    equal within a level, so that sums over levels give it for all i at once.
+    With the counts p and q, the divergence is sum(p log p) - sum(p log q) and a constant; q is
+    constant within a level, so that sums over levels give the divergence for all i at once.
 
     Args:
-        histogram: of magnitudes, so that its range begins at 0.
+        histogram: of magnitudes, so that its range starts at 0.
     """
     bins = histogram.without_zeros.astype(np.float64)
-    kept = np.arange(FEWEST_BINS, BINS + 1)
-    first = -(-np.arange(FEWEST_BINS + 1) * kept[:, None] // FEWEST_BINS)  # bin of each level
+    kept = np.arange(MIN_BINS, BINS + 1)
+    first = -(-np.arange(MIN_BINS + 1) * kept[:, None] // MIN_BINS)  # bin of each level
     passed, filled = (np.concatenate([[0], np.cumsum(row)]) for row in (bins, bins > 0))
     mass, occupied = np.diff(passed[first], axis=1), np.diff(filled[first], axis=1)
     beyond, last = passed[-1] - passed[kept], bins[kept - 1]
@@ -121,7 +123,7 @@ def entropy(histogram: Histogram) -> Range:
         divergence = itself - spread + passed[-1] * np.log(passed[kept])
     divergence[np.isnan(divergence)] = np.inf
     threshold = (kept[np.argmin(divergence)] + 0.5) * histogram.range.high / BINS
-    return Range(-float(threshold), float(threshold)).within(
+    return Range(-float(threshold), float(threshold)).intersection(
         Range(-histogram.range.high, histogram.range.high)
     )
 
@@ -131,25 +133,25 @@ def _x_log_x(x: Floats) -> Floats:
 
 
 def mse(histogram: Histogram) -> Range:
-    """The range whose 256 levels have the smallest expected squared error.
+    """Estimate the range whose 256 levels have the smallest expected squared error.
 
     The criterion of R. Banner et al., "Post training 4-bit quantization of convolutional networks
-    for rapid-deployment", 2019, on the histogram in place of their Laplace distribution. Each end
-    that is not 0 is searched on a geometric grid with the other held, in turns until neither moves,
-    and then on a finer one.
+    for rapid-deployment", 2019, on the histogram instead of their Laplace distribution. Each end
+    that is not 0 is searched over geometric ratios with the other end fixed, alternately until
+    neither changes, and then over finer ratios.
     """
     best = histogram.range
-    for fractions in (FRACTIONS, FINER):
+    for ratios in (CLIPPING_RATIOS, FINE_RATIOS):
         start, before = best, None
         while best != before:
             before = best
-            best = _best(histogram, start.low * fractions, np.array([best.high]), best)
-            best = _best(histogram, np.array([best.low]), start.high * fractions, best)
+            best = _best(histogram, start.low * ratios, np.array([best.high]), best)
+            best = _best(histogram, np.array([best.low]), start.high * ratios, best)
     return best
 
 
 def _best(histogram: Histogram, lows: Floats, highs: Floats, current: Range) -> Range:
-    """The best of some ranges within the histogram's, the current one unless another is better."""
+    """Return the range with the smallest error, and `current` unless another one is better."""
     lows, highs = np.broadcast_arrays(
         np.append(np.broadcast_to(lows, max(lows.size, highs.size)), current.low),
         np.append(np.broadcast_to(highs, max(lows.size, highs.size)), current.high),
@@ -163,14 +165,14 @@ def _best(histogram: Histogram, lows: Floats, highs: Floats, current: Range) -> 
 
 
 def expected_errors(histogram: Histogram, lows: Floats, highs: Floats) -> Floats:
-    """The summed squared error of 8 bits over each of the ranges, float64 [K].
+    """Compute the summed squared error of 8 bits for each of some ranges, float64 [K].
 
-    Values lie evenly within their bin. The error of x is e = x - n s, with the step s and the level
-    n that is nearest in the range; the integral of e^2 from 0 to x is n s^3 / 12 + e^3 / 3, clipped
-    or not.
+    Values are assumed uniform within their bin. The error of x is e = x - n s, with the step s and
+    the nearest level n of the range; the integral of e^2 from 0 to x is n s^3 / 12 + e^3 / 3,
+    clipped or not.
 
     Args:
-        histogram: of the values.
+        histogram: the histogram of the values.
         lows: lower ends, not positive, float64 [K].
         highs: upper ends, not negative; low and high differ.
     """
@@ -184,61 +186,64 @@ def expected_errors(histogram: Histogram, lows: Floats, highs: Floats) -> Floats
     return errors
 
 
-FINE = 4 * BINS
-"""Bins that are counted in; at least half of them are in use, so that they are finer than those of
-the histogram that is made of them."""
+GROWING_BINS = 4 * BINS
+"""Bins of a growing histogram; at least half of them are in use, so that they are finer than those
+of the final histogram."""
 
 CHUNK = 1 << 16
-"""Values that are binned at a time: their indices stay in the processor's cache."""
+"""Values that are binned at a time, so that their indices stay in the processor's cache."""
 
-FINEST = -120
-"""The exponent of the narrowest bin, so that float32 divides by its width."""
+MIN_EXPONENT = -120
+"""The exponent of the narrowest bin: its width and the reciprocal of it are normal float32."""
 
 
 class GrowingHistogram:
-    """Counts values in bins that are a power of two wide, from one that holds the lowest value.
+    """A histogram of values whose range is not known in advance.
 
-    Two neighbours become one where the values outgrow them, which loses nothing but width (as
-    NVIDIA's pytorch-quantization does by adding bins, calib/histogram.py).
+    The width of the bins is a power of two. Where values exceed the bins, pairs of neighbours are
+    merged, which loses only resolution (NVIDIA's pytorch-quantization appends bins instead,
+    calib/histogram.py).
     """
 
     def __init__(self) -> None:
         self.range = Range(0.0, 0.0)
-        self._exponent, self._first, self._zeros = FINEST, 0, 0
-        self._counts = np.zeros(FINE, np.int64)
+        self._exponent, self._first, self._zeros = MIN_EXPONENT, 0, 0
+        self._counts = np.zeros(GROWING_BINS, np.int64)
 
     def add(self, values: Array, within: Range) -> None:
-        """Count float32 `values` of any shape, none of them outside of `within`."""
-        self._widen(self.range.widened(within))
+        """Count float32 `values` of any shape, all of them in the range `within`."""
+        self._widen(self.range.union(within))
         flat = values.reshape(-1)
         scale = np.ldexp(np.float32(1), -self._exponent)
         for start in range(0, flat.size, CHUNK):
             part = flat[start : start + CHUNK]
             index = np.floor(part * scale).astype(np.intp) - self._first
-            self._counts += np.bincount(index, minlength=FINE)
+            self._counts += np.bincount(index, minlength=GROWING_BINS)
         zeros = flat.size - int(np.count_nonzero(flat))
         self._counts[-self._first] -= zeros
         self._zeros += zeros
 
     def histogram(self, extent: Range) -> Histogram:
-        """What was counted, in `BINS` bins over a range that is wider than nothing.
+        """Resample the counts to `BINS` bins over a range that is not empty.
 
-        Values lie evenly in their bins, but for those that are exactly 0.
+        Values are assumed uniform within their bins, except for those that are exactly 0.
         """
-        edges = np.ldexp(np.arange(self._first, self._first + FINE + 1.0), self._exponent)
+        edges = np.ldexp(np.arange(self._first, self._first + GROWING_BINS + 1.0), self._exponent)
         passed = np.concatenate([[0], np.cumsum(self._counts)])
         ends = np.interp(np.linspace(extent.low, extent.high, BINS + 1), edges, passed)
-        ends[[0, -1]] = passed[[0, -1]]  # the outermost bins reach beyond
+        ends[[0, -1]] = passed[[0, -1]]  # the outermost bins extend further
         counts = np.diff(np.rint(ends)).astype(np.int64)
-        counts[bins(np.zeros(1, np.float32), extent)] += self._zeros
+        counts[bin_indices(np.zeros(1, np.float32), extent)] += self._zeros
         return Histogram(extent, counts, self._zeros)
 
     def _widen(self, extent: Range) -> None:
         exponent = max(self._exponent, _exponent(extent))
         first = _bin(extent.low, exponent)
         if (exponent, first) != (self._exponent, self._first):
-            into = np.zeros(FINE, np.int64)
-            index = np.arange(self._first, self._first + FINE) >> (exponent - self._exponent)
+            into = np.zeros(GROWING_BINS, np.int64)
+            index = np.arange(self._first, self._first + GROWING_BINS) >> (
+                exponent - self._exponent
+            )
             held = self._counts > 0
             np.add.at(into, index[held] - first, self._counts[held])
             self._exponent, self._first, self._counts = exponent, first, into
@@ -246,12 +251,12 @@ class GrowingHistogram:
 
 
 def _exponent(extent: Range) -> int:
-    """That of the narrowest bins of which `FINE` cover a range."""
+    """Return the exponent of the narrowest bins of which `GROWING_BINS` cover a range."""
     span = extent.high - extent.low
     if span == 0:
-        return FINEST
-    exponent = max(FINEST, math.frexp(span / FINE)[1] - 1)
-    while _bin(extent.high, exponent) - _bin(extent.low, exponent) >= FINE:
+        return MIN_EXPONENT
+    exponent = max(MIN_EXPONENT, math.frexp(span / GROWING_BINS)[1] - 1)
+    while _bin(extent.high, exponent) - _bin(extent.low, exponent) >= GROWING_BINS:
         exponent += 1
     return exponent
 

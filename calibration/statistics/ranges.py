@@ -1,4 +1,4 @@
-"""Which range of values each tensor of a model takes on images, for INT8 to cover."""
+"""Calibration statistics of a model: the ranges of its tensors on images, and their channels."""
 
 from __future__ import annotations
 
@@ -10,24 +10,31 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.execution.partitioned import run_in_pieces
+from kexport.calibration.execution.partitioned import run_partitioned
 from kexport.calibration.execution.session import Batches
-from kexport.calibration.progress import Progress
-from kexport.calibration.statistics.channels import Channels
-from kexport.calibration.statistics.collector import METHODS, RangeCollector, range_of
+from kexport.calibration.progress import CountProgress
+from kexport.calibration.statistics.channels import ChannelStatistics
+from kexport.calibration.statistics.collector import RangeCollector, estimate_range
 from kexport.calibration.statistics.histogram import Range
-from kexport.errors import BadArgument, UnsupportedModel, did_you_mean
+from kexport.errors import UnsupportedModel
 from kexport.graph.shapes import refine_outputs
+from kexport.options.calibration import check_method
 
-__all__ = ["METHODS", "Measured", "Range", "measure", "measure_ranges", "range_of"]
+__all__ = [
+    "CalibrationStatistics",
+    "Range",
+    "collect_statistics",
+    "estimate_range",
+    "measure_ranges",
+]
 
 
 @dataclass(frozen=True, slots=True)
-class Measured:
-    """What the tensors of a model hold on images."""
+class CalibrationStatistics:
+    """The ranges of tensors and the statistics of their channels, by tensor name."""
 
     ranges: dict[str, Range]
-    channels: dict[str, Channels]
+    channels: dict[str, ChannelStatistics]
 
 
 def measure_ranges(
@@ -37,13 +44,16 @@ def measure_ranges(
     *,
     batch: int,
     method: str,
-    progress: Progress | None = None,
+    progress: CountProgress | None = None,
 ) -> dict[str, Range]:
-    """The range of each tensor in `names`, as `measure` has it."""
-    return measure(model, names, (), images, batch=batch, method=method, progress=progress).ranges
+    """Estimate the range of each tensor in `names`; see `collect_statistics`."""
+    found = collect_statistics(
+        model, names, (), images, batch=batch, method=method, progress=progress
+    )
+    return found.ranges
 
 
-def measure(
+def collect_statistics(
     model: ir.Model,
     names: Sequence[str],
     watched: Sequence[str],
@@ -51,70 +61,68 @@ def measure(
     *,
     batch: int,
     method: str,
-    progress: Progress | None = None,
-) -> Measured:
-    """Run `model` on images, find the range of each tensor in `names`, and watch some channels.
+    progress: CountProgress | None = None,
+) -> CalibrationStatistics:
+    """Run `model` on images, and collect the ranges of some tensors and the channels of others.
 
-    The smallest and the largest values are found inside the graph, and every method but minmax
-    counts about `probes.SAMPLE` values of each tensor, which the graph picks out. It runs piece
-    after piece, so that memory is that of one batch and of a few weights, whatever the number of
+    The graph itself computes minima and maxima; every method except minmax also counts about
+    `collector.SAMPLES_PER_TENSOR` values of each tensor, which the graph samples. It runs in
+    partitions, so that memory is that of one batch and a few weights, whatever the number of
     images.
 
     Args:
         model: a float32 model of one input, whose batch is fixed or open.
-        names: float32 tensors: the input's, or made by nodes.
-        watched: float32 tensors [N, C, ...] made by nodes, whose channels may be scaled later.
-        images: what the input takes, [N, ...]; read a batch at a time.
-        batch: images at a time where the model leaves the batch open. A fixed batch takes its own
-            number, and its last one is filled up with the first images, which do not count twice.
-        method: one of `METHODS`.
-        progress: called after each batch, with the images done and to do.
+        names: float32 tensors: the input, or outputs of nodes.
+        watched: float32 tensors [N, C, ...] computed by nodes, whose channels may be scaled later.
+        images: the input, [N, ...]; read a batch at a time.
+        batch: the batch size where the model leaves it open. With a fixed size the last batch is
+            filled up with the first images, which are not counted twice.
+        method: the range estimator, one of `options.calibration.METHODS`.
+        progress: called after each batch, with the images done and in total.
 
     Returns:
-        A range for each name; each covers 0, since padding and the grids' zero points need it, and
-        none leaves what was measured. And `Channels` of those watched whose size is known.
+        A range for each name, which covers 0, because padding and zero points need it, and is
+        within the measured values; and the channel statistics of the watched tensors whose size is
+        known.
 
     Raises:
         BadArgument: an unknown method.
-        UnsupportedModel: a tensor takes values that are not numbers, or infinite.
-        ValueError: a name that is no float32 tensor of the graph.
+        UnsupportedModel: a tensor has values that are NaN or infinite.
+        ValueError: the graph has no float32 tensor of a name.
         OutputFailed: the folder for temporary files cannot be written.
     """
-    if method not in METHODS:
-        raise BadArgument(
-            f"there is no calibration method {method!r}",
-            hint=did_you_mean(method, METHODS) or f"choose one of {', '.join(METHODS)}",
-        )
+    check_method(method)
     everything = list(dict.fromkeys([*names, *watched]))
     if not everything:
-        return Measured({}, {})
-    probed = _of_size(model, images.shape[1:])
+        return CalibrationStatistics({}, {})
+    probed = _with_input_size(model, images.shape[1:])
     batches = Batches(model, images, batch)
-    tallies = [
-        RangeCollector(probed.graph, name, method, len(images), watched=name in watched)
+    collectors = [
+        RangeCollector(probed.graph, name, method, len(images), per_channel=name in watched)
         for name in everything
     ]
-    made = {value.name: value for value in probed.graph.outputs}
-    probed.graph.outputs[:] = [made[name] for tally in tallies for name in tally.outputs]
-    for done, pieces, index, found in run_in_pieces(probed, batches):
-        here = [tally for tally in tallies if tally.outputs[0] in found]
-        strange = {tally.name for tally in here if not tally.add(found, batches.part(index))}
-        if strange:
-            _refuse(model, strange)
+    added = {value.name: value for value in probed.graph.outputs}
+    probed.graph.outputs[:] = [added[name] for each in collectors for name in each.outputs]
+    for done, partitions, index, found in run_partitioned(probed, batches):
+        present = [each for each in collectors if each.outputs[0] in found]
+        fraction = batches.fraction(index)
+        not_finite = {each.name for each in present if not each.add(found, fraction)}
+        if not_finite:
+            _refuse(model, not_finite)
         if progress is not None:
-            before = index * batches.size + batches.count(index)
-            progress((done * len(images) + before) // pieces, len(images))
+            images_done = index * batches.size + batches.count(index)
+            progress((done * len(images) + images_done) // partitions, len(images))
     with ThreadPoolExecutor(os.cpu_count()) as pool:
-        ranges = dict(zip(everything, pool.map(RangeCollector.range, tallies), strict=True))
-    channels = {tally.name: tally.channels() for tally in tallies}
-    return Measured(
+        ranges = dict(zip(everything, pool.map(RangeCollector.range, collectors), strict=True))
+    channels = {each.name: each.channels() for each in collectors}
+    return CalibrationStatistics(
         {name: ranges[name] for name in dict.fromkeys(names)},
         {name: found for name, found in channels.items() if found is not None},
     )
 
 
-def _of_size(model: ir.Model, size: tuple[int, ...]) -> ir.Model:
-    """A copy of the model for inputs [N, *size], where it leaves some of that open."""
+def _with_input_size(model: ir.Model, size: tuple[int, ...]) -> ir.Model:
+    """Copy the model, and fix the open axes of its input to [N, *size]."""
     sized = model.clone()
     (given,) = sized.graph.inputs
     first = None if given.shape is None else given.shape[0]
@@ -127,12 +135,12 @@ def _of_size(model: ir.Model, size: tuple[int, ...]) -> ir.Model:
 
 
 def _refuse(model: ir.Model, names: set[str]) -> None:
-    """Name the first tensor of the graph that is not finite."""
+    """Raise an error about the first of some tensors in the graph, which are not finite."""
     for node in model.graph:
         for value in node.outputs:
             if value.name in names:
                 raise UnsupportedModel(
-                    f"the values of {value.name}, which {node.op_type} {node.name!r} makes, are "
+                    f"the values of {value.name}, which {node.op_type} {node.name!r} computes, are "
                     "not finite on the calibration images (NaN, infinity, or an infinite sum)",
                     hint="check the weights and the preprocessing of the model",
                 )

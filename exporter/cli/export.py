@@ -159,7 +159,7 @@ def export(
             report("loading Keras")
             from kexport import api
             from kexport.options.application import Recipe
-            from kexport.quantize import Calibration
+            from kexport.options.calibration import Calibration
 
             recipe = Recipe(
                 weights=weights,

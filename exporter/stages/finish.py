@@ -22,7 +22,7 @@ class Finished:
     artifact: Artifact
     guard: Guard
     """The nodes that stay in float32 although the target computes in float16."""
-    quantized: quantize.Quantized | None
+    quantized: quantize.QuantizedArtifact | None
     findings: tuple[lint.Finding, ...]
     """Warnings about the graph from the rules of the target's toolchain."""
 
@@ -49,7 +49,7 @@ def finish(subject: Subject, request: Request, say: Progress) -> Finished:
     return Finished(artifact, guard, quantized, _checked(artifact, subject, target))
 
 
-def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Quantized:
+def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.QuantizedArtifact:
     samples, source = subject.samples, subject.source
     if samples.pixels is None:
         raise BadArgument(
@@ -58,7 +58,7 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
         )
     height, width, channels = samples.prepared[0].shape[1:]
     return quantize.quantize(
-        quantize.Subject(
+        quantize.ImageModel(
             channels_last(subject.model),
             subject.artifact,
             subject.outputs,

@@ -6,12 +6,13 @@ import platform
 from dataclasses import dataclass
 from pathlib import Path
 
-from kexport import quantize
 from kexport.bundle import triton
 from kexport.bundle.output_folder import refuse_existing
 from kexport.needs import need
 from kexport.optimize import Batch
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
+from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
 from kexport.source.labels import Labels
 from kexport.source.open import Source
@@ -28,7 +29,7 @@ class Request:
     target: Target
     recipe: Recipe
     image_input: ImageInput
-    calibration: quantize.Calibration
+    calibration: Calibration
     batch: Batch
     labels: Labels | None
     class_names: tuple[str, ...] | None
@@ -63,7 +64,7 @@ class Request:
             triton.require_repository(self.layout_triton)
         if self.target.engine == "tensorrt_rtx":
             need("tensorrt_rtx", extra="rtx")
-        quantize.check(self.target, self.calibration, local=self.is_local)
+        check_calibration(self.calibration, self.target, local=self.is_local)
         if self.output is not None:
             refuse_existing(self.output, force=self.force)
 

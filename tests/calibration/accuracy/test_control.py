@@ -1,6 +1,7 @@
-"""The gate: hard models hold after repair, and one that cannot is said not to."""
+"""Accuracy control: hard models are repaired, and a model that fails the criterion is reported."""
 
 from collections.abc import Callable, Iterator
+from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -12,11 +13,17 @@ import pytest
 from phases import prepare_int8, simplify
 from support import digits_module, healthy
 
-from kexport.calibration.accuracy.control import RESERVED_INTEGERS, Gate, Gated, quantize
-from kexport.calibration.accuracy.criterion import Criterion, measure_of
-from kexport.calibration.accuracy.evaluator import Evaluator
-from kexport.calibration.accuracy.macs import share
-from kexport.calibration.accuracy.report import CHOSEN, entries
+from kexport.calibration import (
+    Criterion,
+    Dataset,
+    Evaluator,
+    QuantizedModel,
+    quantize_with_accuracy_control,
+)
+from kexport.calibration.accuracy.criterion import AcceptanceCriterion, choose_measure
+from kexport.calibration.accuracy.macs import macs_share
+from kexport.calibration.accuracy.mixed_precision import MIN_INT8_SHARE_FOR_MARGIN
+from kexport.calibration.accuracy.report import SENSITIVE, entries
 from kexport.calibration.metrics import Quality
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, place
 from kexport.conversion import convert_model
@@ -50,7 +57,7 @@ def norms(model: keras.Model) -> list[Any]:
 
 
 def spread(model: keras.Model) -> None:
-    """Variances of the norms over four decades, with all the rest adapted to them."""
+    """Spread the variances of the norms over four decades, and adapt all weights to them."""
     rng = np.random.default_rng(3)
     for norm in norms(model)[:-1]:
         reader = model.layers[model.layers.index(norm) + 2]
@@ -63,7 +70,7 @@ def spread(model: keras.Model) -> None:
 
 
 def dead(model: keras.Model) -> None:
-    """A channel that never says anything."""
+    """Silence a channel."""
     norm = norms(model)[4]
     for variable, value in ((norm.gamma, 0.0), (norm.beta, -1.0)):
         numbers = np.asarray(variable).copy()
@@ -72,7 +79,7 @@ def dead(model: keras.Model) -> None:
 
 
 def outlier(model: keras.Model) -> None:
-    """A channel a hundred times as large as it was, for a layer that reads a hundredth of it."""
+    """Make a channel a hundred times as large, and the weights that read it a hundredth."""
     norm, reader = norms(model)[0], model.get_layer("conv_dw_1")
     factor = np.ones(norm.gamma.shape)
     factor[3] = 100
@@ -82,7 +89,7 @@ def outlier(model: keras.Model) -> None:
 
 
 def unclipped(model: keras.Model) -> keras.Model:
-    """The model with Relu in the place of ReLU6."""
+    """Replace each ReLU6 by a ReLU."""
 
     def clone(layer: Any) -> Any:
         if isinstance(layer, keras.layers.ReLU):
@@ -94,12 +101,16 @@ def unclipped(model: keras.Model) -> keras.Model:
     return changed
 
 
+def int8_share(floating: ir.Model, result: QuantizedModel) -> float:
+    return macs_share(floating, place(floating, result.plan.floats).nodes)
+
+
 HARD = {"spread": spread, "dead": dead, "outlier": outlier}
 
 
-def gated(
-    model: keras.Model, digits: Any, holds: Callable[[Quality], bool]
-) -> tuple[ir.Model, Gated]:
+def quantized(
+    model: keras.Model, digits: Any, criterion: AcceptanceCriterion
+) -> tuple[ir.Model, QuantizedModel]:
     passes = (
         *simplify("tf", None),
         *prepare_int8(18),
@@ -108,20 +119,19 @@ def gated(
     train, held_out = digits.split()
     images, classes = held_out.pictures[:120], held_out.classes[:120]
     reference = model.predict(prepare(images, "tf"), verbose=0)
-    judge = Evaluator(images, reference, "probabilities", classes)
-    gate = Gate(ONNXRUNTIME_CPU, train.pictures[:24], judge, holds, "mse", lambda step: None)
-    return floating, quantize(floating, gate.ranges(floating), gate)
+    evaluator = Evaluator(images, reference, "probabilities", classes)
+    dataset = Dataset(train.pictures[:24], evaluator)
+    return floating, quantize_with_accuracy_control(floating, dataset, ONNXRUNTIME_CPU, criterion)
 
 
 @pytest.mark.parametrize("kind", list(HARD))
-def test_hard_models_hold(kind: str, model: keras.Model, digits: Any) -> None:
+def test_hard_models_meet_the_criterion(kind: str, model: keras.Model, digits: Any) -> None:
     model = unclipped(model) if kind == "outlier" else model
     HARD[kind](model)
-    passing = Criterion("agreement", 0.01, EXACT)
-    floating, result = gated(model, digits, passing.holds)
-    assert result.holds
+    floating, result = quantized(model, digits, Criterion("agreement", 0.01, EXACT))
+    assert result.meets_criterion
     assert result.quality.agreement >= 0.99
-    assert share(floating, place(floating, result.attempt.floats).nodes) >= 0.7
+    assert int8_share(floating, result) >= 0.7
     first = result.steps[0]
     assert first.name == "quantised"
     assert result.quality.sqnr >= first.quality.sqnr
@@ -132,7 +142,7 @@ def test_hard_models_hold(kind: str, model: keras.Model, digits: Any) -> None:
 
 @pytest.fixture(scope="module")
 def small() -> tuple[ir.Model, Evaluator]:
-    """Five layers with weights, and what they give for 24 images."""
+    """Build a model of five layers with weights, and its evaluator on 24 images."""
     x = y = keras.Input((16, 16, 3))
     for width in (8, 8, 12, 12):
         y = keras.layers.Conv2D(width, 3, activation="relu")(y)
@@ -148,69 +158,97 @@ def small() -> tuple[ir.Model, Evaluator]:
     return floating, Evaluator(drawn, reference, "probabilities")
 
 
-def judged(
-    small: tuple[ir.Model, Evaluator],
-    holds: Callable[[Quality], bool],
-    ample: Callable[[Quality], bool] | None = None,
-) -> Gated:
-    floating, judge = small
-    gate = Gate(ONNXRUNTIME_CPU, judge.images[:8], judge, holds, "minmax", lambda step: None, ample)
-    return quantize(floating, gate.ranges(floating), gate)
+@dataclass(frozen=True)
+class Decision:
+    """A criterion of functions."""
+
+    is_met: Callable[[Quality], bool]
+    margin: Callable[[Quality], bool] | None = None
+
+    def has_margin(self, quality: Quality) -> bool:
+        return (self.margin or self.is_met)(quality)
 
 
-def test_a_model_that_cannot_hold_is_said_not_to(small: tuple[ir.Model, Evaluator]) -> None:
-    result = judged(small, lambda quality: False)
-    assert not result.holds
+ALWAYS, NEVER = Decision(lambda quality: True), Decision(lambda quality: False)
+
+
+def controlled(small: tuple[ir.Model, Evaluator], criterion: AcceptanceCriterion) -> QuantizedModel:
+    floating, evaluator = small
+    dataset = Dataset(evaluator.images[:8], evaluator)
+    return quantize_with_accuracy_control(
+        floating, dataset, ONNXRUNTIME_CPU, criterion, method="minmax"
+    )
+
+
+def test_a_model_that_fails_the_criterion_is_reported(small: tuple[ir.Model, Evaluator]) -> None:
+    result = controlled(small, NEVER)
+    assert not result.meets_criterion
     assert result.steps[-1].name.endswith("in float")
-    for step in (result, judged(small, lambda quality: quality.sqnr > 80)):
-        left = share(small[0], place(small[0], step.attempt.floats).nodes)
-        assert 0.5 <= left <= 1.0
+    for each in (result, controlled(small, Decision(lambda quality: quality.sqnr > 80))):
+        assert 0.5 <= int8_share(small[0], each) <= 1.0
 
 
-def test_as_little_as_it_takes_stays_float(small: tuple[ir.Model, Evaluator]) -> None:
-    floats = [s for s in judged(small, lambda quality: False).steps if "float" in s.name]
+def test_as_few_nodes_as_possible_stay_in_float(small: tuple[ir.Model, Evaluator]) -> None:
+    floats = [step for step in controlled(small, NEVER).steps if "float" in step.name]
     names = [step.name for step in floats]
     assert names[:2] == ["1 elementwise node in float", "1 elementwise node and 1 layer in float"]
-    wanted = (floats[0].quality.sqnr + floats[1].quality.sqnr) / 2
-    assert floats[0].quality.sqnr < wanted
-    result = judged(small, lambda quality: quality.sqnr > wanted)
-    assert result.holds
-    assert len(result.attempt.floats) == 2
+    required = (floats[0].quality.sqnr + floats[1].quality.sqnr) / 2
+    assert floats[0].quality.sqnr < required
+    result = controlled(small, Decision(lambda quality: quality.sqnr > required))
+    assert result.meets_criterion
+    assert len(result.plan.floats) == 2
     assert result.steps[-1].name == names[1]
 
 
-def test_a_reserve_leaves_more_in_float_and_refuses_nothing(
+def test_a_missing_margin_leaves_more_in_float_and_refuses_nothing(
     small: tuple[ir.Model, Evaluator],
 ) -> None:
-    plain = judged(small, lambda quality: True)
-    assert not plain.attempt.floats
-    for wanted in (plain.quality.sqnr + 1, 100.0):
-        result = judged(small, lambda quality: True, lambda quality, x=wanted: quality.sqnr > x)
-        assert result.holds
-        assert result.attempt.floats
-        assert share(small[0], place(small[0], result.attempt.floats).nodes) >= RESERVED_INTEGERS
+    plain = controlled(small, ALWAYS)
+    assert not plain.plan.floats
+    for required in (plain.quality.sqnr + 1, 100.0):
+        margin = Decision(ALWAYS.is_met, lambda quality, x=required: quality.sqnr > x)
+        result = controlled(small, margin)
+        assert result.meets_criterion
+        assert result.plan.floats
+        assert int8_share(small[0], result) >= MIN_INT8_SHARE_FOR_MARGIN
         assert result.quality.sqnr > plain.quality.sqnr
 
 
-def test_nothing_is_kept_with_which_the_gate_no_longer_holds(
-    small: tuple[ir.Model, Evaluator],
-) -> None:
-    first = judged(small, lambda quality: False).steps[0].quality
-    result = judged(small, lambda quality: quality == first)
-    assert result.holds
+def test_repairs_that_fail_the_criterion_are_discarded(small: tuple[ir.Model, Evaluator]) -> None:
+    first = controlled(small, NEVER).steps[0].quality
+    result = controlled(small, Decision(lambda quality: quality == first))
+    assert result.meets_criterion
     assert [step.name for step in result.steps if step.kept] == ["quantised"]
     assert any(step.quality.sqnr > first.sqnr for step in result.steps)
 
 
-def test_the_report_says_what_stays_float_and_why(small: tuple[ir.Model, Evaluator]) -> None:
+def test_a_cache_saves_the_run_over_the_images(
+    small: tuple[ir.Model, Evaluator], tmp_path: Path
+) -> None:
+    floating, evaluator = small
+    dataset, cache = Dataset(evaluator.images[:8], evaluator), tmp_path / "ranges.json"
+    spoken: list[list[str]] = [[], []]
+    first, second = (
+        quantize_with_accuracy_control(
+            floating, dataset, ONNXRUNTIME_CPU, ALWAYS, cache=cache, say=said.append
+        )
+        for said in spoken
+    )
+    assert first.plan.ranges == second.plan.ranges
+    assert [step.quality for step in first.steps] == [step.quality for step in second.steps]
+    measuring = [any("measuring ranges" in words for words in said) for said in spoken]
+    assert measuring == [True, False]
+
+
+def test_the_report_lists_the_nodes_in_float_and_why(small: tuple[ir.Model, Evaluator]) -> None:
     floating, _ = small
-    result = judged(small, lambda quality: False)
+    result = controlled(small, NEVER)
     entry = entries(result, ONNXRUNTIME_CPU, floating)
     assert 0.5 <= entry["multiply_adds_int8"] < 1
-    assert {row["node"] for row in entry["float_nodes"]} == result.attempt.floats
-    assert {row["reason"] for row in entry["float_nodes"]} == {CHOSEN}
+    assert {row["node"] for row in entry["float_nodes"]} == result.plan.floats
+    assert {row["reason"] for row in entry["float_nodes"]} == {SENSITIVE}
     assert [row["name"] for row in entry["steps"]] == [step.name for step in result.steps]
-    whole = entries(judged(small, lambda quality: True), ONNXRUNTIME_CPU, floating)
+    whole = entries(controlled(small, ALWAYS), ONNXRUNTIME_CPU, floating)
     assert (whole["multiply_adds_int8"], whole["float_nodes"]) == (1.0, [])
     assert [row["node"] for row in whole["layers"]] == [
         node.name for node in floating.graph if node.op_type in ("Conv", "Gemm")
@@ -218,7 +256,7 @@ def test_the_report_says_what_stays_float_and_why(small: tuple[ir.Model, Evaluat
 
 
 @pytest.mark.parametrize(
-    ("measure", "quality", "holds"),
+    ("measure", "quality", "is_met"),
     [
         ("agreement", Quality(5.0, 0.99), True),
         ("agreement", Quality(50.0, 0.989), False),
@@ -229,13 +267,15 @@ def test_the_report_says_what_stays_float_and_why(small: tuple[ir.Model, Evaluat
         ("nothing", Quality(-5.0, 0.0), True),
     ],
 )
-def test_what_is_enough(measure: Any, quality: Quality, holds: bool) -> None:
-    passing = Criterion(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
-    assert passing.holds(quality) is holds
+def test_a_criterion_is_met_within_the_largest_drop(
+    measure: Any, quality: Quality, is_met: bool
+) -> None:
+    criterion = Criterion(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
+    assert criterion.is_met(quality) is is_met
 
 
 @pytest.mark.parametrize(
-    ("measure", "quality", "ample"),
+    ("measure", "quality", "has_margin"),
     [
         ("agreement", Quality(26.1, 1.0), True),
         ("agreement", Quality(25.9, 1.0), False),
@@ -245,13 +285,15 @@ def test_what_is_enough(measure: Any, quality: Quality, holds: bool) -> None:
         ("nothing", Quality(-5.0, 0.0), True),
     ],
 )
-def test_what_is_enough_with_a_reserve(measure: Any, quality: Quality, ample: bool) -> None:
-    passing = Criterion(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
-    assert passing.ample(quality) is ample
+def test_agreement_has_a_margin_if_the_noise_is_small_too(
+    measure: Any, quality: Quality, has_margin: bool
+) -> None:
+    criterion = Criterion(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
+    assert criterion.has_margin(quality) is has_margin
 
 
-def test_what_decides() -> None:
-    of = partial(measure_of, random=False, labelled=False, classes=True)
+def test_the_measure_follows_from_labels_weights_and_classes() -> None:
+    of = partial(choose_measure, random=False, labelled=False, classes=True)
     assert of() == "agreement"
     assert of(random=True) == "nothing"
     assert of(random=True, labelled=True) == "labels"

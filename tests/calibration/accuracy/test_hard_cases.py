@@ -1,4 +1,4 @@
-"""Hard cases made on purpose: a MobileNetV2 that plain quantisation ruins, and the gate mends."""
+"""Hard cases made on purpose: a MobileNetV2 that plain quantization ruins, and repairs restore."""
 
 from collections.abc import Iterator
 from pathlib import Path
@@ -11,10 +11,15 @@ import pytest
 from phases import prepare_int8, simplify
 from support import digits_module, module_at
 
-from kexport.calibration.accuracy.control import Gate, Gated, quantize
-from kexport.calibration.accuracy.criterion import Criterion
-from kexport.calibration.accuracy.evaluator import Evaluator
-from kexport.calibration.accuracy.macs import share
+from kexport.calibration import (
+    Criterion,
+    Dataset,
+    Evaluator,
+    QuantizedModel,
+    quantize_with_accuracy_control,
+)
+from kexport.calibration.accuracy.macs import macs_share
+from kexport.calibration.metrics import Quality
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, place
 from kexport.conversion import convert_model
 from kexport.passes import pipeline
@@ -28,13 +33,13 @@ def digits(root: Path) -> Any:
 
 @pytest.fixture(scope="module")
 def hard(root: Path) -> Any:
-    """The hardening of the benchmark."""
+    """Load the hard cases of the benchmark."""
     return module_at(root / "bench" / "hard_cases.py").HARD
 
 
 @pytest.fixture(scope="module")
 def trained(root: Path) -> keras.Model:
-    """A third as wide as usual, at 32 x 32, trained as bench/train_digits.py does."""
+    """Load a MobileNetV2 of alpha 0.35 at 32 x 32, trained by bench/train_digits.py."""
     build = keras.applications.MobileNetV2
     model = build(input_shape=(32, 32, 3), alpha=0.35, weights=None, classes=10)
     with np.load(root / "tests" / "fixtures" / "mobilenet_v2.npz") as held:
@@ -49,7 +54,7 @@ def model(trained: keras.Model) -> Iterator[keras.Model]:
     trained.set_weights(weights)
 
 
-def floated(model: keras.Model) -> ir.Model:
+def float_graph(model: keras.Model) -> ir.Model:
     passes = (
         *simplify("tf", None),
         *prepare_int8(18),
@@ -57,33 +62,40 @@ def floated(model: keras.Model) -> ir.Model:
     return pipeline.run(convert_model(model).model, passes).model
 
 
-def gated(model: keras.Model, floating: ir.Model, digits: Any) -> Gated:
-    """The gate as it is by default, on 32 digits to measure on and 200 others to judge by."""
+class MetSuffices(Criterion):
+    """A criterion without a margin, so that no further nodes return to float."""
+
+    def has_margin(self, quality: Quality) -> bool:
+        return self.is_met(quality)
+
+
+def quantized(model: keras.Model, floating: ir.Model, digits: Any) -> QuantizedModel:
+    """Quantize on 32 digits, and evaluate on 200 others."""
     images = digits.pictures[32:232]
     reference = model.predict(prepare(images, "tf"), verbose=0)
-    judge = Evaluator(images, reference, "probabilities")
-    passing = Criterion("agreement", 0.01, judge.keras())
-    gate = Gate(
-        ONNXRUNTIME_CPU, digits.pictures[:32], judge, passing.holds, "mse", lambda step: None
-    )
-    return quantize(floating, gate.ranges(floating), gate)
+    evaluator = Evaluator(images, reference, "probabilities")
+    criterion = MetSuffices("agreement", 0.01, evaluator.evaluate_reference())
+    dataset = Dataset(digits.pictures[:32], evaluator)
+    return quantize_with_accuracy_control(floating, dataset, ONNXRUNTIME_CPU, criterion)
 
 
-def test_the_model_knows_the_digits(model: keras.Model, digits: Any) -> None:
-    """So that agreement on them says something."""
+def test_the_model_classifies_the_digits(model: keras.Model, digits: Any) -> None:
+    """Agreement on the digits is meaningful only then."""
     found = model.predict(prepare(digits.pictures, "tf"), verbose=0).argmax(axis=1)
     assert np.mean(found == digits.classes) > 0.98
     assert np.bincount(found).min() > 0.08 * len(found)
 
 
 @pytest.mark.parametrize("case", ["spread", "dead", "outlier"])
-def test_the_gate_holds(case: str, hard: Any, model: keras.Model, digits: Any) -> None:
+def test_hard_cases_meet_the_criterion(
+    case: str, hard: Any, model: keras.Model, digits: Any
+) -> None:
     hard[case](model)
-    floating = floated(model)
-    result = gated(model, floating, digits)
-    assert result.holds
+    floating = float_graph(model)
+    result = quantized(model, floating, digits)
+    assert result.meets_criterion
     assert result.quality.agreement >= 0.99
-    assert share(floating, place(floating, result.attempt.floats).nodes) >= 0.7
+    assert macs_share(floating, place(floating, result.plan.floats).nodes) >= 0.7
     plain = result.steps[0]
     assert plain.name == "quantised"
     assert plain.quality.agreement < 0.99

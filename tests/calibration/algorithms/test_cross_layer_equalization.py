@@ -5,9 +5,13 @@ import onnx_ir as ir
 import pytest
 from support import Sketch, assert_pure_and_equal, normal
 
-from kexport.calibration.algorithms.cross_layer_equalization import equalize, regions, scales
-from kexport.calibration.statistics.channels import PICTURES, foreseen
-from kexport.calibration.statistics.ranges import measure
+from kexport.calibration.algorithms.cross_layer_equalization import (
+    equalization_scales,
+    equalize,
+    find_regions,
+)
+from kexport.calibration.statistics.channels import RETURN_PERIOD, expected_peaks
+from kexport.calibration.statistics.ranges import collect_statistics
 
 
 def conv(s: Sketch, x: ir.Value, shape: tuple[int, int], seed: int) -> ir.Value:
@@ -18,7 +22,7 @@ def conv(s: Sketch, x: ir.Value, shape: tuple[int, int], seed: int) -> ir.Value:
 
 
 def channel_peaks(model: ir.Model, names: list[str], given: np.ndarray) -> dict[str, np.ndarray]:
-    found = measure(model, [], names, given, batch=4, method="minmax").channels
+    found = collect_statistics(model, [], names, given, batch=4, method="minmax").channels
     return {name: each.peaks for name, each in found.items()}
 
 
@@ -38,12 +42,12 @@ def test_a_sum_and_all_that_leads_to_it_are_one_region() -> None:
     summed, _ = residual(s)
     pads = s.constant("pads", [0, 0, 1, 1, 0, 0, 1, 1], np.int64)
     model = s.model(conv(s, s.op("Pad", summed, pads), (5, 6), 4))
-    whole, inner = regions(model)
-    assert [node.name for node in whole.makers] == ["Conv_0", "Conv_2"]
+    whole, inner = find_regions(model)
+    assert [node.name for node in whole.producers] == ["Conv_0", "Conv_2"]
     assert [node.name for node in whole.readers] == ["Conv_1", "Conv_3"]
     names = {"Conv_0", "MaxPool_0", "Max_0", "Conv_2", "Relu_1", "Pad_0"}
     assert {value.name for value in whole.tensors} == names
-    assert ([n.name for n in inner.makers], [n.name for n in inner.readers]) == (
+    assert ([n.name for n in inner.producers], [n.name for n in inner.readers]) == (
         ["Conv_1"],
         ["Conv_2"],
     )
@@ -54,7 +58,7 @@ def test_scales_pass_through_a_region() -> None:
     summed, _ = residual(s)
     model = s.model(conv(s, summed, (5, 6), 4))
     given = normal(4, 3, 8, 8, seed=9)
-    names = [value.name or "" for region in regions(model) for value in region.tensors]
+    names = [value.name or "" for region in find_regions(model) for value in region.tensors]
     before = channel_peaks(model, names, given)
     changed = assert_pure_and_equal(equalize(before), model, {"x": given}, 1e-4)
     after = channel_peaks(changed, names, given)
@@ -70,7 +74,7 @@ def test_scales_pass_to_a_gemm(turned: int) -> None:
     flat = s.op("Flatten", s.op("GlobalAveragePool", s.op("Relu", conv(s, x, (6, 3), 1))))
     weights = s.constant("w", normal(*((5, 6) if turned else (6, 5)), seed=2))
     model = s.model(s.op("Gemm", flat, weights, transB=turned))
-    (region,) = regions(model)
+    (region,) = find_regions(model)
     assert [node.name for node in region.readers] == ["Gemm_0"]
     names = [value.name or "" for value in region.tensors]
     assert names == ["Relu_0", "GlobalAveragePool_0"]
@@ -84,7 +88,7 @@ def test_scales_pass_to_a_gemm(turned: int) -> None:
 def test_a_gemm_that_reads_pixels_is_in_no_region() -> None:
     s = Sketch()
     flat = s.op("Flatten", s.op("Relu", conv(s, s.input("x", [4, 3, 2, 2]), (6, 3), 1)))
-    assert not regions(s.model(s.op("Gemm", flat, s.constant("w", normal(24, 5)))))
+    assert not find_regions(s.model(s.op("Gemm", flat, s.constant("w", normal(24, 5)))))
 
 
 def test_weights_for_a_channel_that_says_nothing_take_no_grid_from_the_others() -> None:
@@ -96,7 +100,7 @@ def test_weights_for_a_channel_that_says_nothing_take_no_grid_from_the_others() 
     reading[:, 2] *= 1000
     model = s.model(s.op("Conv", s.op("Relu", maker), s.constant("w2", reading)))
     given = normal(4, 3, 8, 8, seed=9)
-    names = [value.name or "" for region in regions(model) for value in region.tensors]
+    names = [value.name or "" for region in find_regions(model) for value in region.tensors]
     peaks = channel_peaks(model, names, given)
     changed = assert_pure_and_equal(equalize(peaks), model, {"x": given}, 1e-4)
     value = next(node for node in changed.graph if node.name == "Conv_1").inputs[1]
@@ -118,29 +122,29 @@ def test_a_tensor_that_leads_elsewhere_is_in_no_region(reader: str) -> None:
         "output": lambda: summed,
         "constant": lambda: s.op("Add", summed, s.constant("c", normal(1, 6, 1, 1))),
     }
-    found = regions(s.model(last, others[reader]()))
-    assert [[node.name for node in region.makers] for region in found] == [["Conv_1"]]
+    found = find_regions(s.model(last, others[reader]()))
+    assert [[node.name for node in region.producers] for region in found] == [["Conv_1"]]
 
 
 def test_what_was_not_measured_is_not_scaled() -> None:
     s = Sketch()
     summed, _ = residual(s)
     model = s.model(conv(s, summed, (5, 6), 4))
-    names = [[value.name or "" for value in region.tensors] for region in regions(model)]
+    names = [[value.name or "" for value in region.tensors] for region in find_regions(model)]
     peaks = channel_peaks(model, [*names[0], *names[1]], normal(4, 3, 8, 8))
-    assert set(scales(model, peaks)) == {*names[0], *names[1]}
+    assert set(equalization_scales(model, peaks)) == {*names[0], *names[1]}
     del peaks[names[0][0]]
-    assert set(scales(model, peaks)) == set(names[1])
+    assert set(equalization_scales(model, peaks)) == set(names[1])
 
 
 def test_the_largest_of_many_images_is_that_of_gumbels_distribution() -> None:
     location, scale = np.array([5.0, 1.0, 0.0]), np.array([0.5, 0.2, 0.0])
     seen = np.random.default_rng(0).gumbel(location, scale, (1000, 3))
-    exact = location - scale * np.log(-np.log1p(-1 / PICTURES))
-    assert np.allclose(foreseen(seen.max(0), seen.mean(0), seen.std(0)), exact, rtol=0.1)
+    exact = location - scale * np.log(-np.log1p(-1 / RETURN_PERIOD))
+    assert np.allclose(expected_peaks(seen.max(0), seen.mean(0), seen.std(0)), exact, rtol=0.1)
 
 
 def test_nothing_is_foreseen_below_what_was_seen() -> None:
     peaks = np.zeros((1000, 2))
     peaks[7, 0] = 4.0
-    assert np.array_equal(foreseen(peaks.max(0), peaks.mean(0), peaks.std(0)), [4.0, 0.0])
+    assert np.array_equal(expected_peaks(peaks.max(0), peaks.mean(0), peaks.std(0)), [4.0, 0.0])

@@ -7,9 +7,9 @@ import onnx_ir as ir
 import pytest
 from support import Sketch, normal, onnx_answers
 
-from kexport.calibration.algorithms.gptq import DAMPING, columns, round_for_inputs, spread
-from kexport.calibration.quantizer.qparams import LEVELS
-from kexport.calibration.quantizer.saturation import MOST, rows
+from kexport.calibration.algorithms.gptq import DAMPING, gptq_round, hessian_of, im2col
+from kexport.calibration.quantizer.qparams import INT8_MAX
+from kexport.calibration.quantizer.saturation import MAX_PAIR_SUM, to_rows
 
 
 def alike(groups: int, count: int, width: int) -> np.ndarray:
@@ -26,25 +26,25 @@ def wasted(errors: np.ndarray, inputs: np.ndarray) -> np.ndarray:
 
 def test_independent_inputs_get_the_nearest_integers() -> None:
     weights = 20 * normal(2, 5, 70)
-    power = np.stack([np.diag(np.arange(1.0, 71)), np.zeros((70, 70))])
-    assert np.array_equal(round_for_inputs(weights, power), np.rint(weights))
+    hessian = np.stack([np.diag(np.arange(1.0, 71)), np.zeros((70, 70))])
+    assert np.array_equal(gptq_round(weights, hessian), np.rint(weights))
 
 
 def test_the_error_keeps_to_the_bound_of_the_nearest_plane() -> None:
     """Babai, 1986: the squared distance is at most a quarter of the squared diagonal's sum."""
     inputs, weights = alike(3, 200, 90), 20 * normal(3, 6, 90, seed=4)
-    power = spread(inputs)
-    errors = weights - round_for_inputs(weights, power)
-    eye = np.eye(90) * DAMPING * np.einsum("gkk->g", power)[:, None, None] / 90
-    distance = np.einsum("goj,gjk,gok->go", errors, power + eye, errors)
-    diagonal = np.diagonal(np.linalg.cholesky(power + eye), axis1=1, axis2=2)
+    hessian = hessian_of(inputs)
+    errors = weights - gptq_round(weights, hessian)
+    eye = np.eye(90) * DAMPING * np.einsum("gkk->g", hessian)[:, None, None] / 90
+    distance = np.einsum("goj,gjk,gok->go", errors, hessian + eye, errors)
+    diagonal = np.diagonal(np.linalg.cholesky(hessian + eye), axis1=1, axis2=2)
     assert (distance <= np.square(diagonal).sum(axis=1, keepdims=True) / 4 + 1e-9).all()
 
 
 def test_outputs_err_less_than_with_the_nearest_integers() -> None:
     inputs, others = alike(2, 400, 90)[:, :200], alike(2, 400, 90)[:, 200:]
     weights = 20 * normal(2, 6, 90, seed=4)
-    found = round_for_inputs(weights, spread(inputs))
+    found = gptq_round(weights, hessian_of(inputs))
     assert (
         wasted(weights - found, others).mean()
         < wasted(weights - np.rint(weights), others).mean() / 8
@@ -54,12 +54,12 @@ def test_outputs_err_less_than_with_the_nearest_integers() -> None:
 @pytest.mark.parametrize("width", [90, 91])
 def test_neighbours_keep_to_their_sum(width: int) -> None:
     weights = np.sign(normal(1, 4, width)) * 120
-    found = round_for_inputs(weights, spread(alike(1, 200, width)), MOST).astype(int)
+    found = gptq_round(weights, hessian_of(alike(1, 200, width)), MAX_PAIR_SUM).astype(int)
     pairs = np.pad(found[0], ((0, 0), (0, width % 2))).reshape(4, -1, 2)
-    assert found.min() >= -LEVELS
-    assert found.max() <= LEVELS
-    assert pairs.clip(0).sum(axis=2).max() <= MOST
-    assert (-pairs).clip(0).sum(axis=2).max() <= MOST
+    assert found.min() >= -INT8_MAX
+    assert found.max() <= INT8_MAX
+    assert pairs.clip(0).sum(axis=2).max() <= MAX_PAIR_SUM
+    assert (-pairs).clip(0).sum(axis=2).max() <= MAX_PAIR_SUM
 
 
 CONVS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
@@ -79,12 +79,12 @@ def test_columns_times_weights_are_the_output(
     node = made.producer()
     assert node is not None
     groups = attributes.get("group", 1)
-    met = columns(node, [given[:2], given[2:]], shape, 10_000)
-    held = rows(weights, 0).reshape(groups, shape[0] // groups, -1)
+    met = im2col(node, [given[:2], given[2:]], shape, 10_000)
+    held = to_rows(weights, 0).reshape(groups, shape[0] // groups, -1)
     found = np.matmul(met, held.transpose(0, 2, 1))  # [groups, places, outputs]
     outputs = np.moveaxis(wanted, 1, -1).reshape(-1, groups, shape[0] // groups)
     assert np.allclose(found, outputs.transpose(1, 0, 2), atol=1e-5)
-    few = columns(node, [given[:2], given[2:]], shape, 8)
+    few = im2col(node, [given[:2], given[2:]], shape, 8)
     assert few.shape[1] == 8
     assert all((met[0] == row).all(axis=1).any() for row in few[0])
 
@@ -92,4 +92,4 @@ def test_columns_times_weights_are_the_output(
 def test_columns_of_a_gemm_are_what_it_reads() -> None:
     node = ir.node("Gemm", [])
     given = normal(6, 5)
-    assert np.array_equal(columns(node, [given[:4], given[4:]], (5, 3), 100)[0], given)
+    assert np.array_equal(im2col(node, [given[:4], given[4:]], (5, 3), 100)[0], given)

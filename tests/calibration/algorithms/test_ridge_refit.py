@@ -3,7 +3,7 @@
 import numpy as np
 from support import normal
 
-from kexport.calibration.algorithms.layer_weights import DAMPINGS, refitted
+from kexport.calibration.algorithms.layer_weights import RIDGE_STRENGTHS, ridge_refit
 
 
 def noisy(groups: int, count: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
@@ -25,17 +25,17 @@ def missed(weights: np.ndarray, found: np.ndarray, inputs: np.ndarray, met: np.n
 
 def test_noise_is_filtered_on_inputs_that_were_not_seen() -> None:
     weights, inputs, met = noisy(2, 800, 9)
-    found = refitted(weights, centred(inputs[:, :400]), centred(met[:, :400]))
+    found = ridge_refit(weights, centred(inputs[:, :400]), centred(met[:, :400]))
     others = inputs[:, 400:], met[:, 400:]
     assert missed(weights, found, *others) < missed(weights, weights, *others) / 3
 
 
 def test_it_is_the_ridge_regression_with_one_of_the_dampings() -> None:
     weights, inputs, met = (array.astype(np.float64) for array in noisy(1, 400, 9))
-    found = refitted(weights, centred(inputs), centred(met))[0]
+    found = ridge_refit(weights, centred(inputs), centred(met))[0]
     x, y = (rows[0] - rows[0].mean(axis=0) for rows in (met, inputs))
     wanted = []
-    for damping in DAMPINGS:
+    for damping in RIDGE_STRENGTHS:
         ridge = damping * np.square(x).sum(axis=0).mean() * np.eye(9)
         rows, targets = np.vstack([x, np.linalg.cholesky(ridge)]), (y - x) @ weights[0].T
         padded = np.vstack([targets, np.zeros((9, 3))])
@@ -45,5 +45,5 @@ def test_it_is_the_ridge_regression_with_one_of_the_dampings() -> None:
 
 def test_weights_stay_where_nothing_can_be_learnt() -> None:
     weights, inputs, _ = noisy(2, 90, 9)
-    assert np.array_equal(refitted(weights, inputs, inputs), weights)
-    assert np.array_equal(refitted(weights, np.zeros((2, 90, 9)), np.zeros((2, 90, 9))), weights)
+    assert np.array_equal(ridge_refit(weights, inputs, inputs), weights)
+    assert np.array_equal(ridge_refit(weights, np.zeros((2, 90, 9)), np.zeros((2, 90, 9))), weights)

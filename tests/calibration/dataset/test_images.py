@@ -12,7 +12,12 @@ import numpy as np
 import pytest
 from PIL import Image
 
-from kexport.calibration.dataset.images import Images, gather, labelled, split
+from kexport.calibration.dataset.images import (
+    Images,
+    load_images,
+    load_labelled_images,
+    split_images,
+)
 from kexport.errors import BadArgument, OutputFailed
 
 SIZE = (6, 5)
@@ -38,7 +43,7 @@ def take(tmp_path: Path) -> Callable[..., Images]:
 
     def take(source: Any, **more: Any) -> Images:
         given = {"limit": 100, "seed": 0, "scratch": tmp_path / "scratch", **more}
-        return gather(source, given.pop("size", SIZE), given.pop("channels", 3), **given)
+        return load_images(source, given.pop("size", SIZE), given.pop("channels", 3), **given)
 
     return take
 
@@ -133,7 +138,7 @@ def test_refusals_of_arrays(take: Any, tmp_path: Path) -> None:
     np.savez(tmp_path / "two.npz", x=drawn(20), y=drawn(20))
     assert refused(take, tmp_path / "two.npz", "holds no array named images, but x, y", scratch)
     np.savez(tmp_path / "f.npz", np.asfortranarray(drawn(20)))
-    assert refused(take, tmp_path / "f.npz", "Fortran", scratch)
+    assert refused(take, tmp_path / "f.npz", "Fortran order", scratch)
 
 
 def test_a_scratch_folder_that_is_not_there(take: Any, tmp_path: Path) -> None:
@@ -144,7 +149,7 @@ def test_a_scratch_folder_that_is_not_there(take: Any, tmp_path: Path) -> None:
 def test_classes_are_those_of_keras(tmp_path: Path) -> None:
     path = folder(tmp_path / "p")
     given = {"limit": 100, "seed": 0, "scratch": tmp_path}
-    found = labelled(path, 2, SIZE, **given)
+    found = load_labelled_images(path, 2, SIZE, **given)
     keras_ones = keras.utils.image_dataset_from_directory(path, shuffle=False, verbose=False)
     wanted = {
         os.path.relpath(file, path): "ab".index(Path(file).parent.name)
@@ -152,7 +157,7 @@ def test_classes_are_those_of_keras(tmp_path: Path) -> None:
     }
     assert keras_ones.class_names == ["a", "b"]
     assert dict(zip(found.names, found.labels or (), strict=True)) == wanted
-    named = labelled(path, ["b", "c", "a"], SIZE, **given)
+    named = load_labelled_images(path, ["b", "c", "a"], SIZE, **given)
     assert set(zip((n[0] for n in named.names), named.labels or (), strict=True)) == {
         ("a", 2),
         ("b", 0),
@@ -170,17 +175,19 @@ def test_classes_are_those_of_keras(tmp_path: Path) -> None:
 )
 def test_refusals_of_classes(tmp_path: Path, classes: Any, message: str) -> None:
     with pytest.raises(BadArgument, match=message):
-        labelled(folder(tmp_path / "p"), classes, SIZE, limit=99, seed=0, scratch=tmp_path)
+        load_labelled_images(
+            folder(tmp_path / "p"), classes, SIZE, limit=99, seed=0, scratch=tmp_path
+        )
 
 
 def test_halves_share_no_image(take: Any) -> None:
     array = drawn(20)
     array[[3, 11, 19]] = array[0]
     whole = take(array)
-    left, right = split(whole, 5)
+    left, right = split_images(whole, 5)
     assert isinstance(left.images, np.memmap)
     assert len(left.names) == len(right.names) == 10
     assert sorted(left.names + right.names) == sorted(whole.names)
     held = [{picture.tobytes() for picture in half.images} for half in (left, right)]
     assert not held[0] & held[1]
-    assert split(whole, 5)[0].names == left.names
+    assert split_images(whole, 5)[0].names == left.names

@@ -10,13 +10,13 @@ import onnx_ir as ir
 import pytest
 from support import Sketch, normal, onnx_answers
 
-from kexport.calibration.algorithms.bias_correction import shifts
+from kexport.calibration.algorithms.bias_correction import measure_shifts
 from kexport.calibration.execution import partitioned
-from kexport.calibration.execution.partitioned import run_in_pieces
-from kexport.calibration.execution.subgraph import pieces
+from kexport.calibration.execution.partitioned import run_partitioned
+from kexport.calibration.execution.subgraph import partition
 from kexport.calibration.execution.tensor_file import TensorFile
 from kexport.calibration.statistics import channels
-from kexport.calibration.statistics.ranges import measure
+from kexport.calibration.statistics.ranges import collect_statistics
 
 WEIGHTS = 8 * 8 * 3 * 3 * 4
 """Bytes of one layer's."""
@@ -35,23 +35,23 @@ def chain(batch: int | str = "n", size: int = 12) -> ir.Model:
 
 def test_pieces_hold_few_weights_and_all_nodes() -> None:
     graph = chain().graph
-    found = list(pieces(graph, 2 * WEIGHTS))
+    found = list(partition(graph, 2 * WEIGHTS))
     assert [node for piece in found for node in piece] == list(graph)
     assert [sum(node.op_type == "Conv" for node in piece) for piece in found] == [2, 2, 1]
-    assert len(list(pieces(graph, 1))) == 5
-    assert len(list(pieces(graph, 1 << 30))) == 1
+    assert len(list(partition(graph, 1))) == 5
+    assert len(list(partition(graph, 1 << 30))) == 1
 
 
 @pytest.mark.parametrize("most", [1, 2 * WEIGHTS, 1 << 30])
 def test_pieces_give_what_the_whole_gives(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitioned, "PIECE", most)
+    monkeypatch.setattr(partitioned, "PARTITION_BYTES", most)
     model, given = chain(), normal(7, 8, 12, 12, seed=9)
     middle = next(node for node in model.graph if node.op_type == "Add").outputs[0]
     model.graph.outputs.append(middle)
     wanted = onnx_answers(model, [given])
     batches = [given[:3], given[3:6], given[6:]]
     made: dict[str, list[np.ndarray]] = {}
-    for _, _, index, found in run_in_pieces(model, batches):
+    for _, _, index, found in run_partitioned(model, batches):
         for name, array in found.items():
             assert len(made.setdefault(name, [])) == index
             made[name].append(array)
@@ -70,18 +70,18 @@ def held(work: Any, *arguments: Any) -> int:
 
 
 def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(partitioned, "PIECE", WEIGHTS)
-    monkeypatch.setattr(channels, "KEPT", 1000)
+    monkeypatch.setattr(partitioned, "PARTITION_BYTES", WEIGHTS)
+    monkeypatch.setattr(channels, "MAX_SAMPLES", 1000)
     model = chain(batch=1, size=48)
     nodes = [node.name or "" for node in model.graph if node.op_type == "Conv"]
     values = [value.name or "" for node in model.graph for value in node.outputs]
     given = normal(40, 8, 48, 48)
 
     def measured(count: int) -> None:
-        measure(model, values, values, given[:count], batch=1, method="percentile")
+        collect_statistics(model, values, values, given[:count], batch=1, method="percentile")
 
     def mended(count: int) -> None:
-        shifts(model, model, nodes, given[:count])
+        measure_shifts(model, model, nodes, given[:count])
 
     for work in (measured, mended):
         work(4)  # imports

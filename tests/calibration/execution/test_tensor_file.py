@@ -12,7 +12,7 @@ import onnx_ir as ir
 import pytest
 from support import Sketch, normal, room_for
 
-from kexport.calibration.dataset.images import gather
+from kexport.calibration.dataset.images import load_images
 from kexport.calibration.execution.session import open_session
 from kexport.calibration.execution.tensor_file import TensorFile
 from kexport.errors import OutputFailed
@@ -20,7 +20,7 @@ from kexport.errors import OutputFailed
 
 def decoded(scratch: Path) -> None:
     drawn = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), np.uint8)
-    gather(drawn, (4, 4), 3, limit=20, seed=0, scratch=scratch)
+    load_images(drawn, (4, 4), 3, limit=20, seed=0, scratch=scratch)
 
 
 def made(_: Path) -> None:

@@ -6,8 +6,8 @@ import pytest
 from support import Sketch, normal, onnx_answers, operators
 
 from kexport.calibration.quantizer.placement import Placement
-from kexport.calibration.quantizer.qdq import quantize
-from kexport.calibration.quantizer.qparams import affine
+from kexport.calibration.quantizer.qdq import insert_qdq
+from kexport.calibration.quantizer.qparams import asymmetric_qparams
 from kexport.calibration.statistics.histogram import Range
 from kexport.passes.integer_relu_pad_max import has_integer_form, integer_relu_pad_max
 from kexport.passes.quantize_bias import quantize_bias
@@ -21,8 +21,11 @@ def relu_between(high: float) -> ir.Model:
     y = s.op("Relu", s.input("x", [1, 4, 5, 5]))
     model = s.model(s.op("Add", y, s.constant("one", 1.0)))
     edges = frozenset({("Relu_0", 0), ("Add_0", 0)})
-    grids = {"x": affine(Range(-3.0, 4.0)), "Relu_0": affine(Range(-3.0, high))}
-    return quantize(Placement(frozenset(), edges), grids)(model)
+    qparams = {
+        "x": asymmetric_qparams(Range(-3.0, 4.0)),
+        "Relu_0": asymmetric_qparams(Range(-3.0, high)),
+    }
+    return insert_qdq(Placement(frozenset(), edges), qparams)(model)
 
 
 def test_a_relu_on_one_grid_is_a_clip_of_its_integers() -> None:
@@ -50,8 +53,8 @@ def test_margins_and_borders_are_integers(kind: str) -> None:
     }[kind]()
     model = s.model(s.op("Add", y, s.constant("one", 1.0)))
     edges = frozenset({(y.name or "", 0), ("Add_0", 0)})
-    grids = dict.fromkeys(("x", y.name or ""), affine(Range(-3.0, 4.0)))
-    whole = quantize(Placement(frozenset(), edges), grids)(model)
+    qparams = dict.fromkeys(("x", y.name or ""), asymmetric_qparams(Range(-3.0, 4.0)))
+    whole = insert_qdq(Placement(frozenset(), edges), qparams)(model)
     changed = integer_relu_pad_max(whole)
     assert operators(changed)["DequantizeLinear"] == operators(changed)["QuantizeLinear"] == 1
     assert np.array_equal(onnx_answers(changed, [IMAGE])[0], onnx_answers(whole, [IMAGE])[0])
@@ -76,7 +79,7 @@ def biased(bias: np.ndarray, scale: float = 1.0) -> ir.Model:
     placed = Placement(
         frozenset({"Conv_0"}), frozenset({("Conv_0", 0)}), weights=frozenset({"Conv_0"})
     )
-    return quantize(placed, {"x": affine(Range(-3.0, 4.0))})(s.model(y))
+    return insert_qdq(placed, {"x": asymmetric_qparams(Range(-3.0, 4.0))})(s.model(y))
 
 
 def test_a_bias_is_rounded_to_steps_of_input_times_weights() -> None:

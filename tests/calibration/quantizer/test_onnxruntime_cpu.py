@@ -11,7 +11,7 @@ from keras import layers
 from phases import FINISH_INT8, prepare_int8, simplify
 from support import Sketch, healthy, normal, onnx_answers, operators
 
-from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, grid, place
+from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, activation_qparams, place
 from kexport.calibration.statistics.histogram import Range
 from kexport.calibration.statistics.ranges import measure_ranges
 from kexport.conversion import convert_model
@@ -153,7 +153,7 @@ def test_tensors_on_one_grid_are_tied_and_a_clip_keeps_its_own() -> None:
     )
     s.op("Conv", both, s.constant("t", normal(4, 8, 1, 1)))
     model = s.model(list(s.graph)[-1].outputs[0])
-    assert set(place(model).tied) == {
+    assert set(place(model).unified) == {
         frozenset({"Relu_0", "MaxPool_0"}),
         frozenset({"Conv_2", "Concat_0"}),
     }
@@ -163,7 +163,7 @@ def test_tensors_on_one_grid_are_tied_and_a_clip_keeps_its_own() -> None:
 def test_the_last_level_of_a_clip_is_no_more_than_its_end(end: float) -> None:
     s = Sketch(opset=18)
     x = s.op("Clip", s.input("x", [4]), s.constant("low", 0.0), s.constant("high", end))
-    found = grid(x, Range(0.0, end))
+    found = activation_qparams(x, Range(0.0, end))
     last = found.scale * np.float32(255)
     assert np.float32(end) - 1e-5 * end < last <= np.float32(end) + np.finfo(np.float32).eps
 
@@ -174,7 +174,7 @@ def test_bytes_keep_their_grid(shift: float | None, zero_point: int) -> None:
     x = s.op("Cast", s.input("x", [4], ir.DataType.UINT8), to=ir.DataType.FLOAT.value)
     if shift is not None:
         x = s.op("Add", x, s.constant("shift", shift))
-    found = grid(x, Range(-1.0, 1.0))
+    found = activation_qparams(x, Range(-1.0, 1.0))
     assert (found.scale, found.zero_point) == (1.0, zero_point)
 
 
@@ -182,5 +182,5 @@ def test_bytes_keep_their_grid(shift: float | None, zero_point: int) -> None:
 def test_bytes_with_another_shift_have_no_such_grid(shift: float) -> None:
     s = Sketch(opset=18)
     x = s.op("Cast", s.input("x", [4], ir.DataType.UINT8), to=ir.DataType.FLOAT.value)
-    found = grid(s.op("Add", x, s.constant("shift", shift)), Range(-1.0, 1.0))
+    found = activation_qparams(s.op("Add", x, s.constant("shift", shift)), Range(-1.0, 1.0))
     assert found.scale != 1.0

@@ -10,14 +10,15 @@ from onnx.reference import ReferenceEvaluator
 from support import Sketch, normal, onnx_answers, operators, snapshot
 
 from kexport.calibration.quantizer.placement import Placement
-from kexport.calibration.quantizer.qdq import quantize
+from kexport.calibration.quantizer.qdq import insert_qdq
 from kexport.calibration.quantizer.qparams import (
     QParams,
-    affine,
-    dequantized,
-    of_weights,
-    quantized,
-    symmetric,
+    QuantizedWeights,
+    asymmetric_qparams,
+    dequantize_array,
+    quantize_array,
+    symmetric_qparams,
+    weight_qparams,
 )
 from kexport.calibration.statistics.histogram import Range
 from kexport.graph import save
@@ -38,17 +39,20 @@ PLACED = Placement(
     edges=frozenset({("Conv_0", 0), ("Add_0", 0), ("Add_0", 1)}),
     weights=frozenset({"Conv_0"}),
 )
-GRIDS = {"Relu_0": affine(Range(0.0, 3.0)), "Conv_0": affine(Range(-9.0, 8.0))}
+QPARAMS = {
+    "Relu_0": asymmetric_qparams(Range(0.0, 3.0)),
+    "Conv_0": asymmetric_qparams(Range(-9.0, 8.0)),
+}
 
 
-def rounded(array: np.ndarray, grid: QParams) -> np.ndarray:
-    return dequantized(quantized(array, grid), grid)
+def rounded(array: np.ndarray, qparams: QParams) -> np.ndarray:
+    return dequantize_array(quantize_array(array, qparams), qparams)
 
 
 def test_one_pair_serves_all_edges_of_a_tensor() -> None:
     model = two_readers()
     before = snapshot(model)
-    changed = quantize(PLACED, GRIDS)(model)
+    changed = insert_qdq(PLACED, QPARAMS)(model)
     assert snapshot(model) == before
     onnx.checker.check_model(ir.to_proto(changed), full_check=True)
     assert {name: operators(changed)[name] for name in PAIRS} == PAIRS
@@ -61,16 +65,16 @@ def test_one_pair_serves_all_edges_of_a_tensor() -> None:
 def test_the_graph_computes_what_the_grids_say() -> None:
     image = normal(1, 4, 5, 5, seed=3)
     model = two_readers()
-    changed = quantize(PLACED, GRIDS)(model)
+    changed = insert_qdq(PLACED, QPARAMS)(model)
     weights = normal(4, 4, 3, 3)
-    relu = rounded(np.maximum(image, 0), GRIDS["Relu_0"])
+    relu = rounded(np.maximum(image, 0), QPARAMS["Relu_0"])
     s = Sketch(opset=19)
-    coarse = rounded(weights, of_weights(weights, 0))
+    coarse = rounded(weights, weight_qparams(weights, 0))
     y = s.op("Conv", s.input("x", relu.shape), s.constant("w", coarse), pads=[1, 1, 1, 1])
-    conv = rounded(onnx_answers(s.model(y), [relu])[0], GRIDS["Conv_0"])
+    conv = rounded(onnx_answers(s.model(y), [relu])[0], QPARAMS["Conv_0"])
     assert np.array_equal(onnx_answers(changed, [image])[0], conv + relu)
     (reference,) = ReferenceEvaluator(ir.to_proto(changed)).run(None, {"x": image})
-    step = float(GRIDS["Conv_0"].scale)  # sums in another order may round to the next level
+    step = float(QPARAMS["Conv_0"].scale)  # sums in another order may round to the next level
     assert np.abs(reference - (conv + relu)).max() <= step * 1.001
 
 
@@ -82,7 +86,7 @@ def test_weights_in_a_file_are_read_and_not_mapped(tmp_path: Path) -> None:
     loaded = ir.load(path)
     weights = loaded.graph.initializers["w"].const_value
     placed = Placement(frozenset({"Conv_0"}), frozenset(), weights=frozenset({"Conv_0"}))
-    made = [quantize(placed, {})(each) for each in (loaded, model)]
+    made = [insert_qdq(placed, {})(each) for each in (loaded, model)]
     one, other = (each.graph.initializers["w.quantized"].const_value.numpy() for each in made)
     assert np.array_equal(one, other)
     assert isinstance(weights, ir.ExternalTensor)
@@ -91,7 +95,7 @@ def test_weights_in_a_file_are_read_and_not_mapped(tmp_path: Path) -> None:
 
 def test_an_edge_that_is_not_placed_keeps_the_float_tensor() -> None:
     placed = Placement(frozenset({"Conv_0"}), frozenset({("Conv_0", 0)}))
-    changed = quantize(placed, GRIDS)(two_readers())
+    changed = insert_qdq(placed, QPARAMS)(two_readers())
     nodes = {node.name: node for node in changed.graph}
     assert nodes["Add_0"].inputs[1].name == "Relu_0"
     assert operators(changed)["DequantizeLinear"] == 1
@@ -102,11 +106,11 @@ def test_a_constant_is_stored_as_integers() -> None:
     offsets = normal(1, 4, 1, 1)
     y = s.op("Add", s.input("x", [1, 4, 2, 2]), s.constant("offsets", offsets))
     placed = Placement(frozenset({"Add_0"}), frozenset({("Add_0", 1)}))
-    grid = symmetric(Range(-3.0, 3.0))
-    changed = quantize(placed, {"offsets": grid})(s.model(y))
+    qparams = symmetric_qparams(Range(-3.0, 3.0))
+    changed = insert_qdq(placed, {"offsets": qparams})(s.model(y))
     assert [node.op_type for node in changed.graph] == ["DequantizeLinear", "Add"]
     stored = changed.graph.initializers["offsets.quantized"].const_value.numpy()
-    assert np.array_equal(stored, quantized(offsets, grid))
+    assert np.array_equal(stored, quantize_array(offsets, qparams))
 
 
 @pytest.mark.parametrize("zero_point", [0, 128])
@@ -121,14 +125,17 @@ def test_bytes_are_dequantized_as_they_are(zero_point: int) -> None:
     placed = Placement(
         frozenset({"Conv_0"}), frozenset({("Conv_0", 0)}), weights=frozenset({"Conv_0"})
     )
-    grid = QParams(np.float32(1), np.asarray(zero_point, np.uint8), "uint8")
-    changed = quantize(placed, {x.name: grid}, levels=63)(model)
+    qparams = QParams(np.float32(1), np.asarray(zero_point, np.uint8), "uint8")
+    weights = normal(2, 3, 3, 3)
+    seven_bits = weight_qparams(weights, 0, 63)  # so that no sum saturates on any CPU
+    ready = {"Conv_0": QuantizedWeights(quantize_array(weights, seven_bits), seven_bits)}
+    changed = insert_qdq(placed, {x.name: qparams}, quantized_weights=ready)(model)
     assert operators(changed)["QuantizeLinear"] == 0
     conv = next(node for node in changed.graph if node.op_type == "Conv")
     assert conv.inputs[0].producer().inputs[0].name == "image"
     pixels = np.random.default_rng(0).integers(0, 256, (1, 3, 4, 4)).astype(np.uint8)
     gap = onnx_answers(changed, [pixels])[0] - onnx_answers(model, [pixels])[0]
-    assert np.abs(gap).max() <= 255 * 27 * np.abs(normal(2, 3, 3, 3)).max() / 63 / 2
+    assert np.abs(gap).max() <= 255 * 27 * np.abs(weights).max() / 63 / 2
 
 
 @pytest.mark.parametrize(
@@ -144,7 +151,7 @@ def test_a_dense_layer_has_a_grid_for_each_column(
     )
     y = s.op(op_type, s.input("x", [1, 4]), s.constant("w", weights), **attributes)
     placed = Placement(frozenset(), frozenset(), weights=frozenset({f"{op_type}_0"}))
-    changed = quantize(placed, {})(s.model(y))
+    changed = insert_qdq(placed, {})(s.model(y))
     given = onnx_answers(changed, [np.eye(4, dtype=np.float32)[:1]])
     assert operators(changed)["DequantizeLinear"] == 1
     scale = changed.graph.initializers["w.scale"].const_value.numpy()

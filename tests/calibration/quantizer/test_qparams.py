@@ -9,12 +9,12 @@ from support import normal
 
 from kexport.calibration.quantizer.qparams import (
     QParams,
-    affine,
-    dequantized,
-    in_float16,
-    of_weights,
-    quantized,
-    symmetric,
+    asymmetric_qparams,
+    dequantize_array,
+    quantize_array,
+    symmetric_qparams,
+    weight_qparams,
+    with_float16_scales,
 )
 from kexport.calibration.statistics.histogram import Range
 
@@ -22,81 +22,85 @@ TYPES = {"uint8": onnx.TensorProto.UINT8, "int8": onnx.TensorProto.INT8}
 AWKWARD = np.array([0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e-20, 300, -300, 3e5], np.float32)
 
 
-def by_onnx(array: np.ndarray, grid: QParams) -> list[np.ndarray]:
+def by_onnx(array: np.ndarray, qparams: QParams) -> list[np.ndarray]:
     """Integers, and what they stand for, from ONNX' reference implementation."""
-    axis = {} if grid.axis is None else {"axis": grid.axis}
+    axis = {} if qparams.axis is None else {"axis": qparams.axis}
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], **axis),
         helper.make_node("DequantizeLinear", ["q", "s", "z"], ["y"], **axis),
     ]
     inputs = [
         helper.make_tensor_value_info("x", onnx.TensorProto.FLOAT, array.shape),
-        helper.make_tensor_value_info("s", onnx.TensorProto.FLOAT, grid.scale.shape),
-        helper.make_tensor_value_info("z", TYPES[grid.dtype], grid.zero_point.shape),
+        helper.make_tensor_value_info("s", onnx.TensorProto.FLOAT, qparams.scale.shape),
+        helper.make_tensor_value_info("z", TYPES[qparams.dtype], qparams.zero_point.shape),
     ]
     outputs = [
-        helper.make_tensor_value_info("q", TYPES[grid.dtype], array.shape),
+        helper.make_tensor_value_info("q", TYPES[qparams.dtype], array.shape),
         helper.make_tensor_value_info("y", onnx.TensorProto.FLOAT, array.shape),
     ]
-    graph = helper.make_graph(nodes, "grid", inputs, outputs)
+    graph = helper.make_graph(nodes, "qparams", inputs, outputs)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 19)])
-    feeds = {"x": array, "s": grid.scale, "z": grid.zero_point}
+    feeds = {"x": array, "s": qparams.scale, "z": qparams.zero_point}
     return ReferenceEvaluator(model).run(None, feeds)
 
 
 @pytest.mark.parametrize("array", [normal(4, 5, scale=3.0), AWKWARD], ids=["normal", "awkward"])
 @pytest.mark.parametrize(
-    "grid",
-    [affine(Range(-1.0, 3.0)), affine(Range(0.0, 255.0)), symmetric(Range(-5.0, 2.0))],
+    "qparams",
+    [
+        asymmetric_qparams(Range(-1.0, 3.0)),
+        asymmetric_qparams(Range(0.0, 255.0)),
+        symmetric_qparams(Range(-5.0, 2.0)),
+    ],
     ids=["affine", "bytes", "symmetric"],
 )
-def test_integers_are_those_of_onnx(array: np.ndarray, grid: QParams) -> None:
-    integers, numbers = by_onnx(array, grid)
-    given = quantized(array, grid)
-    assert given.dtype == grid.dtype
+def test_integers_are_those_of_onnx(array: np.ndarray, qparams: QParams) -> None:
+    integers, numbers = by_onnx(array, qparams)
+    given = quantize_array(array, qparams)
+    assert given.dtype == qparams.dtype
     assert np.array_equal(given, integers)
-    assert np.array_equal(dequantized(given, grid), numbers)
+    assert np.array_equal(dequantize_array(given, qparams), numbers)
 
 
 @pytest.mark.parametrize("axis", [0, 1])
 def test_weights_are_on_a_grid_for_each_output_channel_as_onnx_has_it(axis: int) -> None:
     weights = normal(6, 4, 3, 3) * np.logspace(-3, 2, 6, dtype=np.float32).reshape(6, 1, 1, 1)
-    grid = of_weights(weights, axis, levels=63)
-    integers, numbers = by_onnx(weights, grid)
-    assert np.array_equal(quantized(weights, grid), integers)
-    assert np.array_equal(dequantized(integers, grid), numbers)
+    qparams = weight_qparams(weights, axis, largest=63)
+    integers, numbers = by_onnx(weights, qparams)
+    assert np.array_equal(quantize_array(weights, qparams), integers)
+    assert np.array_equal(dequantize_array(integers, qparams), numbers)
     others = tuple({0, 1, 2, 3} - {axis})
     assert (np.abs(integers.astype(int)).max(axis=others) == 63).all()
 
 
 @pytest.mark.parametrize("low", [0.0, -0.3, -7.0])
 def test_zero_is_a_level_and_the_ends_are_covered(low: float) -> None:
-    grid = affine(Range(low, 4.2))
+    qparams = asymmetric_qparams(Range(low, 4.2))
     ends = np.array([low, 0.0, 4.2], np.float32)
-    back = dequantized(quantized(ends, grid), grid)
+    back = dequantize_array(quantize_array(ends, qparams), qparams)
     assert back[1] == 0.0
-    assert np.abs(back - ends).max() <= grid.scale / 2 * 1.0001
-    assert (grid.zero_point == 0) == (low == 0.0)
+    assert np.abs(back - ends).max() <= qparams.scale / 2 * 1.0001
+    assert (qparams.zero_point == 0) == (low == 0.0)
 
 
 def test_a_channel_without_weights_has_a_scale_that_divides() -> None:
     weights = np.zeros((2, 3), np.float32)
     weights[1] = 1e-42  # less than the smallest normal number
-    grid = of_weights(weights, 0)
-    assert np.array_equal(grid.scale, [1.0, 1.0])
-    assert not quantized(weights, grid).any()
-    assert affine(Range(0.0, 0.0)).scale == 1.0
+    qparams = weight_qparams(weights, 0)
+    assert np.array_equal(qparams.scale, [1.0, 1.0])
+    assert not quantize_array(weights, qparams).any()
+    assert asymmetric_qparams(Range(0.0, 0.0)).scale == 1.0
 
 
 def test_scales_in_float16_are_the_next_ones_that_it_holds() -> None:
     weights = normal(8, 16) * np.logspace(-9, 6, 8, dtype=np.float32).reshape(8, 1)
-    exact = of_weights(weights, 0)
-    grid = in_float16(exact)
-    assert grid.scale.dtype == np.float32
-    assert np.array_equal(grid.scale.astype(np.float16).astype(np.float32), grid.scale)
+    exact = weight_qparams(weights, 0)
+    qparams = with_float16_scales(exact)
+    assert qparams.scale.dtype == np.float32
+    assert np.array_equal(qparams.scale.astype(np.float16).astype(np.float32), qparams.scale)
     inside = (exact.scale > 1e-4) & (exact.scale < 6e4)
     assert inside.sum() >= 3
-    assert (grid.scale >= exact.scale)[exact.scale < 6e4].all()
-    assert (grid.scale <= exact.scale * (1 + 2**-10))[inside].all()
-    assert grid.scale.min() == 2**-24
-    assert in_float16(symmetric(Range(-127.0, 3.0))).scale == 1.0
+    assert (qparams.scale >= exact.scale)[exact.scale < 6e4].all()
+    assert (qparams.scale <= exact.scale * (1 + 2**-10))[inside].all()
+    assert qparams.scale.min() == 2**-24
+    assert with_float16_scales(symmetric_qparams(Range(-127.0, 3.0))).scale == 1.0

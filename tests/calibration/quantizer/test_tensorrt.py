@@ -8,9 +8,9 @@ import pytest
 from support import Sketch, normal, onnx_answers
 
 from kexport import lint, targets
-from kexport.calibration.quantizer.qdq import quantize
-from kexport.calibration.quantizer.qparams import QParams, symmetric
-from kexport.calibration.quantizer.tensorrt import grid, place
+from kexport.calibration.quantizer.qdq import insert_qdq
+from kexport.calibration.quantizer.qparams import QParams, symmetric_qparams
+from kexport.calibration.quantizer.tensorrt import activation_qparams, place
 from kexport.calibration.statistics.histogram import Range
 
 Value = ir.Value
@@ -37,7 +37,7 @@ def test_a_convolution_reads_integers_and_makes_none() -> None:
     placement = place(s.model(conv(s, first, 32)))
     assert placement.weights == placement.nodes == {"Conv_0", "Conv_1"}
     assert placement.edges == {("Conv_0", 0), ("Conv_1", 0)}
-    assert placement.tied == ()
+    assert placement.unified == ()
 
 
 @pytest.mark.parametrize(
@@ -125,7 +125,7 @@ def test_a_concat_makes_integers_and_a_pool_before_it_reads_them() -> None:
     both = s.op("Concat", left, right, axis=1)
     found = place(s.model(conv(s, both, 16)))
     assert found.edges == {("Conv_0", 0), ("MaxPool_0", 0), ("Conv_1", 0)}
-    assert found.tied == ()
+    assert found.unified == ()
 
 
 def test_what_is_only_moved_stays_on_its_grid() -> None:
@@ -136,7 +136,7 @@ def test_what_is_only_moved_stays_on_its_grid() -> None:
     pooled = s.op("MaxPool", s.op("Concat", left, x, axis=1), kernel_shape=[2, 2], strides=[2, 2])
     found = place(s.model(conv(s, pooled, 16), side))
     assert ("MaxPool_0", 0) in found.edges
-    assert set(found.tied) == {frozenset({"Relu_0", "Relu_1", "Concat_0", "MaxPool_0"})}
+    assert set(found.unified) == {frozenset({"Relu_0", "Relu_1", "Concat_0", "MaxPool_0"})}
 
 
 def test_an_average_pool_reads_integers_where_a_convolution_follows() -> None:
@@ -147,7 +147,7 @@ def test_an_average_pool_reads_integers_where_a_convolution_follows() -> None:
         model = s.model(conv(s, pooled, 16) if follows else s.op("Relu", pooled))
         wanted = {("AveragePool_0", 0), ("Conv_0", 0)} if follows else set()
         assert edges(model) == wanted
-        assert place(model).tied == ()
+        assert place(model).unified == ()
 
 
 def squeeze_and_excite() -> ir.Model:
@@ -173,9 +173,9 @@ def test_a_swish_stays_with_its_convolution() -> None:
     assert not any(name in ("Mul_0", "Sigmoid_0") for name, _ in edges(squeeze_and_excite()))
 
 
-def test_the_grid_is_symmetric() -> None:
+def test_activations_are_quantized_symmetrically() -> None:
     value = Value(name="x")
-    found = grid(value, Range(-1.0, 3.0))
+    found = activation_qparams(value, Range(-1.0, 3.0))
     assert (found.dtype, float(found.zero_point)) == ("int8", 0)
     np.testing.assert_allclose(found.scale, 3.0 / 127, rtol=1e-6)
 
@@ -189,7 +189,7 @@ def values_of(model: ir.Model, names: list[str], image: np.ndarray) -> list[np.n
 
 
 def covering(array: np.ndarray) -> QParams:
-    return symmetric(Range(float(array.min()), float(array.max())))
+    return symmetric_qparams(Range(float(array.min()), float(array.max())))
 
 
 @pytest.mark.parametrize("make", [lambda: residual(True), squeeze_and_excite])
@@ -199,8 +199,8 @@ def test_a_quantized_graph_breaks_no_rule_of_any_toolchain(make, jetpack: str) -
     placement = place(model)
     image = normal(*(model.graph.inputs[0].shape or ()), seed=9)
     names = sorted(placement.tensors(model))
-    grids = dict(zip(names, map(covering, values_of(model, names, image)), strict=True))
-    changed = quantize(placement, grids)(model)
+    qparams = dict(zip(names, map(covering, values_of(model, names, image)), strict=True))
+    changed = insert_qdq(placement, qparams)(model)
     found = lint.find(changed, targets.place("jetson-orin-int8", jetpack=jetpack))
     assert [finding for finding in found if finding.refuses] == []
     (exact,), (near,) = onnx_answers(model, [image]), onnx_answers(changed, [image])

@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 from support import count, normal
 
-from kexport.calibration.statistics.histogram import BINS, FINE, GrowingHistogram, Range
+from kexport.calibration.statistics.histogram import BINS, GROWING_BINS, GrowingHistogram, Range
 
 
 def reach(values: np.ndarray) -> Range:
@@ -36,7 +36,7 @@ def test_no_value_is_lost_or_moved_by_more_than_a_bin(parts: list[np.ndarray]) -
     assert found.zeros == np.count_nonzero(whole == 0)
     assert found.without_zeros.min() >= 0
     edges, ordered = found.edges[1:-1], np.sort(whole[whole != 0])
-    width = 2 * (extent.high - extent.low) / FINE
+    width = 2 * (extent.high - extent.low) / GROWING_BINS
     passed = np.cumsum(found.without_zeros)[:-1]
     assert (passed >= np.searchsorted(ordered, edges - width) - 1).all()
     assert (passed <= np.searchsorted(ordered, edges + width) + 1).all()
@@ -55,4 +55,4 @@ def test_bins_that_match_hold_what_a_known_range_gives() -> None:
     found = GrowingHistogram()
     found.add(values, Range(0.0, float(np.nextafter(np.float32(1), np.float32(0)))))
     assert np.array_equal(found.histogram(extent).counts, count(values, extent).counts)
-    assert BINS * 4 == FINE
+    assert BINS * 4 == GROWING_BINS

@@ -11,8 +11,9 @@ import pytest
 from support import Sketch, normal, onnx_answers, snapshot
 
 from kexport.calibration.statistics.histogram import GrowingHistogram, entropy, mse, percentile
-from kexport.calibration.statistics.ranges import METHODS, Range, measure, measure_ranges
+from kexport.calibration.statistics.ranges import Range, collect_statistics, measure_ranges
 from kexport.errors import BadArgument, UnsupportedModel
+from kexport.options.calibration import METHODS
 
 
 def network(
@@ -63,7 +64,7 @@ def test_histograms_batch_by_batch(method: str, opset: int) -> None:
         span = whole if method != "entropy" else Range(0.0, float(np.abs(array).max()))
         at_once = GrowingHistogram()
         at_once.add(array if method != "entropy" else np.abs(array), span)
-        wanted = search(at_once.histogram(span)).within(whole)
+        wanted = search(at_once.histogram(span)).intersection(whole)
         assert found[name].low == pytest.approx(wanted.low, rel=1e-5)
         assert found[name].high == pytest.approx(wanted.high, rel=1e-5)
 
@@ -86,7 +87,7 @@ def test_a_graph_for_images_of_any_size() -> None:
     loose, _ = network(size=("h", "w"))
     for method in METHODS:
         wanted, found = (
-            measure(model, names, names[:2], given, batch=4, method=method)
+            collect_statistics(model, names, names[:2], given, batch=4, method=method)
             for model in (fixed, loose)
         )
         assert found.ranges == wanted.ranges
@@ -94,7 +95,7 @@ def test_a_graph_for_images_of_any_size() -> None:
         for name, each in found.channels.items():
             assert np.array_equal(each.peaks, wanted.channels[name].peaks)
             assert np.array_equal(each.values, wanted.channels[name].values)
-            assert np.array_equal(each.owners, wanted.channels[name].owners)
+            assert np.array_equal(each.channel_ids, wanted.channels[name].channel_ids)
 
 
 def test_a_tensor_of_unknown_size_has_a_range_and_no_channels() -> None:
@@ -102,7 +103,7 @@ def test_a_tensor_of_unknown_size_has_a_range_and_no_channels() -> None:
     some = s.constant("some", [True, False, True, True], bool)
     y = s.op("Compress", s.input("x", ["n", 4, 3]), some, axis=1)
     model, given = s.model(s.op("Relu", y)), normal(6, 4, 3)
-    found = measure(model, ["Relu_0"], ["Relu_0"], given, batch=2, method="minmax")
+    found = collect_statistics(model, ["Relu_0"], ["Relu_0"], given, batch=2, method="minmax")
     assert found.ranges["Relu_0"].high == given[:, [0, 2, 3]].max()
     assert not found.channels
 
@@ -132,7 +133,7 @@ def test_what_is_not_finite_is_refused_with_its_first_node(value: float, at: int
     model = s.model(s.op("Relu", y))
     given = normal(6, 100)
     given[4, at] = value
-    with pytest.raises(UnsupportedModel, match=r"Mul_0, which Mul 'Mul_0' makes.*not finite"):
+    with pytest.raises(UnsupportedModel, match=r"Mul_0, which Mul 'Mul_0' computes.*not finite"):
         measure_ranges(model, ["Relu_0", "Mul_0"], given, batch=2, method="minmax")
 
 
@@ -146,7 +147,7 @@ def test_an_unknown_method_is_refused() -> None:
 @pytest.mark.parametrize("name", ["w", "nowhere", "image"])
 def test_what_is_no_float32_tensor_is_an_error(name: str) -> None:
     model, _ = network()
-    with pytest.raises(ValueError, match=f"{name} is no float32 tensor"):
+    with pytest.raises(ValueError, match=f"{name} is not a float32 tensor"):
         measure_ranges(model, [name], images(), batch=1, method="minmax")
 
 

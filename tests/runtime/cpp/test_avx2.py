@@ -51,7 +51,9 @@ def test_it_computes_the_same(plain: Build, haswell: Build, tmp_path: Path) -> N
 def test_weights_that_make_it_saturate_are_found_out(
     haswell: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setitem(quantize.SCHEMES, "onnxruntime", replace(ONNXRUNTIME_CPU, paired=False))
+    monkeypatch.setitem(
+        quantize.SCHEMES, "onnxruntime", replace(ONNXRUNTIME_CPU, avoid_saturation=False)
+    )
     done = haswell.run("kexport-verify", bundle(tmp_path))
     assert done.status == FAILED, done.out
     assert next(line for line in done.out.splitlines() if "graph:logits" in line).endswith("FAILED")

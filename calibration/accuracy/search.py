@@ -1,0 +1,79 @@
+"""State of the accuracy-control search: its settings, and the best candidate so far."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, replace
+
+from kexport.arrays import Array
+from kexport.calibration.accuracy.criterion import AcceptanceCriterion
+from kexport.calibration.accuracy.evaluator import Evaluator
+from kexport.calibration.accuracy.plan import Candidate, QuantizationPlan
+from kexport.calibration.algorithms.bias_correction import OutputShift
+from kexport.calibration.metrics import Quality
+from kexport.calibration.progress import Say
+from kexport.calibration.quantizer.scheme import Scheme
+
+
+@dataclass(frozen=True, slots=True)
+class Dataset:
+    """Calibration images, and the evaluation set that decides."""
+
+    images: Array
+    """Images to calibrate on, as the graph takes them, batch first."""
+    evaluator: Evaluator
+
+
+@dataclass(frozen=True, slots=True)
+class Settings:
+    """The inputs of accuracy control that do not change during the search."""
+
+    dataset: Dataset
+    scheme: Scheme
+    criterion: AcceptanceCriterion
+    method: str
+    """The range estimator (`options.calibration.METHODS`)."""
+    say: Say
+
+    def build(self, plan: QuantizationPlan) -> Candidate:
+        """Quantize a plan, and evaluate the result."""
+        model = plan.quantize(self.scheme)
+        return Candidate(plan, model, self.dataset.evaluator.evaluate(model))
+
+
+@dataclass(frozen=True, slots=True)
+class SearchStep:
+    """One step of the search: its name, the quality it reached, and whether it was kept."""
+
+    name: str
+    quality: Quality
+    kept: bool
+
+
+@dataclass(frozen=True, slots=True)
+class Search:
+    """The best candidate so far, and the steps that led to it."""
+
+    best: Candidate
+    steps: tuple[SearchStep, ...]
+    shifts: tuple[OutputShift, ...] = ()
+    """The output shift of each layer with weights, as last measured."""
+
+    def with_better(
+        self, name: str, candidate: Candidate, criterion: AcceptanceCriterion
+    ) -> Search:
+        """Record a candidate, and keep it if it has a higher SQNR.
+
+        A candidate that fails the criterion never replaces one that meets it.
+        """
+        best, quality = self.best.quality, candidate.quality
+        allowed = criterion.is_met(quality) or not criterion.is_met(best)
+        return self.record(name, candidate, kept=quality.sqnr > best.sqnr and allowed)
+
+    def record(self, name: str, candidate: Candidate, *, kept: bool) -> Search:
+        """Record a candidate, which becomes the best one if it is kept."""
+        return replace(
+            self,
+            best=candidate if kept else self.best,
+            steps=(*self.steps, SearchStep(name, candidate.quality, kept)),
+            shifts=candidate.plan.shifts or self.shifts,
+        )

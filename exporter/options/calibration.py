@@ -1,0 +1,110 @@
+"""Calibration options: the images, the range estimator and the accuracy that INT8 must keep."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass, fields
+from pathlib import Path
+from typing import Any
+
+from kexport.errors import BadArgument, did_you_mean
+from kexport.targets import Target
+
+METHODS = ("minmax", "percentile", "entropy", "mse")
+"""The range estimators: all values, or the part of them that serves 8 bits better."""
+
+
+@dataclass(frozen=True, slots=True)
+class Calibration:
+    """How a model is calibrated and quantized to INT8, and how its accuracy is checked.
+
+    `data` is a folder of images, a .npy or .npz file of uint8 [N, H, W, C], or an iterable of
+    arrays, PIL images and paths; up to 200 are used, half of them to calibrate and half to
+    evaluate. `method` is the range estimator: "minmax", "percentile", "entropy" or "mse". `cache`
+    is a file of measured ranges, which is written where it does not exist. `max_drop` is the
+    largest accuracy drop: the share of held-out images whose best class differs from Keras', or
+    the loss of top-1 accuracy where `eval_data` is given. `eval_data` is a folder of labelled
+    images with one subfolder for each class. `require_speedup` refuses INT8 that is not that many
+    times as fast as fp32 on this machine.
+
+    Raises:
+        BadArgument: an unknown method, or a number out of its range.
+    """
+
+    data: str | Path | Iterable[Any] | None = None
+    method: str = "mse"
+    cache: str | Path | None = None
+    max_drop: float = 0.01
+    eval_data: str | Path | None = None
+    require_speedup: float | None = None
+
+    def __post_init__(self) -> None:
+        check_method(self.method)
+        if not 0 <= self.max_drop <= 1:
+            raise BadArgument(
+                f"calibration.max_drop must be between 0 and 1, not {self.max_drop:g}",
+                hint="give the share of accuracy that INT8 may cost, such as 0.01",
+            )
+        if self.require_speedup is not None and not self.require_speedup > 0:
+            raise BadArgument(
+                f"calibration.require_speedup must be positive, not {self.require_speedup:g}",
+                hint="give the speedup over fp32 that INT8 must reach, such as 1.5",
+            )
+
+
+def check_method(method: str) -> None:
+    """Refuse a range estimator that does not exist.
+
+    Raises:
+        BadArgument: the method is not one of `METHODS`.
+    """
+    if method not in METHODS:
+        raise BadArgument(
+            f"there is no calibration method {method!r}",
+            hint=did_you_mean(method, METHODS) or f"choose one of {', '.join(METHODS)}",
+        )
+
+
+def check(calibration: Calibration, target: Target, *, local: bool) -> None:
+    """Refuse calibration options that do not fit the target, before anything is built.
+
+    Args:
+        calibration: the options.
+        target: the target of the export.
+        local: whether the target is like this machine, so that it can be timed here.
+
+    Raises:
+        BadArgument: INT8 without calibration images, calibration options for another precision, or
+            a required speedup on a device that cannot be timed here.
+    """
+    if target.precision != "int8":
+        given = next(_given(calibration), None)
+        if given is not None:
+            raise BadArgument(
+                f"calibration.{given} is for int8, and {target.name} is {target.precision}",
+                hint=f"leave it out, or choose the target {target.device}-int8",
+            )
+        return
+    if calibration.data is None:
+        raise BadArgument(
+            f"{target.name} needs calibration.data: images to calibrate on",
+            hint="give a folder of 100 or more images like those that the model will meet",
+        )
+    if isinstance(calibration.data, (str, Path)) and not Path(calibration.data).exists():
+        raise BadArgument(
+            f"the calibration data {calibration.data} does not exist",
+            hint="give a folder of images, or a .npy or .npz file",
+        )
+    if calibration.require_speedup is not None and not local:
+        raise BadArgument(
+            f"{target.name} cannot be timed on this machine",
+            hint="leave out calibration.require_speedup, and time the bundle on the device",
+        )
+
+
+def _given(calibration: Calibration) -> Iterator[str]:
+    """Yield the fields that differ from their defaults."""
+    for field in fields(calibration):
+        value = getattr(calibration, field.name)
+        if value is not field.default and (field.name == "data" or value != field.default):
+            yield field.name
