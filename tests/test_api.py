@@ -30,6 +30,7 @@ from kexport import runtime
 from kexport.api import export
 from kexport.errors import BadArgument, OutputExists, OutputFailed, ParityFailed, UnknownTarget
 from kexport.options.application import Recipe
+from kexport.options.toolchain import Toolchain
 from kexport.passes import image_input as pixels
 from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import pictures
@@ -102,7 +103,9 @@ def test_batch(export_and_verify: Export, model: keras.Model, batch: Any, tmp_pa
 
 
 def test_opset(export_and_verify: Export, model: keras.Model, tmp_path: Path) -> None:
-    bundle = export_and_verify(model, "trt-fp16", output=tmp_path / "b", recipe=TF, opset=13)
+    bundle = export_and_verify(
+        model, "trt-fp16", output=tmp_path / "b", recipe=TF, toolchain=Toolchain(opset=13)
+    )
     assert bundle.manifest["target"]["opset"] == 13
     assert onnx.load(bundle.path / "model.onnx").opset_import[0].version == 13
 

@@ -20,7 +20,9 @@ from kexport.cli import main
 from kexport.cli.tables.bundle import bundle_table, show
 from kexport.errors import BadArgument, GraphRefused
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
+from kexport.options.toolchain import Toolchain
 from kexport.source.synthetic_images import pictures
 
 TF = Recipe(preprocess="tf")
@@ -58,7 +60,9 @@ def test_the_bundle_suits_the_toolchain(
     tmp_path: Path,
     root: Path,
 ) -> None:
-    bundle = export_and_verify(model, target, recipe=TF, output=tmp_path / "b", **versions)
+    bundle = export_and_verify(
+        model, target, recipe=TF, output=tmp_path / "b", toolchain=Toolchain(**versions)
+    )
     manifest = bundle.manifest
     assert (manifest["target"]["toolchain"], manifest["target"]["opset"]) == (toolchain, opset)
     assert manifest["inputs"][0]["dtype"] == dtype
@@ -103,16 +107,18 @@ def test_a_graph_that_breaks_a_rule_is_not_published(
         export(model, "jetson-xavier-fp32", output=tmp_path / "b")
     assert "use a newer TensorRT" in (caught.value.hint or "")
     assert list(tmp_path.iterdir()) == []
-    export_and_verify(model, "jetson-orin-fp32", output=tmp_path / "b", jetpack="6.0")
+    export_and_verify(
+        model, "jetson-orin-fp32", output=tmp_path / "b", toolchain=Toolchain(jetpack="6.0")
+    )
 
 
 def test_an_opset_that_the_toolchain_does_not_read(
     export_and_verify: Export, model: keras.Model, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadArgument, match=r"JetPack 5\.1\.5 reads opset 17 at most, and not 18"):
-        export(model, "jetson-xavier-fp32", output=tmp_path / "b", opset=18)
+    with pytest.raises(BadArgument, match=r"JetPack 5\.1\.5 reads opset 17 at most, not 18"):
+        export(model, "jetson-xavier-fp32", output=tmp_path / "b", toolchain=Toolchain(opset=18))
     found = export_and_verify(
-        model, "trt-fp32", recipe=TF, output=tmp_path / "b", opset=20
+        model, "trt-fp32", recipe=TF, output=tmp_path / "b", toolchain=Toolchain(opset=20)
     ).manifest
     assert found["target"]["opset"] == 20
 
@@ -121,7 +127,9 @@ def test_bytes_of_a_camera_for_a_toolchain_without_bytes(
     model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(BadArgument, match=r"nv12 is bytes, and TensorRT 8\.2\.1"):
-        export(model, "jetson-nano-fp32", output=tmp_path / "b", pixels=ImageInput(format="nv12"))
+        export(
+            model, "jetson-nano-fp32", output=tmp_path / "b", image_input=ImageInput(format="nv12")
+        )
 
 
 @pytest.mark.parametrize("form", ["rgba", "nv12", "yuyv"])
@@ -129,7 +137,7 @@ def test_formats_of_a_camera(
     export_and_verify: Export, form: Any, model: keras.Model, tmp_path: Path
 ) -> None:
     bundle = export_and_verify(
-        model, "trt-fp16", recipe=TF, output=tmp_path / "b", pixels=ImageInput(format=form)
+        model, "trt-fp16", recipe=TF, output=tmp_path / "b", image_input=ImageInput(format=form)
     )
     assert bundle.manifest["findings"] == []
 
@@ -167,8 +175,8 @@ def test_a_builder_that_chooses_types_is_told_what_float16_cannot_hold(
             target,
             output=tmp_path / jetpack,
             recipe=TF,
-            jetpack=jetpack,
-            calibration_data=drawn,
+            toolchain=Toolchain(jetpack=jetpack),
+            calibration=Calibration(data=drawn),
         )
         names = bundle.manifest["build"]["float32_layers"]
         assert any("Softmax" in name for name in names)

@@ -62,7 +62,7 @@ def test_a_bundle_for_each_format(
 ) -> None:
     """Proven at one size; run here at another, on images that the export never saw."""
     pixels = ImageInput(format=name, resize=resize)
-    bundle = published(model, tmp_path / "b", pixels=pixels)
+    bundle = published(model, tmp_path / "b", image_input=pixels)
     entry = bundle.manifest["inputs"][0]
     assert (entry["color"], entry["layout"], entry["dtype"]) == (name.upper(), "NHWC", "uint8")
     assert all(row["error"] < 1e-5 for row in bundle.manifest["parity"]["outputs"].values())
@@ -79,7 +79,7 @@ def test_every_kind_of_target(
     published: Export, model: keras.Model, target: str, tmp_path: Path
 ) -> None:
     pixels = ImageInput(format="nv12", resize="bicubic", crop="center")
-    entry = published(model, tmp_path / "b", target, pixels=pixels, top_k=3).manifest
+    entry = published(model, tmp_path / "b", target, image_input=pixels, top_k=3).manifest
     assert entry["parity"]["passed"] is True
     assert entry["inputs"][0]["shape"] == [1, None, None, 1]
     wanted = {"resize": "bicubic", "crop": "center", "size": [24, 24], "mode": "tf"}
@@ -91,7 +91,7 @@ def test_planes_of_floats(
     published: Export, model: keras.Model, batch: Any, tmp_path: Path
 ) -> None:
     pixels = ImageInput(format="bgr", layout="nchw", dtype="float32")
-    bundle = published(model, tmp_path / "b", pixels=pixels, batch=batch)
+    bundle = published(model, tmp_path / "b", image_input=pixels, batch=batch)
     count = 3 if batch == "dynamic" else batch
     (entry,) = bundle.manifest["inputs"]
     open_or_not = None if batch == "dynamic" else batch
@@ -109,14 +109,16 @@ def test_defaults_are_the_graph_without_pixels(
     published: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     plain = published(model, tmp_path / "a").path
-    said = published(model, tmp_path / "b", pixels=ImageInput(format="rgb", layout="nhwc")).path
+    said = published(
+        model, tmp_path / "b", image_input=ImageInput(format="rgb", layout="nhwc")
+    ).path
     for file in ("model.onnx", "golden.npz", "manifest.json"):
         assert (plain / file).read_bytes() == (said / file).read_bytes()
 
 
 def test_metadata_names_the_format(published: Export, model: keras.Model, tmp_path: Path) -> None:
     def props(**options: Any) -> dict[str, str]:
-        bundle = published(model, tmp_path / "b", force=True, pixels=ImageInput(**options))
+        bundle = published(model, tmp_path / "b", force=True, image_input=ImageInput(**options))
         return {p.key: p.value for p in onnx.load(bundle.path / "model.onnx").metadata_props}
 
     assert props(format="bgra")["Image.BitmapPixelFormat"] == "Bgra8"
@@ -195,10 +197,10 @@ def test_a_fault_in_the_pixels_is_refused(
         x = keras.Input((24, 24, 1))
         y = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(x))
         model = healthy(keras.Model(x, keras.layers.Dense(5, activation="softmax")(y)), "tf")
-    assert published(model, tmp_path / "right", pixels=pixels).manifest["parity"]["passed"]
+    assert published(model, tmp_path / "right", image_input=pixels).manifest["parity"]["passed"]
     monkeypatch.setattr(module, name, wrong)
     with pytest.raises(ParityFailed):
-        published(model, tmp_path / "wrong", pixels=pixels)
+        published(model, tmp_path / "wrong", image_input=pixels)
     assert not (tmp_path / "wrong").exists()
 
 
@@ -280,7 +282,7 @@ def test_images_are_classified(
     """The runtime brings an image of odd size into the form that the bundle takes."""
     (drawn,) = pictures(1, 41, 57, seed=3)
     Image.fromarray(drawn).save(tmp_path / "image.png")
-    bundle = published(model, tmp_path / "b", pixels=pixels, top_k=4)
+    bundle = published(model, tmp_path / "b", image_input=pixels, top_k=4)
     found = runtime.load(bundle.path).classify(tmp_path / "image.png")
     image = Image.open(tmp_path / "image.png")
     if pixels.form == "gray":
@@ -301,7 +303,9 @@ def test_images_are_classified(
 def test_an_image_too_small_for_its_format(
     published: Export, model: keras.Model, tmp_path: Path
 ) -> None:
-    bundle = published(model, tmp_path / "b", pixels=ImageInput(format="nv12", resize="nearest"))
+    bundle = published(
+        model, tmp_path / "b", image_input=ImageInput(format="nv12", resize="nearest")
+    )
     with pytest.raises(runtime.BadInput, match="an image of 1 x 7 is none in NV12"):
         runtime.load(bundle.path).classify(np.zeros((1, 7, 3), np.uint8))
 
@@ -331,16 +335,18 @@ def test_odd_sizes_are_refused(
     x = keras.Input((*size, 3))
     model = keras.Model(x, keras.layers.Conv2D(2, 3)(x))
     with pytest.raises(BadArgument, match=f"{name} has no images of {size[0]} x {size[1]}"):
-        published(model, tmp_path / "b", pixels=ImageInput(format=name))
-    resized = published(model, tmp_path / "b", pixels=ImageInput(format=name, resize="nearest"))
+        published(model, tmp_path / "b", image_input=ImageInput(format=name))
+    resized = published(
+        model, tmp_path / "b", image_input=ImageInput(format=name, resize="nearest")
+    )
     assert resized.manifest["preprocessing"]["size"] == list(size)
 
 
 def test_pixels_of_a_model_that_takes_none(tmp_path: Path) -> None:
     x = keras.Input((5,))
     model = keras.Model(x, keras.layers.Dense(2)(x))
-    with pytest.raises(BadArgument, match="takes no image to decode or resize"):
-        export(model, "cpu-fp32", output=tmp_path / "b", pixels=ImageInput(resize="nearest"))
+    with pytest.raises(BadArgument, match="has no image input to decode or resize"):
+        export(model, "cpu-fp32", output=tmp_path / "b", image_input=ImageInput(resize="nearest"))
 
 
 @pytest.mark.parametrize("count", [0, 11])

@@ -17,6 +17,7 @@ from kexport import runtime
 from kexport.api import export
 from kexport.errors import BadArgument
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.runtime.pixel_formats import encode
 from kexport.source import random_weights
@@ -52,8 +53,7 @@ def test_int8_for_images_of_any_size(export_and_verify: Export, tmp_path: Path) 
         "cpu-int8",
         output=tmp_path / "b",
         recipe=Recipe(preprocess="tf"),
-        calibration_data=list(drawn),
-        max_drop=0.3,
+        calibration=Calibration(data=list(drawn), max_drop=0.3),
     )
     assert bundle.manifest["inputs"][0]["shape"] == [1, None, None, 3]
     assert bundle.manifest["quantization"]["multiply_adds_int8"] == 1
@@ -91,7 +91,7 @@ def test_images_of_any_size(
 @pytest.mark.parametrize("name", ["bgra", "gray", "nv12", "yuyv"])
 def test_formats_of_any_size(export_and_verify: Export, name: Any, tmp_path: Path) -> None:
     model, pixels = pooled(), ImageInput(format=name)
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", pixels=pixels)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", image_input=pixels)
     session = runtime.load(bundle.path)
     for size in SIZES:
         drawn = pictures(1, *size, channels=1 if name == "gray" else 3, seed=5)
@@ -142,7 +142,9 @@ def test_other_open_axes(export_and_verify: Export, build: Any, tmp_path: Path) 
 
 def test_nothing_says_what_to_resize_to(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="takes images of any size") as caught:
-        export(pooled(), "cpu-fp32", output=tmp_path / "b", pixels=ImageInput(resize="nearest"))
+        export(
+            pooled(), "cpu-fp32", output=tmp_path / "b", image_input=ImageInput(resize="nearest")
+        )
     assert "--input-shape" in (caught.value.hint or "")
 
 

@@ -13,7 +13,9 @@ def test_all_names_are_there_and_sorted() -> None:
     assert sorted(kexport.__all__) == sorted(
         [
             "Calibration",
+            "ImageInput",
             "Recipe",
+            "Toolchain",
             "__version__",
             "convert",
             "export",

@@ -32,14 +32,14 @@ from kexport.errors import (
     UnsupportedModel,
 )
 from kexport.options.application import Recipe
-from kexport.options.calibration import METHODS
+from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import ImageInput
 from kexport.source.synthetic_images import pictures
 
 SIZE = 24
 TF = Recipe(preprocess="tf")
 DRAWN = pictures(32, SIZE, SIZE, seed=1)
-LOOSE = {"calibration_data": DRAWN, "recipe": TF, "max_drop": 0.3}
+LOOSE = Calibration(data=DRAWN, max_drop=0.3)
 
 
 @pytest.fixture(scope="module")
@@ -60,7 +60,9 @@ def bundle(
     tmp_path_factory: pytest.TempPathFactory,
 ) -> Bundle:
     folder = tmp_path_factory.mktemp("int8") / "small"
-    return export_and_verify(model, "cpu-int8", output=folder, calibration_cache=cache, **LOOSE)
+    return export_and_verify(
+        model, "cpu-int8", output=folder, recipe=TF, calibration=replace(LOOSE, cache=cache)
+    )
 
 
 def test_the_bundle_takes_uint8_and_verifies(bundle: Bundle) -> None:
@@ -99,7 +101,11 @@ def test_a_cache_gives_the_same_bundle(
 ) -> None:
     assert set(json.loads(cache.read_text())) >= {"key", "ranges"}
     again = export_and_verify(
-        model, "cpu-int8", output=tmp_path / "again", calibration_cache=cache, **LOOSE
+        model,
+        "cpu-int8",
+        output=tmp_path / "again",
+        recipe=TF,
+        calibration=replace(LOOSE, cache=cache),
     )
     assert again.manifest == bundle.manifest
 
@@ -107,14 +113,26 @@ def test_a_cache_gives_the_same_bundle(
 def test_a_cache_of_another_model_is_refused(bundle: Bundle, cache: Path, tmp_path: Path) -> None:
     other = healthy(small_classifier(SIZE, classes=7), "tf")
     with pytest.raises(BadArgument, match="of another model"):
-        export(other, "cpu-int8", output=tmp_path / "x", calibration_cache=cache, **LOOSE)
+        export(
+            other,
+            "cpu-int8",
+            output=tmp_path / "x",
+            recipe=TF,
+            calibration=replace(LOOSE, cache=cache),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_cache_that_cannot_be_written_is_refused(model: keras.Model, tmp_path: Path) -> None:
     nowhere = tmp_path / "nowhere" / "ranges.json"
     with pytest.raises(OutputFailed, match=r"cache .* cannot be written"):
-        export(model, "cpu-int8", output=tmp_path / "x", calibration_cache=nowhere, **LOOSE)
+        export(
+            model,
+            "cpu-int8",
+            output=tmp_path / "x",
+            recipe=TF,
+            calibration=replace(LOOSE, cache=nowhere),
+        )
     assert list(tmp_path.iterdir()) == []
 
 
@@ -126,9 +144,8 @@ def test_a_speedup_below_the_required_one_is_refused(
             model,
             "cpu-int8",
             output=tmp_path / "x",
-            calibration_cache=cache,
-            require_speedup=1000.0,
-            **LOOSE,
+            recipe=TF,
+            calibration=replace(LOOSE, cache=cache, require_speedup=1000.0),
         )
     assert caught.value.exit_code == 19
     assert list(tmp_path.iterdir()) == []
@@ -151,8 +168,7 @@ def test_a_model_that_loses_too_much_accuracy_is_refused(
             "cpu-int8",
             output=tmp_path / "x",
             recipe=TF,
-            calibration_data=DRAWN,
-            max_drop=0.0,
+            calibration=Calibration(data=DRAWN, max_drop=0.0),
         )
     assert "more than the limit of 0.0%, after quantised, " in str(caught.value)
     assert "layers in float" in str(caught.value)
@@ -165,7 +181,7 @@ def test_a_model_with_nan_is_refused(tmp_path: Path) -> None:
     kernel[0, 0, 0, 0] = np.nan
     broken.get_layer("reduce").kernel.assign(kernel)
     with pytest.raises(UnsupportedModel, match="not finite"):
-        export(broken, "cpu-int8", output=tmp_path / "x", **LOOSE)
+        export(broken, "cpu-int8", output=tmp_path / "x", recipe=TF, calibration=LOOSE)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -208,7 +224,7 @@ def test_unusable_images_are_refused(
             "cpu-int8",
             output=tmp_path / "bundle",
             recipe=TF,
-            calibration_data=data(tmp_path),
+            calibration=Calibration(data=data(tmp_path)),
         )
     assert hint in (caught.value.hint or "")
     assert not (tmp_path / "bundle").exists()
@@ -217,43 +233,47 @@ def test_unusable_images_are_refused(
 @pytest.mark.parametrize(
     ("target", "words", "message"),
     [
-        ("cpu-fp32", {"calibration_data": DRAWN}, "calibration.data is for int8"),
+        ("cpu-fp32", {"data": DRAWN}, "calibration.data is for int8"),
         ("cpu-fp32", {"max_drop": 0.5}, "calibration.max_drop is for int8"),
-        ("cpu-int8", {**LOOSE, "calibration_method": "mean"}, "no calibration method 'mean'"),
+        ("cpu-int8", {"data": DRAWN, "method": "mean"}, "no calibration method 'mean'"),
         (
             "cpu-int8",
-            {**LOOSE, "max_drop": 2.0},
+            {"data": DRAWN, "max_drop": 2.0},
             "calibration.max_drop must be between 0 and 1, not 2",
         ),
-        ("jetson-nano-int8", LOOSE, "cannot run int8"),
-        ("jetson-tx2-int8", LOOSE, "cannot run int8"),
-        ("cpu-int8", {**LOOSE, "eval_data": "nowhere"}, "nowhere does not exist"),
+        ("jetson-nano-int8", {"data": DRAWN}, "cannot run int8"),
+        ("jetson-tx2-int8", {"data": DRAWN}, "cannot run int8"),
+        ("cpu-int8", {"data": DRAWN, "eval_data": "nowhere"}, "nowhere does not exist"),
     ],
 )
 def test_options_that_do_not_fit_the_target_are_refused(
     target: str, words: dict[str, Any], message: str, model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(KexportError, match=message):
-        export(model, target, output=tmp_path / "bundle", **words)
+        export(model, target, output=tmp_path / "bundle", calibration=Calibration(**words))
     assert list(tmp_path.iterdir()) == []
 
 
 def test_a_model_without_images_is_refused(tmp_path: Path) -> None:
     x = keras.Input((8,))
     dense = keras.Model(x, keras.layers.Dense(3)(x))
-    with pytest.raises(BadArgument, match="takes no image"):
-        export(dense, "cpu-int8", output=tmp_path / "x", calibration_data=DRAWN)
+    with pytest.raises(BadArgument, match="has no image input"):
+        export(dense, "cpu-int8", output=tmp_path / "x", calibration=Calibration(data=DRAWN))
 
 
 def test_the_command_line_knows_the_methods() -> None:
     assert CALIBRATION_METHODS == METHODS
 
 
-@pytest.mark.parametrize("extra", [{"pixels": ImageInput("bgr", "nchw")}, {"top_k": 3, "batch": 3}])
+@pytest.mark.parametrize(
+    "extra", [{"image_input": ImageInput("bgr", "nchw")}, {"top_k": 3, "batch": 3}]
+)
 def test_other_pixels_batches_and_rankings_are_quantized(
     export_and_verify: Export, extra: dict[str, Any], model: keras.Model, tmp_path: Path
 ) -> None:
-    made = export_and_verify(model, "arm64-int8", output=tmp_path / "x", **LOOSE, **extra)
+    made = export_and_verify(
+        model, "arm64-int8", output=tmp_path / "x", recipe=TF, calibration=LOOSE, **extra
+    )
     assert kexport.verify(made.path).passed
     assert made.manifest["quantization"]["multiply_adds_int8"] == 1.0
 

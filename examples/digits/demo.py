@@ -48,7 +48,7 @@ def main() -> int:
         HERE / "digits.keras",
         "cpu-int8",
         output=folder / "bundle-int8",
-        calibration_data=train.pictures,
+        calibration=kexport.Calibration(data=train.pictures),
         **said,
     )
 

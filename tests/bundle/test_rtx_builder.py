@@ -24,6 +24,8 @@ from kexport.bundle import rtx_builder
 from kexport.bundle.rtx_builder import Report, build, require
 from kexport.errors import BadArgument, GraphRefused, MissingDependency
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
+from kexport.options.toolchain import Toolchain
 from kexport.source.synthetic_images import pictures
 
 BUILT = Report("TensorRT-RTX 1.7", "built", "", 5, 1, {"FP32": 1}, ())
@@ -51,7 +53,7 @@ def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
 def test_an_engine_is_built_ahead_of_time(
     exported: Export, folder: Path, target: str, types: str
 ) -> None:
-    bundle = exported(folder, target, compute_capabilities=("8.6", "8.9"))
+    bundle = exported(folder, target, toolchain=Toolchain(compute_capabilities=("8.6", "8.9")))
     check = bundle.manifest["engine_check"]
     assert check["state"] == "built"
     assert bundle.manifest["parity"]["passed"]
@@ -71,7 +73,7 @@ def test_an_engine_is_built_ahead_of_time(
 def test_the_same_graph_gives_the_same_engine(
     exported: Export, folder: Path, tmp_path: Path
 ) -> None:
-    bundle = exported(folder / "a", "rtx-fp16", compute_capabilities=("8.6",))
+    bundle = exported(folder / "a", "rtx-fp16", toolchain=Toolchain(compute_capabilities=("8.6",)))
     build(bundle.path, ir.load(bundle.path / "model.onnx"), output=tmp_path)
     for name in ("engine.plan", "engine.json"):
         assert (bundle.path / name).read_bytes() == (tmp_path / name).read_bytes()
@@ -82,7 +84,7 @@ def test_an_unknown_compute_capability_is_refused_and_nothing_published(
     exported: Export, tmp_path: Path
 ) -> None:
     with pytest.raises(GraphRefused, match=r"builds nothing for compute capability 8\.7"):
-        exported(tmp_path, "rtx-fp16", compute_capabilities=("8.7",))
+        exported(tmp_path, "rtx-fp16", toolchain=Toolchain(compute_capabilities=("8.7",)))
     assert list(tmp_path.iterdir()) == []
 
 
@@ -176,10 +178,11 @@ def test_the_stand_in_for_tensorrt_has_no_name_that_the_real_one_lacks() -> None
 
 
 def reseal(bundle: Path) -> None:
-    from kexport.bundle.manifest import write_manifest
+    from kexport.bundle.manifest import Manifest, list_files, write_manifest
 
     path = bundle / "manifest.json"
-    write_manifest(bundle, json.loads(path.read_text(encoding="utf-8")))
+    data = json.loads(path.read_text(encoding="utf-8"))
+    write_manifest(bundle, Manifest(**{**data, "files": list_files(bundle)}))
 
 
 def program(folder: Path, text: str) -> Path:
@@ -240,15 +243,15 @@ def test_without_the_extra_an_rtx_target_says_what_to_install(
 @pytest.mark.parametrize(
     ("target", "asked", "message"),
     [
-        ("trt-fp16", ("8.6",), "is built on the device, for the GPU that is there"),
-        ("rtx-fp16", ("86",), "'86' is no compute capability"),
+        ("trt-fp16", ("8.6",), "is built on the device, for its own GPU"),
+        ("rtx-fp16", ("86",), "'86' is not a compute capability"),
     ],
 )
 def test_capabilities_that_make_no_sense(
     exported: Export, tmp_path: Path, target: str, asked: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(BadArgument, match=message):
-        exported(tmp_path, target, compute_capabilities=asked)
+        exported(tmp_path, target, toolchain=Toolchain(compute_capabilities=asked))
 
 
 @pytest.mark.rtx
@@ -264,7 +267,12 @@ def test_every_convolution_that_is_int8_runs_so(
     exported: Export, tmp_path: Path, target: str, tensorrt: str | None, rest: str
 ) -> None:
     drawn = pictures(40, 24, 24)
-    bundle = exported(tmp_path, target, calibration_data=drawn, tensorrt=tensorrt)
+    bundle = exported(
+        tmp_path,
+        target,
+        calibration=Calibration(data=drawn),
+        toolchain=Toolchain(tensorrt=tensorrt),
+    )
     wanted = [node for node in ir.load(bundle.path / "model.onnx").graph if decodes_both(node)]
     found = {(row["kind"], row["type"]): row for row in bundle.manifest["engine_check"]["coverage"]}
     row = found["convolutions", "INT8"]

@@ -14,10 +14,11 @@ from cpp_verifiers import Export
 from support import digits_module, onnx_answers
 
 import kexport
-from kexport.bundle.manifest import write_manifest
+from kexport.bundle.manifest import Manifest, list_files, write_manifest
 from kexport.graph.edit import numbers, required, small
 from kexport.graph.emit import Emitter
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
 from kexport.runtime.manifest import GRAPH
 
 Fault = Callable[[ir.Graph], None]
@@ -33,8 +34,7 @@ def bundle(export_and_verify: Export, root: Path, tmp_path_factory: pytest.TempP
         "cpu-int8",
         output=tmp_path_factory.mktemp("proof") / "digits",
         recipe=Recipe(preprocess="tf"),
-        calibration_data=train.pictures[:60],
-        max_drop=0.5,
+        calibration=Calibration(data=train.pictures[:60], max_drop=0.5),
     ).path
 
 
@@ -111,6 +111,7 @@ def test_what_computes_something_else_is_found(bundle: Path, fault: Fault, tmp_p
     model = ir.load(other / "model.onnx")
     fault(model.graph)
     ir.save(model, other / "model.onnx")
-    write_manifest(other, json.loads((other / "manifest.json").read_text()))
+    data = json.loads((other / "manifest.json").read_text())
+    write_manifest(other, Manifest(**{**data, "files": list_files(other)}))
     rows = {row.name: row for row in kexport.verify(other).rows}
     assert not rows[f"{GRAPH}logits"].passed

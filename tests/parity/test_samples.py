@@ -111,5 +111,5 @@ def test_modes_of_three_channels_before_one(mode: str) -> None:
 
 
 def test_preprocessing_of_what_is_no_image_is_refused() -> None:
-    with pytest.raises(BadArgument, match="takes no image"):
+    with pytest.raises(BadArgument, match="has no image input"):
         samples.make(identity((5,)), "tf", seed=0)

@@ -15,6 +15,7 @@ from kexport.api import export
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.errors import ParityFailed
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
 from kexport.source.synthetic_images import pictures
 
 SIZE = 16
@@ -36,7 +37,11 @@ def bundle(folder: Path) -> Path:
     model, recipe = healthy(small_classifier(SIZE), "tf"), Recipe(preprocess="tf")
     try:
         return export(
-            model, "cpu-int8", output=output, recipe=recipe, calibration_data=drawn, max_drop=0.5
+            model,
+            "cpu-int8",
+            output=output,
+            recipe=recipe,
+            calibration=Calibration(data=drawn, max_drop=0.5),
         ).path
     except ParityFailed:
         return output.with_name("bundle.rejected")

@@ -14,6 +14,7 @@ from support import digits_module, healthy, randomise, small_classifier
 
 from kexport.api import Bundle, export
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.runtime import verify
 from kexport.source.synthetic_images import pictures
@@ -66,7 +67,7 @@ def digits(folder: Path, target: str = "cpu-fp32", **options: Any) -> Bundle:
 
 def digits_in_int8(folder: Path) -> Bundle:
     seen = digits_module(ROOT).split()[0].pictures[:24]
-    return digits(folder, "arm64-int8", calibration_data=seen, max_drop=0.1)
+    return digits(folder, "arm64-int8", calibration=Calibration(data=seen, max_drop=0.1))
 
 
 KINDS: dict[str, Maker] = {
@@ -82,10 +83,10 @@ KINDS: dict[str, Maker] = {
     "no classifier": without_classifier,
     "several tensors": several_tensors,
     "no image": no_image,
-    "nv12": small(pixels=ImageInput(format="nv12")),
-    "yuyv": small(pixels=ImageInput(format="yuyv")),
-    "resized": small(pixels=ImageInput(format="bgra", resize="bilinear")),
-    "planes of floats": small(pixels=ImageInput(layout="nchw", dtype="float32")),
+    "nv12": small(image_input=ImageInput(format="nv12")),
+    "yuyv": small(image_input=ImageInput(format="yuyv")),
+    "resized": small(image_input=ImageInput(format="bgra", resize="bilinear")),
+    "planes of floats": small(image_input=ImageInput(layout="nchw", dtype="float32")),
     "digits": digits,
     "digits in int8 for Arm": digits_in_int8,
 }
