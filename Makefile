@@ -21,7 +21,7 @@ SITE := build/site
 # mypy needs the import names; its messages should lead to the files that one edits.
 FOLDERS := -e 's,^$(SITE)/kexport/(runtime|calibration|targets)/,\1/,' -e 's,^$(SITE)/kexport/,exporter/,'
 
-.PHONY: help demo check test test-oldest test-zoo docs format clean
+.PHONY: help demo check test-quick test test-oldest test-zoo docs format clean
 
 help: ## list these targets
 	@grep -E '^[a-z-]+:.*##' $(MAKEFILE_LIST) | sed -E 's/:.*## /\t/' | expand -t 12
@@ -36,6 +36,9 @@ check: $(INSTALLED) ## lint and types in .venv, in seconds
 	@$(VENV)/bin/pip install -qq --no-deps --target $(SITE) .
 	@MYPYPATH=$(SITE) $(VENV)/bin/mypy -p kexport | sed -E $(FOLDERS)
 	@PYTHONPATH=$(SITE) $(VENV)/bin/lint-imports --no-logo
+
+test-quick: $(INSTALLED) ## the tests that are not slow, in .venv, in two minutes
+	@$(VENV)/bin/pytest -q -n $(JOBS) --dist loadfile -m "not slow and not zoo" $(PYTEST)
 
 test: ## the whole suite, on the wheel in a clean environment
 	@echo "== a clean environment and the wheel"

@@ -1,4 +1,4 @@
-"""What all tests share: quiet libraries, and one reason for skipping where there is no GPU."""
+"""Settings of all tests: quiet libraries, marks of slow tests, and skips without a GPU."""
 
 import importlib.util
 import os
@@ -18,13 +18,13 @@ ROOT = Path(__file__).resolve().parent.parent
 
 @pytest.fixture(scope="session")
 def root() -> Path:
-    """The checkout: documents and settings that no wheel carries."""
+    """Return the folder of the checkout, with documents and settings that no wheel carries."""
     return ROOT
 
 
 @pytest.fixture(autouse=True)
-def no_width_of_a_terminal(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Tables are as wide as in a pipe; pytest-xdist sets COLUMNS for its workers."""
+def without_terminal_width(monkeypatch: pytest.MonkeyPatch) -> None:
+    """Make tables as wide as in a pipe; pytest-xdist sets COLUMNS for its workers."""
     monkeypatch.delenv("COLUMNS", raising=False)
 
 
@@ -40,10 +40,23 @@ def _has_gpu() -> bool:
 
 @pytest.fixture(autouse=True)
 def tensorrt_is_absent(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only tests marked `rtx` or `gpu` build with it; exports for TensorRT elsewhere stay fast."""
+    """Hide TensorRT from tests not marked `rtx` or `gpu`, whose exports then build no engine."""
     for mark, module in (("rtx", "tensorrt_rtx"), ("gpu", "tensorrt")):
         if request.node.get_closest_marker(mark) is None:
             monkeypatch.setitem(sys.modules, module, None)
+
+
+SLOW_FIXTURES = {"make_build", "verify_in_cpp", "verify_on_aarch64"}
+"""Fixtures that build C++; tests that export use `verify_in_cpp`."""
+
+
+@pytest.hookimpl(tryfirst=True)
+def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
+    """Mark tests that export, build C++ or build engines as slow."""
+    for item in items:
+        fixtures = set(getattr(item, "fixturenames", ()))
+        if fixtures & SLOW_FIXTURES or item.get_closest_marker("rtx"):
+            item.add_marker("slow")
 
 
 def pytest_runtest_setup(item: pytest.Item) -> None:
@@ -53,7 +66,7 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs an NVIDIA GPU with ONNX Runtime's CUDA provider")
 
 
-sys.path.append(str(ROOT / "tests"))  # for `support`, the helpers that several folders share
+sys.path.append(str(ROOT / "tests"))  # for `support` and the other shared helpers
 
 pytest_plugins = ["cpp_builds", "cpp_verifiers", "model_files"]  # for the tests of all folders
 

@@ -370,6 +370,7 @@ def test_without_the_builder_nothing_is_built(
     assert "nothing was built" in capsys.readouterr().out
 
 
+@pytest.mark.slow
 @pytest.mark.rtx
 def test_engines_of_a_small_application(
     bench: dict[str, ModuleType], monkeypatch: pytest.MonkeyPatch

@@ -25,6 +25,8 @@ from kexport.source.open import Source, open_model
 from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import pictures
 
+pytestmark = pytest.mark.slow
+
 Array = np.ndarray[Any, Any]
 
 FAMILIES = (
@@ -160,7 +162,6 @@ def test_no_weight_is_idle(family: Family) -> None:
                 assert np.abs(values - 1).max() > 0.05, weight.path
 
 
-@pytest.mark.slow
 @pytest.mark.parametrize("name", OWN_SIZE)
 def test_at_its_own_size(export_and_verify: Export, name: str, tmp_path: Path) -> None:
     bundle = export_and_verify(

@@ -115,6 +115,7 @@ def test_ctrl_c_while_it_publishes_is_too_late(
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("heeded")
 def test_ctrl_c_after_the_publishing_says_what_was_written(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
@@ -198,6 +199,7 @@ def test_a_file_for_a_model_repository(words: list[str], tmp_path: Path, capsys:
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("output", "models"), [("m/digits", "m"), ("m", "m"), ("m/digits/b", "m")])
 def test_a_bundle_and_a_model_in_one_folder(
     output: str, models: str, words: list[str], tmp_path: Path, capsys: Capture
@@ -208,6 +210,7 @@ def test_a_bundle_and_a_model_in_one_folder(
     assert list(tmp_path.iterdir()) == []
 
 
+@pytest.mark.slow
 def test_a_layout_that_fails_says_that_the_bundle_is_there(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:

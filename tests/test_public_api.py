@@ -50,6 +50,7 @@ for first in {first}:
 """
 
 
+@pytest.mark.slow
 def test_each_name_can_be_called_whatever_was_used_before() -> None:
     """Each in a process of its own, which has loaded Keras already: that takes longest."""
     names = [name for name in kexport.__all__ if name != "__version__"]

@@ -157,6 +157,7 @@ def coarse(value: ir.Value, extent: Range) -> QParams:
     return QParams(found.scale * 200, np.asarray(found.zero_point // 200, np.uint8), "uint8")
 
 
+@pytest.mark.slow
 def test_a_model_that_loses_too_much_accuracy_is_refused(
     model: keras.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:

@@ -67,6 +67,7 @@ def test_mobilenet_v3_has_no_size_of_its_own_and_its_documentation_names_ours(
     assert f"({row.size}, {row.size}, 3)" in build.__doc__
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("row", CHEAP)
 def test_a_model_built_without_arguments_has_the_size(row: Application) -> None:
     model = getattr(keras.applications, row.builder)(weights=None)
@@ -93,6 +94,7 @@ def test_mode_is_what_preprocess_input_does(row: Application) -> None:
     assert [mode for mode, want in modes.items() if np.array_equal(got, want)] == [row.mode]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("module", MODULES)
 def test_inside_says_whether_the_model_begins_with_its_preprocessing(module: str) -> None:
     row = next(row for row in ZOO.values() if row.module == module)
@@ -116,6 +118,7 @@ def test_arguments_are_those_that_the_builder_has_and_not_all_have(row: Applicat
     assert unknown == inspect.signature(keras.applications.VGG16).parameters.keys() - {"name"}
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["mobilenet_v3_small", "efficientnet_v2_b0", "convnext_tiny"])
 def test_bare_is_what_the_preprocessing_layers_compute(name: str) -> None:
     row = ZOO[name]

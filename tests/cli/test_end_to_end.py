@@ -80,6 +80,7 @@ def test_a_bad_image_does_not_stop_the_others(bundle: Path, picture: Path, capsy
     assert len(found["predictions"]) == 5
 
 
+@pytest.mark.slow
 def test_json_is_the_manifest(words: list[str], tmp_path: Path, capsys: Capture) -> None:
     folder = tmp_path / "again"
     assert main([*words, "--output", str(folder), "--json"]) == 0

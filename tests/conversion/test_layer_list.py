@@ -53,6 +53,7 @@ def test_nine_of_ten_classes_convert() -> None:
     assert sum(LIST.road(name) != "refused" for name in NAMES) >= 0.9 * len(NAMES)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if LIST.road(name) != "refused"])
 def test_a_class_takes_the_road_that_the_page_names(name: str) -> None:
     example = EXAMPLES[name]
@@ -92,6 +93,7 @@ def test_what_is_refused_is_refused_by_name(name: str, tmp_path: Path) -> None:
     assert REFUSED[name] in str(caught.value)
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSALS)
 def test_what_is_refused_cannot_be_traced_either(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch

@@ -124,6 +124,7 @@ def test_valid_manifests_are_accepted_by_both(manifest: Any, schema: Draft202012
         assert schema.is_valid(valid)
 
 
+@pytest.mark.slow
 def test_both_agree_on_every_mutation(manifest: Any, schema: Draft202012Validator):
     verdicts: dict[bool, int] = {True: 0, False: 0}
     first, *others = variants(manifest)

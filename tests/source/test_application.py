@@ -102,6 +102,7 @@ def test_what_one_architecture_does_not_take(
     assert hint in (raised.value.hint or "")
 
 
+@pytest.mark.slow
 def test_grey_images_suit_where_preprocessing_has_no_colours() -> None:
     grey = (32, 32, 1)
     model = build(SMALL, Recipe(weights="random", input_shape=grey))
@@ -118,6 +119,7 @@ def channels_first() -> Iterator[None]:
     keras.config.set_image_data_format("channels_last")
 
 
+@pytest.mark.slow
 @pytest.mark.usefixtures("channels_first")
 def test_keras_data_format_decides_the_layout() -> None:
     recipe = Recipe(weights="random", input_shape=(48, 32, 3), classes=3)
@@ -145,6 +147,7 @@ FURTHER = [
 ]
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize(("name", "said"), FURTHER)
 def test_arguments_that_not_all_have_reach_keras(
     name: str, said: dict[str, Any], monkeypatch: pytest.MonkeyPatch
@@ -173,6 +176,7 @@ def test_what_keras_refuses_is_said_in_one_line() -> None:
     assert str(error).startswith("Keras cannot build MobileNetV2: Could not interpret activation")
 
 
+@pytest.mark.slow
 def test_the_arguments_reach_keras() -> None:
     recipe = Recipe(weights="random", input_shape=(48, 32, 3), classes=7, activation="sigmoid")
     model = build(SMALL, recipe)
@@ -182,11 +186,13 @@ def test_the_arguments_reach_keras() -> None:
     assert isinstance(build(SMALL, bare).layers[-1], keras.layers.GlobalMaxPooling2D)
 
 
+@pytest.mark.slow
 def test_without_arguments_the_size_is_fixed() -> None:
     model = build(ZOO["mobilenet_v3_small"], Recipe(weights="random", include_top=False))
     assert model.input_shape == (None, 224, 224, 3)
 
 
+@pytest.mark.slow
 def test_random_weights_depend_on_the_seed_alone() -> None:
     def weights(seed: int) -> list[np.ndarray[Any, Any]]:
         return build(SMALL, Recipe(weights="random", input_shape=SHAPE, seed=seed)).get_weights()
@@ -207,6 +213,7 @@ def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, keras.Model
     return folder, model
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["own.weights.h5", "own.h5", "own.keras"])
 def test_weights_come_from_a_file(name: str, trained: tuple[Path, keras.Model]) -> None:
     folder, model = trained
@@ -215,6 +222,7 @@ def test_weights_come_from_a_file(name: str, trained: tuple[Path, keras.Model]) 
     assert all(np.array_equal(a, b) for a, b in zip(loaded, model.get_weights(), strict=True))
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("name", ["own.weights.h5", "own.h5"])
 def test_weights_that_do_not_fit_name_the_file(
     name: str, trained: tuple[Path, keras.Model]
@@ -230,6 +238,7 @@ def test_a_damaged_weights_file(trained: tuple[Path, keras.Model], tmp_path: Pat
     assert str(file) in str(refused(WeightsUnavailable, weights=str(file), input_shape=SHAPE))
 
 
+@pytest.mark.slow
 def test_imagenet_weights_of_efficientnet_given_by_path_see_the_same_images(
     tmp_path: Path,
 ) -> None:

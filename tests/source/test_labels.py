@@ -48,7 +48,7 @@ def test_imagenets_are_those_of_decode_predictions() -> None:
 def test_names_in_hand() -> None:
     assert labels.read(CLASSES) == tuple(CLASSES)
     for wrong in ([], ["a", ""], ["a\nb"]):
-        with pytest.raises(BadArgument, match="one line of text each"):
+        with pytest.raises(BadArgument, match="each one line of text"):
             labels.read(wrong)
 
 

@@ -16,6 +16,8 @@ from kexport.runtime.compare import logits_of, spread_error
 from kexport.source.random_weights import randomise
 from kexport.source.synthetic_images import pictures
 
+pytestmark = pytest.mark.slow
+
 ROUNDING = 1.2e-2
 """Well below the 2e-2 that parity allows float16."""
 

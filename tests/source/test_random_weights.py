@@ -163,6 +163,7 @@ def test_kernels_keep_the_deviation_of_what_they_sum() -> None:
         assert kernel.std() == pytest.approx(np.sqrt(2 / fan_in), rel=0.25), what
 
 
+@pytest.mark.slow
 def test_efficientnet_normalises_as_imagenet_is() -> None:
     model = keras.applications.EfficientNetB0(weights=None, input_shape=(32, 32, 3))
     images = pictures(4, 32, 32).astype(np.float32)

@@ -31,6 +31,8 @@ from kexport.passes import pipeline
 from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import pictures
 
+pytestmark = pytest.mark.slow
+
 EXACT = Quality(np.inf, 1.0)
 
 

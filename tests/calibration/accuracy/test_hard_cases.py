@@ -25,6 +25,8 @@ from kexport.conversion import convert_model
 from kexport.passes import pipeline
 from kexport.source.preprocessing import prepare
 
+pytestmark = pytest.mark.slow
+
 
 @pytest.fixture(scope="module")
 def digits(root: Path) -> Any:

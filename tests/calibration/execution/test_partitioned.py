@@ -69,6 +69,7 @@ def held(work: Any, *arguments: Any) -> int:
         tracemalloc.stop()
 
 
+@pytest.mark.slow
 def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(partitioned, "PARTITION_BYTES", WEIGHTS)
     monkeypatch.setattr(channels, "MAX_SAMPLES", 1000)

@@ -13,6 +13,7 @@ PROGRAMS = {
 }
 
 
+@pytest.mark.slow
 @pytest.mark.parametrize("build", PROGRAMS)
 def test_programs_are_built(request: pytest.FixtureRequest, build: str):
     folder = request.getfixturevalue(build).folder
