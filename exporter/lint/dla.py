@@ -81,4 +81,4 @@ RULES: tuple[Rule, ...] = (
         OPERATORS,
     ),
 )
-"""Beside those of `kexport.check.table`, for graphs that are to run on the accelerator."""
+"""Beside those of `kexport.lint.rules`, for graphs that are to run on the accelerator."""
