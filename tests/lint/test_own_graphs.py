@@ -20,6 +20,7 @@ from kexport.graph.passes import Artifact
 from kexport.optimize import halve
 from kexport.options.image_input import Dtype, ImageInput
 from kexport.passes import pipeline
+from kexport.passes.pipeline import GraphFormat
 from kexport.source.synthetic_images import pictures
 
 DEVICES = [device for device in targets.devices() if targets.toolchains(device)]
@@ -99,7 +100,8 @@ def in_integers(artifact: Artifact, rules: targets.TensorRT, dtype: Dtype) -> ir
     ranges = measure_ranges(artifact.model, names, seen, batch=1, method="minmax")
     quantized = replace(artifact, model=scheme.quantize(artifact.model, ranges, frozenset()))
     whole = pipeline.continue_with(quantized, FINISH_INT8)
-    return (halve(whole, seen, list[str]().append)[0] if rules.half_scales else whole).model
+    form = GraphFormat(opset, "int8", rules, half_rest=rules.half_scales)
+    return (halve(whole, form, seen, list[str]().append)[0] if form.half_rest else whole).model
 
 
 @cache
