@@ -56,13 +56,13 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     """Build the graphs of one Application in this process, and say what came of each."""
     import models
 
-    from kexport import optimize
     from kexport.conversion import convert_model
     from kexport.options.application import Recipe
     from kexport.options.image_input import ImageInput
     from kexport.parity.samples import Samples
     from kexport.source.open import open_model
     from kexport.source.synthetic_images import pictures
+    from kexport.stages import optimize
 
     application = zoo.find(name)
     model = models.build(application)
@@ -107,11 +107,11 @@ def checked(
 
 def lowered(artifact: Any, target: Any, inputs: Any) -> tuple[Any, Any]:
     """The target's graph, and the nodes that stay float32 where it is float16."""
-    from kexport import optimize
     from kexport.calibration.quantizer.tensorrt import TENSORRT_STRONGLY_TYPED
     from kexport.calibration.statistics.ranges import measure_ranges
-    from kexport.optimize import halve
     from kexport.passes import pipeline
+    from kexport.stages import optimize
+    from kexport.stages.optimize import halve
 
     if target.precision != "int8":
         return optimize.of_floats(artifact, target, target.opset, inputs, 1, silent)

@@ -15,7 +15,6 @@ from kexport.bundle.output_folder import staging
 from kexport.bundle.publish import publish
 from kexport.calibration.accuracy.latency import Speed
 from kexport.errors import BadArgument
-from kexport.optimize import Batch
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
@@ -26,6 +25,7 @@ from kexport.source import labels as label_files
 from kexport.source.open import open_model
 from kexport.stages.convert import convert
 from kexport.stages.finish import finish
+from kexport.stages.optimize import Batch
 from kexport.stages.prove import prove
 from kexport.stages.reference import compute_reference
 from kexport.stages.request import Request

@@ -16,7 +16,6 @@ from rich.console import Console
 from support import digits_module, healthy, small_classifier
 
 import kexport
-from kexport import quantize
 from kexport.api import Bundle, export
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.quantizer.qparams import QParams, asymmetric_qparams
@@ -35,6 +34,7 @@ from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import ImageInput
 from kexport.source.synthetic_images import pictures
+from kexport.stages import quantize
 
 SIZE = 24
 TF = Recipe(preprocess="tf")

@@ -6,7 +6,6 @@ from dataclasses import dataclass
 
 import keras
 
-from kexport import optimize
 from kexport.conversion import convert_model
 from kexport.graph.passes import Artifact
 from kexport.outputs import Output, Ranking, best_classes
@@ -15,6 +14,7 @@ from kexport.progress import Progress
 from kexport.source import labels
 from kexport.source.intermediate import at_layers
 from kexport.source.open import Source
+from kexport.stages import optimize
 from kexport.stages.request import Request
 
 

@@ -4,12 +4,13 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from kexport import lint, optimize, quantize
+from kexport import lint
 from kexport.calibration.statistics.float16_guard import Guard
 from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
+from kexport.stages import optimize, quantize
 from kexport.stages.convert import Subject
 from kexport.stages.request import Request
 from kexport.targets import Target

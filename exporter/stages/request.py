@@ -9,13 +9,13 @@ from pathlib import Path
 from kexport.bundle import triton
 from kexport.bundle.output_folder import refuse_existing
 from kexport.needs import need
-from kexport.optimize import Batch
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
 from kexport.source.labels import Labels
 from kexport.source.open import Source
+from kexport.stages.optimize import Batch
 from kexport.targets import Target
 
 _MACHINES = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64", "arm64")}

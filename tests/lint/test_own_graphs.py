@@ -17,11 +17,11 @@ from kexport.calibration.quantizer.tensorrt import TENSORRT_EXPLICIT, TENSORRT_S
 from kexport.calibration.statistics.ranges import measure_ranges
 from kexport.conversion import convert_model
 from kexport.graph.passes import Artifact
-from kexport.optimize import halve
 from kexport.options.image_input import Dtype, ImageInput
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
 from kexport.source.synthetic_images import pictures
+from kexport.stages.optimize import halve
 
 DEVICES = [device for device in targets.devices() if targets.toolchains(device)]
 PLACES = {

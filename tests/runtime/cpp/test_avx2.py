@@ -10,13 +10,13 @@ import pytest
 from cpp_builds import Build, need
 from support import healthy, small_classifier
 
-from kexport import quantize
 from kexport.api import export
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.errors import ParityFailed
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.source.synthetic_images import pictures
+from kexport.stages import quantize
 
 SIZE = 16
 PASSED, FAILED = 0, 12

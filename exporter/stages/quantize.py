@@ -41,7 +41,6 @@ from kexport.calibration.quantizer.tensorrt import TENSORRT_EXPLICIT, TENSORRT_S
 from kexport.calibration.statistics.float16_guard import Guard
 from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact, Step
-from kexport.optimize import halve
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.outputs import SCORED, Output
@@ -49,6 +48,7 @@ from kexport.parity import compare
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
 from kexport.source.preprocessing import decode, prepare
+from kexport.stages.optimize import halve
 from kexport.targets import Target
 
 CALIBRATION_IMAGES, EVALUATION_IMAGES, LABELLED_IMAGES = 100, 100, 500
