@@ -1,7 +1,7 @@
 """Calibration beside ONNX Runtime's quantize_static on the same images: seconds and memory.
 
 python bench/calibrate.py [--model inception_v3] [--work out/int8] [--rounds 3]
-    [--out docs/int8.md]
+    [--out docs/int8-figures.md]
 
 Both go from a float32 file to an int8 file by ranges alone, in processes of their own that take
 turns. The float32 file and the images are those of bench/int8.py.
@@ -143,7 +143,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page(given.model, len(np.load(folder / "data.npz")["calibration"]), runs)
     print(text)
     if given.out is not None:
-        put_section(given.out, "calibrate", text, "INT8")
+        put_section(given.out, "calibrate", text, "INT8: measured figures")
     return 0
 
 

@@ -1,7 +1,7 @@
 """INT8 on a CPU beside ONNX Runtime's quantize_static and NNCF: accuracy, share, speed and cost.
 
 python bench/int8.py [--models mobilenet,...] [--large inception_v3,...] [--work out/int8]
-    [--out docs/int8.md]
+    [--out docs/int8-figures.md]
 
 The models are trained on digits first, by bench/train_digits.py, or have random weights (--large).
 Every result is kept in the work folder, and what is there is not made again. NNCF takes part where
@@ -317,7 +317,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
     text = page(found)
     print(text)
     if given.out is not None:
-        put_section(given.out, "int8", text, "INT8")
+        put_section(given.out, "int8", text, "INT8: measured figures")
     return 0
 
 

@@ -1,7 +1,7 @@
 """Speed of INT8 on a CPU beside fp32 and quantize_static, with VNNI and with AVX2 alone.
 
 python bench/int8_speed.py [--models inception_v3,...] [--rounds 6] [--work out/int8-speed]
-    [--out docs/int8.md]
+    [--out docs/int8-figures.md]
 
 Weights are random and nothing is repaired, which changes no time. The files are kept in the work
 folder. For AVX2, as_avx2.c is compiled and hides what is beyond it from the measured process.
@@ -171,7 +171,7 @@ def main() -> int:
         rows.append(row(name, here, avx2))
         print(*rows[-1], sep="\t", flush=True)
     if asked.out:
-        put_section(asked.out, "int8-speed", page(rows), "INT8")
+        put_section(asked.out, "int8-speed", page(rows), "INT8: measured figures")
     return int(any("missed" in cells[-1] for cells in rows))
 
 

@@ -262,7 +262,7 @@ def test_a_model_without_images_is_refused(tmp_path: Path) -> None:
         export(dense, "cpu-int8", output=tmp_path / "x", calibration=Calibration(data=DRAWN))
 
 
-def test_the_command_line_knows_the_methods() -> None:
+def test_the_command_line_offers_all_methods() -> None:
     assert CALIBRATION_METHODS == METHODS
 
 

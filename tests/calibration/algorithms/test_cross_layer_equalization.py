@@ -1,4 +1,4 @@
-"""Regions between Convs, and the scales that pass through them."""
+"""Cross-layer equalization: the regions between Convs, and their scales."""
 
 import numpy as np
 import onnx_ir as ir
@@ -15,7 +15,7 @@ from kexport.calibration.statistics.ranges import collect_statistics
 
 
 def conv(s: Sketch, x: ir.Value, shape: tuple[int, int], seed: int) -> ir.Value:
-    """A Conv of one pixel whose outputs differ in size, channel by channel."""
+    """Add a 1 x 1 Conv whose output channels differ in magnitude."""
     spread = np.logspace(-1, 0, shape[0]).reshape(-1, 1, 1, 1)
     weights = s.constant(f"w{seed}", normal(*shape, 1, 1, seed=seed) * spread)
     return s.op("Conv", x, weights, s.constant(f"b{seed}", normal(shape[0], seed=seed)))
@@ -27,7 +27,7 @@ def channel_peaks(model: ir.Model, names: list[str], given: np.ndarray) -> dict[
 
 
 def residual(s: Sketch) -> tuple[ir.Value, ir.Value]:
-    """The sum of a branch and of what it reads, behind a Relu; and the input."""
+    """Build a residual sum with a Relu; return it and the input."""
     x = s.input("x", [4, 3, 8, 8])
     first = s.op("MaxPool", conv(s, x, (6, 3), 1), kernel_shape=[2, 2], strides=[2, 2])
     border = s.constant("border", np.where(np.eye(4), 0.0, -np.inf)[None, None])
@@ -37,7 +37,7 @@ def residual(s: Sketch) -> tuple[ir.Value, ir.Value]:
     return summed, x
 
 
-def test_a_sum_and_all_that_leads_to_it_are_one_region() -> None:
+def test_a_residual_sum_and_its_branches_form_one_region() -> None:
     s = Sketch()
     summed, _ = residual(s)
     pads = s.constant("pads", [0, 0, 1, 1, 0, 0, 1, 1], np.int64)
@@ -53,7 +53,7 @@ def test_a_sum_and_all_that_leads_to_it_are_one_region() -> None:
     )
 
 
-def test_scales_pass_through_a_region() -> None:
+def test_equalization_narrows_the_channels_of_a_region() -> None:
     s = Sketch()
     summed, _ = residual(s)
     model = s.model(conv(s, summed, (5, 6), 4))
@@ -68,7 +68,7 @@ def test_scales_pass_through_a_region() -> None:
 
 
 @pytest.mark.parametrize("turned", [0, 1])
-def test_scales_pass_to_a_gemm(turned: int) -> None:
+def test_equalization_reaches_a_gemm_after_a_flatten(turned: int) -> None:
     s = Sketch()
     x = s.input("x", [4, 3, 8, 8])
     flat = s.op("Flatten", s.op("GlobalAveragePool", s.op("Relu", conv(s, x, (6, 3), 1))))
@@ -85,13 +85,13 @@ def test_scales_pass_to_a_gemm(turned: int) -> None:
     assert all(_decades(after[name]) < _decades(before[name]) for name in names)
 
 
-def test_a_gemm_that_reads_pixels_is_in_no_region() -> None:
+def test_a_gemm_that_reads_pixels_is_not_in_a_region() -> None:
     s = Sketch()
     flat = s.op("Flatten", s.op("Relu", conv(s, s.input("x", [4, 3, 2, 2]), (6, 3), 1)))
     assert not find_regions(s.model(s.op("Gemm", flat, s.constant("w", normal(24, 5)))))
 
 
-def test_weights_for_a_channel_that_says_nothing_take_no_grid_from_the_others() -> None:
+def test_weights_of_a_silent_channel_do_not_coarsen_the_others() -> None:
     s = Sketch()
     x = s.input("x", [4, 3, 8, 8])
     silent = s.constant("silent", np.where(np.arange(6) == 2, -100.0, 0.5))
@@ -113,7 +113,7 @@ def _decades(peaks: np.ndarray) -> float:
 
 
 @pytest.mark.parametrize("reader", ["Sigmoid", "output", "constant"])
-def test_a_tensor_that_leads_elsewhere_is_in_no_region(reader: str) -> None:
+def test_a_tensor_with_other_readers_is_not_in_a_region(reader: str) -> None:
     s = Sketch()
     summed, _ = residual(s)
     last = conv(s, summed, (5, 6), 4)
@@ -126,7 +126,7 @@ def test_a_tensor_that_leads_elsewhere_is_in_no_region(reader: str) -> None:
     assert [[node.name for node in region.producers] for region in found] == [["Conv_1"]]
 
 
-def test_what_was_not_measured_is_not_scaled() -> None:
+def test_regions_without_peaks_are_not_scaled() -> None:
     s = Sketch()
     summed, _ = residual(s)
     model = s.model(conv(s, summed, (5, 6), 4))
@@ -137,14 +137,14 @@ def test_what_was_not_measured_is_not_scaled() -> None:
     assert set(equalization_scales(model, peaks)) == set(names[1])
 
 
-def test_the_largest_of_many_images_is_that_of_gumbels_distribution() -> None:
+def test_expected_peaks_follow_gumbels_distribution() -> None:
     location, scale = np.array([5.0, 1.0, 0.0]), np.array([0.5, 0.2, 0.0])
     seen = np.random.default_rng(0).gumbel(location, scale, (1000, 3))
     exact = location - scale * np.log(-np.log1p(-1 / RETURN_PERIOD))
     assert np.allclose(expected_peaks(seen.max(0), seen.mean(0), seen.std(0)), exact, rtol=0.1)
 
 
-def test_nothing_is_foreseen_below_what_was_seen() -> None:
+def test_expected_peaks_are_at_least_the_measured_ones() -> None:
     peaks = np.zeros((1000, 2))
     peaks[7, 0] = 4.0
     assert np.array_equal(expected_peaks(peaks.max(0), peaks.mean(0), peaks.std(0)), [4.0, 0.0])

@@ -1,4 +1,4 @@
-"""Weights rounded for their inputs: the nearest plane, and what a layer's inputs are."""
+"""GPTQ: the nearest plane, pair sums, and im2col."""
 
 from typing import Any
 
@@ -12,27 +12,27 @@ from kexport.calibration.quantizer.qparams import INT8_MAX
 from kexport.calibration.quantizer.saturation import MAX_PAIR_SUM, to_rows
 
 
-def alike(groups: int, count: int, width: int) -> np.ndarray:
-    """Inputs [G, R, K], means nought, that go up and down together, as channels of an image do."""
+def correlated(groups: int, count: int, width: int) -> np.ndarray:
+    """Draw correlated inputs [G, R, K] of zero mean, like the channels of an image."""
     common, own = normal(groups, count, 4, seed=1), normal(groups, count, width, seed=2)
     found = (common @ normal(4, width, seed=3) + 0.1 * own).astype(np.float32)
     return found - found.mean(axis=1, keepdims=True)
 
 
 def wasted(errors: np.ndarray, inputs: np.ndarray) -> np.ndarray:
-    """The variance that errors of the weights [G, O, K] put into the outputs, [G, O]."""
+    """Compute the variance [G, O] that weight errors [G, O, K] add to the outputs."""
     return np.matmul(inputs, errors.transpose(0, 2, 1)).var(axis=1)
 
 
-def test_independent_inputs_get_the_nearest_integers() -> None:
+def test_independent_inputs_give_the_nearest_integers() -> None:
     weights = 20 * normal(2, 5, 70)
     hessian = np.stack([np.diag(np.arange(1.0, 71)), np.zeros((70, 70))])
     assert np.array_equal(gptq_round(weights, hessian), np.rint(weights))
 
 
-def test_the_error_keeps_to_the_bound_of_the_nearest_plane() -> None:
+def test_the_error_is_within_the_bound_of_the_nearest_plane() -> None:
     """Babai, 1986: the squared distance is at most a quarter of the squared diagonal's sum."""
-    inputs, weights = alike(3, 200, 90), 20 * normal(3, 6, 90, seed=4)
+    inputs, weights = correlated(3, 200, 90), 20 * normal(3, 6, 90, seed=4)
     hessian = hessian_of(inputs)
     errors = weights - gptq_round(weights, hessian)
     eye = np.eye(90) * DAMPING * np.einsum("gkk->g", hessian)[:, None, None] / 90
@@ -41,8 +41,8 @@ def test_the_error_keeps_to_the_bound_of_the_nearest_plane() -> None:
     assert (distance <= np.square(diagonal).sum(axis=1, keepdims=True) / 4 + 1e-9).all()
 
 
-def test_outputs_err_less_than_with_the_nearest_integers() -> None:
-    inputs, others = alike(2, 400, 90)[:, :200], alike(2, 400, 90)[:, 200:]
+def test_output_errors_are_smaller_than_with_the_nearest_integers() -> None:
+    inputs, others = correlated(2, 400, 90)[:, :200], correlated(2, 400, 90)[:, 200:]
     weights = 20 * normal(2, 6, 90, seed=4)
     found = gptq_round(weights, hessian_of(inputs))
     assert (
@@ -52,9 +52,9 @@ def test_outputs_err_less_than_with_the_nearest_integers() -> None:
 
 
 @pytest.mark.parametrize("width", [90, 91])
-def test_neighbours_keep_to_their_sum(width: int) -> None:
+def test_pair_sums_are_limited(width: int) -> None:
     weights = np.sign(normal(1, 4, width)) * 120
-    found = gptq_round(weights, hessian_of(alike(1, 200, width)), MAX_PAIR_SUM).astype(int)
+    found = gptq_round(weights, hessian_of(correlated(1, 200, width)), MAX_PAIR_SUM).astype(int)
     pairs = np.pad(found[0], ((0, 0), (0, width % 2))).reshape(4, -1, 2)
     assert found.min() >= -INT8_MAX
     assert found.max() <= INT8_MAX
@@ -70,7 +70,7 @@ CONVS: list[tuple[tuple[int, ...], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("shape", "attributes"), CONVS)
-def test_columns_times_weights_are_the_output(
+def test_im2col_times_weights_is_the_output(
     shape: tuple[int, ...], attributes: dict[str, Any]
 ) -> None:
     s, given, weights = Sketch(), normal(3, 6, 7, 8), normal(*shape)
@@ -89,7 +89,7 @@ def test_columns_times_weights_are_the_output(
     assert all((met[0] == row).all(axis=1).any() for row in few[0])
 
 
-def test_columns_of_a_gemm_are_what_it_reads() -> None:
+def test_im2col_of_a_gemm_is_its_input() -> None:
     node = ir.node("Gemm", [])
     given = normal(6, 5)
     assert np.array_equal(im2col(node, [given[:4], given[4:]], (5, 3), 100)[0], given)

@@ -1,4 +1,4 @@
-"""Weights fitted to noisy inputs: the ridge regression's own formula, and what the noise leaves."""
+"""ridge_refit: the formula of ridge regression, and the noise that remains."""
 
 import numpy as np
 from support import normal
@@ -7,7 +7,7 @@ from kexport.calibration.algorithms.layer_weights import RIDGE_STRENGTHS, ridge_
 
 
 def noisy(groups: int, count: int, width: int) -> tuple[np.ndarray, np.ndarray, np.ndarray]:
-    """Weights [G, 3, K], inputs [G, R, K] that two causes move, and the same with noise on them."""
+    """Draw weights [G, 3, K], inputs [G, R, K] of rank two, and the inputs with noise."""
     weights = normal(groups, 3, width, seed=1)
     inputs = normal(groups, count, 2, seed=2) @ normal(groups, 2, width, seed=3) + 4
     return weights, inputs, inputs + normal(groups, count, width, seed=4, scale=0.5) + 0.3
@@ -18,19 +18,19 @@ def centred(rows: np.ndarray) -> np.ndarray:
 
 
 def missed(weights: np.ndarray, found: np.ndarray, inputs: np.ndarray, met: np.ndarray) -> float:
-    """The variance of what the outputs lack."""
+    """Compute the variance of the error of the outputs."""
     rest = inputs @ weights.transpose(0, 2, 1) - met @ found.transpose(0, 2, 1)
     return float(rest.var(axis=1).mean())
 
 
-def test_noise_is_filtered_on_inputs_that_were_not_seen() -> None:
+def test_the_refit_filters_noise_on_new_inputs() -> None:
     weights, inputs, met = noisy(2, 800, 9)
     found = ridge_refit(weights, centred(inputs[:, :400]), centred(met[:, :400]))
     others = inputs[:, 400:], met[:, 400:]
     assert missed(weights, found, *others) < missed(weights, weights, *others) / 3
 
 
-def test_it_is_the_ridge_regression_with_one_of_the_dampings() -> None:
+def test_the_refit_is_ridge_regression_with_one_of_the_strengths() -> None:
     weights, inputs, met = (array.astype(np.float64) for array in noisy(1, 400, 9))
     found = ridge_refit(weights, centred(inputs), centred(met))[0]
     x, y = (rows[0] - rows[0].mean(axis=0) for rows in (met, inputs))
@@ -43,7 +43,7 @@ def test_it_is_the_ridge_regression_with_one_of_the_dampings() -> None:
     assert min(np.abs(found - one).max() for one in wanted) < 1e-9
 
 
-def test_weights_stay_where_nothing_can_be_learnt() -> None:
+def test_weights_do_not_change_without_noise_or_signal() -> None:
     weights, inputs, _ = noisy(2, 90, 9)
     assert np.array_equal(ridge_refit(weights, inputs, inputs), weights)
     assert np.array_equal(ridge_refit(weights, np.zeros((2, 90, 9)), np.zeros((2, 90, 9))), weights)

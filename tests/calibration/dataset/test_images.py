@@ -28,10 +28,10 @@ def drawn(count: int, size: tuple[int, int] = SIZE, channels: int = 3) -> np.nda
 
 
 def folder(path: Path, count: int = 20) -> Path:
-    for index, picture in enumerate(drawn(count, (11, 9))):
+    for index, image in enumerate(drawn(count, (11, 9))):
         place = path / "ab"[index % 2] / f"{index:02}.{'PNG' if index % 3 else 'jpg'}"
         place.parent.mkdir(parents=True, exist_ok=True)
-        Image.fromarray(picture).save(place)
+        Image.fromarray(image).save(place)
     (path / ".hidden.png").write_bytes(b"no image")
     (path / "notes.txt").write_text("no image")
     return path
@@ -55,9 +55,9 @@ def test_a_folder_is_decoded_as_keras_does(take: Any, tmp_path: Path, channels: 
     assert (found.images.dtype, found.images.shape) == (np.uint8, (20, *SIZE, channels))
     assert (len(set(found.names)), found.skipped, found.labels) == (20, (), None)
     mode = "rgb" if channels == 3 else "grayscale"
-    for name, picture in zip(found.names, found.images, strict=True):
-        image = keras.utils.load_img(tmp_path / "p" / name, color_mode=mode, target_size=SIZE)
-        np.testing.assert_array_equal(picture, keras.utils.img_to_array(image))
+    for name, image in zip(found.names, found.images, strict=True):
+        loaded = keras.utils.load_img(tmp_path / "p" / name, color_mode=mode, target_size=SIZE)
+        np.testing.assert_array_equal(image, keras.utils.img_to_array(loaded))
 
 
 def test_the_sample_depends_on_the_seed_alone(take: Any, tmp_path: Path) -> None:
@@ -68,7 +68,7 @@ def test_the_sample_depends_on_the_seed_alone(take: Any, tmp_path: Path) -> None
     assert len(first.names) == 16
 
 
-def test_arrays_in_files_and_in_memory(take: Any, tmp_path: Path) -> None:
+def test_arrays_in_files_and_in_memory_give_the_same_images(take: Any, tmp_path: Path) -> None:
     array = drawn(40)
     np.save(tmp_path / "a.npy", array)
     np.savez(tmp_path / "a.npz", array)
@@ -77,14 +77,14 @@ def test_arrays_in_files_and_in_memory(take: Any, tmp_path: Path) -> None:
         take(given, limit=17)
         for given in (array, tmp_path / "a.npy", tmp_path / "a.npz", tmp_path / "b.npz")
     ]
-    for pictures in found:
-        rows = [int(name.removeprefix("image ")) for name in pictures.names]
-        np.testing.assert_array_equal(pictures.images, array[rows])
-        assert pictures.names == found[0].names
+    for images in found:
+        rows = [int(name.removeprefix("image ")) for name in images.names]
+        np.testing.assert_array_equal(images.images, array[rows])
+        assert images.names == found[0].names
         assert len(set(rows)) == 17
 
 
-def test_iterables(take: Any, tmp_path: Path) -> None:
+def test_iterables_of_arrays_images_and_paths_are_loaded(take: Any, tmp_path: Path) -> None:
     path = folder(tmp_path / "p")
     arrays = list(drawn(30))
     np.testing.assert_array_equal(take(iter(arrays), limit=16).images, arrays[:16])
@@ -111,7 +111,7 @@ def refused(take: Any, source: Any, message: str, scratch: Path, **more: Any) ->
     return not list(scratch.iterdir())
 
 
-def test_refusals_of_folders(take: Any, tmp_path: Path) -> None:
+def test_unusable_folders_are_refused(take: Any, tmp_path: Path) -> None:
     scratch, path = tmp_path / "scratch", folder(tmp_path / "p")
     assert refused(take, tmp_path / "none", "does not exist", scratch)
     assert refused(take, path / "notes.txt", "neither a folder nor", scratch)
@@ -126,7 +126,7 @@ def test_refusals_of_folders(take: Any, tmp_path: Path) -> None:
     assert refused(take, path, r"too many images .* 3 so far: .*0\.png", scratch)
 
 
-def test_refusals_of_arrays(take: Any, tmp_path: Path) -> None:
+def test_unusable_arrays_are_refused(take: Any, tmp_path: Path) -> None:
     scratch = tmp_path / "scratch"
     assert refused(take, drawn(20).astype(np.float32), "is float32", scratch)
     assert refused(take, drawn(20, (7, 5)), r"is uint8 \[20, 7, 5, 3\], and the model", scratch)
@@ -141,12 +141,12 @@ def test_refusals_of_arrays(take: Any, tmp_path: Path) -> None:
     assert refused(take, tmp_path / "f.npz", "Fortran order", scratch)
 
 
-def test_a_scratch_folder_that_is_not_there(take: Any, tmp_path: Path) -> None:
+def test_a_missing_scratch_folder_is_an_error(take: Any, tmp_path: Path) -> None:
     with pytest.raises(OutputFailed, match="cannot be written: No such file"):
         take(drawn(20), scratch=tmp_path / "none")
 
 
-def test_classes_are_those_of_keras(tmp_path: Path) -> None:
+def test_classes_equal_those_of_keras(tmp_path: Path) -> None:
     path = folder(tmp_path / "p")
     given = {"limit": 100, "seed": 0, "scratch": tmp_path}
     found = load_labelled_images(path, 2, SIZE, **given)
@@ -173,7 +173,9 @@ def test_classes_are_those_of_keras(tmp_path: Path) -> None:
         (["a", "b", "a"], "2 classes named 'a'"),
     ],
 )
-def test_refusals_of_classes(tmp_path: Path, classes: Any, message: str) -> None:
+def test_subfolders_that_do_not_match_the_classes_are_refused(
+    tmp_path: Path, classes: Any, message: str
+) -> None:
     with pytest.raises(BadArgument, match=message):
         load_labelled_images(
             folder(tmp_path / "p"), classes, SIZE, limit=99, seed=0, scratch=tmp_path
@@ -188,6 +190,6 @@ def test_halves_share_no_image(take: Any) -> None:
     assert isinstance(left.images, np.memmap)
     assert len(left.names) == len(right.names) == 10
     assert sorted(left.names + right.names) == sorted(whole.names)
-    held = [{picture.tobytes() for picture in half.images} for half in (left, right)]
+    held = [{image.tobytes() for image in half.images} for half in (left, right)]
     assert not held[0] & held[1]
     assert split_images(whole, 5)[0].names == left.names

@@ -1,4 +1,4 @@
-"""Graphs in pieces and tensors in files: what the whole gives, in the memory of a part."""
+"""Partitioned execution: the results of the whole graph, in the memory of a part."""
 
 from __future__ import annotations
 
@@ -19,11 +19,11 @@ from kexport.calibration.statistics import channels
 from kexport.calibration.statistics.ranges import collect_statistics
 
 WEIGHTS = 8 * 8 * 3 * 3 * 4
-"""Bytes of one layer's."""
+"""Bytes of the weights of one layer."""
 
 
 def chain(batch: int | str = "n", size: int = 12) -> ir.Model:
-    """Five convolutions, of which the third is added to what it reads."""
+    """Build five convolutions; the output of the third is added to its input."""
     s = Sketch()
     x = s.input("x", [batch, 8, size, size])
     for index in range(5):
@@ -33,7 +33,7 @@ def chain(batch: int | str = "n", size: int = 12) -> ir.Model:
     return s.model(x)
 
 
-def test_pieces_hold_few_weights_and_all_nodes() -> None:
+def test_partitions_have_few_weights_and_all_nodes() -> None:
     graph = chain().graph
     found = list(partition(graph, 2 * WEIGHTS))
     assert [node for piece in found for node in piece] == list(graph)
@@ -43,7 +43,9 @@ def test_pieces_hold_few_weights_and_all_nodes() -> None:
 
 
 @pytest.mark.parametrize("most", [1, 2 * WEIGHTS, 1 << 30])
-def test_pieces_give_what_the_whole_gives(most: int, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_partitioned_execution_equals_the_whole_graph(
+    most: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setattr(partitioned, "PARTITION_BYTES", most)
     model, given = chain(), normal(7, 8, 12, 12, seed=9)
     middle = next(node for node in model.graph if node.op_type == "Add").outputs[0]
@@ -60,7 +62,7 @@ def test_pieces_give_what_the_whole_gives(most: int, monkeypatch: pytest.MonkeyP
 
 
 def held(work: Any, *arguments: Any) -> int:
-    """The most bytes of Python objects and arrays at a time."""
+    """Measure the peak memory of Python objects and arrays in bytes."""
     tracemalloc.start()
     try:
         work(*arguments)
@@ -81,16 +83,16 @@ def test_memory_does_not_grow_with_the_images(monkeypatch: pytest.MonkeyPatch) -
     def measured(count: int) -> None:
         collect_statistics(model, values, values, given[:count], batch=1, method="percentile")
 
-    def mended(count: int) -> None:
+    def corrected(count: int) -> None:
         measure_shifts(model, model, nodes, given[:count])
 
-    for work in (measured, mended):
+    for work in (measured, corrected):
         work(4)  # imports
         few, many = held(work, 8), held(work, 40)
         assert many - few < 32 * given[0].nbytes / 4
 
 
-def test_parts_are_what_was_put_in() -> None:
+def test_a_tensor_file_returns_the_appended_arrays() -> None:
     parts = TensorFile()
     arrays = [normal(2, 3, seed=1), np.arange(5, dtype=np.uint8), np.float32(4).reshape(())]
     for array in arrays:

@@ -1,4 +1,4 @@
-"""What ONNX Runtime makes of a graph, and what it must leave alone."""
+"""ONNX Runtime sessions: optimization does not change the results."""
 
 from __future__ import annotations
 
@@ -12,7 +12,7 @@ from kexport.passes.convert_float16 import convert_float16
 
 
 def between_pairs() -> ir.Model:
-    """Two convolutions with biases, and pairs on all else that they read."""
+    """Build two convolutions with biases, and QDQ pairs on their inputs and weights."""
     s = Sketch(19)
 
     def through(x: ir.Value, name: str) -> ir.Value:
@@ -32,7 +32,7 @@ def between_pairs() -> ir.Model:
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_an_optimised_session_computes_the_same(half: bool) -> None:
+def test_an_optimized_session_computes_the_same(half: bool) -> None:
     model = between_pairs()
     if half:
         model = convert_float16(frozenset())(model)
@@ -44,15 +44,15 @@ def test_an_optimised_session_computes_the_same(half: bool) -> None:
 
 
 @pytest.mark.parametrize("half", [False, True])
-def test_pairs_with_float16_scales_are_left_alone(half: bool) -> None:
+def test_qdq_pairs_with_float16_scales_are_not_fused(half: bool) -> None:
     model = between_pairs()
     session = open_session(convert_float16(frozenset())(model) if half else model)
     options = session.get_session_options()
     name = "session.disable_quant_qdq"
-    assert _said(options, name) == half
+    assert _option(options, name) == half
 
 
-def _said(options: object, name: str) -> bool:
+def _option(options: object, name: str) -> bool:
     try:
         return options.get_session_config_entry(name) == "1"  # type: ignore[attr-defined]
     except RuntimeError:

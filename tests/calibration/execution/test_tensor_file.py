@@ -1,4 +1,4 @@
-"""A full folder for temporary files: said so, whatever it was that had no room."""
+"""Full temporary directories: one error for all temporary files."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def test_a_full_folder_is_an_error_with_a_hint(
     write(tmp_path)
 
 
-def test_so_is_one_in_which_no_file_can_be_made(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_folder_in_which_no_file_can_be_created_is_an_error(
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
     def refuse(**_: object) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 

@@ -1,4 +1,4 @@
-"""The integer forms of Relu and of biases, against the floats that they stand for."""
+"""Integer forms of Relu, Pad, Max and biases, compared with their float forms."""
 
 import numpy as np
 import onnx_ir as ir
@@ -16,7 +16,7 @@ IMAGE = normal(1, 4, 5, 5, scale=2.0)
 
 
 def relu_between(high: float) -> ir.Model:
-    """A Relu from a grid of -3..4 to one that ends at `high`."""
+    """Build a Relu between QDQ pairs that cover -3..4 and -3..`high`."""
     s = Sketch(opset=18)
     y = s.op("Relu", s.input("x", [1, 4, 5, 5]))
     model = s.model(s.op("Add", y, s.constant("one", 1.0)))
@@ -28,7 +28,7 @@ def relu_between(high: float) -> ir.Model:
     return insert_qdq(Placement(frozenset(), edges), qparams)(model)
 
 
-def test_a_relu_on_one_grid_is_a_clip_of_its_integers() -> None:
+def test_a_relu_between_equal_parameters_becomes_a_clip_of_integers() -> None:
     model = relu_between(4.0)
     changed = integer_relu_pad_max(model)
     assert operators(changed) == {
@@ -41,7 +41,7 @@ def test_a_relu_on_one_grid_is_a_clip_of_its_integers() -> None:
 
 
 @pytest.mark.parametrize("kind", ["Pad", "Pad of a value", "Max"])
-def test_margins_and_borders_are_integers(kind: str) -> None:
+def test_pads_and_maxima_with_constants_run_on_integers(kind: str) -> None:
     s = Sketch(opset=18)
     x = s.input("x", [1, 4, 5, 5])
     pads = s.constant("pads", [0, 0, 1, 0, 0, 0, 0, 2], np.int64)
@@ -60,7 +60,7 @@ def test_margins_and_borders_are_integers(kind: str) -> None:
     assert np.array_equal(onnx_answers(changed, [IMAGE])[0], onnx_answers(whole, [IMAGE])[0])
 
 
-def test_what_reflects_or_compares_two_tensors_stays() -> None:
+def test_reflecting_pads_and_maxima_of_two_tensors_stay_in_float() -> None:
     s = Sketch(opset=18)
     x = s.input("x", [1, 4, 5, 5])
     pad = s.op("Pad", x, s.constant("pads", [0, 0, 1, 1, 0, 0, 1, 1], np.int64), mode="reflect")
@@ -68,7 +68,7 @@ def test_what_reflects_or_compares_two_tensors_stays() -> None:
     assert [has_integer_form(value.producer()) for value in (pad, both)] == [False, False]
 
 
-def test_a_relu_to_another_grid_stays() -> None:
+def test_a_relu_between_different_parameters_stays_in_float() -> None:
     assert operators(integer_relu_pad_max(relu_between(5.0)))["Relu"] == 1
 
 
@@ -82,7 +82,7 @@ def biased(bias: np.ndarray, scale: float = 1.0) -> ir.Model:
     return insert_qdq(placed, {"x": asymmetric_qparams(Range(-3.0, 4.0))})(s.model(y))
 
 
-def test_a_bias_is_rounded_to_steps_of_input_times_weights() -> None:
+def test_the_scale_of_a_bias_is_that_of_input_times_weights() -> None:
     bias = normal(4, seed=1)
     model = biased(bias)
     changed = quantize_bias(model)
@@ -93,7 +93,7 @@ def test_a_bias_is_rounded_to_steps_of_input_times_weights() -> None:
     assert np.abs(after - before).max() <= step.max() / 2 + 1e-5
 
 
-def test_tiny_weights_beside_a_large_bias_get_a_scale_that_an_int32_can_count_in() -> None:
+def test_tiny_weights_with_a_large_bias_get_a_scale_that_keeps_the_bias_in_int32() -> None:
     bias = np.array([1e4, -1e4, 0, 1], np.float32)
     changed = quantize_bias(biased(bias, scale=1e-20))
     stored = changed.graph.initializers["Conv_0.bias.quantized"].const_value.numpy()

@@ -1,4 +1,4 @@
-"""The form for CPUs: ONNX Runtime runs it as chains of integers, and computes what it says."""
+"""Scheme for CPUs: ONNX Runtime runs chains of integer kernels, and computes the graph."""
 
 from pathlib import Path
 
@@ -26,11 +26,11 @@ INTEGERS = frozenset(
     | {"QLinearAveragePool", "QLinearConcat", "QLinearConv", "QLinearGlobalAveragePool"}
     | {"QLinearMul", "QLinearSigmoid", "Squeeze", "Transpose"}
 )
-"""What moves bytes or computes on them, in ONNX and in ONNX Runtime's own domain."""
+"""Operators on 8-bit integers, in ONNX and in ONNX Runtime's own domain."""
 
 
 def mobile(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Even padding, ReLU6, depthwise, a residual add: MobileNet's parts."""
+    """Build MobileNet's parts: even padding, ReLU6, depthwise, a residual add."""
     y = layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False)(x)
     y = z = layers.ReLU(6.0)(layers.BatchNormalization()(y))
     y = layers.DepthwiseConv2D(3, padding="same")(y)
@@ -39,7 +39,7 @@ def mobile(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def inception(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Branches that are pooled and joined."""
+    """Build Inception's parts: branches that are pooled and concatenated."""
     y = layers.Conv2D(8, 3, activation="relu")(x)
     branches = [
         layers.Conv2D(4, 1, activation="relu")(y),
@@ -50,7 +50,7 @@ def inception(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def preactivated(x: keras.KerasTensor) -> keras.KerasTensor:
-    """A norm behind an add, and a relu beside another reader: ResNetV2's and Xception's parts."""
+    """Build ResNetV2's and Xception's parts: a norm after an add, a relu beside other readers."""
     y = z = layers.Conv2D(8, 3, strides=2, padding="same")(x)
     y = layers.ReLU()(layers.BatchNormalization()(y))
     y = z = layers.Add()([layers.Conv2D(8, 3, padding="same")(y), z])
@@ -59,7 +59,7 @@ def preactivated(x: keras.KerasTensor) -> keras.KerasTensor:
 
 
 def excited(x: keras.KerasTensor) -> keras.KerasTensor:
-    """Swish, and a gate for each channel: EfficientNet's parts."""
+    """Build EfficientNet's parts: a swish, and a gate for each channel."""
     y = layers.Conv2D(8, 3, strides=2, padding="same", activation="swish")(x)
     gate = layers.GlobalAveragePooling2D(keepdims=True)(y)
     gate = layers.Conv2D(4, 1, activation="swish")(gate)
@@ -85,7 +85,7 @@ def quantized(model: ir.Model) -> ir.Model:
 
 
 def optimised(model: ir.Model, folder: Path) -> ir.Model:
-    """The graph that ONNX Runtime runs."""
+    """Return the graph that ONNX Runtime runs."""
     save.save(model, folder / "model.onnx")
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -97,7 +97,7 @@ def optimised(model: ir.Model, folder: Path) -> ir.Model:
 
 
 @pytest.mark.parametrize("body", [mobile, inception, preactivated, excited])
-def test_every_node_but_the_softmax_runs_on_integers(body: object, tmp_path: Path) -> None:
+def test_every_node_except_the_softmax_runs_on_integers(body: object, tmp_path: Path) -> None:
     model = network(body)
     placed = place(model)
     weighty = {n.name for n in model.graph if n.op_type in ("Conv", "Gemm", "MatMul")}
@@ -116,7 +116,7 @@ def test_every_node_but_the_softmax_runs_on_integers(body: object, tmp_path: Pat
         assert np.abs(fused - exact).max() < 0.1
 
 
-def test_a_node_that_must_stay_float_does() -> None:
+def test_a_named_node_stays_in_float() -> None:
     model = network(mobile)
     (first, *_) = [node.name or "" for node in model.graph if node.op_type == "Conv"]
     placed = place(model, frozenset({first}))
@@ -133,7 +133,7 @@ def test_a_node_that_must_stay_float_does() -> None:
     assert conv.inputs[1].const_value is not None
 
 
-def test_outputs_leave_the_model_as_floats() -> None:
+def test_the_outputs_of_the_model_are_not_quantized() -> None:
     s = Sketch(opset=18)
     x = s.op("Conv", s.input("x", [1, 4, 5, 5]), s.constant("w", normal(4, 4, 3, 3)))
     y = s.op("Relu", s.op("Conv", x, s.constant("v", normal(4, 4, 3, 3))))
@@ -142,7 +142,7 @@ def test_outputs_leave_the_model_as_floats() -> None:
     assert placed.tensors(s.model()) == {"x", "Conv_0"}
 
 
-def test_tensors_on_one_grid_are_tied_and_a_clip_keeps_its_own() -> None:
+def test_moved_tensors_share_parameters_and_a_clip_keeps_its_own() -> None:
     s = Sketch(opset=18)
     x = s.op("Conv", s.input("x", [1, 4, 6, 6]), s.constant("w", normal(4, 4, 1, 1)))
     pooled = s.op("MaxPool", s.op("Relu", x), kernel_shape=[1, 1])
@@ -160,7 +160,7 @@ def test_tensors_on_one_grid_are_tied_and_a_clip_keeps_its_own() -> None:
 
 
 @pytest.mark.parametrize("end", [6.0, 1.0, 0.1, 20.0, 255.0, 3.3])
-def test_the_last_level_of_a_clip_is_no_more_than_its_end(end: float) -> None:
+def test_the_last_level_of_a_clip_is_at_most_its_upper_bound(end: float) -> None:
     s = Sketch(opset=18)
     x = s.op("Clip", s.input("x", [4]), s.constant("low", 0.0), s.constant("high", end))
     found = activation_qparams(x, Range(0.0, end))
@@ -169,7 +169,7 @@ def test_the_last_level_of_a_clip_is_no_more_than_its_end(end: float) -> None:
 
 
 @pytest.mark.parametrize(("shift", "zero_point"), [(None, 0), (-127.0, 127), (-255.0, 255)])
-def test_bytes_keep_their_grid(shift: float | None, zero_point: int) -> None:
+def test_uint8_tensors_keep_their_bytes(shift: float | None, zero_point: int) -> None:
     s = Sketch(opset=18)
     x = s.op("Cast", s.input("x", [4], ir.DataType.UINT8), to=ir.DataType.FLOAT.value)
     if shift is not None:
@@ -179,7 +179,7 @@ def test_bytes_keep_their_grid(shift: float | None, zero_point: int) -> None:
 
 
 @pytest.mark.parametrize("shift", [-127.5, 1.0, -256.0])
-def test_bytes_with_another_shift_have_no_such_grid(shift: float) -> None:
+def test_uint8_tensors_with_another_shift_are_quantized_anew(shift: float) -> None:
     s = Sketch(opset=18)
     x = s.op("Cast", s.input("x", [4], ir.DataType.UINT8), to=ir.DataType.FLOAT.value)
     found = activation_qparams(s.op("Add", x, s.constant("shift", shift)), Range(-1.0, 1.0))

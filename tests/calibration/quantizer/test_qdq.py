@@ -1,4 +1,4 @@
-"""quantize: pairs of QuantizeLinear and DequantizeLinear where a placement says, and no others."""
+"""insert_qdq: QDQ pairs on the edges of a placement, and on no others."""
 
 from pathlib import Path
 
@@ -27,7 +27,7 @@ PAIRS = {"QuantizeLinear": 2, "DequantizeLinear": 3}
 
 
 def two_readers() -> ir.Model:
-    """Relu read by a Conv and by an Add with the Conv's output."""
+    """Build a Relu that is read by a Conv, and by an Add with the output of the Conv."""
     s = Sketch(opset=19)
     x = s.op("Relu", s.input("x", [1, 4, 5, 5]))
     conv = s.op("Conv", x, s.constant("w", normal(4, 4, 3, 3)), pads=[1, 1, 1, 1])
@@ -62,7 +62,7 @@ def test_one_pair_serves_all_edges_of_a_tensor() -> None:
     assert nodes["Relu_0.dequantized"].inputs[0].name == "Relu_0.quantized"
 
 
-def test_the_graph_computes_what_the_grids_say() -> None:
+def test_the_graph_computes_what_its_parameters_specify() -> None:
     image = normal(1, 4, 5, 5, seed=3)
     model = two_readers()
     changed = insert_qdq(PLACED, QPARAMS)(model)
@@ -93,7 +93,7 @@ def test_weights_in_a_file_are_read_and_not_mapped(tmp_path: Path) -> None:
     assert weights.raw is None
 
 
-def test_an_edge_that_is_not_placed_keeps_the_float_tensor() -> None:
+def test_an_edge_that_is_not_placed_reads_the_float_tensor() -> None:
     placed = Placement(frozenset({"Conv_0"}), frozenset({("Conv_0", 0)}))
     changed = insert_qdq(placed, QPARAMS)(two_readers())
     nodes = {node.name: node for node in changed.graph}
@@ -142,9 +142,7 @@ def test_bytes_are_dequantized_as_they_are(zero_point: int) -> None:
     ("op_type", "attributes", "axis"),
     [("MatMul", {}, 1), ("Gemm", {}, 1), ("Gemm", {"transB": 1}, 0)],
 )
-def test_a_dense_layer_has_a_grid_for_each_column(
-    op_type: str, attributes: dict, axis: int
-) -> None:
+def test_a_dense_layer_is_quantized_per_column(op_type: str, attributes: dict, axis: int) -> None:
     s = Sketch(opset=19)
     weights = normal(4, 4) * np.logspace(-2, 1, 4, dtype=np.float32).reshape(
         (1, 4) if axis else (4, 1)

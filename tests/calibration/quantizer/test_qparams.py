@@ -1,4 +1,4 @@
-"""Grids: 8-bit integers as ONNX' QuantizeLinear and DequantizeLinear have them."""
+"""Quantization parameters: compared with ONNX' QuantizeLinear and DequantizeLinear."""
 
 import numpy as np
 import onnx
@@ -23,7 +23,7 @@ AWKWARD = np.array([0, -0.0, 0.5, 1.5, 2.5, -0.5, -1.5, 1e-20, 300, -300, 3e5], 
 
 
 def by_onnx(array: np.ndarray, qparams: QParams) -> list[np.ndarray]:
-    """Integers, and what they stand for, from ONNX' reference implementation."""
+    """Quantize and dequantize with ONNX' reference implementation."""
     axis = {} if qparams.axis is None else {"axis": qparams.axis}
     nodes = [
         helper.make_node("QuantizeLinear", ["x", "s", "z"], ["q"], **axis),
@@ -54,7 +54,7 @@ def by_onnx(array: np.ndarray, qparams: QParams) -> list[np.ndarray]:
     ],
     ids=["affine", "bytes", "symmetric"],
 )
-def test_integers_are_those_of_onnx(array: np.ndarray, qparams: QParams) -> None:
+def test_quantized_arrays_equal_those_of_onnx(array: np.ndarray, qparams: QParams) -> None:
     integers, numbers = by_onnx(array, qparams)
     given = quantize_array(array, qparams)
     assert given.dtype == qparams.dtype
@@ -63,7 +63,7 @@ def test_integers_are_those_of_onnx(array: np.ndarray, qparams: QParams) -> None
 
 
 @pytest.mark.parametrize("axis", [0, 1])
-def test_weights_are_on_a_grid_for_each_output_channel_as_onnx_has_it(axis: int) -> None:
+def test_weights_are_quantized_per_output_channel_as_in_onnx(axis: int) -> None:
     weights = normal(6, 4, 3, 3) * np.logspace(-3, 2, 6, dtype=np.float32).reshape(6, 1, 1, 1)
     qparams = weight_qparams(weights, axis, largest=63)
     integers, numbers = by_onnx(weights, qparams)
@@ -74,7 +74,7 @@ def test_weights_are_on_a_grid_for_each_output_channel_as_onnx_has_it(axis: int)
 
 
 @pytest.mark.parametrize("low", [0.0, -0.3, -7.0])
-def test_zero_is_a_level_and_the_ends_are_covered(low: float) -> None:
+def test_zero_is_exact_and_the_ends_of_the_range_are_covered(low: float) -> None:
     qparams = asymmetric_qparams(Range(low, 4.2))
     ends = np.array([low, 0.0, 4.2], np.float32)
     back = dequantize_array(quantize_array(ends, qparams), qparams)
@@ -83,7 +83,7 @@ def test_zero_is_a_level_and_the_ends_are_covered(low: float) -> None:
     assert (qparams.zero_point == 0) == (low == 0.0)
 
 
-def test_a_channel_without_weights_has_a_scale_that_divides() -> None:
+def test_a_channel_of_zeros_has_a_scale_of_one() -> None:
     weights = np.zeros((2, 3), np.float32)
     weights[1] = 1e-42  # less than the smallest normal number
     qparams = weight_qparams(weights, 0)
@@ -92,7 +92,7 @@ def test_a_channel_without_weights_has_a_scale_that_divides() -> None:
     assert asymmetric_qparams(Range(0.0, 0.0)).scale == 1.0
 
 
-def test_scales_in_float16_are_the_next_ones_that_it_holds() -> None:
+def test_float16_scales_are_rounded_up() -> None:
     weights = normal(8, 16) * np.logspace(-9, 6, 8, dtype=np.float32).reshape(8, 1)
     exact = weight_qparams(weights, 0)
     qparams = with_float16_scales(exact)

@@ -1,4 +1,4 @@
-"""Where TensorRT computes in integers: each rule on the smallest graph that shows it."""
+"""Quantizer placement for TensorRT: each rule on a small graph."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def edges(model: ir.Model) -> set[tuple[str, int]]:
     return set(place(model).edges)
 
 
-def test_a_convolution_reads_integers_and_makes_none() -> None:
+def test_the_input_of_a_convolution_is_quantized_and_not_its_output() -> None:
     s = Sketch(17)
     x = s.op("Relu", s.input("x", [1, 16, 8, 8]))
     first = s.op("Relu", conv(s, x, 32))
@@ -55,7 +55,7 @@ def test_a_convolution_reads_integers_and_makes_none() -> None:
         (20, 20, (3, 3), 20, False),
     ],
 )
-def test_channels_and_kernels_that_int8_suits(
+def test_convolutions_are_quantized_where_int8_is_faster(
     takes: int, makes: int, kernel: tuple[int, int], group: int, wanted: bool
 ) -> None:
     s = Sketch(17)
@@ -67,7 +67,7 @@ def test_channels_and_kernels_that_int8_suits(
     ("rows", "width", "wanted"),
     [(1, 64, False), (49, 64, True), ("batch", 64, False), (4, 8, False)],
 )
-def test_products_of_one_row_stay_float(rows: int | str, width: int, wanted: bool) -> None:
+def test_products_of_one_row_stay_in_float(rows: int | str, width: int, wanted: bool) -> None:
     s = Sketch(17)
     x, weights = s.input("x", [rows, width]), s.constant("w", normal(width, 32))
     assert place(s.model(s.op("Gemm", x, weights))).weights == ({"Gemm_0"} if wanted else set())
@@ -76,7 +76,7 @@ def test_products_of_one_row_stay_float(rows: int | str, width: int, wanted: boo
     assert place(s.model(s.op("MatMul", x, weights))).weights == ({"MatMul_0"} if wanted else set())
 
 
-def test_nodes_that_must_stay_float_do() -> None:
+def test_named_nodes_stay_in_float() -> None:
     s = Sketch(17)
     y = s.op("Relu", conv(s, s.input("x", [1, 16, 8, 8]), 16))
     model = s.model(conv(s, y, 16))
@@ -85,7 +85,7 @@ def test_nodes_that_must_stay_float_do() -> None:
 
 
 def residual(project: bool) -> ir.Model:
-    """relu -> conv -> add with relu, or with a convolution of it."""
+    """Build relu -> conv -> add with the relu, or with a convolution of it."""
     s = Sketch(17)
     x = s.op("Relu", s.input("x", [1, 16, 8, 8]))
     shortcut = conv(s, x, 16, (1, 1)) if project else x
@@ -93,7 +93,7 @@ def residual(project: bool) -> ir.Model:
     return s.model(s.op("Relu", s.op("Add", body, shortcut)))
 
 
-def test_a_residual_leaves_one_branch_to_its_convolution() -> None:
+def test_one_input_of_a_residual_add_is_fused_with_its_convolution() -> None:
     assert {edge for edge in edges(residual(False)) if edge[0] == "Add_0"} == {("Add_0", 1)}
 
 
@@ -103,7 +103,7 @@ def test_of_two_convolutions_the_later_one_is_fused_with_the_add() -> None:
     assert "Conv_0" in {value.name for value in found.values(residual(True))}
 
 
-def test_an_add_without_a_convolution_of_its_own_stays_float() -> None:
+def test_an_add_without_a_convolution_to_fuse_stays_in_float() -> None:
     s = Sketch(17)
     x = s.op("Relu", s.input("x", [1, 16, 8, 8]))
     y = conv(s, x, 16)
@@ -117,7 +117,7 @@ def test_an_add_without_a_convolution_of_its_own_stays_float() -> None:
     assert not any(name == "Add_0" for name, _ in place(model, frozenset({"Conv_1"})).edges)
 
 
-def test_a_concat_makes_integers_and_a_pool_before_it_reads_them() -> None:
+def test_the_output_of_a_concat_and_the_input_of_a_pool_before_it_are_quantized() -> None:
     s = Sketch(17)
     x = s.op("Relu", s.input("x", [1, 16, 8, 8]))
     left = s.op("Relu", conv(s, x, 16))
@@ -128,7 +128,7 @@ def test_a_concat_makes_integers_and_a_pool_before_it_reads_them() -> None:
     assert found.unified == ()
 
 
-def test_what_is_only_moved_stays_on_its_grid() -> None:
+def test_tensors_between_which_elements_only_move_share_their_parameters() -> None:
     s = Sketch(17)
     x = s.op("Relu", s.input("x", [1, 16, 8, 8]))
     left = s.op("Relu", conv(s, x, 16))
@@ -139,7 +139,7 @@ def test_what_is_only_moved_stays_on_its_grid() -> None:
     assert set(found.unified) == {frozenset({"Relu_0", "Relu_1", "Concat_0", "MaxPool_0"})}
 
 
-def test_an_average_pool_reads_integers_where_a_convolution_follows() -> None:
+def test_the_input_of_an_average_pool_is_quantized_where_a_convolution_follows() -> None:
     for follows in (True, False):
         s = Sketch(17)
         x = s.op("Relu", s.input("x", [1, 16, 8, 8]))
@@ -151,7 +151,7 @@ def test_an_average_pool_reads_integers_where_a_convolution_follows() -> None:
 
 
 def squeeze_and_excite() -> ir.Model:
-    """Depthwise, swish, its gate by two convolutions of one pixel, and a projection."""
+    """Build a depthwise Conv, a swish, its gate of two 1 x 1 convolutions, and a projection."""
     s = Sketch(17)
     x = conv(s, s.op("Relu", s.input("x", [1, 32, 8, 8])), 32, group=32)
     swish = s.op("Mul", x, s.op("Sigmoid", x))
@@ -160,7 +160,7 @@ def squeeze_and_excite() -> ir.Model:
     return s.model(conv(s, s.op("Mul", swish, gate), 16, (1, 1)))
 
 
-def test_squeeze_and_excite() -> None:
+def test_both_inputs_of_squeeze_and_excite_are_quantized() -> None:
     found = place(squeeze_and_excite())
     assert found.weights == {"Conv_0", "Conv_3"}
     assert found.edges == {
@@ -169,7 +169,7 @@ def test_squeeze_and_excite() -> None:
     }
 
 
-def test_a_swish_stays_with_its_convolution() -> None:
+def test_a_swish_stays_in_float_with_its_convolution() -> None:
     assert not any(name in ("Mul_0", "Sigmoid_0") for name, _ in edges(squeeze_and_excite()))
 
 

@@ -8,7 +8,7 @@ from kexport.calibration.statistics.abs_max import observe
 from kexport.graph import save
 
 
-def test_the_largest_magnitude_of_each_value() -> None:
+def test_the_largest_magnitude_of_each_tensor_is_measured() -> None:
     s = Sketch()
     x = s.input("x", [2, 3])
     y = s.op("Mul", x, s.constant("c", -3.0))
@@ -23,21 +23,21 @@ def test_the_largest_magnitude_of_each_value() -> None:
     assert found[z.name].largest == pytest.approx(np.exp(given * -3).max(), rel=1e-5)
 
 
-def test_what_is_not_finite_is_not_hidden() -> None:
+def test_nan_is_reported_as_infinite() -> None:
     s = Sketch()
     y = s.op("Log", s.input("x", [3]))
     found = observe(s.model(y), {"x": np.array([1, -1, 5], np.float32)})
     assert not np.isfinite(found[y.name].largest)
 
 
-def test_whole_numbers_are_left_alone() -> None:
+def test_integer_tensors_are_ignored() -> None:
     s = Sketch()
     x = s.input("x", [2, 3])
     model = s.model(s.op("ArgMax", x), s.op("Relu", x))
     assert set(observe(model, {"x": normal(2, 3)})) == {"Relu_0"}
 
 
-def test_a_model_with_weights_beside_it(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_model_with_external_weights_is_measured(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(save, "EXTERNAL_FROM", 1_000)
     s = Sketch()
     weights, given = normal(30, 40), normal(2, 30)

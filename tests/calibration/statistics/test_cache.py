@@ -1,4 +1,4 @@
-"""Ranges in a file: they come back exactly, and only for the same model."""
+"""Calibration cache: exact ranges, and only for the same model."""
 
 from __future__ import annotations
 
@@ -14,7 +14,7 @@ from kexport.errors import BadArgument, OutputFailed
 RANGES = {"b": Range(-0.1, 1 / 3), "a": Range(0.0, 6.0)}
 
 
-def test_ranges_come_back_exactly(tmp_path: Path) -> None:
+def test_saved_ranges_are_loaded_exactly(tmp_path: Path) -> None:
     save_ranges(tmp_path / "c.json", "k", RANGES)
     assert load_ranges(tmp_path / "c.json", "k") == RANGES
     save_ranges(tmp_path / "c.json", "k2", {})
@@ -40,20 +40,20 @@ def test_another_key_is_refused(tmp_path: Path) -> None:
         ('{"schema": 1, "key": "k", "ranges": {"a": [1, 2]}}', "damaged"),
     ],
 )
-def test_what_is_no_cache_is_refused(tmp_path: Path, text: str, message: str) -> None:
+def test_files_that_are_not_a_cache_are_refused(tmp_path: Path, text: str, message: str) -> None:
     (tmp_path / "c.json").write_text(text)
     with pytest.raises(BadArgument, match=message):
         load_ranges(tmp_path / "c.json", "k")
 
 
-def test_a_missing_file_and_a_missing_folder(tmp_path: Path) -> None:
+def test_a_missing_file_and_a_missing_folder_are_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="cannot be read: No such file"):
         load_ranges(tmp_path / "c.json", "k")
     with pytest.raises(OutputFailed, match="cannot be written: No such file"):
         save_ranges(tmp_path / "none" / "c.json", "k", RANGES)
 
 
-def test_a_folder_in_its_place_leaves_nothing_behind(tmp_path: Path) -> None:
+def test_a_failed_write_leaves_no_file(tmp_path: Path) -> None:
     (tmp_path / "c.json").mkdir()
     with pytest.raises(OutputFailed, match="cannot be written"):
         save_ranges(tmp_path / "c.json", "k", RANGES)

@@ -1,4 +1,4 @@
-"""keep_float32: which nodes float16 cannot hold, and what becomes of them in a bundle."""
+"""Float16 guard: the nodes that stay float32, and the bundles with them."""
 
 from __future__ import annotations
 
@@ -35,21 +35,21 @@ def scaled(largest: float) -> tuple[ir.Model, dict[str, np.ndarray]]:
         (1e6, {"Mul_0", "Relu_0", "Tanh_0"}),
     ],
 )
-def test_values_near_the_end_of_the_range(largest: float, kept: set[str]) -> None:
+def test_nodes_with_values_near_65504_stay_float32(largest: float, kept: set[str]) -> None:
     model, feeds = scaled(largest)
     found = keep_float32(model, observe(model, feeds))
     assert {node.node for node in found} == kept
     assert all("of 65504" in node.reason for node in found)
 
 
-def test_values_that_are_not_finite_stay() -> None:
+def test_nodes_with_values_that_are_not_finite_stay_float32() -> None:
     model, _ = scaled(1.0)
     extents = {"Mul_0": Extent(float("nan")), "Relu_0": Extent(1.0), "Tanh_0": Extent(1.0)}
     assert {node.node for node in keep_float32(model, extents)} == {"Mul_0", "Relu_0"}
 
 
 @pytest.mark.parametrize("operator", ["Exp", "Softmax", "Sqrt"])
-def test_operators_that_lose_digits(operator: str) -> None:
+def test_operators_that_lose_precision_stay_float32(operator: str) -> None:
     s = Sketch()
     y = s.op(operator, s.input("x", [1, 2]))
     (kept,) = keep_float32(s.model(y), {y.name or "": Extent(0.5)})
@@ -57,22 +57,22 @@ def test_operators_that_lose_digits(operator: str) -> None:
     assert "loses digits" in kept.reason
 
 
-def test_a_weight_beyond_the_range() -> None:
+def test_a_node_with_a_weight_beyond_the_range_stays_float32() -> None:
     s = Sketch()
     y = s.op("Mul", s.input("x", [1, 2]), s.constant("c", [1e-9, 7e4]))
     (kept,) = keep_float32(s.model(y), {y.name or "": Extent(1.0)})
     assert "c reaches 7e+04" in kept.reason
 
 
-def test_the_sum_behind_an_average() -> None:
+def test_an_average_whose_sum_leaves_the_range_stays_float32() -> None:
     s = Sketch()
     y = s.op("GlobalAveragePool", s.input("x", [1, 2, 100, 100]))
     assert not keep_float32(s.model(y), {y.name or "": Extent(6.0)})
     (kept,) = keep_float32(s.model(y), {y.name or "": Extent(7.0)})
-    assert "the sum behind the average reaches 7e+04" in kept.reason
+    assert "the sum of the average reaches 7e+04" in kept.reason
 
 
-def test_the_largest_value_is_that_of_the_graph() -> None:
+def test_the_largest_value_is_that_of_all_tensors() -> None:
     s = Sketch()
     louder = s.op("Mul", s.input("x", [2, 3]), s.constant("by", [-3.0]))
     model = s.model(s.op("Relu", louder))
@@ -81,13 +81,13 @@ def test_the_largest_value_is_that_of_the_graph() -> None:
 
 
 class Loud(layers.Layer):
-    """Values of a million for one step; the next brings them back."""
+    """Scales its input to a million and back."""
 
     def call(self, x: Any) -> Any:
         return keras.ops.relu(x * 1e6 + 1e6) / 1e6 - 1.0
 
 
-def test_a_model_that_leaves_the_range_passes_with_those_nodes_in_float32(
+def test_a_model_that_leaves_the_range_is_exported_with_those_nodes_in_float32(
     export_and_verify: Export, tmp_path: Path
 ) -> None:
     x = keras.Input((24, 24, 3))

@@ -1,4 +1,4 @@
-"""Growing: a histogram without a range, against NumPy's over the range that is known afterwards."""
+"""GrowingHistogram: compared with NumPy's histogram over the final range."""
 
 import numpy as np
 import pytest
@@ -28,7 +28,7 @@ PARTS = {
 
 
 @pytest.mark.parametrize("parts", PARTS.values(), ids=PARTS.keys())
-def test_no_value_is_lost_or_moved_by_more_than_a_bin(parts: list[np.ndarray]) -> None:
+def test_counts_are_exact_to_within_a_bin(parts: list[np.ndarray]) -> None:
     whole = np.concatenate(parts)
     extent = reach(whole)
     found = grown(parts).histogram(extent)
@@ -42,14 +42,14 @@ def test_no_value_is_lost_or_moved_by_more_than_a_bin(parts: list[np.ndarray]) -
     assert (passed <= np.searchsorted(ordered, edges + width) + 1).all()
 
 
-def test_it_is_the_same_in_any_order() -> None:
+def test_the_order_of_batches_does_not_matter() -> None:
     parts = PARTS["ever larger"]
     extent = reach(np.concatenate(parts))
     counts = [grown(order).histogram(extent).counts for order in (parts, parts[::-1])]
     assert np.array_equal(*counts)
 
 
-def test_bins_that_match_hold_what_a_known_range_gives() -> None:
+def test_matching_bins_equal_those_of_a_known_range() -> None:
     values = np.linspace(0, 1, 10_000, endpoint=False, dtype=np.float32)[1:]
     extent = Range(0.0, 1.0)
     found = GrowingHistogram()

@@ -1,4 +1,4 @@
-"""The methods on histograms, against the same on all values at once."""
+"""Range estimators on histograms, compared with the same on all values."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def extent(values: Array) -> Range:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_counts_equal_numpys(kind: str) -> None:
+def test_counts_equal_those_of_numpy(kind: str) -> None:
     values = drawn(kind, 100_000)  # more than one chunk
     whole = extent(values)
     found = count(values.reshape(-1, 1), whole)
@@ -52,13 +52,13 @@ def test_counts_equal_numpys(kind: str) -> None:
     assert found.zeros == np.sum(values == 0)
 
 
-def test_what_lies_outside_counts_at_the_ends() -> None:
+def test_values_outside_the_range_are_in_the_outermost_bins() -> None:
     found = count(np.array([-9, 0.1, 9], np.float32), Range(-1.0, 1.0))
     assert (found.counts[0], found.counts[-1], found.counts.sum()) == (1, 1, 3)
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_percentiles_equal_numpys_to_within_a_bin(kind: str) -> None:
+def test_percentiles_equal_those_of_numpy_to_within_a_bin(kind: str) -> None:
     values = drawn(kind)
     whole = extent(values)
     found = percentile(count(values, whole))
@@ -72,7 +72,7 @@ def test_percentiles_equal_numpys_to_within_a_bin(kind: str) -> None:
 
 
 def squared_error(values: Array, low: float, high: float) -> float:
-    """Quantise to uint8 and back; see ONNX' QuantizeLinear."""
+    """Compute the error of quantizing to uint8 as ONNX' QuantizeLinear does."""
     step = (high - low) / 255
     zero = np.rint(-low / step)
     levels = np.clip(np.rint(values.astype(np.float64) / step) + zero, 0, 255)
@@ -120,7 +120,7 @@ def divergence(p: Array, q: Array) -> float:
 
 
 def migacz(bins: Array, width: float) -> float:
-    """The slide "Entropy calibration - pseudocode", line by line."""
+    """Follow the slide "Entropy calibration - pseudocode" line by line."""
     divergences = {}
     for i in range(128, 2048 + 1):
         reference = bins[:i].astype(np.float64)
@@ -137,7 +137,7 @@ def migacz(bins: Array, width: float) -> float:
 
 
 @pytest.mark.parametrize("kind", ["relu", "heavy", "outlier"])
-def test_entropy_is_the_slides_pseudocode(kind: str) -> None:
+def test_entropy_equals_the_pseudocode_of_the_slides(kind: str) -> None:
     magnitudes = np.abs(drawn(kind))
     whole = extent(magnitudes)
     bins, _ = np.histogram(magnitudes[magnitudes > 0], BINS, (0, whole.high))

@@ -1,4 +1,4 @@
-"""measure_ranges: batch by batch, what all images at once would give."""
+"""Calibration statistics: by batches, equal to those of all images at once."""
 
 from __future__ import annotations
 
@@ -40,7 +40,7 @@ def values(model: ir.Model, names: list[str], given: np.ndarray) -> dict[str, An
 
 
 @pytest.mark.parametrize("batch", [1, 4, 21, 50])
-def test_all_values(batch: int) -> None:
+def test_minmax_covers_all_values(batch: int) -> None:
     model, names = network()
     before, given = snapshot(model), images()
     found = measure_ranges(model, names, given, batch=batch, method="minmax")
@@ -54,7 +54,7 @@ def test_all_values(batch: int) -> None:
 
 @pytest.mark.parametrize("opset", [18, 20])
 @pytest.mark.parametrize("method", ["percentile", "entropy", "mse"])
-def test_histograms_batch_by_batch(method: str, opset: int) -> None:
+def test_histograms_by_batches_equal_those_of_all_values(method: str, opset: int) -> None:
     model, names = network(opset=opset)
     given = images()
     found = measure_ranges(model, names, given, batch=4, method=method)
@@ -81,7 +81,7 @@ def test_a_fixed_batch_counts_no_image_twice() -> None:
             assert found[name].low == pytest.approx(wanted[name].low, rel=2e-3, abs=1e-6)
 
 
-def test_a_graph_for_images_of_any_size() -> None:
+def test_a_graph_with_open_image_axes_has_the_same_statistics() -> None:
     given = images()
     fixed, names = network()
     loose, _ = network(size=("h", "w"))
@@ -98,7 +98,7 @@ def test_a_graph_for_images_of_any_size() -> None:
             assert np.array_equal(each.channel_ids, wanted.channels[name].channel_ids)
 
 
-def test_a_tensor_of_unknown_size_has_a_range_and_no_channels() -> None:
+def test_a_tensor_of_unknown_size_has_a_range_and_no_channel_statistics() -> None:
     s = Sketch()
     some = s.constant("some", [True, False, True, True], bool)
     y = s.op("Compress", s.input("x", ["n", 4, 3]), some, axis=1)
@@ -108,7 +108,7 @@ def test_a_tensor_of_unknown_size_has_a_range_and_no_channels() -> None:
     assert not found.channels
 
 
-def test_a_tensor_that_never_changes() -> None:
+def test_a_constant_zero_has_an_empty_range() -> None:
     s = Sketch()
     y = s.op("Mul", s.input("x", ["n", 2]), s.constant("c", 0.0))
     model, given = s.model(y), normal(3, 2)
@@ -117,7 +117,7 @@ def test_a_tensor_that_never_changes() -> None:
         assert found == {"Mul_0": Range(0.0, 0.0)}
 
 
-def test_the_input_itself_and_a_graph_without_nodes_behind_it() -> None:
+def test_the_input_of_the_graph_can_be_measured() -> None:
     s = Sketch()
     x = s.input("x", ["n", 2])
     model, given = s.model(s.op("Relu", x)), normal(30, 2)
@@ -127,7 +127,9 @@ def test_the_input_itself_and_a_graph_without_nodes_behind_it() -> None:
 
 
 @pytest.mark.parametrize(("value", "at"), [(np.nan, 37), (np.nan, 0), (np.inf, 5), (-np.inf, 99)])
-def test_what_is_not_finite_is_refused_with_its_first_node(value: float, at: int) -> None:
+def test_values_that_are_not_finite_are_refused_with_their_first_node(
+    value: float, at: int
+) -> None:
     s = Sketch()
     y = s.op("Mul", s.input("x", ["n", 100]), s.constant("c", 2.0))
     model = s.model(s.op("Relu", y))
@@ -145,7 +147,7 @@ def test_an_unknown_method_is_refused() -> None:
 
 
 @pytest.mark.parametrize("name", ["w", "nowhere", "image"])
-def test_what_is_no_float32_tensor_is_an_error(name: str) -> None:
+def test_names_without_a_float32_tensor_are_an_error(name: str) -> None:
     model, _ = network()
     with pytest.raises(ValueError, match=f"{name} is not a float32 tensor"):
         measure_ranges(model, [name], images(), batch=1, method="minmax")
