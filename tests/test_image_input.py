@@ -1,4 +1,4 @@
-"""Pixels as they come: bundles that take them, prove them, and refuse faults in them."""
+"""Image formats of whole bundles: parity, the runtime, and faults that are refused."""
 
 from __future__ import annotations
 
@@ -50,10 +50,10 @@ def answers(model: keras.Model, raw: Any, pixels: ImageInput) -> Any:
 
 @pytest.mark.parametrize("resize", [None, *RESIZES])
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_bundle_for_each_format(
+def test_every_format_gives_a_bundle(
     model: keras.Model, name: Any, resize: Any, tmp_path: Path
 ) -> None:
-    """Proven at one size; run here at another, on images that the export never saw."""
+    """Run at a size other than that of the parity check, on other images."""
     pixels = ImageInput(format=name, resize=resize)
     bundle = published(model, tmp_path / "b", pixels=pixels)
     entry = bundle.manifest["inputs"][0]
@@ -68,7 +68,7 @@ def test_a_bundle_for_each_format(
 
 
 @pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp16", "trt-fp32"])
-def test_every_kind_of_target(model: keras.Model, target: str, tmp_path: Path) -> None:
+def test_formats_on_every_kind_of_target(model: keras.Model, target: str, tmp_path: Path) -> None:
     pixels = ImageInput(format="nv12", resize="bicubic", crop="center")
     entry = published(model, tmp_path / "b", target, pixels=pixels, top_k=3).manifest
     assert entry["parity"]["passed"] is True
@@ -78,7 +78,7 @@ def test_every_kind_of_target(model: keras.Model, target: str, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("batch", [1, 3, "dynamic"])
-def test_planes_of_floats(model: keras.Model, batch: Any, tmp_path: Path) -> None:
+def test_nchw_float32_images(model: keras.Model, batch: Any, tmp_path: Path) -> None:
     pixels = ImageInput(format="bgr", layout="nchw", dtype="float32")
     bundle = published(model, tmp_path / "b", pixels=pixels, batch=batch)
     count = 3 if batch == "dynamic" else batch
@@ -94,7 +94,7 @@ def test_planes_of_floats(model: keras.Model, batch: Any, tmp_path: Path) -> Non
     np.testing.assert_allclose(given, answers(model, raw, pixels), atol=1e-5)
 
 
-def test_defaults_are_the_graph_without_pixels(model: keras.Model, tmp_path: Path) -> None:
+def test_default_pixels_change_nothing(model: keras.Model, tmp_path: Path) -> None:
     plain = published(model, tmp_path / "a").path
     said = published(model, tmp_path / "b", pixels=ImageInput(format="rgb", layout="nhwc")).path
     for file in ("model.onnx", "golden.npz", "manifest.json"):
@@ -170,7 +170,7 @@ FAULTS: dict[str, tuple[ImageInput, Any, str, Any]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_in_the_pixels_is_refused(
+def test_a_wrong_image_input_is_refused(
     model: keras.Model, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     pixels, module, name, wrong = FAULTS[fault]
@@ -186,7 +186,7 @@ def test_a_fault_in_the_pixels_is_refused(
 
 
 @pytest.mark.parametrize("activation", ["softmax", None])
-def test_the_best_classes(activation: Any, tmp_path: Path) -> None:
+def test_best_classes_of_a_bundle(activation: Any, tmp_path: Path) -> None:
     x = keras.Input((24, 24, 3))
     y = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(x))
     model = healthy(keras.Model(x, keras.layers.Dense(9, activation=activation)(y)), "tf")
@@ -216,7 +216,7 @@ def test_the_best_classes(activation: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("fault", ["least for best", "another class"])
-def test_a_fault_in_the_ranking_is_refused(
+def test_wrong_best_classes_are_refused(
     model: keras.Model, fault: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     def wrong(output: str, count: int) -> Pass:
@@ -253,8 +253,10 @@ def test_a_fault_in_the_ranking_is_refused(
     ],
     ids=lambda p: p.form,
 )
-def test_images_are_classified(model: keras.Model, pixels: ImageInput, tmp_path: Path) -> None:
-    """The runtime brings an image of odd size into the form that the bundle takes."""
+def test_the_runtime_classifies_images_of_the_format(
+    model: keras.Model, pixels: ImageInput, tmp_path: Path
+) -> None:
+    """The runtime converts an image of odd size to the format of the bundle."""
     (drawn,) = pictures(1, 41, 57, seed=3)
     Image.fromarray(drawn).save(tmp_path / "image.png")
     bundle = published(model, tmp_path / "b", pixels=pixels, top_k=4)
@@ -275,7 +277,7 @@ def test_images_are_classified(model: keras.Model, pixels: ImageInput, tmp_path:
         runtime.load(bundle.path).classify(tmp_path / "image.png", top_k=5)
 
 
-def test_an_image_too_small_for_its_format(model: keras.Model, tmp_path: Path) -> None:
+def test_images_too_small_for_their_format_are_refused(model: keras.Model, tmp_path: Path) -> None:
     bundle = published(model, tmp_path / "b", pixels=ImageInput(format="nv12", resize="nearest"))
     with pytest.raises(runtime.BadInput, match="an image of 1 x 7 is none in NV12"):
         runtime.load(bundle.path).classify(np.zeros((1, 7, 3), np.uint8))
@@ -291,7 +293,7 @@ def test_an_image_too_small_for_its_format(model: keras.Model, tmp_path: Path) -
         ({"format": "yuyv", "dtype": "float32"}, "yuyv is bytes in an order of its own"),
     ],
 )
-def test_words_that_do_not_fit(options: Any, message: str) -> None:
+def test_unknown_and_contradictory_options_are_refused(options: Any, message: str) -> None:
     with pytest.raises(BadArgument, match=message) as caught:
         ImageInput(**options)
     assert caught.value.hint
@@ -309,7 +311,7 @@ def test_odd_sizes_are_refused(size: tuple[int, int], name: Any, tmp_path: Path)
     assert resized.manifest["preprocessing"]["size"] == list(size)
 
 
-def test_pixels_of_a_model_that_takes_none(tmp_path: Path) -> None:
+def test_image_options_of_a_model_without_images_are_refused(tmp_path: Path) -> None:
     x = keras.Input((5,))
     model = keras.Model(x, keras.layers.Dense(2)(x))
     with pytest.raises(BadArgument, match="takes no image to decode or resize"):
@@ -317,17 +319,19 @@ def test_pixels_of_a_model_that_takes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 11])
-def test_more_classes_than_there_are(model: keras.Model, count: int, tmp_path: Path) -> None:
+def test_top_k_beyond_the_classes_is_refused(
+    model: keras.Model, count: int, tmp_path: Path
+) -> None:
     with pytest.raises(BadArgument, match=f"the {count} best classes are asked for, and prob"):
         published(model, tmp_path / "b", top_k=count)
 
 
-def test_the_best_of_what_is_no_classifier(model: keras.Model, tmp_path: Path) -> None:
+def test_top_k_of_a_model_without_classes_is_refused(model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="0 outputs score classes"):
         published(model, tmp_path / "b", top_k=1, output_layers=["pool"])
 
 
-def test_the_command_line_says_it_all(
+def test_the_command_line_takes_every_image_option(
     model: keras.Model, tmp_path: Path, capsys: pytest.CaptureFixture[str]
 ) -> None:
     model.save(tmp_path / "small.keras")

@@ -1,4 +1,4 @@
-"""Models that leave sizes open: exported open, proven at one size, and right at others."""
+"""Models with open axes: exported open, checked at one size, and correct at others."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ SIZES = ((64, 80), (50, 34))
 
 
 def segmenter() -> keras.Model:
-    """Fully convolutional: strides, pools and their way back up."""
+    """A fully convolutional model with strides, pools and upsampling."""
     x = keras.Input((None, None, 3))
     y = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False)(x)
     y = layers.ReLU()(layers.BatchNormalization()(y))
@@ -43,7 +43,7 @@ def pooled(height: int | None = None) -> keras.Model:
     return randomise(keras.Model(x, y, name="pooled"))
 
 
-def test_int8_for_images_of_any_size(tmp_path: Path) -> None:
+def test_int8_with_open_height_and_width(tmp_path: Path) -> None:
     model, drawn = pooled(), pictures(32, *SIZES[0], seed=1)
     random_weights.randomise(model, 0, prepare(drawn[:8], "tf"))
     bundle = export(
@@ -66,7 +66,7 @@ def test_int8_for_images_of_any_size(tmp_path: Path) -> None:
 
 @pytest.mark.parametrize("batch", [2, "dynamic"])
 @pytest.mark.parametrize("build", [segmenter, pooled])
-def test_images_of_any_size(build: Any, batch: Any, tmp_path: Path) -> None:
+def test_bundles_with_open_height_and_width(build: Any, batch: Any, tmp_path: Path) -> None:
     model = build()
     bundle = export(
         model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="tf"), batch=batch
@@ -86,7 +86,7 @@ def test_images_of_any_size(build: Any, batch: Any, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ["bgra", "gray", "nv12", "yuyv"])
-def test_formats_of_any_size(name: Any, tmp_path: Path) -> None:
+def test_formats_with_open_height_and_width(name: Any, tmp_path: Path) -> None:
     model, pixels = pooled(), ImageInput(format=name)
     bundle = export(model, "cpu-fp32", output=tmp_path / "b", pixels=pixels)
     session = runtime.load(bundle.path)
@@ -98,7 +98,7 @@ def test_formats_of_any_size(name: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(given, wanted, atol=1e-5)
 
 
-def test_an_image_keeps_its_size(tmp_path: Path) -> None:
+def test_images_are_not_resized_to_open_axes(tmp_path: Path) -> None:
     model = pooled()
     bundle = export(model, "cpu-fp32", output=tmp_path / "b")
     (drawn,) = pictures(1, 31, 47)
@@ -110,7 +110,7 @@ def test_an_image_keeps_its_size(tmp_path: Path) -> None:
     )
 
 
-def test_one_open_side(tmp_path: Path) -> None:
+def test_one_open_axis_of_the_image(tmp_path: Path) -> None:
     bundle = export(pooled(height=40), "cpu-fp32", output=tmp_path / "b")
     assert bundle.manifest["inputs"][0]["shape"] == [1, 40, None, 3]
 
@@ -137,13 +137,13 @@ def test_other_open_axes(build: Any, tmp_path: Path) -> None:
         np.testing.assert_allclose(found, keras_answers(model, [given])[0], atol=1e-5)
 
 
-def test_nothing_says_what_to_resize_to(tmp_path: Path) -> None:
+def test_resize_to_open_axes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="takes images of any size") as caught:
         export(pooled(), "cpu-fp32", output=tmp_path / "b", pixels=ImageInput(resize="nearest"))
     assert "--input-shape" in (caught.value.hint or "")
 
 
-def test_a_model_that_cannot_take_the_size_that_stands_in(tmp_path: Path) -> None:
+def test_a_model_that_refuses_the_sample_size_is_refused(tmp_path: Path) -> None:
     x = keras.Input((None, None, 3))
     sizes = (
         layers.Concatenate(),

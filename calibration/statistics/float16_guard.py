@@ -90,7 +90,7 @@ def _reason(node: ir.Node, extents: Mapping[str, Extent]) -> str:
     if node.op_type in SUMMING:
         total = _largest(node.outputs[0], extents) * _summed_elements(node)
         if not total <= LARGEST:
-            return f"the sum behind the average reaches {total:.4g} of 65504"
+            return f"the sum of the average reaches {total:.4g} of 65504"
     if role_of(node) is Role.COORDINATES:
         return "float16 does not tell one pixel from the next"
     return ""
