@@ -108,12 +108,11 @@ def cells(found: dict[str, Any], left_out: str) -> str:
 
 def page(found: dict[str, dict[str, Any]], rows: Sequence[Sequence[str]]) -> str:
     parts = [
-        "## What each pass is worth",
-        "The first row is the whole pipeline: the number of nodes, the size of the file, and the "
-        "time on one thread. Each other row leaves one pass out: how many more nodes and "
-        "kilobytes that gives, and the time relative to the whole pipeline, or *the same* where "
-        "the file does not change. ONNX Runtime's own optimiser runs in all rows, and finds some "
-        "of this by itself.",
+        "## Ablation of the passes",
+        "The first row is the whole pipeline: nodes, kilobytes of the file, and milliseconds on "
+        "one thread. Each other row leaves one pass out: additional nodes and kilobytes, and the "
+        "time relative to the whole pipeline, or *the same* if the file is equal. ONNX Runtime's "
+        "optimizer runs in every row, and makes some of the same changes.",
         f"{machine()}. {versions(PACKAGES)}.",
         table(["without", *found], rows),
     ]

@@ -1,4 +1,4 @@
-"""Writes docs/passes.md: the passes of each kind of target, and what each pass does.
+"""Generator of docs/passes.md: the passes of each kind of target, and their descriptions.
 
 Run it after changing exporter/passes/: `python docs/make_passes.py`. A test compares the page with
 the code.
@@ -39,7 +39,7 @@ are measurements: they run images through the graph.
 """
 
 BODY = """
-## What each pass does
+## Passes by name
 
 `==>` separates the pattern from the result. *Exact* means equal results on every input, *exact up
 to rounding* that the same formula is evaluated in another order or precision.

@@ -1,4 +1,4 @@
-"""Pixels as they come: bundles that take them, prove them, and refuse faults in them."""
+"""Image formats of whole bundles: parity, the runtime, and faults that are refused."""
 
 from __future__ import annotations
 
@@ -57,10 +57,10 @@ def answers(model: keras.Model, raw: Any, pixels: ImageInput) -> Any:
 
 @pytest.mark.parametrize("resize", [None, *RESIZES])
 @pytest.mark.parametrize("name", FORMATS)
-def test_a_bundle_for_each_format(
+def test_every_format_gives_a_bundle(
     published: Export, model: keras.Model, name: Any, resize: Any, tmp_path: Path
 ) -> None:
-    """Proven at one size; run here at another, on images that the export never saw."""
+    """Run at a size other than that of the parity check, on other images."""
     pixels = ImageInput(format=name, resize=resize)
     bundle = published(model, tmp_path / "b", image_input=pixels)
     entry = bundle.manifest["inputs"][0]
@@ -75,7 +75,7 @@ def test_a_bundle_for_each_format(
 
 
 @pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp16", "trt-fp32"])
-def test_every_kind_of_target(
+def test_formats_on_every_kind_of_target(
     published: Export, model: keras.Model, target: str, tmp_path: Path
 ) -> None:
     pixels = ImageInput(format="nv12", resize="bicubic", crop="center")
@@ -87,7 +87,7 @@ def test_every_kind_of_target(
 
 
 @pytest.mark.parametrize("batch", [1, 3, "dynamic"])
-def test_planes_of_floats(
+def test_nchw_float32_images(
     published: Export, model: keras.Model, batch: Any, tmp_path: Path
 ) -> None:
     pixels = ImageInput(format="bgr", layout="nchw", dtype="float32")
@@ -105,7 +105,7 @@ def test_planes_of_floats(
     np.testing.assert_allclose(given, answers(model, raw, pixels), atol=1e-5)
 
 
-def test_defaults_are_the_graph_without_pixels(
+def test_default_pixels_change_nothing(
     published: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     plain = published(model, tmp_path / "a").path
@@ -185,7 +185,7 @@ FAULTS: dict[str, tuple[ImageInput, Any, str, Any]] = {
 
 
 @pytest.mark.parametrize("fault", FAULTS)
-def test_a_fault_in_the_pixels_is_refused(
+def test_a_wrong_image_input_is_refused(
     published: Export,
     model: keras.Model,
     fault: str,
@@ -205,7 +205,7 @@ def test_a_fault_in_the_pixels_is_refused(
 
 
 @pytest.mark.parametrize("activation", ["softmax", None])
-def test_the_best_classes(published: Export, activation: Any, tmp_path: Path) -> None:
+def test_best_classes_of_a_bundle(published: Export, activation: Any, tmp_path: Path) -> None:
     x = keras.Input((24, 24, 3))
     y = keras.layers.Flatten()(keras.layers.Conv2D(4, 3, activation="relu")(x))
     model = healthy(keras.Model(x, keras.layers.Dense(9, activation=activation)(y)), "tf")
@@ -235,7 +235,7 @@ def test_the_best_classes(published: Export, activation: Any, tmp_path: Path) ->
 
 
 @pytest.mark.parametrize("fault", ["least for best", "another class"])
-def test_a_fault_in_the_ranking_is_refused(
+def test_wrong_best_classes_are_refused(
     published: Export,
     model: keras.Model,
     fault: str,
@@ -276,7 +276,7 @@ def test_a_fault_in_the_ranking_is_refused(
     ],
     ids=lambda p: p.form,
 )
-def test_images_are_classified(
+def test_the_runtime_classifies_images_of_the_format(
     published: Export, model: keras.Model, pixels: ImageInput, tmp_path: Path
 ) -> None:
     """The runtime brings an image of odd size into the form that the bundle takes."""
@@ -300,7 +300,7 @@ def test_images_are_classified(
         runtime.load(bundle.path).classify(tmp_path / "image.png", top_k=5)
 
 
-def test_an_image_too_small_for_its_format(
+def test_images_too_small_for_their_format_are_refused(
     published: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     bundle = published(
@@ -320,7 +320,7 @@ def test_an_image_too_small_for_its_format(
         ({"format": "yuyv", "dtype": "float32"}, "yuyv is bytes in an order of its own"),
     ],
 )
-def test_words_that_do_not_fit(options: Any, message: str) -> None:
+def test_unknown_and_contradictory_options_are_refused(options: Any, message: str) -> None:
     with pytest.raises(BadArgument, match=message) as caught:
         ImageInput(**options)
     assert caught.value.hint
@@ -342,7 +342,7 @@ def test_odd_sizes_are_refused(
     assert resized.manifest["preprocessing"]["size"] == list(size)
 
 
-def test_pixels_of_a_model_that_takes_none(tmp_path: Path) -> None:
+def test_image_options_of_a_model_without_images_are_refused(tmp_path: Path) -> None:
     x = keras.Input((5,))
     model = keras.Model(x, keras.layers.Dense(2)(x))
     with pytest.raises(BadArgument, match="has no image input to decode or resize"):
@@ -350,21 +350,21 @@ def test_pixels_of_a_model_that_takes_none(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("count", [0, 11])
-def test_more_classes_than_there_are(
+def test_top_k_beyond_the_classes_is_refused(
     published: Export, model: keras.Model, count: int, tmp_path: Path
 ) -> None:
     with pytest.raises(BadArgument, match=f"the best {count} classes cannot be taken of prob"):
         published(model, tmp_path / "b", top_k=count)
 
 
-def test_the_best_of_what_is_no_classifier(
+def test_top_k_of_a_model_without_classes_is_refused(
     published: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(BadArgument, match="0 of the outputs have scores"):
         published(model, tmp_path / "b", top_k=1, output_layers=["pool"])
 
 
-def test_the_command_line_says_it_all(
+def test_the_command_line_takes_every_image_option(
     model: keras.Model,
     verify_in_cpp: Verify,
     tmp_path: Path,

@@ -27,7 +27,7 @@ def model() -> keras.Model:
     return healthy(small_classifier(), "tf")
 
 
-def test_convert_is_keras_with_open_batch(model: keras.Model) -> None:
+def test_convert_equals_keras_with_an_open_batch(model: keras.Model) -> None:
     proto = convert(model)
     onnx.checker.check_model(proto, full_check=True)
     (entry,) = proto.graph.input
@@ -38,7 +38,7 @@ def test_convert_is_keras_with_open_batch(model: keras.Model) -> None:
 
 
 @pytest.mark.parametrize("external", [False, True])
-def test_the_file_is_what_convert_gives(
+def test_save_onnx_writes_what_convert_returns(
     model: keras.Model, external: bool, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     if external:
@@ -52,13 +52,13 @@ def test_the_file_is_what_convert_gives(
     assert_near(onnx_answers(onnx.load(path), [x], optimise=True), keras_answers(model, [x]))
 
 
-def test_another_opset(model: keras.Model, tmp_path: Path) -> None:
+def test_convert_writes_every_opset(model: keras.Model, tmp_path: Path) -> None:
     save_onnx(model, tmp_path / "m.onnx", opset=13)
     assert onnx.load(tmp_path / "m.onnx").opset_import[0].version == 13
 
 
 @pytest.mark.parametrize("opset", [9, 99])
-def test_an_opset_that_is_not_written(model: keras.Model, opset: int, tmp_path: Path) -> None:
+def test_unsupported_opsets_are_refused(model: keras.Model, opset: int, tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match=f"opset {opset} is not written"):
         convert(model, opset=opset)
     with pytest.raises(BadArgument, match=f"opset {opset} is not written"):
@@ -66,12 +66,12 @@ def test_an_opset_that_is_not_written(model: keras.Model, opset: int, tmp_path: 
     assert not list(tmp_path.iterdir())
 
 
-def test_a_folder_in_the_place_of_the_file(model: keras.Model, tmp_path: Path) -> None:
+def test_a_folder_as_the_path_is_refused(model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(OutputExists, match="is a folder"):
         save_onnx(model, tmp_path)
 
 
-def test_a_full_disk_leaves_what_was_there(model: keras.Model, tmp_path: Path) -> None:
+def test_a_full_disk_leaves_the_existing_file(model: keras.Model, tmp_path: Path) -> None:
     path = tmp_path / "m.onnx"
     path.write_text("before", encoding="utf-8")
     with room_for(4096), pytest.raises(OutputFailed, match=r"m\.onnx cannot be written"):

@@ -1,4 +1,4 @@
-"""Models that leave sizes open: exported open, proven at one size, and right at others."""
+"""Models with open axes: exported open, checked at one size, and correct at others."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ SIZES = ((64, 80), (50, 34))
 
 
 def segmenter() -> keras.Model:
-    """Fully convolutional: strides, pools and their way back up."""
+    """A fully convolutional model with strides, pools and upsampling."""
     x = keras.Input((None, None, 3))
     y = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False)(x)
     y = layers.ReLU()(layers.BatchNormalization()(y))
@@ -45,7 +45,7 @@ def pooled(height: int | None = None) -> keras.Model:
     return randomise(keras.Model(x, y, name="pooled"))
 
 
-def test_int8_for_images_of_any_size(export_and_verify: Export, tmp_path: Path) -> None:
+def test_int8_with_open_height_and_width(export_and_verify: Export, tmp_path: Path) -> None:
     model, drawn = pooled(), pictures(32, *SIZES[0], seed=1)
     random_weights.randomise(model, 0, prepare(drawn[:8], "tf"))
     bundle = export_and_verify(
@@ -67,7 +67,7 @@ def test_int8_for_images_of_any_size(export_and_verify: Export, tmp_path: Path) 
 
 @pytest.mark.parametrize("batch", [2, "dynamic"])
 @pytest.mark.parametrize("build", [segmenter, pooled])
-def test_images_of_any_size(
+def test_bundles_with_open_height_and_width(
     export_and_verify: Export, build: Any, batch: Any, tmp_path: Path
 ) -> None:
     model = build()
@@ -89,7 +89,9 @@ def test_images_of_any_size(
 
 
 @pytest.mark.parametrize("name", ["bgra", "gray", "nv12", "yuyv"])
-def test_formats_of_any_size(export_and_verify: Export, name: Any, tmp_path: Path) -> None:
+def test_formats_with_open_height_and_width(
+    export_and_verify: Export, name: Any, tmp_path: Path
+) -> None:
     model, pixels = pooled(), ImageInput(format=name)
     bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", image_input=pixels)
     session = runtime.load(bundle.path)
@@ -101,7 +103,7 @@ def test_formats_of_any_size(export_and_verify: Export, name: Any, tmp_path: Pat
         np.testing.assert_allclose(given, wanted, atol=1e-5)
 
 
-def test_an_image_keeps_its_size(export_and_verify: Export, tmp_path: Path) -> None:
+def test_images_are_not_resized_to_open_axes(export_and_verify: Export, tmp_path: Path) -> None:
     model = pooled()
     bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
     (drawn,) = pictures(1, 31, 47)
@@ -113,7 +115,7 @@ def test_an_image_keeps_its_size(export_and_verify: Export, tmp_path: Path) -> N
     )
 
 
-def test_one_open_side(export_and_verify: Export, tmp_path: Path) -> None:
+def test_one_open_axis_of_the_image(export_and_verify: Export, tmp_path: Path) -> None:
     bundle = export_and_verify(pooled(height=40), "cpu-fp32", output=tmp_path / "b")
     assert bundle.manifest["inputs"][0]["shape"] == [1, 40, None, 3]
 
@@ -140,7 +142,7 @@ def test_other_open_axes(export_and_verify: Export, build: Any, tmp_path: Path) 
         np.testing.assert_allclose(found, keras_answers(model, [given])[0], atol=1e-5)
 
 
-def test_nothing_says_what_to_resize_to(tmp_path: Path) -> None:
+def test_resize_to_open_axes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="takes images of any size") as caught:
         export(
             pooled(), "cpu-fp32", output=tmp_path / "b", image_input=ImageInput(resize="nearest")
@@ -148,7 +150,7 @@ def test_nothing_says_what_to_resize_to(tmp_path: Path) -> None:
     assert "--input-shape" in (caught.value.hint or "")
 
 
-def test_a_model_that_cannot_take_the_size_that_stands_in(tmp_path: Path) -> None:
+def test_a_model_that_refuses_the_sample_size_is_refused(tmp_path: Path) -> None:
     x = keras.Input((None, None, 3))
     sizes = (
         layers.Concatenate(),

@@ -12,7 +12,9 @@ if TYPE_CHECKING:
 
 
 @click.command()
-@click.option("--target", required=True, metavar="NAME", help="What `kexport targets` lists.")
+@click.option(
+    "--target", required=True, metavar="NAME", help="A target; `kexport targets` lists them."
+)
 @options.jetpack
 @options.tensorrt
 @options.as_json

@@ -15,7 +15,7 @@ from kexport.errors import KexportError, PassFailed
 class Pass:
     """One change of a graph, made from a function that edits a model in place.
 
-    A call returns a changed copy and leaves the model as it is. `edit` is the function itself, for
+    A call returns a changed copy of the model. `edit` is the function itself, for
     the pipeline, which copies a model once and not for each pass.
     """
 

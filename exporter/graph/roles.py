@@ -13,7 +13,7 @@ _KEY = "kexport.role"
 
 
 class Role(Enum):
-    """What a node of the image input computes."""
+    """The result of a node in the image input."""
 
     COORDINATES = "coordinates"
     """The pixels that a resize reads, and their weights. float16 cannot tell them apart."""

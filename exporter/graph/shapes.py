@@ -58,7 +58,8 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
 def refine_outputs(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
     """Infer the outputs of `node` if one is not completely known, or an input is in `found`.
 
-    Axes that the inference leaves open keep what was known. Changed outputs are added to `found`.
+    Axes that the inference leaves open keep their known extents. Changed outputs are added to
+    `found`.
 
     Raises:
         ValueError: ONNX's inference finds the inputs inconsistent.

@@ -60,7 +60,7 @@ def add_to_bias(graph: ir.Graph, node: ir.Node, addend: Array, scale: Array | fl
 
 
 def response_to(node: ir.Node, shift: Array) -> Array:
-    """Compute what `shift` on the inputs of a Conv without padding adds to its outputs."""
+    """Compute the change of a Conv's outputs, without padding, if its inputs grow by `shift`."""
     weights = constant(node.inputs[1])
     if weights is None:
         raise ValueError(f"the weights of {node.name} are not constant")

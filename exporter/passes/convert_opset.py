@@ -138,4 +138,4 @@ LOWERINGS: dict[str, tuple[int, Lowering]] = {
     "Mish": (18, _mish),
     "Reciprocal": (6, _reciprocal),
 }
-"""Operator: the opset that introduced it, and what replaces it."""
+"""Operator: the opset that introduced it, and the function that emits its replacement."""

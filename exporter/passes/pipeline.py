@@ -79,7 +79,7 @@ class GraphFormat:
 
 @dataclass(frozen=True, slots=True)
 class PassArguments:
-    """The arguments of passes: those of the model, and what was measured on the way."""
+    """The arguments of passes: properties of the model, and results of measurements."""
 
     batch: int | None = None
     """The batch size; None leaves it open."""
@@ -138,7 +138,7 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
     )
     finish = (
         infer_shapes,
-        remove_unused,  # what the conversion left
+        remove_unused,  # after the conversion, which leaves unread initializers
         deduplicate_initializers,  # the scales and constants that it added
         check_model,
     )
@@ -158,7 +158,7 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
             fuse_affine_into_conv,  # after fuse_conv_affine, so that nothing is fused twice
             fuse_gray_to_rgb_into_conv,  # after fuse_affine_into_conv, which moves the shift
             matmul_add_to_gemm,  # after fuse_conv_affine, which matches MatMul
-            remove_unused,  # what the fusions left
+            remove_unused,  # after the fusions, which leave unread initializers
             deduplicate_initializers,  # last: the fusions add constants
         ),
         # 2. Before the conversions, so that TopK is converted too; int8 has it in 9
@@ -177,7 +177,7 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
                 check_model,
             ),
         ),
-        # 4. int8: what has no integer kernel becomes what has one; ranges belong to this graph
+        # 4. int8: nodes without an integer kernel are rewritten; ranges are measured on this graph
         *when(
             int8,
             Phase(
@@ -212,7 +212,7 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
             fp16 or form.half_rest,
             Phase(
                 "prepare float16",
-                batch_norm_to_mul_add,  # after fuse_conv_affine, which takes what a Conv absorbs
+                batch_norm_to_mul_add,  # after fuse_conv_affine, which fuses most of them
                 infer_shapes,
             ),
             # 8. After observation, which names the nodes that stay in float32

@@ -1,4 +1,4 @@
-"""The ONNX file: whole, checked, the same every time, with weights inside or beside."""
+"""The ONNX file: complete, valid, deterministic, with weights inside or in a second file."""
 
 from __future__ import annotations
 
@@ -30,7 +30,7 @@ def answers(path: Path, x: np.ndarray) -> list[np.ndarray]:
 
 
 @pytest.mark.parametrize("external", [False, True])
-def test_what_is_written_is_what_was_there(model: ir.Model, external: bool, tmp_path: Path) -> None:
+def test_a_saved_model_reads_back_equal(model: ir.Model, external: bool, tmp_path: Path) -> None:
     path = tmp_path / "model.onnx"
     x = normal(2, 60)
     before = snapshot(model)
@@ -55,7 +55,7 @@ def test_the_same_model_gives_the_same_bytes(
     assert first == again
 
 
-def test_weights_in_a_file_are_copied_and_not_mapped(model: ir.Model, tmp_path: Path) -> None:
+def test_external_weights_are_copied_without_mapping(model: ir.Model, tmp_path: Path) -> None:
     beside, _ = save.save(model, tmp_path / "beside.onnx", external=True)
     loaded = ir.load(beside)
     held = [value.const_value for value in loaded.graph.initializers.values()]
@@ -68,7 +68,7 @@ def test_weights_in_a_file_are_copied_and_not_mapped(model: ir.Model, tmp_path: 
     np.testing.assert_array_equal(found, wanted)
 
 
-def test_large_weights_begin_where_they_can_be_mapped(model: ir.Model, tmp_path: Path) -> None:
+def test_external_weights_are_aligned(model: ir.Model, tmp_path: Path) -> None:
     path, data = save.save(model, tmp_path / "model.onnx", external=True)
     proto = onnx.load(path, load_external_data=False)
     outside = [t for t in proto.graph.initializer if t.external_data]
@@ -81,7 +81,7 @@ def test_large_weights_begin_where_they_can_be_mapped(model: ir.Model, tmp_path:
     assert sorted(t.name for t in inside) == ["b", "shape"]
 
 
-def test_too_many_weights_go_outside_by_themselves(
+def test_weights_beyond_the_limit_are_external_by_default(
     model: ir.Model, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     assert len(save.save(model, tmp_path / "one.onnx")) == 1
@@ -92,7 +92,7 @@ def test_too_many_weights_go_outside_by_themselves(
 @pytest.mark.parametrize(
     "dtype", [np.float16, np.float32, np.float64, np.int8, np.uint8, np.int64, np.bool_]
 )
-def test_weights_of_any_type(dtype: type, tmp_path: Path) -> None:
+def test_weights_of_every_type_are_saved(dtype: type, tmp_path: Path) -> None:
     values = np.arange(12).reshape(3, 4).astype(dtype)
     s = Sketch()
     kept = s.constant("c", values, dtype)
@@ -103,7 +103,7 @@ def test_weights_of_any_type(dtype: type, tmp_path: Path) -> None:
     np.testing.assert_array_equal(found, values)
 
 
-def test_weights_are_not_read_before_they_are_written(tmp_path: Path) -> None:
+def test_weights_are_read_when_they_are_written(tmp_path: Path) -> None:
     reads: list[int] = []
 
     def read() -> ir.Tensor:

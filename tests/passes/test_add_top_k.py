@@ -1,4 +1,4 @@
-"""top_k: the best classes in the place of all scores."""
+"""add_top_k: the best classes instead of all scores."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ def sketch() -> ir.Model:
 
 
 @pytest.mark.parametrize("count", [1, 3, 7])
-def test_the_best_of_each_row_in_order(count: int) -> None:
+def test_best_classes_of_each_row_in_order(count: int) -> None:
     model = sketch()
     before = snapshot(model)
     changed = add_top_k("probabilities", count)(model)
@@ -38,14 +38,14 @@ def test_the_best_of_each_row_in_order(count: int) -> None:
     assert (indices.dtype, scores.dtype) == (np.int64, np.float32)
 
 
-def test_scores_leave_a_float16_graph_as_float32() -> None:
+def test_scores_of_a_float16_graph_are_float32() -> None:
     passes = (add_top_k("probabilities", 2), *to_float16(17, frozenset()))
     changed = pipeline.run(sketch(), passes).model
     _, indices, scores = onnx_answers(changed, [normal(4, 7)])
     assert (indices.dtype, scores.dtype) == (np.int64, np.float32)
 
 
-def test_equal_scores_come_in_the_order_of_their_classes() -> None:
+def test_equal_scores_are_ordered_by_class() -> None:
     _, indices, _ = onnx_answers(
         add_top_k("probabilities", 3)(sketch()), [np.zeros((1, 7), np.float32)]
     )

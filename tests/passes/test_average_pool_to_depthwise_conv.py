@@ -1,4 +1,4 @@
-"""average_pool_to_depthwise_conv: an AveragePool inside the image as a depthwise Conv."""
+"""average_pool_to_depthwise_conv: an AveragePool without padding as a depthwise Conv."""
 
 from typing import Any
 
@@ -28,11 +28,11 @@ def pooled(shape: list[int | str], **attributes: Any) -> dict[str, int]:
     ],
     ids=["halving", "oblong", "dilated"],
 )
-def test_it_computes_the_same_under_the_same_name(attributes: dict[str, Any]) -> None:
+def test_outputs_are_equal_and_the_name_is_kept(attributes: dict[str, Any]) -> None:
     assert pooled([2, 5, 7, 6], **attributes) == {"Relu": 1, "Conv": 1}
 
 
-def test_open_pixels_do_too() -> None:
+def test_open_height_and_width_give_equal_outputs() -> None:
     assert pooled([2, 5, "h", "w"], kernel_shape=[2, 2]) == {"Relu": 1, "Conv": 1}
 
 
@@ -41,7 +41,7 @@ def test_open_pixels_do_too() -> None:
     [{"pads": [0, 0, 1, 1]}, {"auto_pad": "SAME_UPPER"}, {"ceil_mode": 1, "strides": [2, 2]}],
     ids=["padded", "same", "rounded up"],
 )
-def test_what_reads_the_border_stays(attributes: dict[str, Any]) -> None:
+def test_padded_pools_stay(attributes: dict[str, Any]) -> None:
     found = pooled([2, 5, 7, 6], kernel_shape=[2, 2], **attributes)
     assert found == {"Relu": 1, "AveragePool": 1}
 

@@ -16,7 +16,7 @@ def norm(shape: list[int]) -> ir.Model:
     return s.model(s.op("BatchNormalization", x, *constants, epsilon=1e-3))
 
 
-def test_it_computes_the_same_under_the_same_name() -> None:
+def test_outputs_are_equal_and_the_name_is_kept() -> None:
     feeds = {"x": normal(2, 5, 3, 4)}
     changed = assert_pure_and_equal(batch_norm_to_depthwise_conv, norm([2, 5, 3, 4]), feeds)
     assert operators(changed) == {"Relu": 1, "Conv": 1}

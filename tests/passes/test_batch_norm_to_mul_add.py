@@ -1,4 +1,4 @@
-"""batch_norm_to_mul_add: what nothing absorbed, as a product and a sum."""
+"""batch_norm_to_mul_add: a BatchNormalization as a Mul and an Add."""
 
 import keras
 import pytest
@@ -10,7 +10,7 @@ from kexport.passes.batch_norm_to_mul_add import batch_norm_to_mul_add
 
 
 @pytest.mark.parametrize("shape", [(4,), (5, 4), (5, 6, 4), (2, 3, 4, 4)])
-def test_a_product_and_a_sum(shape: tuple[int, ...]) -> None:
+def test_batch_norm_becomes_mul_and_add(shape: tuple[int, ...]) -> None:
     x = keras.Input(shape)
     model = convert_model(randomise(keras.Model(x, layers.BatchNormalization()(x)))).model
     name = model.graph.inputs[0].name or ""

@@ -1,4 +1,4 @@
-"""check: what ONNX refuses does not leave kexport."""
+"""check_model: graphs that ONNX refuses are not exported."""
 
 import onnx_ir as ir
 import pytest
@@ -8,7 +8,7 @@ from kexport.errors import PassFailed
 from kexport.passes.check_model import check_model
 
 
-def test_a_valid_graph_passes_untouched() -> None:
+def test_a_valid_graph_is_unchanged() -> None:
     s = Sketch()
     model = s.model(s.op("MatMul", s.input("x", [2, 30]), s.constant("w", normal(30, 40))))
     before = snapshot(model)
@@ -16,7 +16,7 @@ def test_a_valid_graph_passes_untouched() -> None:
     assert snapshot(model) == before
 
 
-def test_types_that_do_not_fit_are_refused() -> None:
+def test_mismatched_types_are_refused() -> None:
     s = Sketch()
     x = s.input("x", [2, 3])
     model = s.model(s.op("Add", x, s.constant("c", [1.0, 2.0, 3.0])))

@@ -1,11 +1,11 @@
-"""tidy: nothing twice, nothing for nothing."""
+"""Clean-up passes: duplicates and unread nodes."""
 
 from support import Sketch, assert_pure_and_equal, normal, operators
 
 from kexport.passes.cleanup import remove_unused
 
 
-def test_drops_identities_twins_and_what_nothing_reads() -> None:
+def test_identities_duplicates_and_unread_nodes_are_removed() -> None:
     s = Sketch()
     x = s.input("x", [2, 3])
     first, second = s.op("Relu", s.op("Identity", x)), s.op("Relu", x)

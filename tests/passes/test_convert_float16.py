@@ -1,4 +1,4 @@
-"""convert_float16: strongly typed, with the nodes that must stay kept."""
+"""convert_float16: strongly typed graphs, with some nodes in float32."""
 
 import keras
 import numpy as np
@@ -59,7 +59,7 @@ def test_inputs_and_outputs_keep_their_types_and_names() -> None:
     assert (output.name, output.dtype) == ("probabilities", ir.DataType.FLOAT)
 
 
-def test_answers_are_those_of_float32_but_for_rounding() -> None:
+def test_outputs_equal_float32_up_to_rounding() -> None:
     model = network()
     picture = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3)).astype(np.uint8)
     half = pipeline.run(model, to_float16(20, frozenset())).model
@@ -91,7 +91,7 @@ def test_a_kept_node_between_two_others_has_casts_on_both_sides() -> None:
     assert far(onnx_answers(changed, [x])[0][:1, :2], np.exp(x[:1, :2])) < 1e-3
 
 
-def test_a_constant_that_both_types_read_is_there_in_both() -> None:
+def test_a_constant_read_in_both_types_exists_in_both() -> None:
     s = Sketch()
     x, c = s.input("x", [2, 3]), s.constant("c", [1.0, 2.0, 3.0])
     model = s.model(s.op("Mul", s.op("Add", x, c), c))
@@ -101,7 +101,7 @@ def test_a_constant_that_both_types_read_is_there_in_both() -> None:
     assert far(onnx_answers(changed, [given])[0], onnx_answers(model, [given])[0]) < 1e-2
 
 
-def test_whole_numbers_stay_what_they_are() -> None:
+def test_integer_tensors_keep_their_type() -> None:
     s = Sketch()
     x = s.input("x", [2, 3])
     model = s.model(s.op("Gather", x, s.constant("i", [1, 0], np.int64), axis=1))
@@ -110,7 +110,7 @@ def test_whole_numbers_stay_what_they_are() -> None:
     assert gather.inputs[1].dtype == ir.DataType.INT64
 
 
-def test_an_output_that_is_an_input_or_a_constant_of_the_graph() -> None:
+def test_outputs_that_are_inputs_or_constants_keep_their_type() -> None:
     s = Sketch()
     x = s.input("x", [2, 3])
     model = s.model(s.op("Relu", x), s.op("Identity", x))
@@ -132,7 +132,7 @@ def test_the_scales_of_a_resize_stay_in_float32() -> None:
 
 
 def quantized() -> ir.Model:
-    """relu -> Q -> DQ -> two convolutions of weights in int8, one of them behind another Relu."""
+    """Relu -> Q -> DQ -> two Convs with int8 weights, one of them after another Relu."""
     s = Sketch(19)
 
     def through(x: ir.Value, name: str, scale: object) -> ir.Value:
@@ -153,7 +153,7 @@ def quantized() -> ir.Model:
 
 
 @pytest.mark.parametrize("kept", [(), ("Conv_1",), ("Conv_0", "Conv_1", "Relu_0")])
-def test_integers_stay_and_no_cast_parts_them_from_their_readers(kept: tuple[str, ...]) -> None:
+def test_no_cast_separates_dequantize_from_its_readers(kept: tuple[str, ...]) -> None:
     model = quantized()
     changed = convert_float16(frozenset(kept))(model)
     proto = ir.to_proto(changed)

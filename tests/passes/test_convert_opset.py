@@ -1,4 +1,4 @@
-"""convert_opset: the same values in older words."""
+"""convert_opset: equal outputs in older opsets."""
 
 from typing import Any
 
@@ -43,7 +43,7 @@ MODERN: dict[str, Any] = {
 
 @pytest.mark.parametrize("opset", range(LOWEST, HIGHEST + 1))
 @pytest.mark.parametrize("kind", MODERN)
-def test_every_opset_computes_the_same(kind: str, opset: int) -> None:
+def test_every_opset_gives_equal_outputs(kind: str, opset: int) -> None:
     x = keras.Input((6, 6, 3))
     model = randomise(keras.Model(x, MODERN[kind](layers.Conv2D(3, 1)(x))))
     proto = convert(model, opset=opset)
@@ -61,7 +61,7 @@ def test_the_input_is_untouched() -> None:
     assert snapshot(model) == before
 
 
-def test_an_operator_that_is_too_new_is_refused_by_name() -> None:
+def test_an_operator_newer_than_the_opset_is_refused() -> None:
     s = Sketch()
     x = s.input("x", [1, 3, 4, 4])
     grid = s.input("grid", [1, 2, 2, 2])
@@ -70,7 +70,7 @@ def test_an_operator_that_is_too_new_is_refused_by_name() -> None:
         convert_opset(15)(model)
 
 
-def test_axes_that_only_run_time_knows_are_refused() -> None:
+def test_axes_computed_at_run_time_are_refused() -> None:
     s = Sketch()
     axes = s.input("axes", [1], ir.DataType.INT64)
     model = s.model(s.op("ReduceMean", s.input("x", [2, 3]), axes))
@@ -79,13 +79,13 @@ def test_axes_that_only_run_time_knows_are_refused() -> None:
 
 
 @pytest.mark.parametrize("opset", [12, 21, 0])
-def test_an_opset_that_kexport_does_not_write(opset: int) -> None:
+def test_an_unsupported_opset_is_refused(opset: int) -> None:
     x = keras.Input((3,))
     with pytest.raises(BadArgument, match=f"opset {opset} is not written"):
         convert(keras.Model(x, layers.ReLU()(x)), opset=opset)
 
 
-def test_reductions_carry_their_axes_as_an_attribute() -> None:
+def test_reduction_axes_become_an_attribute() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4])
     model = s.model(s.op("ReduceMax", x, s.constant("axes", [1], np.int64), keepdims=0))
@@ -97,7 +97,7 @@ def test_reductions_carry_their_axes_as_an_attribute() -> None:
 
 
 @pytest.mark.parametrize("op_type", ["Gelu", "HardSwish", "LayerNormalization", "Mish"])
-def test_an_operator_that_the_reader_does_not_import(op_type: str) -> None:
+def test_operators_that_the_toolchain_lacks_are_rewritten(op_type: str) -> None:
     s = Sketch(17 if op_type == "LayerNormalization" else 20)
     x = s.input("x", [2, 5])
     more = [s.constant("scale", np.ones(5))] if op_type == "LayerNormalization" else []
@@ -111,7 +111,7 @@ def test_an_operator_that_the_reader_does_not_import(op_type: str) -> None:
     assert_near(onnx_answers(lowered, [given]), onnx_answers(model, [given]))
 
 
-def test_reciprocal_for_a_reader_without_it() -> None:
+def test_reciprocal_is_rewritten_for_a_toolchain_without_it() -> None:
     s = Sketch()
     model = s.model(s.op("Reciprocal", s.input("x", [2, 5])))
     lowered = convert_opset(13, frozenset({"Div"}))(model)

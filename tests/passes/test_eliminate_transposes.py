@@ -1,4 +1,4 @@
-"""eliminate_transposes: Transposes cancel, or go into weights."""
+"""eliminate_transposes: Transposes cancel or move into weights."""
 
 import onnx_ir as ir
 import pytest
@@ -8,7 +8,7 @@ from kexport.passes.cleanup import remove_unused
 from kexport.passes.eliminate_transposes import eliminate_transposes
 
 
-def test_two_that_cancel_are_none() -> None:
+def test_transposes_that_cancel_are_removed() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4, 5])
     y = s.op("Transpose", s.op("Transpose", x, perm=[0, 3, 1, 2]), perm=[0, 2, 3, 1])
@@ -18,7 +18,7 @@ def test_two_that_cancel_are_none() -> None:
 
 
 @pytest.mark.parametrize("second", [[0, 3, 1, 2], [0, 1, 3, 2], [3, 2, 1, 0]])
-def test_two_that_do_not_cancel_are_one(second: list[int]) -> None:
+def test_transposes_that_do_not_cancel_are_merged(second: list[int]) -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4, 5])
     model = s.model(s.op("Transpose", s.op("Transpose", x, perm=[0, 3, 1, 2]), perm=second))
@@ -26,7 +26,7 @@ def test_two_that_do_not_cancel_are_one(second: list[int]) -> None:
     assert operators(changed) == {"Transpose": 1}
 
 
-def test_a_transpose_that_others_read_stays() -> None:
+def test_a_transpose_with_other_readers_stays() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4, 5])
     y = s.op("Transpose", x, perm=[0, 3, 1, 2])
@@ -36,7 +36,7 @@ def test_a_transpose_that_others_read_stays() -> None:
 
 
 @pytest.mark.parametrize("perm", [[0, 2, 3, 1], [0, 3, 2, 1], [0, 1, 3, 2]])
-def test_the_rows_of_a_matrix_change_places(perm: list[int]) -> None:
+def test_weight_rows_are_permuted(perm: list[int]) -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4, 5])
     flat = s.op("Flatten", s.op("Transpose", x, perm=perm), axis=1)
@@ -45,7 +45,7 @@ def test_the_rows_of_a_matrix_change_places(perm: list[int]) -> None:
     assert operators(changed) == {"Flatten": 1, "MatMul": 1}
 
 
-def test_a_flatten_that_others_read_keeps_its_transpose() -> None:
+def test_a_flatten_with_other_readers_keeps_its_transpose() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4, 5])
     flat = s.op("Flatten", s.op("Transpose", x, perm=[0, 2, 3, 1]), axis=1)
@@ -55,7 +55,7 @@ def test_a_flatten_that_others_read_keeps_its_transpose() -> None:
 
 
 def between(s: Sketch, middle: str) -> ir.Model:
-    """Transpose to channels last, something elementwise, and back."""
+    """Transpose to channels last, an elementwise operator, and back."""
     x = s.input("x", [2, 3, 4, 5])
     y = s.op("Transpose", x, perm=[0, 2, 3, 1])
     if middle == "gate":
@@ -69,14 +69,14 @@ def between(s: Sketch, middle: str) -> ir.Model:
 
 
 @pytest.mark.parametrize("middle", ["gate", "constants", "clip"])
-def test_elementwise_operators_change_to_the_layout_outside(middle: str) -> None:
+def test_elementwise_operators_take_the_outer_layout(middle: str) -> None:
     changed = assert_pure_and_equal(
         eliminate_transposes, between(Sketch(), middle), {"x": normal(2, 3, 4, 5)}
     )
     assert operators(remove_unused(changed))["Transpose"] == 0
 
 
-def test_two_ways_out_and_two_ways_in() -> None:
+def test_regions_with_two_inputs_and_two_outputs() -> None:
     s = Sketch()
     x, z = s.input("x", [2, 3, 4, 5]), s.input("z", [2, 3, 1, 1])
     last = {"perm": [0, 2, 3, 1]}
@@ -90,7 +90,7 @@ def test_two_ways_out_and_two_ways_in() -> None:
 
 
 @pytest.mark.parametrize("kind", ["read elsewhere", "an output", "a reduction", "lower rank"])
-def test_what_needs_its_layout_keeps_it(kind: str) -> None:
+def test_operators_that_depend_on_the_layout_stay(kind: str) -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4, 5])
     inside = s.op("Tanh", s.op("Transpose", x, perm=[0, 2, 3, 1]))

@@ -1,4 +1,4 @@
-"""fold_constants: what does not depend on the input is computed now."""
+"""fold_constants: nodes that do not depend on the input are computed at export."""
 
 import numpy as np
 import onnx_ir as ir
@@ -8,7 +8,7 @@ from kexport.passes.cleanup import remove_unused
 from kexport.passes.fold_constants import fold_constants
 
 
-def test_folds_a_chain() -> None:
+def test_a_chain_of_constants_is_folded() -> None:
     s = Sketch()
     x, a = s.input("x", [2, 3]), s.constant("a", [4.0, 9.0, 16.0])
     model = s.model(s.op("Add", x, s.op("Sqrt", s.op("Mul", a, a))))
@@ -18,7 +18,7 @@ def test_folds_a_chain() -> None:
     np.testing.assert_array_equal(folded.const_value.numpy(), [4, 9, 16])
 
 
-def test_a_random_node_is_not_a_constant() -> None:
+def test_random_nodes_are_not_folded() -> None:
     s = Sketch()
     x = s.input("x", [2, 3])
     noise = s.op("RandomNormal", shape=[2, 3])
@@ -34,7 +34,7 @@ def test_a_constant_that_is_an_output_stays_a_node() -> None:
     assert operators(changed)["Sqrt"] == 1
 
 
-def test_the_shape_of_what_is_known_is_a_constant() -> None:
+def test_shape_of_known_axes_is_folded() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4])
     rows = s.op("Shape", x, start=1)
@@ -45,14 +45,14 @@ def test_the_shape_of_what_is_known_is_a_constant() -> None:
     assert operators(changed) == {"Reshape": 1}
 
 
-def test_the_shape_of_open_axes_stays() -> None:
+def test_shape_of_open_axes_stays() -> None:
     s = Sketch()
     model = s.model(s.op("Shape", s.input("x", ["batch", 3])))
     assert operators(fold_constants(model)) == {"Shape": 1}
 
 
-def test_a_shape_that_becomes_known_on_the_way() -> None:
-    """The end of tf2onnx's sort: as many as an axis behind a Reshape is long."""
+def test_shape_that_becomes_known_while_folding() -> None:
+    """The end of tf2onnx's sort, which reads the length of an axis after a Reshape."""
     s = Sketch()
     x = s.input("x", [2, 3, 4])
     flat = s.op("Reshape", x, s.constant("to", [-1, 12], np.int64))

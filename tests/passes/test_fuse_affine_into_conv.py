@@ -1,4 +1,4 @@
-"""fuse_affine_into_conv: scales, shifts and channel order into the convolution behind them."""
+"""fuse_affine_into_conv: scales, shifts and channel order move into the Conv after them."""
 
 from typing import Any
 
@@ -19,7 +19,9 @@ from kexport.passes.fuse_affine_into_conv import fuse_affine_into_conv
     padded=st.booleans(),
     bias=st.booleans(),
 )
-def test_any_chain_of_per_channel_steps(steps: list[str], padded: bool, bias: bool) -> None:
+def test_any_chain_of_per_channel_nodes_is_fused(
+    steps: list[str], padded: bool, bias: bool
+) -> None:
     s = Sketch()
     y = s.input("x", [2, 3, 6, 6])
     for i, step in enumerate(steps):
@@ -49,7 +51,7 @@ def test_any_chain_of_per_channel_steps(steps: list[str], padded: bool, bias: bo
         lambda: layers.Conv2D(6, 3, dilation_rate=2),
     ],
 )
-def test_batch_norm_before_a_convolution(layer: Any) -> None:
+def test_batch_norm_before_a_conv_is_fused(layer: Any) -> None:
     x = keras.Input((8, 8, 4))
     model = keras.Model(x, layer()(layers.BatchNormalization()(x)))
     converted = convert_model(randomise(model)).model
@@ -67,7 +69,7 @@ def test_a_shift_before_padding_stays_as_one_add() -> None:
     assert operators(changed) == {"Add": 1, "Conv": 1}
 
 
-def test_a_grouped_convolution_keeps_the_order_of_its_channels() -> None:
+def test_channel_order_before_a_grouped_conv_stays() -> None:
     s = Sketch()
     y = s.op("Gather", s.input("x", [2, 4, 5, 5]), s.constant("o", [3, 1, 2, 0], np.int64), axis=1)
     model = s.model(s.op("Conv", y, s.constant("w", normal(4, 2, 3, 3)), group=2))
@@ -83,7 +85,7 @@ def test_a_gather_that_drops_or_repeats_channels_stays() -> None:
     assert operators(changed) == {"Gather": 1, "Conv": 1}
 
 
-def test_a_step_that_others_read_stays() -> None:
+def test_a_node_with_other_readers_stays() -> None:
     s = Sketch()
     y = s.op("Mul", s.input("x", [2, 3, 5, 5]), s.constant("c", 2.0))
     model = s.model(s.op("Conv", y, s.constant("w", normal(4, 3, 3, 3))), s.op("Relu", y))
@@ -99,7 +101,7 @@ def test_a_scale_of_zero_stays() -> None:
     assert_pure_and_equal(fuse_affine_into_conv, s.model(y), {"x": normal(2, 3, 5, 5)})
 
 
-def test_channels_left_out_are_no_reordering() -> None:
+def test_a_gather_of_fewer_channels_stays() -> None:
     s = Sketch()
     x = s.input("x", [1, 4, 5, 5])
     picked = s.op("Gather", x, s.constant("first", [2, 0, 1], np.int64), axis=1)

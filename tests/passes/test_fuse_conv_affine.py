@@ -1,4 +1,4 @@
-"""fuse_conv_affine: scales and shifts into the weights before them."""
+"""fuse_conv_affine: scales and shifts move into the weights before them."""
 
 from typing import Any
 
@@ -26,7 +26,7 @@ BEFORE: dict[str, Any] = {
 
 @pytest.mark.parametrize("kind", BEFORE)
 @pytest.mark.parametrize(("center", "scale"), [(True, True), (False, True), (True, False)])
-def test_batch_norm_disappears(kind: str, center: bool, scale: bool) -> None:
+def test_batch_norm_after_a_conv_is_fused(kind: str, center: bool, scale: bool) -> None:
     make, shape = BEFORE[kind]
     x = keras.Input(shape)
     y = layers.BatchNormalization(center=center, scale=scale)(make()(x))
@@ -39,7 +39,7 @@ def test_batch_norm_disappears(kind: str, center: bool, scale: bool) -> None:
 
 
 @given(steps=st.lists(st.sampled_from(["Mul", "Add", "Sub", "Div"]), min_size=1, max_size=4))
-def test_any_chain_of_per_channel_steps(steps: list[str]) -> None:
+def test_any_chain_of_per_channel_nodes_is_fused(steps: list[str]) -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 5, 5])
     y = s.op("Conv", x, s.constant("w", normal(4, 3, 3, 3)), s.constant("b", normal(4)))
@@ -49,7 +49,7 @@ def test_any_chain_of_per_channel_steps(steps: list[str]) -> None:
     assert operators(changed) == {"Conv": 1}
 
 
-def test_a_number_minus_a_convolution_is_no_such_step() -> None:
+def test_a_constant_minus_a_conv_stays() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 5, 5])
     y = s.op("Conv", x, s.constant("w", normal(4, 3, 3, 3)))
@@ -58,7 +58,7 @@ def test_a_number_minus_a_convolution_is_no_such_step() -> None:
     assert operators(changed) == {"Conv": 1, "Sub": 1}
 
 
-def test_a_convolution_that_others_read_keeps_its_weights() -> None:
+def test_a_conv_with_other_readers_keeps_its_weights() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 5, 5])
     y = s.op("Conv", x, s.constant("w", normal(4, 3, 3, 3)))
@@ -67,7 +67,7 @@ def test_a_convolution_that_others_read_keeps_its_weights() -> None:
     assert operators(changed)["Mul"] == 1
 
 
-def test_weights_that_two_convolutions_share_change_for_one_only() -> None:
+def test_shared_weights_change_for_one_conv_only() -> None:
     s = Sketch()
     x, w = s.input("x", [2, 3, 5, 5]), s.constant("w", normal(4, 3, 3, 3))
     scaled = s.op("Mul", s.op("Conv", x, w), s.constant("c", normal(4, 1, 1)))
@@ -85,7 +85,7 @@ def test_a_scale_along_another_axis_stays() -> None:
     assert operators(changed)["Mul"] == 1
 
 
-def test_an_operand_that_widens_the_result_stays() -> None:
+def test_an_operand_that_broadcasts_the_result_stays() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 3, 3])
     y = s.op("Conv", x, s.constant("w", normal(1, 3, 3, 3)))

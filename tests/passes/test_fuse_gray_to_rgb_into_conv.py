@@ -1,4 +1,4 @@
-"""fuse_gray_to_rgb_into_conv: a grey image before a network for colours costs one channel."""
+"""fuse_gray_to_rgb_into_conv: a Conv on a repeated grey channel reads one channel."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def test_the_weights_of_one_channel_are_summed(shift: Any) -> None:
         {"channels": 1, "shift": [[[1.0]], [[2.0]], [[3.0]]]},
     ],
 )
-def test_what_is_left_alone(arguments: Any) -> None:
+def test_other_gathers_stay(arguments: Any) -> None:
     feeds = {"x": normal(2, arguments["channels"], 6, 6)}
     changed = assert_pure_and_equal(fuse_gray_to_rgb_into_conv, sketch(**arguments), feeds)
     assert operators(changed)["Gather"] == 1

@@ -1,4 +1,4 @@
-"""fuse_hard_swish: formulas of MobileNetV3 as one node."""
+"""fuse_hard_swish: the formulas of MobileNetV3 as one node."""
 
 import numpy as np
 import pytest
@@ -21,24 +21,24 @@ def sketch(
     return s
 
 
-def test_hard_sigmoid() -> None:
+def test_hard_sigmoid_is_recognized() -> None:
     changed = assert_pure_and_equal(fuse_hard_swish, sketch().model(), {"x": X}, 1e-6)
     assert operators(changed) == {"HardSigmoid": 1}
 
 
-def test_hard_swish() -> None:
+def test_hard_swish_is_recognized() -> None:
     changed = assert_pure_and_equal(fuse_hard_swish, sketch(swish=True).model(), {"x": X}, 1e-6)
     assert operators(changed) == {"HardSwish": 1}
 
 
 @pytest.mark.parametrize("other", [{"shift": 2.0}, {"high": 5.0}, {"factor": 0.2}])
-def test_other_numbers_stay(other: dict[str, float]) -> None:
+def test_formulas_with_other_constants_stay(other: dict[str, float]) -> None:
     model = sketch(swish=True, **other).model()
     changed = assert_pure_and_equal(fuse_hard_swish, model, {"x": X})
     assert operators(changed) == {"Add": 1, "Clip": 1, "Mul": 2}
 
 
-def test_a_gate_on_another_tensor_is_no_swish() -> None:
+def test_hard_sigmoid_of_another_tensor_is_not_fused() -> None:
     s = sketch()
     z = s.input("z", [1, 49])
     gate = s.graph.outputs.pop()

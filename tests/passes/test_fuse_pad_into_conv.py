@@ -1,4 +1,4 @@
-"""fuse_pad_into_conv: margins of zeros into the pads of what reads them."""
+"""fuse_pad_into_conv: zero padding moves into the node after it."""
 
 import numpy as np
 import onnx_ir as ir
@@ -22,7 +22,7 @@ def padded(s: Sketch, x: ir.Value, margins: list[int], fill: float = 0.0) -> ir.
     own=st.lists(st.integers(0, 2), min_size=4, max_size=4),
     stride=st.integers(1, 3),
 )
-def test_into_a_conv(margins: list[int], own: list[int], stride: int) -> None:
+def test_a_pad_is_fused_into_a_conv(margins: list[int], own: list[int], stride: int) -> None:
     s = Sketch()
     y = padded(s, s.input("x", [2, 3, 6, 7]), margins)
     y = s.op("Conv", y, s.constant("w", normal(4, 3, 3, 2)), pads=own, strides=[stride, stride])
@@ -36,8 +36,10 @@ def test_into_a_conv(margins: list[int], own: list[int], stride: int) -> None:
     stride=st.integers(1, 3),
     positive=st.booleans(),
 )
-def test_into_a_max_pool(margins: list[int], window: int, stride: int, positive: bool) -> None:
-    """Every value is negative or none is: a margin of minus infinity would show."""
+def test_a_pad_is_fused_into_a_max_pool(
+    margins: list[int], window: int, stride: int, positive: bool
+) -> None:
+    """All values are negative or all positive, so that a margin of minus infinity would show."""
     s = Sketch()
     x = s.input("x", [2, 3, 6, 7])
     y = padded(s, s.op("Relu", x) if positive else x, margins)
@@ -46,7 +48,7 @@ def test_into_a_max_pool(margins: list[int], window: int, stride: int, positive:
     assert_pure_and_equal(fuse_pad_into_conv, s.model(y), {"x": given_values})
 
 
-def test_behind_relu_a_max_pool_takes_the_margins_for_nothing() -> None:
+def test_a_pad_after_relu_is_fused_into_a_max_pool_without_max() -> None:
     s = Sketch()
     y = padded(s, s.op("Relu", s.input("x", [2, 3, 6, 7])), [1, 1, 1, 1])
     model = s.model(s.op("MaxPool", y, kernel_shape=[3, 3], strides=[2, 2]))
@@ -54,7 +56,7 @@ def test_behind_relu_a_max_pool_takes_the_margins_for_nothing() -> None:
     assert operators(changed) == {"Relu": 1, "MaxPool": 1}
 
 
-def test_a_max_pool_of_any_values_still_sees_zeros_at_the_border() -> None:
+def test_a_max_pool_of_negative_values_sees_zeros_at_the_border() -> None:
     s = Sketch()
     y = padded(s, s.input("x", [1, 1, 4, 4]), [1, 1, 1, 1])
     model = s.model(s.op("MaxPool", y, kernel_shape=[3, 3], strides=[2, 2]))
@@ -64,7 +66,7 @@ def test_a_max_pool_of_any_values_still_sees_zeros_at_the_border() -> None:
 
 
 @pytest.mark.parametrize("fill", [1.0, -1.0])
-def test_another_fill_stays(fill: float) -> None:
+def test_a_pad_with_another_value_stays(fill: float) -> None:
     s = Sketch()
     y = padded(s, s.input("x", [2, 3, 6, 7]), [1, 1, 1, 1], fill)
     model = s.model(s.op("Conv", y, s.constant("w", normal(4, 3, 3, 3))))
@@ -72,7 +74,7 @@ def test_another_fill_stays(fill: float) -> None:
     assert operators(changed) == {"Pad": 1, "Conv": 1}
 
 
-def test_a_pad_that_others_read_stays() -> None:
+def test_a_pad_with_other_readers_stays() -> None:
     s = Sketch()
     y = padded(s, s.input("x", [2, 3, 6, 7]), [1, 1, 1, 1])
     model = s.model(s.op("Conv", y, s.constant("w", normal(4, 3, 3, 3))), y)
@@ -84,7 +86,7 @@ def test_a_pad_that_others_read_stays() -> None:
     )
 
 
-def test_an_average_pool_counts_its_margins_and_keeps_the_pad() -> None:
+def test_a_pad_before_an_average_pool_stays() -> None:
     s = Sketch()
     y = padded(s, s.input("x", [2, 3, 6, 7]), [1, 1, 1, 1])
     model = s.model(s.op("AveragePool", y, kernel_shape=[3, 3]))
@@ -92,7 +94,7 @@ def test_an_average_pool_counts_its_margins_and_keeps_the_pad() -> None:
     assert operators(changed)["Pad"] == 1
 
 
-def test_margins_of_channels_stay() -> None:
+def test_a_pad_of_channels_stays() -> None:
     s = Sketch()
     pads = s.constant("pads", [0, 1, 0, 0, 0, 0, 0, 0], np.int64)
     y = s.op("Pad", s.input("x", [2, 3, 6, 7]), pads)

@@ -17,7 +17,7 @@ def types_read(model: ir.Model, op_type: str) -> set[ir.DataType | None]:
 
 
 @pytest.mark.parametrize("dtype", [SINGLE, HALF])
-def test_the_cast_comes_before_the_transpose(dtype: ir.DataType) -> None:
+def test_cast_moves_before_transpose(dtype: ir.DataType) -> None:
     s = Sketch()
     image = s.input("image", [1, 4, 6, 3], UINT8)
     planes = s.op("Transpose", image, perm=[0, 3, 1, 2])
@@ -30,7 +30,7 @@ def test_the_cast_comes_before_the_transpose(dtype: ir.DataType) -> None:
     assert operators(changed)["Cast"] == 2
 
 
-def test_all_that_moves_pixels_moves_floats() -> None:
+def test_cast_moves_before_every_moving_operator() -> None:
     s = Sketch()
     image = s.input("image", [1, 4, 6, 3], UINT8)
     rows = s.op("Gather", image, s.constant("rows", [3, 1], np.int64), axis=1)
@@ -43,7 +43,7 @@ def test_all_that_moves_pixels_moves_floats() -> None:
     assert types_read(changed, "Cast") == {UINT8, SINGLE}
 
 
-def test_a_cast_that_is_the_output() -> None:
+def test_a_cast_that_is_a_graph_output_moves() -> None:
     s = Sketch()
     image = s.input("image", [1, 4, 6, 3], UINT8)
     model = s.model(s.op("Cast", s.op("Transpose", image), to=SINGLE.value))
@@ -51,14 +51,14 @@ def test_a_cast_that_is_the_output() -> None:
     assert [node.op_type for node in changed.graph] == ["Cast", "Transpose"]
 
 
-def test_an_input_that_is_cast_already() -> None:
+def test_an_input_that_is_cast_first_is_unchanged() -> None:
     s = Sketch()
     image = s.input("image", [1, 4, 6, 3], UINT8)
     model = s.model(s.op("Transpose", s.op("Cast", image, to=SINGLE.value)))
     assert snapshot(hoist_uint8_cast(model)) == snapshot(model)
 
 
-def test_arithmetic_in_bytes_is_left_alone() -> None:
+def test_uint8_arithmetic_stays() -> None:
     s = Sketch()
     image = s.input("image", [1, 4, 6, 3], UINT8)
     turned = s.op("Transpose", image)
@@ -66,7 +66,7 @@ def test_arithmetic_in_bytes_is_left_alone() -> None:
     assert snapshot(hoist_uint8_cast(model)) == snapshot(model)
 
 
-def test_bytes_from_elsewhere_stay_bytes() -> None:
+def test_uint8_from_other_sources_stays() -> None:
     s = Sketch()
     image = s.input("image", [1, 4, 6, 3], UINT8)
     frame = s.constant("frame", np.zeros((1, 4, 6, 3)), np.uint8)

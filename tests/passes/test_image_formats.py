@@ -1,4 +1,4 @@
-"""image_input with pixels: what arrives is decoded, cropped and resized in the graph."""
+"""image_input with formats: decoding, cropping and resizing in the graph."""
 
 from __future__ import annotations
 
@@ -34,7 +34,7 @@ def graph_of(first: Any, pixels: ImageInput, channels: int = 3, mode: str = "non
 
 
 def through(pixels: ImageInput, channels: int = 3) -> ir.Model:
-    """The model's image itself."""
+    """A model whose output is its image."""
     return graph_of(layers.ReLU(negative_slope=1.0), pixels, channels)
 
 
@@ -53,7 +53,9 @@ def valid() -> list[ImageInput]:
 
 @pytest.mark.parametrize("channels", [3, 1])
 @pytest.mark.parametrize("pixels", valid(), ids=lambda p: f"{p.form}-{p.layout}-{p.dtype}")
-def test_every_form_of_an_image(pixels: ImageInput, channels: int) -> None:
+def test_every_format_layout_and_type_equals_the_reference(
+    pixels: ImageInput, channels: int
+) -> None:
     raw = arriving(pixels, *SIZE)
     (given,) = onnx_answers(through(pixels, channels), [raw])
     wanted = decode(raw, pixels, SIZE, channels).astype(np.float32)
@@ -66,7 +68,7 @@ def test_every_form_of_an_image(pixels: ImageInput, channels: int) -> None:
 @pytest.mark.parametrize("crop", [None, "center"])
 @pytest.mark.parametrize("resize", RESIZES)
 @pytest.mark.parametrize("name", FORMATS)
-def test_every_format_in_any_size(name: Any, resize: Any, crop: Any) -> None:
+def test_every_format_resizes_as_the_reference(name: Any, resize: Any, crop: Any) -> None:
     pixels = ImageInput(format=name, resize=resize, crop=crop)
     changed = through(pixels)
     for height, width in ((30, 22), (8, 40)):
@@ -80,8 +82,8 @@ def test_every_format_in_any_size(name: Any, resize: Any, crop: Any) -> None:
 
 
 @pytest.mark.parametrize("u", [0, 90, 128, 255])
-def test_nv12_is_opencvs_in_the_graph(u: int) -> None:
-    """Every Y and V at one U, through ONNX Runtime: no difference in any of 65536 colours."""
+def test_nv12_equals_opencv(u: int) -> None:
+    """All 65536 pairs of Y and V at one U, in ONNX Runtime."""
     x = keras.Input((512, 512, 3))
     model = convert_model(keras.Model(x, layers.ReLU(negative_slope=1.0)(x))).model
     pixels = ImageInput(format="nv12")
@@ -93,8 +95,8 @@ def test_nv12_is_opencvs_in_the_graph(u: int) -> None:
     np.testing.assert_array_equal(given[0], cv2.cvtColor(raw, cv2.COLOR_YUV2RGB_NV12))
 
 
-def test_nearest_is_pillows_at_every_size() -> None:
-    """Ties too, where a ratio of sizes meets the edge between two pixels."""
+def test_nearest_equals_pillow_at_every_size() -> None:
+    """The sizes include ties, at the edge between two pixels."""
     targets = (24, 20)
     x = keras.Input((*targets, 1))
     model = convert_model(keras.Model(x, layers.ReLU(negative_slope=1.0)(x))).model
@@ -109,7 +111,7 @@ def test_nearest_is_pillows_at_every_size() -> None:
 
 
 @pytest.mark.parametrize("resize", ["bilinear", "bicubic"])
-def test_blends_are_keras_at_many_sizes(resize: Any) -> None:
+def test_bilinear_and_bicubic_equal_keras_at_many_sizes(resize: Any) -> None:
     changed = through(ImageInput(resize=resize))
     rng = np.random.default_rng(0)
     for height, width in [(1, 1), (2, 3), SIZE, (13, 17), (24, 32), (101, 97), (720, 31)]:
@@ -121,7 +123,7 @@ def test_blends_are_keras_at_many_sizes(resize: Any) -> None:
 @pytest.mark.parametrize("mode", ["none", "tf", "caffe", "torch"])
 @pytest.mark.parametrize("name", ["bgr", "bgra", "gray", "nv12"])
 @pytest.mark.parametrize("padding", ["valid", "same"])
-def test_modes_behind_formats(name: Any, mode: str, padding: str) -> None:
+def test_preprocessing_modes_follow_formats(name: Any, mode: str, padding: str) -> None:
     pixels = ImageInput(format=name, layout="nhwc")
     x = keras.Input((*SIZE, 3))
     model = randomise(keras.Model(x, layers.Conv2D(4, 3, padding=padding)(x)))
@@ -136,12 +138,12 @@ def test_modes_behind_formats(name: Any, mode: str, padding: str) -> None:
         assert operators(changed)["Gather"] == 0
 
 
-def test_planes_of_channels_need_no_transpose() -> None:
+def test_nchw_images_need_no_transpose() -> None:
     changed = graph_of(layers.Conv2D(4, 3), ImageInput(layout="nchw", dtype="float32"), mode="tf")
     assert operators(changed) == {"Conv": 1, "Transpose": 1}  # the one behind, to Keras' layout
 
 
-def test_bytes_are_cast_behind_what_only_moves_them() -> None:
+def test_uint8_is_cast_after_nodes_that_move_it() -> None:
     changed = graph_of(layers.Conv2D(4, 3), ImageInput(format="bgra", resize="nearest"))
     (cast,) = [node for node in changed.graph if node.name == "image/Cast"]
     assert cast.inputs[0].dtype == ir.DataType.UINT8
@@ -158,7 +160,7 @@ def test_bytes_are_cast_behind_what_only_moves_them() -> None:
     ],
     ids=lambda p: p.form,
 )
-def test_every_opset(pixels: ImageInput, opset: int) -> None:
+def test_image_input_in_every_opset(pixels: ImageInput, opset: int) -> None:
     changed = pipeline.run(through(pixels), lower(opset)).model
     onnx.checker.check_model(ir.to_proto(changed), full_check=True)
     raw = arriving(pixels, 30, 22)

@@ -23,7 +23,7 @@ def test_a_fixed_batch_reaches_every_value() -> None:
         assert all(isinstance(dim, int) for dim in shape)
 
 
-def test_what_cannot_be_inferred_keeps_what_was_known() -> None:
+def test_shapes_that_cannot_be_inferred_are_kept() -> None:
     x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([2, 3]))
     to = ir.Value(name="to", type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([2]))
     node = ir.node("Reshape", [x, to], name="r")
@@ -34,7 +34,7 @@ def test_what_cannot_be_inferred_keeps_what_was_known() -> None:
     assert changed.graph.outputs[0].dtype == ir.DataType.FLOAT
 
 
-def test_an_axis_that_inference_does_not_find_keeps_its_number() -> None:
+def test_axes_that_cannot_be_inferred_are_kept() -> None:
     x = ir.Value(name="x", type=ir.TensorType(ir.DataType.FLOAT), shape=ir.Shape([2, 3]))
     to = ir.Value(name="to", type=ir.TensorType(ir.DataType.INT64), shape=ir.Shape([2]))
     node = ir.node("Reshape", [x, to], name="r")

@@ -1,4 +1,4 @@
-"""merge_reshapes: one step or none."""
+"""merge_reshapes: chains of reshapes as one node or none."""
 
 import numpy as np
 from support import Sketch, assert_pure_and_equal, normal, operators
@@ -6,7 +6,7 @@ from support import Sketch, assert_pure_and_equal, normal, operators
 from kexport.passes.merge_reshapes import merge_reshapes
 
 
-def test_what_a_later_reshape_undoes() -> None:
+def test_reshapes_that_cancel_are_removed() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4])
     flat = s.op("Flatten", s.op("Exp", x), axis=1)
@@ -17,7 +17,7 @@ def test_what_a_later_reshape_undoes() -> None:
     assert operators(changed) == {"Exp": 1, "Relu": 1}
 
 
-def test_a_chain_is_one_reshape() -> None:
+def test_a_chain_becomes_one_reshape() -> None:
     s = Sketch()
     x = s.input("x", ["batch", 3, 4, 1])
     y = s.op("Squeeze", x, s.constant("last", [3], np.int64))
@@ -28,7 +28,7 @@ def test_a_chain_is_one_reshape() -> None:
     assert operators(changed) == {"Reshape": 1, "Relu": 1}
 
 
-def test_what_lies_between_and_is_read_stays() -> None:
+def test_an_intermediate_reshape_with_other_readers_stays() -> None:
     s = Sketch()
     x = s.input("x", [2, 3, 4])
     flat = s.op("Flatten", x, axis=1)

@@ -1,4 +1,4 @@
-"""The list of passes: phases by format, and what every pass says of itself."""
+"""The list of passes: the phases of each format, and the docstring of every pass."""
 
 import inspect
 from collections.abc import Iterator

@@ -1,4 +1,4 @@
-"""resize_se_gates: a gate as large as what it scales."""
+"""resize_se_gates: gates are resized to their features."""
 
 import onnx_ir as ir
 import pytest

@@ -1,4 +1,4 @@
-"""round_input_shift: bytes are shifted by a whole number, and the rest stands in the bias."""
+"""round_input_shift: an integer shift, and the fraction in the bias."""
 
 import numpy as np
 import onnx_ir as ir
@@ -25,12 +25,12 @@ def added(model: ir.Model) -> np.ndarray:
 
 
 @pytest.mark.parametrize("shift", [-127.5, np.reshape([-127.5, -127.0, -127.3], (3, 1, 1))])
-def test_the_rest_goes_into_the_bias(shift: object) -> None:
+def test_the_fraction_of_the_shift_goes_into_the_bias(shift: object) -> None:
     changed = assert_pure_and_equal(round_input_shift, shifted(shift), {"image": PIXELS})
     assert added(changed) == -127.0
 
 
-def test_beyond_the_border_the_rest_is_all_that_differs() -> None:
+def test_padding_differs_by_the_fraction_only() -> None:
     model = shifted(-127.5, pads=1)
     before, after = (onnx_answers(m, [PIXELS])[0] for m in (model, round_input_shift(model)))
     assert np.abs(after - before)[..., 1:-1, 1:-1].max() < 1e-3
@@ -39,7 +39,7 @@ def test_beyond_the_border_the_rest_is_all_that_differs() -> None:
 
 
 @pytest.mark.parametrize("shift", [3.5, -300.0, np.reshape([-103.9, -116.8, -123.7], (3, 1, 1))])
-def test_what_no_zero_point_holds_stays(shift: object) -> None:
+def test_shifts_outside_the_zero_point_range_stay(shift: object) -> None:
     model = shifted(shift)
     changed = assert_pure_and_equal(round_input_shift, model, {"image": PIXELS})
     assert np.array_equal(added(changed), added(model))

@@ -12,7 +12,7 @@ def graph() -> Sketch:
     return s
 
 
-def test_sets_an_open_batch_and_leaves_a_fixed_one() -> None:
+def test_an_open_batch_is_set_and_a_fixed_one_kept() -> None:
     model = graph().model()
     before = snapshot(model)
     fixed = set_batch(4)(model)
@@ -20,7 +20,7 @@ def test_sets_an_open_batch_and_leaves_a_fixed_one() -> None:
     assert snapshot(model) == before
 
 
-def test_none_leaves_it_open() -> None:
+def test_none_leaves_the_batch_open() -> None:
     shape = set_batch(None)(graph().model()).graph.inputs[0].shape
     assert shape is not None
     assert str(shape[0]) == "batch"

@@ -26,7 +26,7 @@ def swapped(model: ir.Model, shape: tuple[int, ...] = (2, 6, 7, 8)) -> list[str]
 
 
 @pytest.mark.parametrize("as_output", [False, True])
-def test_a_pool_goes_behind_the_convolution_that_narrows_it(as_output: bool) -> None:
+def test_a_pool_moves_after_a_conv_that_reduces_channels(as_output: bool) -> None:
     s = Sketch()
     made = conv(s, s.op("AveragePool", s.input("x", [2, 6, 7, 8]), **SAME), 3)
     model = s.model(made if as_output else s.op("Relu", made))
@@ -34,7 +34,7 @@ def test_a_pool_goes_behind_the_convolution_that_narrows_it(as_output: bool) -> 
 
 
 @pytest.mark.parametrize("as_output", [False, True])
-def test_a_pool_that_halves_goes_before(as_output: bool) -> None:
+def test_a_pool_with_stride_moves_before_the_conv(as_output: bool) -> None:
     s = Sketch()
     made = s.op("AveragePool", conv(s, s.input("x", [2, 6, 7, 8]), 3), **HALVING)
     model = s.model(made if as_output else s.op("Relu", made))
@@ -48,7 +48,7 @@ def test_the_cheaper_order_stays() -> None:
     assert swapped(model) == ["Conv", "AveragePool"]
 
 
-def test_a_convolution_that_widens_stays_behind() -> None:
+def test_a_conv_that_adds_channels_stays_after_the_pool() -> None:
     s = Sketch()
     model = s.model(conv(s, s.op("AveragePool", s.input("x", [2, 6, 7, 8]), **SAME), 12))
     assert swapped(model) == ["AveragePool", "Conv"]
@@ -59,14 +59,14 @@ def test_a_convolution_that_widens_stays_behind() -> None:
     [{"size": 3}, {"strides": [2, 2]}, {"pads": [1, 1, 1, 1]}],
     ids=["3 x 3", "strided", "padded"],
 )
-def test_other_convolutions_stay(attributes: dict[str, object]) -> None:
+def test_convs_that_are_not_1x1_stay(attributes: dict[str, object]) -> None:
     s = Sketch()
     pooled = s.op("AveragePool", s.input("x", [2, 6, 7, 8]), **SAME)
     model = s.model(conv(s, pooled, 3, **attributes))  # type: ignore[arg-type]
     assert swapped(model) == ["AveragePool", "Conv"]
 
 
-def test_a_border_that_counts_stays() -> None:
+def test_a_pool_that_counts_its_padding_stays() -> None:
     s = Sketch()
     pooled = s.op("AveragePool", s.input("x", [2, 6, 7, 8]), count_include_pad=1, **SAME)
     assert swapped(s.model(conv(s, pooled, 3))) == ["AveragePool", "Conv"]
@@ -79,7 +79,7 @@ def test_a_value_with_other_readers_stays() -> None:
     assert swapped(model) == ["AveragePool", "Conv", "Relu"]
 
 
-def test_open_pixels_stay() -> None:
+def test_open_height_and_width_stay() -> None:
     s = Sketch()
     pooled = s.op("AveragePool", s.input("x", [2, 6, "h", "w"]), **SAME)
     changed = assert_pure_and_equal(

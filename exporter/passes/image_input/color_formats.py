@@ -1,4 +1,4 @@
-"""Colour formats: RGB and grey from what cameras deliver, in integers, as OpenCV and Pillow do."""
+"""Colour formats: RGB and grey from camera formats, in integers, as in OpenCV and Pillow."""
 
 from __future__ import annotations
 

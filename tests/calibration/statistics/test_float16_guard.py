@@ -16,6 +16,7 @@ from support import Sketch, healthy
 
 from kexport.calibration.statistics.abs_max import Extent, observe
 from kexport.calibration.statistics.float16_guard import Largest, guard, keep_float32
+from kexport.graph.roles import Role, set_role
 from kexport.options.application import Recipe
 
 
@@ -64,12 +65,22 @@ def test_a_node_with_a_weight_beyond_the_range_stays_float32() -> None:
     assert "c reaches 7e+04" in kept.reason
 
 
-def test_an_average_whose_sum_leaves_the_range_stays_float32() -> None:
+def test_the_sum_of_an_average() -> None:
     s = Sketch()
     y = s.op("GlobalAveragePool", s.input("x", [1, 2, 100, 100]))
     assert not keep_float32(s.model(y), {y.name or "": Extent(6.0)})
     (kept,) = keep_float32(s.model(y), {y.name or "": Extent(7.0)})
     assert "the sum of the average reaches 7e+04" in kept.reason
+
+
+def test_nodes_that_compute_coordinates_stay_whatever_their_name() -> None:
+    s = Sketch()
+    y = s.op("Mul", s.input("x", [2]), s.constant("c", [1.0]))
+    model = s.model(y)
+    assert not keep_float32(model, {"Mul_0": Extent(1.0)})
+    set_role(next(iter(model.graph)), Role.COORDINATES)
+    (kept,) = keep_float32(model.clone(), {"Mul_0": Extent(1.0)})
+    assert (kept.node, kept.reason) == ("Mul_0", "float16 does not tell one pixel from the next")
 
 
 def test_the_largest_value_is_that_of_all_tensors() -> None:
