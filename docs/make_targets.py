@@ -1,6 +1,6 @@
 """Writes docs/targets.md: devices, toolchains and the rules of `kexport check`.
 
-Run it after changing targets/ or exporter/check/: `python docs/make_targets.py`. A test holds the
+Run it after changing targets/ or exporter/lint/: `python docs/make_targets.py`. A test holds the
 page to them.
 """
 
@@ -17,7 +17,7 @@ PAGE = Path(__file__).with_name("targets.md")
 HEAD = """# Targets, toolchains, rules
 
 `python docs/make_targets.py` writes this page from [targets/](../targets) and
-[exporter/lint/](../exporter/check), and a test holds it to them.
+[exporter/lint/](../exporter/lint), and a test holds it to them.
 
 A target is a device and a precision, such as `jetson-orin-fp16`. On a Jetson the JetPack says
 which TensorRT reads the graph, and that decides the ONNX opset, the operators and the type of
@@ -99,7 +99,7 @@ def page() -> str:
         "operators that are new",
     )
     broken = [
-        (f"[{rule.name}]({rule.source})", rule.severity, rule.effect, rule.mend)
+        (f"[{rule.name}]({rule.source})", rule.severity, rule.effect, rule.fix)
         for rule in sorted(
             (*lint.RULES, *lint.DLA_RULES), key=lambda rule: lint.SEVERITIES.index(rule.severity)
         )
@@ -119,7 +119,7 @@ def page() -> str:
             TENSORRTS,
             *_table(columns, rules),
             RULES,
-            *_table(("rule", "severity", "on the device", "mend"), broken),
+            *_table(("rule", "severity", "on the device", "fix"), broken),
         ]
     )
 

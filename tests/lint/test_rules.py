@@ -342,7 +342,7 @@ def test_a_graph_that_does_not(name: str, tmp_path: Path) -> None:
 def test_a_rule_says_all(rule: lint.Rule) -> None:
     assert rule.source.startswith("https://")
     assert rule.effect
-    assert not rule.mend.endswith(".")
+    assert not rule.fix.endswith(".")
 
 
 @pytest.mark.parametrize("name", ["axes-input", "local-function", "no-zero-point", "uint8-input"])
