@@ -51,7 +51,7 @@ class Bundle:
     manifest: dict[str, Any]
     speed: Speed | None = None
     """How fast an int8 bundle for a machine like this is here, beside fp32."""
-    engine: local_engine.Built | None = None
+    engine: local_engine.VerifiedEngine | None = None
     """The engine, where the target's GPU and TensorRT are here."""
 
 
@@ -211,16 +211,18 @@ def export(
         if said["build"] is not None:
             programs.write_programs(work, chosen, said["build"], said["inputs"])
         entries.write_manifest(work, said)
-        if said["build"] is not None and rtx_builder.available():
+        if said["build"] is not None and rtx_builder.is_installed():
             say("building with TensorRT-RTX")
-            said["engine_check"] = rtx_builder.checked(work, artifact.model, chosen, source.name)
+            said["engine_check"] = rtx_builder.check_engine(
+                work, artifact.model, chosen, source.name
+            )
         say("proving it equal to Keras")
         measured = compare.measure(work, golden, tolerances)
         manifest = entries.write_manifest(work, {**said, "parity": measured.entry()})
         engine = None
         if measured.passed and local_engine.device_is_here(targets.platform(chosen)):
             say("building the engine on this GPU, and proving it")
-            engine = local_engine.build(work, source.name)
+            engine = local_engine.build_and_verify_engine(work, source.name)
         say(FINISHING)
         if not measured.passed:
             compare.require(measured, rejected.keep(work, folder))

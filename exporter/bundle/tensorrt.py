@@ -1,4 +1,4 @@
-"""What a TensorRT bundle carries so that its engine can be built."""
+"""TensorRT bundles: the manifest entry and the programs with which the engine is built."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ import onnx_ir as ir
 from kexport.bundle import trtexec
 from kexport.calibration.statistics.float16_guard import Kept
 from kexport.errors import BadArgument
-from kexport.runtime.manifest import InputSpec
+from kexport.runtime.manifest import input_spec
 from kexport.runtime.optimization_profile import profile_of
 from kexport.targets import Target, Toolchain
 from kexport.targets.toml_table import release
@@ -33,13 +33,13 @@ def build_entry(
     kept: Sequence[Kept],
     compute_capabilities: Sequence[str] = (),
 ) -> dict[str, Any] | None:
-    """The manifest's entry `build`; None where nothing is built.
+    """Return the manifest's entry `build`; None for a target without an engine to build.
 
     Args:
-        target: where the engine will run.
+        target: the target that the engine will run on.
         model: the finished graph.
-        kept: the nodes that float16 cannot hold, as they were found.
-        compute_capabilities: those asked for, in the place of the target's own.
+        kept: the nodes whose values exceed float16's range.
+        compute_capabilities: the user's choice, instead of the target's own.
     """
     if target.chosen is None:
         return None
@@ -53,47 +53,47 @@ def build_entry(
 
 
 def check_capabilities(target: Target, asked: Sequence[str]) -> None:
-    """Raise BadArgument for compute capabilities that the target has no use for, or that are none.
+    """Raise BadArgument for compute capabilities that are malformed or not used by the target.
 
-    Which of them TensorRT-RTX builds for, it says itself.
+    TensorRT-RTX itself refuses those for which it does not build.
     """
     if asked and not target.compute_capabilities:
         raise BadArgument(
-            f"the engine for {target.device} is built on the device, for the GPU that is there",
+            f"the engine for {target.device} is built on the device, for the device's own GPU",
             hint="leave out --compute-capabilities, or choose an rtx target",
         )
     for name in asked:
         if not re.fullmatch(r"\d+\.\d", name):
             raise BadArgument(
-                f"'{name}' is no compute capability",
-                hint=f"say some of {', '.join(target.compute_capabilities)}",
+                f"'{name}' is not a compute capability",
+                hint=f"choose from {', '.join(target.compute_capabilities)}",
             )
 
 
 def write_programs(
     folder: Path, target: Target, entry: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write build_engine.py, and build_engine.sh where trtexec builds for the target.
+    """Write build_engine.py, and build_engine.sh for targets that trtexec can build for.
 
     Args:
         folder: the bundle.
-        target: where the engine will run.
-        entry: what `build_entry` gave.
+        target: the target that the engine will run on.
+        entry: the result of `build_entry`.
         inputs: the manifest's entry `inputs`.
     """
     program = resources.files("kexport.runtime") / PROGRAM
     (folder / PROGRAM).write_bytes(program.read_bytes())
     if target.engine == "tensorrt":
-        profile = profile_of([_spec(item) for item in inputs])
+        profile = profile_of([input_spec(item) for item in inputs])
         text = trtexec.script(target, entry["float32_layers"], profile)
         (folder / SCRIPT).write_text(text, encoding="utf-8")
         (folder / SCRIPT).chmod(0o755)
 
 
 def _too_old(toolchain: Toolchain) -> bool:
-    """Whether the device cannot run `PROGRAM`: its Python is too old, or its TensorRT's is.
+    """Whether the device cannot run `PROGRAM`, because its Python or its TensorRT is too old.
 
-    Tensors have names in TensorRT's Python module from 8.5 on.
+    TensorRT's Python module identifies tensors by name from 8.5 on.
     """
     python = None if toolchain.bundle is None else toolchain.bundle.python
     old = python is not None and release(python) < OLDEST_PYTHON
@@ -101,9 +101,10 @@ def _too_old(toolchain: Toolchain) -> bool:
 
 
 def _float32_layers(model: ir.Model, kept: Sequence[Kept]) -> list[str]:
-    """The nodes that a builder must not turn into float16.
+    """Return the nodes that a builder must not convert to float16.
 
-    A graph with float16 in it says so by the types of what its nodes give; another does not.
+    In a graph with float16 values, these are the nodes with float32 outputs; otherwise they are the
+    nodes in `kept`.
     """
     nodes = list(model.graph.all_nodes())
     if not any(out.dtype == ir.DataType.FLOAT16 for node in nodes for out in node.outputs):
@@ -113,9 +114,3 @@ def _float32_layers(model: ir.Model, kept: Sequence[Kept]) -> list[str]:
         for node in nodes
         if node.op_type not in _TYPELESS and any(out.dtype in _FLOATS for out in node.outputs)
     ]
-
-
-def _spec(item: Mapping[str, Any]) -> InputSpec:
-    return InputSpec(
-        item["name"], item["dtype"], tuple(item["shape"]), item["layout"], item["color"], None
-    )

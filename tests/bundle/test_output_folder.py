@@ -36,7 +36,7 @@ def test_a_failure_while_writing(error: OSError, tmp_path: Path) -> None:
     reason = str(error.strerror).lower()
     with pytest.raises(OutputFailed, match=reason) as caught, staging(tmp_path / "b"):
         raise error
-    assert caught.value.hint == "make room, or choose another place; nothing was changed"
+    assert caught.value.hint == "free some space, or choose another folder; nothing was changed"
     assert not list(tmp_path.iterdir())
 
 
@@ -62,11 +62,11 @@ def test_permissions_are_those_of_an_ordinary_folder(tmp_path: Path) -> None:
 def test_what_is_there_is_in_the_way(tmp_path: Path) -> None:
     refuse_existing(tmp_path / "free", force=False)
     old = a_bundle(tmp_path / "old")
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="exists already"):
         refuse_existing(old, force=False)
     refuse_existing(old, force=True)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="exists already"):
         refuse_existing(tmp_path / "empty", force=False)
     refuse_existing(tmp_path / "empty", force=True)
 
@@ -95,7 +95,7 @@ def test_a_folder_without_a_name(
 ) -> None:
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputExists, match="is there already, and is not replaced") as caught:
+    with pytest.raises(OutputExists, match="exists already, and is not replaced") as caught:
         refuse_existing(Path(name), force=force)
     assert caught.value.hint == "choose an --output that ends with the name of a folder"
 
@@ -106,8 +106,8 @@ def test_a_folder_without_a_name(
     [
         ("n" * 300, "file name too long", "choose a shorter name"),
         ("n" * 250, "file name too long", "choose a shorter name"),
-        ("file/b", "not a directory", "choose a place whose parents are folders"),
-        ("file/a/b", "not a directory", "choose a place whose parents are folders"),
+        ("file/b", "not a directory", "choose a path whose parents are folders"),
+        ("file/a/b", "not a directory", "choose a path whose parents are folders"),
     ],
 )
 def test_a_place_where_no_folder_can_be(

@@ -78,7 +78,7 @@ class TestBothWays:
         def appear() -> None:
             output.mkdir() if content is None else a_bundle(output, content)
 
-        with pytest.raises(OutputExists, match="is there already"):
+        with pytest.raises(OutputExists, match="exists already"):
             export(output, force=False, meanwhile=appear)
         assert list(tmp_path.iterdir()) == [output]
         assert content is None or model(output) == content
@@ -178,7 +178,9 @@ def test_what_is_put_between_two_renames_stays_and_so_does_the_old_one(
             output.write_text("mine")
 
     monkeypatch.setattr(os, "rename", slow)
-    with pytest.raises(OutputExists, match="came to be during the export") as caught:
+    with pytest.raises(
+        OutputExists, match="was created by something else during the export"
+    ) as caught:
         export(output, force=True, meanwhile=nothing)
     monkeypatch.undo()
     assert output.read_text() == "mine"

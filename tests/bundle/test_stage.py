@@ -19,9 +19,9 @@ DIE = """
 import os, signal, sys, time
 from pathlib import Path
 from bundles import a_bundle
-from kexport.emit import atomic
-from kexport.emit.folder import staging
-from kexport.emit.publish import publish
+from kexport.bundle import atomic
+from kexport.bundle.output_folder import staging
+from kexport.bundle.publish import publish
 
 def unsupported(*arguments):
     raise atomic.Unsupported

@@ -99,7 +99,7 @@ def test_a_free_batch_for_tensorrt(tmp_path: Path, schema: Any) -> None:
 def test_a_model_that_is_there_is_not_touched(tmp_path: Path) -> None:
     there = tmp_path / "models" / "small"
     there.mkdir(parents=True)
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="exists already"):
         laid_out(tmp_path, "cpu-fp32")
     assert not (tmp_path / "bundle").exists()
     assert list(there.iterdir()) == []

@@ -40,7 +40,7 @@ def test_every_file_is_in_the_manifest_with_its_hash(bundle: Bundle) -> None:
     assert set(listed) == set(there)
     assert {"model.onnx", "golden.npz", "labels.txt", "run.py", "runtime/session.py"} <= set(there)
     assert "runtime/run.py" not in there
-    assert {"cpp/CMakeLists.txt", "cpp/kexport.hpp", "cpp/src/model.cpp"} <= set(there)
+    assert {"cpp/CMakeLists.txt", "cpp/kexport.hpp", "cpp/src/session.cpp"} <= set(there)
     assert "cpp/programs/verify.cpp" in there
     for name, path in there.items():
         content = path.read_bytes()

@@ -64,7 +64,7 @@ def expected(images: np.ndarray) -> dict[str, np.ndarray]:
     return {"probabilities": probabilities, "logits": logits, "features": features}
 
 
-def pictures(count: int, seed: int = 0) -> np.ndarray:
+def random_images(count: int, seed: int = 0) -> np.ndarray:
     """Noise around a different colour in each image."""
     random = np.random.default_rng(seed)
     colours = random.integers(0, 256, (count, 1, 1, 3))
@@ -171,7 +171,7 @@ def build(tmp_path: Path) -> Callable[..., Path]:
         if labels is not None:
             lines = "".join(f"{label}\n" for label in labels)
             (bundle / "labels.txt").write_text(lines, encoding="utf-8")
-        images = pictures(golden)
+        images = random_images(golden)
         answers = {k: v.astype(np.float32) for k, v in expected(images).items() if k in outputs}
         save_golden(bundle / "golden.npz", {"image": images, **answers})
         source = Path(kexport.runtime.__file__).parent
@@ -231,7 +231,7 @@ def manifest() -> Any:
 
 @pytest.fixture
 def sample_images() -> Callable[..., np.ndarray]:
-    return pictures
+    return random_images
 
 
 @pytest.fixture

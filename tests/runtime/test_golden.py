@@ -68,10 +68,16 @@ def outcome(content: bytes) -> str:
     ("text", "reason"),
     [
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (999999999, 999999), }", "cut off"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (4,", "no tuple of whole numbers"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (4, -5)}", "no tuple of whole numbers"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': (1e3,)}", "no tuple of whole numbers"),
-        ("{'descr': '<f4', 'fortran_order': False, 'shape': [4, 5]}", "shape is no tuple"),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': (4,", "not a tuple of whole numbers"),
+        (
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (4, -5)}",
+            "not a tuple of whole numbers",
+        ),
+        (
+            "{'descr': '<f4', 'fortran_order': False, 'shape': (1e3,)}",
+            "not a tuple of whole numbers",
+        ),
+        ("{'descr': '<f4', 'fortran_order': False, 'shape': [4, 5]}", "shape is not a tuple"),
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (%s)}" % ("1, " * 99), "32 dimensions"),
         ("{'descr': '<f4', 'fortran_order': False, 'shape': (%s,)}" % ("9" * 99), "too large"),
         ("{'descr': '|O', 'fortran_order': False, 'shape': (4, 5)}", "other than plain numbers"),
@@ -86,11 +92,11 @@ def test_headers_that_lie_or_are_no_python(text: str, reason: str) -> None:
 
 
 def test_a_member_that_is_no_array() -> None:
-    assert outcome(npz(image=b"x" * 20)) == "a member is no array of NumPy's"
+    assert outcome(npz(image=b"x" * 20)) == "a member is not a NumPy array"
     stream = io.BytesIO()
     with zipfile.ZipFile(stream, "w") as archive:
         archive.writestr("evil.py", "")
-    assert outcome(stream.getvalue()) == "a member is no array of NumPy's"
+    assert outcome(stream.getvalue()) == "a member is not a NumPy array"
 
 
 def test_members_that_share_their_bytes() -> None:
@@ -122,7 +128,7 @@ def test_whatever_byte_is_another_nothing_else_is_raised(bundle: Path) -> None:
     start = good.index(b"PK\x01\x02")
     places = [*range(0, 400, 3), *range(start, len(good))]
     told = {outcome(good[:at] + bytes([good[at] ^ 255]) + good[at + 1 :]) for at in places}
-    assert "a member's CRC-32 is another" in told
+    assert "a member's CRC-32 does not match" in told
     assert len(told) >= 8
 
 

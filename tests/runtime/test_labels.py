@@ -40,7 +40,7 @@ def test_a_bundle_without_labels(build):
 def test_another_number_of_labels_than_classes(build, count: int):
     with pytest.raises(BundleRefused) as caught:
         load(build(labels=["x"] * count))
-    fault = f"labels.txt has {count} labels, and the model has 5 classes"
+    fault = f"labels.txt has {count} labels, but the model has 5 classes"
     assert str(caught.value) == fault
 
 

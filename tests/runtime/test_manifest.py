@@ -51,7 +51,7 @@ def test_a_file_instead_of_a_folder(bundle: Path):
 
 
 def test_a_folder_that_is_no_bundle(tmp_path: Path):
-    assert str(refusal(tmp_path)) == f"{tmp_path} has no manifest.json, so it is no bundle"
+    assert str(refusal(tmp_path)) == f"{tmp_path} has no manifest.json, so it is not a bundle"
 
 
 @pytest.mark.parametrize(
@@ -87,7 +87,7 @@ def test_a_manifest_that_is_a_folder(tmp_path: Path):
 def test_another_schema_number(bundle, rewrite):
     rewrite(bundle, lambda data: data.update(schema=2))
     fault = refusal(bundle)
-    assert str(fault).endswith("has schema 2, and this runtime reads 1")
+    assert str(fault).endswith("has schema 2, but this runtime reads 1")
     assert "runtime/ folder" in str(fault.hint)
 
 

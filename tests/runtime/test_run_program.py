@@ -42,8 +42,8 @@ def colour(path: Path, red: int, green: int, blue: int) -> Path:
 
 
 def scores(truth, *rgb: int) -> list[str]:
-    picture = np.full((1, 8, 6, 3), rgb, np.uint8)
-    return [f"{score:.4f}" for score in truth(picture)["probabilities"][0]]
+    image = np.full((1, 8, 6, 3), rgb, np.uint8)
+    return [f"{score:.4f}" for score in truth(image)["probabilities"][0]]
 
 
 @pytest.fixture
@@ -145,7 +145,7 @@ def test_no_bytecode_is_left(travelled: Path):
 def test_both_programs_isolate_themselves_alike():
     folder = Path(kexport.runtime.__file__).parent
     texts = [(folder / f"{name}.py").read_text("utf-8") for name in PROGRAMS]
-    first, second = (text[text.index("def _forget_the_folder") :] for text in texts)
+    first, second = (text[text.index("def _remove_own_folder_from_path") :] for text in texts)
     assert first == second
 
 
@@ -153,8 +153,8 @@ def test_a_label_cannot_steer_the_terminal(build, tmp_path: Path, capsys):
     bundle = build(labels=["coal", "tomato", "\x1b[2J\x9b31m\u202e[red]", "sea", "snow"])
     name = str(colour(tmp_path / "lawn\x1b]0;x\x07.png", 20, 200, 40))
     assert main(bundle, [name, "-k", "1"]) == 0
-    picture, best = capsys.readouterr().out.splitlines()
-    assert picture == rf"{tmp_path}/lawn\x1b]0;x\x07.png"
+    name_shown, best = capsys.readouterr().out.splitlines()
+    assert name_shown == rf"{tmp_path}/lawn\x1b]0;x\x07.png"
     assert best.startswith(r"  \x1b[2J\x9b31m\u202e[red]  0.")
 
 
@@ -259,10 +259,10 @@ def test_a_changed_bundle(bundle: Path, capsys):
     assert err.splitlines()[1].startswith("hint: export the model again")
 
 
-def test_a_model_that_takes_no_image(build, tmp_path: Path, capsys):
+def test_a_model_without_class_scores(build, tmp_path: Path, capsys):
     bundle = build(outputs=("features",), labels=None)
     assert main(bundle, [str(colour(tmp_path / "a.png", 0, 0, 0))]) == 16
-    assert "error: the model gives no class scores" in capsys.readouterr().err
+    assert "error: the model returns no class scores" in capsys.readouterr().err
 
 
 def test_ctrl_c(bundle: Path, monkeypatch):

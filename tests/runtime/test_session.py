@@ -71,7 +71,7 @@ def test_multiples_of_a_fixed_batch_are_split_and_joined(build, sample_images, t
 @pytest.mark.parametrize("count", [1, 3, 5])
 def test_other_numbers_are_refused(build, sample_images, count):
     fault = refusal(load(build(batch=4)), sample_images(count))
-    assert str(fault) == f"got {count} samples, and the model takes 4 at a time"
+    assert str(fault) == f"got {count} samples, but the model takes 4 at a time"
     assert fault.hint == "give a multiple of 4, or export with a dynamic batch"
 
 
@@ -86,7 +86,7 @@ def test_outputs_without_a_batch_cannot_be_joined(build, rewrite, sample_images)
     bundle = build(batch=None)
     rewrite(bundle, lambda data: data["inputs"][0]["shape"].__setitem__(0, 2))
     fault = refusal(load(bundle), sample_images(4))
-    assert str(fault) == "got 4 samples, and the model takes 2 at a time"
+    assert str(fault) == "got 4 samples, but the model takes 2 at a time"
     assert fault.hint == "give 2, or export with a dynamic batch"
 
 

@@ -28,11 +28,14 @@ def session(build: Any, reseal: Any, rewrite: Any) -> Session:
     bundle: Path = build(labels=None)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     onnx.save(model, bundle / "model.onnx")
-    picture = {"layout": None, "color": None, "range": None}
+    plain_tensor = {"layout": None, "color": None, "range": None}
     rewrite(
         bundle,
         lambda data: data.update(
-            inputs=[plain("left", [None, 2], **picture), plain("right", [None, 2], **picture)],
+            inputs=[
+                plain("left", [None, 2], **plain_tensor),
+                plain("right", [None, 2], **plain_tensor),
+            ],
             outputs=[plain("sum", [None, 2], kind="tensor", layer="add")],
         ),
     )
@@ -80,6 +83,6 @@ def test_what_is_refused(session: Session, inputs: Any, message: str, hint: str 
 
 
 def test_there_is_no_image_to_classify(session: Session):
-    with pytest.raises(BadInput, match="takes no image: its inputs are left, right") as caught:
+    with pytest.raises(BadInput, match="not take an image: its inputs are left, right") as caught:
         session.classify(np.zeros((8, 6, 3), np.uint8))
     assert caught.value.hint == "use run(), which takes and returns arrays"

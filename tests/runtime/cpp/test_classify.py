@@ -67,9 +67,9 @@ def echo(build, reseal, rewrite) -> Callable[..., Path]:
 def arrived(sanitized, tmp_path: Path) -> Callable[..., np.ndarray | str]:
     """The values that reached an echo bundle from memory, in order; or why none did."""
 
-    def run(bundle: Path, picture: np.ndarray, form: str, gap: int = 0) -> np.ndarray | str:
-        height, width = picture.shape[:2]
-        rows = picture.reshape(height, -1)
+    def run(bundle: Path, image: np.ndarray, form: str, gap: int = 0) -> np.ndarray | str:
+        height, width = image.shape[:2]
+        rows = image.reshape(height, -1)
         if gap:
             rows = np.concatenate([rows, np.full((height, gap), 7, np.uint8)], axis=1)
         (tmp_path / "pixels").write_bytes(rows.tobytes())
@@ -99,17 +99,17 @@ def from_python(bundle: Path, rgb: np.ndarray) -> np.ndarray:
 @pytest.mark.parametrize(("layout", "dtype"), [("NHWC", "uint8"), ("NCHW", "float32")])
 def test_what_the_model_takes(echo, arrived, color: str, layout: str, dtype: str):
     bundle = echo(color, layout, dtype, 8, 6)
-    picture = noise(13, 11)
-    np.testing.assert_array_equal(arrived(bundle, picture, "RGB"), from_python(bundle, picture))
+    image = noise(13, 11)
+    np.testing.assert_array_equal(arrived(bundle, image, "RGB"), from_python(bundle, image))
 
 
 @pytest.mark.parametrize("gap", [0, 5])
 @pytest.mark.parametrize("form", ["RGB", "BGR", "RGBA", "BGRA"])
 def test_what_the_caller_has(echo, arrived, form: str, gap: int):
     bundle = echo("RGB", "NHWC", "uint8", 8, 6)
-    picture = noise(9, 7)
-    given = encode(picture, form, "NHWC", "uint8")
-    expected = from_python(bundle, picture)
+    image = noise(9, 7)
+    given = encode(image, form, "NHWC", "uint8")
+    expected = from_python(bundle, image)
     np.testing.assert_array_equal(arrived(bundle, given, form, gap), expected)
 
 
@@ -136,22 +136,22 @@ def test_what_fits_goes_in_as_it_is(echo, arrived, color: str, gap: int):
 )
 def test_nearest_pixels_are_pillows(echo, arrived, height: int, width: int):
     bundle = echo("RGB", "NHWC", "uint8", 17, 23)
-    picture = noise(height, width)
-    found = arrived(bundle, picture, "RGB")
-    np.testing.assert_array_equal(found, pixels(picture, (17, 23)).ravel())
+    image = noise(height, width)
+    found = arrived(bundle, image, "RGB")
+    np.testing.assert_array_equal(found, pixels(image, (17, 23)).ravel())
 
 
 @pytest.mark.parametrize("color", ["RGB", "NV12"])
 def test_free_sizes_keep_the_image(echo, arrived, color: str):
     bundle = echo(color, "NHWC", "uint8", None, None)
-    picture = noise(7, 9)
-    np.testing.assert_array_equal(arrived(bundle, picture, "RGB"), from_python(bundle, picture))
+    image = noise(7, 9)
+    np.testing.assert_array_equal(arrived(bundle, image, "RGB"), from_python(bundle, image))
 
 
 def test_a_batch_is_filled(echo, arrived):
     bundle = echo("RGB", "NHWC", "uint8", 8, 6, batch=3)
-    picture = noise(8, 6)
-    np.testing.assert_array_equal(arrived(bundle, picture, "RGB"), picture.ravel())
+    image = noise(8, 6)
+    np.testing.assert_array_equal(arrived(bundle, image, "RGB"), image.ravel())
 
 
 @pytest.mark.parametrize("form", ["NV12", "YUYV"])
@@ -162,10 +162,10 @@ def test_video_that_does_not_fit(echo, arrived, form: str):
 
 def test_logits_and_labels(sanitized, build, tmp_path: Path):
     bundle = build(outputs=("logits",))
-    picture = np.full((8, 6, 3), (20, 200, 40), np.uint8)
-    (tmp_path / "pixels").write_bytes(picture.tobytes())
+    image = np.full((8, 6, 3), (20, 200, 40), np.uint8)
+    (tmp_path / "pixels").write_bytes(image.tobytes())
     done = sanitized.run("driver", "classify", bundle, tmp_path / "pixels", 6, 8, 0, 0, 2)
-    expected = load(bundle).classify(picture, top_k=2)
+    expected = load(bundle).classify(image, top_k=2)
     rows = [line.split("\t") for line in done.out.splitlines()]
     assert [(int(row[0]), row[1]) for row in rows] == [(e.index, e.label) for e in expected]
     np.testing.assert_allclose([float(row[2]) for row in rows], [e.score for e in expected], 1e-15)
@@ -227,8 +227,8 @@ def test_faults_cannot_steer_the_terminal(plain, bundle: Path, tmp_path: Path):
 
 
 def test_the_table_is_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys):
-    (tmp_path / "pictures").mkdir()
-    names = [str(path) for path in saved(tmp_path / "pictures")]
+    (tmp_path / "images").mkdir()
+    names = [str(path) for path in saved(tmp_path / "images")]
     assert main(bundle, [*names, "-k", "3"]) == 0
     done = plain.run("kexport-classify", bundle, *names, "-k", "3")
     assert (done.status, done.err) == (0, "")

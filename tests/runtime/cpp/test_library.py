@@ -43,8 +43,8 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
     assert told == {
         "fits": ["done"],
         "no input": ["16", "input 'image' is missing", "the model's inputs are: image"],
-        "no output": ["16", "no output is asked for", "the model's outputs are: probabilities"],
-        "unknown input": ["16", "no input named 'image'", "the model's inputs are: image"],
+        "no output": ["16", "no output was requested", "the model's outputs are: probabilities"],
+        "unknown input": ["16", "no input named 'photo'", "the model's inputs are: image"],
         "unknown output": [
             "16",
             "no output named 'scores'",
@@ -83,7 +83,7 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         "renamed": ["16", "no input named 'Image'", "the model's inputs are: image"],
         "null image": [
             "16",
-            "there is no image of 8 x 6",
+            "an image of 8 x 6 has no pixels",
             "pass a pointer, and a width and height of 1 or more",
         ],
         "short rows": [

@@ -133,7 +133,7 @@ def test_another_schema(sanitized, manifest, tmp_path: Path, schema: Any, shown:
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "schema": schema}))
     told = sanitized.run("driver", "manifests", tmp_path).out
     assert f"manifest.json has schema {shown}" in told
-    assert told.endswith(", and this runtime reads 1\n")
+    assert told.endswith(", but this runtime reads 1\n")
 
 
 @pytest.mark.parametrize(

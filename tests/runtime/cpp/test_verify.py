@@ -13,7 +13,7 @@ from fake_tensorrt import for_tensorrt
 
 from kexport.runtime import BundleRefused, load, verify
 from kexport.runtime.terminal import printable
-from kexport.runtime.verify import ENGINE_COUNTS
+from kexport.runtime.verify import VERIFY_THE_ENGINE
 
 ALL = ("probabilities", "features")
 
@@ -81,7 +81,7 @@ def test_model_onnx_strays_where_an_engine_counts(plain, build, reseal):
     features = np.load(bundle / "golden.npz")["features"]
     change_golden(bundle, reseal, features=features + 0.5)
     done = plain.run("kexport-verify", bundle)
-    assert (done.status, done.err) == (12, f"warning: {ENGINE_COUNTS}\n")
+    assert (done.status, done.err) == (12, f"warning: {VERIFY_THE_ENGINE}\n")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
