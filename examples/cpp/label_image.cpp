@@ -1,4 +1,4 @@
-/// Name what a PPM image shows: label-image BUNDLE PICTURE.ppm
+/// Classify a PPM image: label-image BUNDLE IMAGE.ppm
 #include <fstream>
 #include <iostream>
 #include <vector>
@@ -17,7 +17,7 @@ int report(const kexport::Fault& fault) {
 
 int main(int count, char** words) {
     if (count != 3) {
-        std::cerr << "usage: label-image BUNDLE PICTURE.ppm\n";
+        std::cerr << "usage: label-image BUNDLE IMAGE.ppm\n";
         return 2;
     }
     std::ifstream file(words[2], std::ios::binary);
@@ -26,7 +26,7 @@ int main(int count, char** words) {
     file >> mark >> width >> height >> greatest;
     if (mark != "P6" || greatest != 255 || width < 1 || height < 1 || width > 10000 ||
         height > 10000)
-        return report({kexport::Status::bad_image, std::string(words[2]) + " is no PPM", ""});
+        return report({kexport::Status::bad_image, std::string(words[2]) + " is not a PPM image", ""});
     std::vector<char> pixels(3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
     file.get();
     if (!file.read(pixels.data(), static_cast<std::streamsize>(pixels.size())))

@@ -43,7 +43,7 @@ class EngineCheck:
     coverage: tuple[Coverage, ...]
 
     def entry(self) -> dict[str, Any]:
-        """The manifest's entry `engine_check`."""
+        """Return the manifest's entry `engine_check`."""
         rows = [
             {**asdict(row), "strays": list(row.strays), "said": str(row)} for row in self.coverage
         ]

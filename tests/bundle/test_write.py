@@ -1,4 +1,4 @@
-"""The files of a bundle, what the manifest says of them, and the model's metadata."""
+"""The files of a bundle, their manifest entries, and the model's metadata."""
 
 from __future__ import annotations
 
@@ -55,7 +55,7 @@ def test_the_manifest_fits_its_schema(bundle: Bundle, root: Path) -> None:
     assert not list(Draft202012Validator(schema).iter_errors(bundle.manifest))
 
 
-def test_what_the_manifest_says(bundle: Bundle) -> None:
+def test_the_entries_of_the_manifest(bundle: Bundle) -> None:
     said = bundle.manifest
     assert said["model"]["name"] == "small"
     assert (said["target"]["name"], said["target"]["opset"]) == ("trt-fp16", 17)
@@ -85,7 +85,7 @@ def test_what_the_manifest_says(bundle: Bundle) -> None:
     assert {"keras", "onnx"} <= set(said["versions"])
 
 
-def test_metadata_that_other_tools_look_for(bundle: Bundle) -> None:
+def test_metadata_for_other_tools(bundle: Bundle) -> None:
     proto = onnx.load(bundle.path / "model.onnx")
     props = {entry.key: entry.value for entry in proto.metadata_props}
     assert props["Image.BitmapPixelFormat"] == "Rgb8"

@@ -1,4 +1,4 @@
-"""`kexport run` and `verify` on a stranger's bundle: what it says steers nothing."""
+"""`kexport run` and `verify` on an untrusted bundle: its text cannot control the terminal."""
 
 import json
 from pathlib import Path
@@ -28,7 +28,7 @@ def test_labels_and_names_of_images(build, image_file: str, capsys):
     assert out.isprintable()
 
 
-def test_json_is_escaped_by_itself(build, image_file: str, capsys):
+def test_json_escapes_control_characters(build, image_file: str, capsys):
     bundle = build(labels=["coal", "tomato", HOSTILE, "sea", "snow"])
     assert main(["run", str(bundle), image_file, "-k", "1", "--json"]) == 0
     out = capsys.readouterr().out
@@ -37,7 +37,7 @@ def test_json_is_escaped_by_itself(build, image_file: str, capsys):
     assert json.loads(out)["pictures"][0]["predictions"][0]["label"] == HOSTILE
 
 
-def test_what_a_manifest_says(bundle: Path, rewrite, capsys):
+def test_names_in_the_manifest(bundle: Path, rewrite, capsys):
     rewrite(bundle, lambda data: data["model"].update(name=HOSTILE))
     assert main(["verify", str(bundle)]) == 0
     out = capsys.readouterr().out

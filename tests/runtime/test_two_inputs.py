@@ -1,4 +1,4 @@
-"""A model with two plain tensors for inputs."""
+"""A model whose two inputs are plain tensors."""
 
 from pathlib import Path
 from typing import Any
@@ -76,13 +76,13 @@ def test_one_sample_each(session: Session):
         ),
     ],
 )
-def test_what_is_refused(session: Session, inputs: Any, message: str, hint: str | None):
+def test_invalid_inputs_are_refused(session: Session, inputs: Any, message: str, hint: str | None):
     with pytest.raises(BadInput) as caught:
         session.run(inputs)
     assert (str(caught.value), caught.value.hint) == (message, hint)
 
 
-def test_there_is_no_image_to_classify(session: Session):
+def test_classify_needs_an_image_input(session: Session):
     with pytest.raises(BadInput, match="not take an image: its inputs are left, right") as caught:
         session.classify(np.zeros((8, 6, 3), np.uint8))
     assert caught.value.hint == "use run(), which takes and returns arrays"

@@ -1,4 +1,4 @@
-"""Images reach the model in C++ exactly as they do in Python, from files and from memory."""
+"""The C++ runtime prepares images exactly as Python does, from files and from memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
 
 @pytest.fixture
 def echo(build, reseal, rewrite) -> Callable[..., Path]:
-    """A bundle whose scores are the values of the image as they reached the model."""
+    """Return a function that builds a bundle whose scores are the values of its input image."""
 
     def make(color: str, layout: str, dtype: str, height: Any, width: Any, batch: int = 1) -> Path:
         rows = height * 3 // 2 if color == "NV12" and height else height
@@ -65,7 +65,7 @@ def echo(build, reseal, rewrite) -> Callable[..., Path]:
 
 @pytest.fixture
 def arrived(sanitized, tmp_path: Path) -> Callable[..., np.ndarray | str]:
-    """The values that reached an echo bundle from memory, in order; or why none did."""
+    """Return a function for the values that an echo bundle receives, or the program's error."""
 
     def run(bundle: Path, image: np.ndarray, form: str, gap: int = 0) -> np.ndarray | str:
         height, width = image.shape[:2]
@@ -97,7 +97,7 @@ def from_python(bundle: Path, rgb: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("color", FORMATS)
 @pytest.mark.parametrize(("layout", "dtype"), [("NHWC", "uint8"), ("NCHW", "float32")])
-def test_what_the_model_takes(echo, arrived, color: str, layout: str, dtype: str):
+def test_every_input_format_of_a_model(echo, arrived, color: str, layout: str, dtype: str):
     bundle = echo(color, layout, dtype, 8, 6)
     image = noise(13, 11)
     np.testing.assert_array_equal(arrived(bundle, image, "RGB"), from_python(bundle, image))
@@ -105,7 +105,7 @@ def test_what_the_model_takes(echo, arrived, color: str, layout: str, dtype: str
 
 @pytest.mark.parametrize("gap", [0, 5])
 @pytest.mark.parametrize("form", ["RGB", "BGR", "RGBA", "BGRA"])
-def test_what_the_caller_has(echo, arrived, form: str, gap: int):
+def test_every_pixel_format_of_a_caller(echo, arrived, form: str, gap: int):
     bundle = echo("RGB", "NHWC", "uint8", 8, 6)
     image = noise(9, 7)
     given = encode(image, form, "NHWC", "uint8")
@@ -122,7 +122,7 @@ def test_grey_images(echo, arrived, color: str):
 
 @pytest.mark.parametrize("gap", [0, 3])
 @pytest.mark.parametrize("color", FORMATS)
-def test_what_fits_goes_in_as_it_is(echo, arrived, color: str, gap: int):
+def test_pixels_in_the_models_format_are_not_changed(echo, arrived, color: str, gap: int):
     bundle = echo(color, "NHWC", "uint8", 8, 6)
     rgb = noise(8, 6)
     source = noise(8, 6, 1) if color == "GRAY" else rgb
@@ -134,7 +134,7 @@ def test_what_fits_goes_in_as_it_is(echo, arrived, color: str, gap: int):
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 1), (2, 3), (7, 5), (8, 6), (9, 7), (80, 60), (101, 997), (1, 500)]
 )
-def test_nearest_pixels_are_pillows(echo, arrived, height: int, width: int):
+def test_nearest_resizing_equals_pillow(echo, arrived, height: int, width: int):
     bundle = echo("RGB", "NHWC", "uint8", 17, 23)
     image = noise(height, width)
     found = arrived(bundle, image, "RGB")
@@ -148,7 +148,7 @@ def test_free_sizes_keep_the_image(echo, arrived, color: str):
     np.testing.assert_array_equal(arrived(bundle, image, "RGB"), from_python(bundle, image))
 
 
-def test_a_batch_is_filled(echo, arrived):
+def test_a_batch_is_padded(echo, arrived):
     bundle = echo("RGB", "NHWC", "uint8", 8, 6, batch=3)
     image = noise(8, 6)
     np.testing.assert_array_equal(arrived(bundle, image, "RGB"), image.ravel())
@@ -171,7 +171,7 @@ def test_logits_and_labels(sanitized, build, tmp_path: Path):
     np.testing.assert_allclose([float(row[2]) for row in rows], [e.score for e in expected], 1e-15)
 
 
-def test_features_are_no_scores(sanitized, build, tmp_path: Path):
+def test_features_are_not_scores(sanitized, build, tmp_path: Path):
     bundle = build(outputs=("features",), labels=None)
     (tmp_path / "pixels").write_bytes(bytes(8 * 6 * 3))
     done = sanitized.run("driver", "classify", bundle, tmp_path / "pixels", 6, 8, 0, 0, 0)
@@ -206,7 +206,7 @@ def test_files_are_decoded_as_pillow_does(sanitized, tmp_path: Path):
         np.testing.assert_array_equal(found, expected.reshape(found.shape), path.name)
 
 
-def test_names_cannot_steer_the_terminal(plain, build, tmp_path: Path, capsys):
+def test_names_cannot_control_the_terminal(plain, build, tmp_path: Path, capsys):
     bundle = build(labels=["\x1b[2J", "\x9b31m", "\u202ea", "b\rc", "[red]"])
     path = tmp_path / "a\x1b]0;x\x07\nb.png"
     Image.fromarray(noise(10, 10)).save(path)
@@ -219,14 +219,14 @@ def test_names_cannot_steer_the_terminal(plain, build, tmp_path: Path, capsys):
     )
 
 
-def test_faults_cannot_steer_the_terminal(plain, bundle: Path, tmp_path: Path):
+def test_faults_cannot_control_the_terminal(plain, bundle: Path, tmp_path: Path):
     done = plain.run("kexport-classify", bundle, tmp_path / "a\x1b[2J.png")
     assert done.status == 15
     assert done.err.startswith(rf"error: {tmp_path}/a\x1b[2J.png cannot be opened")
     assert r"no option named --\x1b[2J" in plain.run("kexport-verify", bundle, "--\x1b[2J").err
 
 
-def test_the_table_is_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys):
+def test_the_table_equals_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys):
     (tmp_path / "images").mkdir()
     names = [str(path) for path in saved(tmp_path / "images")]
     assert main(bundle, [*names, "-k", "3"]) == 0
@@ -236,7 +236,7 @@ def test_the_table_is_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "ppm"])
-def test_images_cut_short(sanitized, bundle: Path, tmp_path: Path, suffix: str):
+def test_truncated_images(sanitized, bundle: Path, tmp_path: Path, suffix: str):
     whole = tmp_path / f"whole.{suffix}"
     Image.fromarray(noise(60, 80)).save(whole)
     content = whole.read_bytes()
@@ -249,7 +249,7 @@ def test_images_cut_short(sanitized, bundle: Path, tmp_path: Path, suffix: str):
     assert done.out.splitlines()[0] == str(whole)
 
 
-def test_what_is_no_image(sanitized, bundle: Path, tmp_path: Path):
+def test_files_that_are_not_images(sanitized, bundle: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("not an image")
     done = sanitized.run("kexport-classify", bundle, tmp_path / "notes.txt", tmp_path / "none.png")
     assert (done.status, done.out) == (15, "")

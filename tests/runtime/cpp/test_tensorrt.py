@@ -137,7 +137,7 @@ def test_another_model(device, built):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model": 1}'])
-def test_a_record_that_is_none(device, built, content: str):
+def test_a_malformed_record(device, built, content: str):
     bundle = built()
     (bundle / "engine.json").write_text(content)
     done = device.run("kexport-verify", bundle)
@@ -160,7 +160,7 @@ def test_a_plan_that_is_not_the_recorded_one(device, built):
         (b"mean_colour broken", 14, "failed on uint8 [1, 8, 6, 3]: the plan is broken"),
     ],
 )
-def test_an_engine_that_tensorrt_gives_up_on(device, built, plan: bytes, status: int, reason: str):
+def test_an_engine_on_which_tensorrt_fails(device, built, plan: bytes, status: int, reason: str):
     done = device.run("kexport-verify", built(plan))
     assert (done.status, done.out) == (status, "")
     assert reason in done.err
