@@ -274,7 +274,7 @@ import sys
 from pathlib import Path
 sys.modules["tensorrt_rtx"] = None  # as in these tests
 from kexport.api import export
-from kexport.recipe import Recipe
+from kexport.options.application import Recipe
 for target in ("cpu-fp32", "trt-fp16"):
     export(sys.argv[1], target, output=Path(sys.argv[2]) / target, recipe=Recipe(preprocess="tf"))
 """

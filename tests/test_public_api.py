@@ -54,5 +54,5 @@ def test_load_and_verify_are_those_of_the_runtime() -> None:
 
 
 def test_other_names_are_refused() -> None:
-    with pytest.raises(AttributeError, match="module 'kexport' has no attribute 'quantise'"):
-        kexport.quantize  # type: ignore[attr-defined]  # noqa: B018
+    with pytest.raises(AttributeError, match="module 'kexport' has no attribute 'compress'"):
+        kexport.compress  # type: ignore[attr-defined]  # noqa: B018

@@ -97,7 +97,7 @@ def pixels(command: Callable[..., Any]) -> Callable[..., Any]:
 
 
 CALIBRATION_METHODS = ("minmax", "percentile", "entropy", "mse")
-"""`kexport.calibration.ranges.METHODS`, which takes too long to load for a help text."""
+"""`kexport.calibration.statistics.ranges.METHODS`, which takes too long to load for a help text."""
 
 CALIBRATION = (
     "calibration_data",

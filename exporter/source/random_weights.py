@@ -41,7 +41,7 @@ def randomise(model: Any, seed: int, images: npt.ArrayLike | Sequence[npt.ArrayL
     and J. Matas' "All you need is a good init" (2015): each BatchNormalization takes the mean and
     variance of what reaches it; each kernel turns towards what varies at its input, and is scaled
     where no normalisation follows; each bias centres its layer's output, or opens the activation
-    behind it. The last layer is scaled to `LOGITS_DEVIATION`. kexport.conditioning says why:
+    after it. The last layer is scaled to `LOGITS_DEVIATION`; see `source.random_values` for why:
     rounding must not grow from layer to layer, and the answers must differ from image to image.
 
     A variable's values depend on `seed`, on its place in `model.weights` and on `images`, not on

@@ -18,7 +18,7 @@ from kexport.errors import UnsupportedModel
 from kexport.options.application import Recipe
 from kexport.source.clone import channels_last, in_float32, with_image_input
 
-FIXTURES = Path(__file__).resolve().parent / "fixtures"
+FIXTURES = Path(__file__).resolve().parents[1] / "fixtures"
 
 
 @pytest.fixture

@@ -48,7 +48,7 @@ def test_another_process_gives_the_same_bytes() -> None:
     """Also where Keras has counted the names of layers up before."""
     program = (
         "import keras; keras.layers.Conv2D(1, 1), keras.layers.BatchNormalization()\n"
-        "from test_weights import digest, mobilenet, nameless\n"
+        "from test_random_weights import digest, mobilenet, nameless\n"
         "print(digest(mobilenet()), digest(nameless()))"
     )
     folder = __file__.rpartition("/")[0]

@@ -57,7 +57,7 @@ ENGINE_PROVIDERS = {
     "CUDAExecutionProvider",
     "TensorrtExecutionProvider",
 }
-FILES = sorted((Path(__file__).parent.parent / "targets").rglob("*.toml"))
+FILES = sorted((Path(__file__).parents[2] / "targets").rglob("*.toml"))
 READERS = {"jetpack": read_jetpack, "tensorrt": read_tensorrt, "targets": read_device}
 LEGACY = {"ImageScaler", "ParametricSoftplus", "ScaledTanh"}
 """Operators from before ONNX 1.0 that TensorRT still imports."""
