@@ -94,7 +94,7 @@ def checked(
         write.write_files(work, graph.model, said, inputs.raw, None)
         tensorrt.write_programs(work, chosen, said["build"], said["inputs"])
         entries.write_manifest(work, said)
-        report = rtx_builder.build(work, graph.model)
+        report = rtx_builder.build_rtx_engine(work, graph.model)
     strays = [stray for row in report.coverage for stray in row.strays]
     return {
         "model": name,
@@ -209,7 +209,7 @@ def main() -> int:
         name, listed = asked.once
         answer({"results": build_once(name, listed.split(","))})
         return 0
-    if not rtx_builder.available():
+    if not rtx_builder.is_installed():
         print("nothing was built: TensorRT for RTX is not installed (the extra rtx)")
         return 0
     names = [zoo.find(name).name for name in asked.models.split(",")]

@@ -100,7 +100,7 @@ def page() -> str:
         "operators that are new",
     )
     broken = [
-        (f"[{rule.name}]({rule.source})", rule.severity, rule.effect, rule.mend)
+        (f"[{rule.name}]({rule.source})", rule.severity, rule.effect, rule.fix)
         for rule in sorted(
             (*lint.RULES, *lint.DLA_RULES), key=lambda rule: lint.SEVERITIES.index(rule.severity)
         )

@@ -41,7 +41,7 @@ class Bundle:
     manifest: dict[str, Any]
     speed: Speed | None = None
     """For int8 on a machine like this one: its latency here, beside fp32."""
-    engine: local_engine.Built | None = None
+    engine: local_engine.VerifiedEngine | None = None
     """The engine, if the target's GPU and TensorRT are on this machine."""
 
 

@@ -1,4 +1,4 @@
-"""Run a bundle that kexport wrote: arrays in, arrays out; or images in, labels out.
+"""The runtime of a bundle: arrays in, arrays out; or images in, labels out.
 
     from kexport.runtime import load      # in a bundle: from runtime import load
 
@@ -6,9 +6,9 @@
     session.classify("image.jpg")       # [Prediction(index=281, label='tabby', score=0.93), ...]
     session.run(images)                   # {"probabilities": float32 [N, 1000]}
 
-Needs NumPy and onnxruntime, and Pillow to open images; it imports nothing else of kexport,
-because every bundle carries a copy. onnxruntime and Pillow are imported when they are first needed.
-Runs on Python 3.8.
+Needs NumPy and onnxruntime, and Pillow to open images. Every bundle carries a copy, so the runtime
+imports nothing else of kexport. onnxruntime and Pillow are imported on first use. Runs on Python
+3.8.
 """
 
 from .errors import BadImage, BadInput, BundleRefused, EngineMissing, RuntimeFault

@@ -1,29 +1,37 @@
-"""What `python build_engine.py` does: build the engine of the bundle it lies in, and verify it."""
+"""Command line of build_engine.py: build the engine of its bundle, and verify it."""
 
 from __future__ import annotations
 
 import argparse
 import json
 import sys
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from . import engine_record
-from .build_plan import RTX, Log, Wishes, build, check_opset, flags_for, workspace_for
-from .cli import PARITY_FAILED, tell
-from .engine_record import Flags, Place, Record
+from .build_plan import (
+    RTX,
+    BuildOptions,
+    Log,
+    build_serialized_engine,
+    check_opset,
+    flags_for,
+    workspace_for,
+)
+from .cli import PARITY_FAILED, print_fault
+from .engine_record import EngineRecord, Environment, Flags
 from .errors import BadInput, BundleRefused, EngineMissing, RuntimeFault
 from .file_hashes import check_files
 from .gpu import Cuda, Gpu
 from .manifest import MODEL, Manifest, read_manifest
-from .optimization_profile import profile_of, shapes_of
+from .optimization_profile import parse_shapes, profile_of
 from .terminal import printable
 from .verify import verify
 
 if TYPE_CHECKING:
-    from collections.abc import Sequence
+    from collections.abc import Iterator, Sequence
 
 MODULES = ("tensorrt", RTX)
 _MIB = 1 << 20
@@ -31,30 +39,30 @@ _INTERRUPTED = 130
 
 
 @dataclass(frozen=True)
-class Job:
-    """One engine to build: from what, into which folder, and how."""
+class BuildJob:
+    """One build: the bundle, the output folder, TensorRT's module, the environment and options."""
 
     bundle: Path
     output: Path
     trt: Any
-    place: Place
-    wishes: Wishes
+    environment: Environment
+    options: BuildOptions
 
 
 def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
     """Run the command on a bundle and return the exit status.
 
     The result goes to standard output (lines, or with `--json` one object), faults to standard
-    error. An engine that is there and fits this machine, the model and the flags is kept.
+    error. An existing engine that matches this machine, the model and the flags is kept.
     """
-    options = _parser().parse_args(arguments)
-    log = Log(verbose=options.log is not None)
+    args = _parser().parse_args(arguments)
+    log = Log(verbose=args.log is not None)
     try:
         manifest = read_manifest(bundle)
         check_files(bundle, manifest)
-        job = _job(bundle, manifest, options)
-        report = _built(job, log, options)
-        if options.verify:
+        job = _job(bundle, manifest, args)
+        report = _built(job, log, args)
+        if args.verify:
             verification = verify(bundle, engine="tensorrt")
             report["verification"] = verification.as_dict()
             report["text"] += ["", *str(verification).split("\n")]
@@ -62,133 +70,133 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
         else:
             status = 0
     except RuntimeFault as fault:
-        tell(fault)
+        print_fault(fault)
         return fault.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
     finally:
-        if options.log is not None:
-            options.log.write_text("\n".join(log.details), encoding="utf-8")
+        if args.log is not None:
+            args.log.write_text("\n".join(log.details), encoding="utf-8")
     text = "\n".join(map(printable, report.pop("text")))
-    sys.stdout.write((json.dumps(report, indent=2) if options.json else text) + "\n")
+    sys.stdout.write((json.dumps(report, indent=2) if args.json else text) + "\n")
     return status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="build_engine.py",
-        description="Build engine_record.plan from model.onnx, on the device that is to run it.",
+        description="Build engine.plan from model.onnx, on the device that will run it.",
     )
     add = parser.add_argument
     add("--verify", action="store_true", help="then run the golden samples on the engine")
-    add("--force", action="store_true", help="build even if the engine that is there fits")
-    add("--workspace", type=int, metavar="MIB", help="scratch memory (default: by the device's)")
+    add("--force", action="store_true", help="build even if the existing engine fits")
+    add(
+        "--workspace", type=int, metavar="MIB", help="scratch memory (default: by the GPU's memory)"
+    )
     add("--builder-optimization-level", type=int, metavar="N", help="0 to 5 (default: TensorRT's)")
-    add("--version-compatible", action="store_true", help="for later releases of TensorRT too")
+    add("--version-compatible", action="store_true", help="also run on later TensorRT releases")
     add("--hardware-compatibility-level", choices=engine_record.HARDWARE, default="none")
     add("--use-dla-core", type=int, metavar="N", help="a deep-learning accelerator of a Jetson")
     for name in ("min", "opt", "max"):
         add(f"--{name}-shapes", type=_shapes, default={}, metavar="NAME:1x224x224x3")
     add("--timing-cache-file", type=Path, metavar="FILE", help="(default: timing.cache)")
     add("--module", choices=MODULES, help="which TensorRT (default: the bundle's)")
-    add("--compute-capabilities", metavar="8.6,8.9", help="for TensorRT-RTX: needs no GPU then")
-    add("--output", type=Path, metavar="DIR", help="where the engine goes (default: the bundle)")
-    add("--log", type=Path, metavar="FILE", help="write down all that the builder says")
+    add("--compute-capabilities", metavar="8.6,8.9", help="GPUs that TensorRT-RTX builds for")
+    add("--output", type=Path, metavar="DIR", help="folder for the engine (default: the bundle)")
+    add("--log", type=Path, metavar="FILE", help="write the builder's full log to a file")
     add("--json", action="store_true", help="print one JSON object")
     return parser
 
 
 def _shapes(text: str) -> dict[str, list[int]]:
     try:
-        return shapes_of(text)
+        return parse_shapes(text)
     except ValueError as error:
         raise argparse.ArgumentTypeError(str(error)) from error
 
 
-def _job(bundle: Path, manifest: Manifest, options: argparse.Namespace) -> Job:
+def _job(bundle: Path, manifest: Manifest, args: argparse.Namespace) -> BuildJob:
     entry = manifest.data.get("build")
     if entry is None:
         raise BundleRefused(
             f"{bundle} was exported for {manifest.target}, which has no engine to build",
             hint="export for trt, rtx or a Jetson",
         )
-    module = options.module or entry["builder"]
+    module = args.module or entry["builder"]
     trt = _imported(module)
     check_opset(trt, manifest.data["target"]["opset"])
-    capabilities = _capabilities(module, entry, options)
+    capabilities = _capabilities(module, entry, args)
     gpu = None if module == RTX else Cuda().gpu
-    if options.verify and options.output not in (None, bundle):
+    if args.verify and args.output not in (None, bundle):
         raise BadInput("--verify runs the engine in the bundle", hint="leave out --output")
-    shapes = (options.min_shapes, options.opt_shapes, options.max_shapes)
+    shapes = (args.min_shapes, args.opt_shapes, args.max_shapes)
     flags = Flags(
-        workspace=_workspace(options, gpu),
-        optimization_level=options.builder_optimization_level,
-        version_compatible=options.version_compatible,
-        hardware_compatibility=options.hardware_compatibility_level,
-        dla_core=options.use_dla_core,
+        workspace=_workspace(args, gpu),
+        optimization_level=args.builder_optimization_level,
+        version_compatible=args.version_compatible,
+        hardware_compatibility=args.hardware_compatibility_level,
+        dla_core=args.use_dla_core,
         profile=profile_of(manifest.inputs, shapes),
     )
     flags = flags_for(trt, manifest.data["target"]["precision"], flags)
-    place = (
-        Place(module, trt.__version__, engine_record.system(), None, capabilities)
+    environment = (
+        Environment(module, trt.__version__, engine_record.platform_here(), None, capabilities)
         if gpu is None
-        else engine_record.here(module, trt.__version__, gpu)
+        else engine_record.environment_here(module, trt.__version__, gpu)
     )
-    wishes = Wishes(flags, frozenset(entry["float32_layers"]), capabilities)
-    return Job(bundle, options.output or bundle, trt, place, wishes)
+    options = BuildOptions(flags, frozenset(entry["float32_layers"]), capabilities)
+    return BuildJob(bundle, args.output or bundle, trt, environment, options)
 
 
 def _imported(module: str) -> Any:
     try:
         return import_module(module)
     except ImportError as error:
-        brings = "it comes with JetPack" if module == "tensorrt" else ""
+        jetson = " (on a Jetson, JetPack includes it)" if module == "tensorrt" else ""
         raise EngineMissing(
             f"{module} is needed to build an engine: {error}",
-            hint=f"run: pip install {module.replace('_', '-')}{brings and f' ({brings})'}",
+            hint=f"run: pip install {module.replace('_', '-')}{jetson}",
         ) from error
 
 
-def _capabilities(
-    module: str, entry: dict[str, Any], options: argparse.Namespace
-) -> tuple[str, ...]:
-    said = options.compute_capabilities
+def _capabilities(module: str, entry: dict[str, Any], args: argparse.Namespace) -> tuple[str, ...]:
+    requested = args.compute_capabilities
     if module != RTX:
-        if said is not None:
+        if requested is not None:
             raise BadInput(
                 "TensorRT builds for the GPU that it runs on",
                 hint="leave out --compute-capabilities",
             )
         return ()
-    if said is not None:
-        return tuple(said.split(","))
+    if requested is not None:
+        return tuple(requested.split(","))
     return tuple(entry["compute_capabilities"])
 
 
-def _workspace(options: argparse.Namespace, gpu: Gpu | None) -> int | None:
-    if options.workspace is not None:
-        return int(options.workspace) * _MIB
+def _workspace(args: argparse.Namespace, gpu: Gpu | None) -> int | None:
+    if args.workspace is not None:
+        return int(args.workspace) * _MIB
     return None if gpu is None else workspace_for(gpu.memory, gpu.integrated)
 
 
-def _built(job: Job, log: Log, options: argparse.Namespace) -> dict[str, Any]:
-    """Build, unless what is there will do; say what came of it."""
+def _built(job: BuildJob, log: Log, args: argparse.Namespace) -> dict[str, Any]:
+    """Build the engine, unless the existing one fits, and return the report."""
     model = engine_record.hash_of_model(job.bundle)
-    there = None if options.force else _fitting(job, model)
-    if there is not None:
-        text = [f"{job.output / engine_record.PLAN} is there and fits; build again with --force"]
-        return {"built": False, "engine": asdict(there), "text": text}
-    cache = options.timing_cache_file or job.output / engine_record.TIMING_CACHE
+    existing = None if args.force else _fitting(job, model)
+    if existing is not None:
+        text = [f"{job.output / engine_record.PLAN} exists and fits; build again with --force"]
+        return {"built": False, "engine": existing.as_dict(), "text": text}
+    cache = args.timing_cache_file or job.output / engine_record.TIMING_CACHE
     known = cache.read_bytes() if cache.exists() else b""
-    built = build(job.trt, job.bundle / MODEL, job.wishes, log, known)
+    built = build_serialized_engine(job.trt, job.bundle / MODEL, job.options, log, known)
     job.output.mkdir(parents=True, exist_ok=True)
-    record = Record(model, "", job.place, job.wishes.flags)
-    record = engine_record.write(job.output, built.plan, record)
+    record = EngineRecord(model, "", job.environment, job.options.flags)
+    record = engine_record.write_engine(job.output, built.plan, record)
     if built.timing_cache:
         cache.write_bytes(built.timing_cache)
     return {
         "built": True,
-        "engine": asdict(record),
+        "engine": record.as_dict(),
         "bytes": len(built.plan),
         "warnings": list(built.warnings),
         "on_gpu": list(built.on_gpu),
@@ -196,24 +204,24 @@ def _built(job: Job, log: Log, options: argparse.Namespace) -> dict[str, Any]:
     }
 
 
-def _fitting(job: Job, model: str) -> Record | None:
-    """The record of an engine that is there and is just what would be built."""
+def _fitting(job: BuildJob, model: str) -> EngineRecord | None:
+    """Return the record of the existing engine, if a build would produce the same."""
     try:
-        found = engine_record.read(job.output)
+        found = engine_record.read_record(job.output)
     except BundleRefused:
         return None
-    wanted = Record(model, found.plan, job.place, job.wishes.flags)
+    wanted = EngineRecord(model, found.plan, job.environment, job.options.flags)
     return found if found == wanted else None
 
 
-def _lines(job: Job, record: Record, size: int, on_gpu: Sequence[str]) -> Any:
-    place, flags = record.place, record.flags
+def _lines(job: BuildJob, record: EngineRecord, size: int, on_gpu: Sequence[str]) -> Iterator[str]:
+    built, flags = record.environment, record.flags
     yield f"{job.output / engine_record.PLAN}: {size / 1e6:.1f} MB"
-    yield f"for {place.gpu or 'compute capability ' + ', '.join(place.compute_capabilities)}"
+    yield f"for {built.gpu or 'compute capability ' + ', '.join(built.compute_capabilities)}"
     typing = [name for name in ("fp16", "int8") if getattr(flags, name)]
     types = "those of the graph" if flags.strongly_typed else "fp32 " + " ".join(typing)
-    yield f"by {place.module} {place.version}, types: {types.strip()}"
+    yield f"by {built.module} {built.version}, types: {types.strip()}"
     if flags.dla_core is not None:
-        yield f"{len(on_gpu)} layers stay on the GPU: {', '.join(on_gpu) or 'none'}"
+        yield f"{len(on_gpu)} layers fall back to the GPU: {', '.join(on_gpu) or 'none'}"
     for name, shapes in flags.profile.items():
         yield f"{name}: {' to '.join('x'.join(map(str, shape)) for shape in shapes)}"

@@ -1,7 +1,6 @@
-"""Build engine.plan for the bundle that this file lies in: `python build_engine.py [--verify]`.
+"""Bundle program: build engine.plan in this folder, `python build_engine.py [--verify]`.
 
-The file stands at the root of a bundle, beside the folder `runtime/`; what it does is in
-`runtime/build_cli.py`. Needs NumPy and TensorRT.
+The command line is in `runtime/build_cli.py`. Needs NumPy and TensorRT.
 """
 
 import sys
@@ -21,12 +20,12 @@ def _main() -> int:
         print("error: this needs Python 3.8 or newer", file=sys.stderr)
         print("hint: build it with: sh build_engine.sh", file=sys.stderr)
         return _ENGINE_MISSING
-    _forget_the_folder()
+    _remove_own_folder_from_path()
     from importlib import import_module
     from pathlib import Path
 
     bundle = Path(__file__).resolve().parent
-    _find_only_the_runtime(bundle)
+    _import_runtime_from_sources(bundle)
     try:
         command = import_module("runtime.build_cli")
     except ModuleNotFoundError as error:
@@ -37,26 +36,26 @@ def _main() -> int:
     return status
 
 
-def _forget_the_folder() -> None:
-    """Take this file's folder off the path: a json.py or numpy/ in it is not to be imported.
+def _remove_own_folder_from_path() -> None:
+    """Remove this file's folder from sys.path, so that no json.py or numpy/ in it is imported.
 
-    Until that is done, only what is built into the interpreter can be imported. Where the file was
-    called through a link, that is the folder of the link, and Python's choice the folder of what it
-    leads to; both go.
+    Until then, only modules that are built into the interpreter can be imported. If the file was
+    started through symbolic links, Python puts the folder of the final target on the path; the
+    folders of the links are removed as well.
     """
     system = __import__("nt" if sys.platform == "win32" else "posix")
 
-    def place(folder: str) -> object:
+    def identity(folder: str) -> object:
         try:
             status = system.stat(folder or ".")
         except (OSError, ValueError):
             return None
         return status.st_dev, status.st_ino
 
-    file, here = __file__, []
+    file, own = __file__, []
     while file:
         folder = file[: max(file.rfind("/"), file.rfind("\\")) + 1]
-        here.append(place(folder))
+        own.append(identity(folder))
         try:
             target = system.readlink(file)
         except (OSError, ValueError):
@@ -64,22 +63,23 @@ def _forget_the_folder() -> None:
         absolute = target[:1] in ("", "/", "\\") or target[1:2] == ":"
         file = target if absolute else folder + target
     path = [entry for entry in sys.path if entry not in ("", ".")]
-    sys.path[:] = [entry for entry in path if place(entry) not in here]
+    sys.path[:] = [entry for entry in path if identity(entry) not in own]
 
 
-def _find_only_the_runtime(bundle: "Path") -> None:
-    """Let `runtime` be imported from the bundle, from its sources alone, and nothing else there.
+def _import_runtime_from_sources(bundle: "Path") -> None:
+    """Make the bundle's `runtime` package importable, from sources alone.
 
-    Bytecode beside them is neither read nor written: nobody vouches for it.
+    Nothing else in the bundle can be imported. Bytecode is neither read nor written, because no
+    hash covers it.
     """
     from importlib.machinery import SourceFileLoader
     from importlib.util import spec_from_file_location
 
-    class Source(SourceFileLoader):
+    class SourceOnlyLoader(SourceFileLoader):
         def get_code(self, fullname: str) -> "CodeType":
             return self.source_to_code(self.get_data(self.path), self.path)
 
-    class Sources:
+    class RuntimeFinder:
         @staticmethod
         def find_spec(name: str, path: object = None, target: object = None) -> "ModuleSpec | None":
             package, _, module = name.partition(".")
@@ -87,12 +87,12 @@ def _find_only_the_runtime(bundle: "Path") -> None:
             if package != "runtime" or not file.is_file():
                 return None
             inside = None if module else [str(file.parent)]
-            loader = Source(name, str(file))
+            loader = SourceOnlyLoader(name, str(file))
             return spec_from_file_location(
                 name, file, loader=loader, submodule_search_locations=inside
             )
 
-    sys.meta_path.insert(0, Sources)
+    sys.meta_path.insert(0, RuntimeFinder)
 
 
 if __name__ == "__main__":

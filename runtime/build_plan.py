@@ -1,7 +1,7 @@
-"""Build an engine from model.onnx with TensorRT, or with TensorRT-RTX, whose interface is the same.
+"""Engine builder: model.onnx to engine.plan with TensorRT 8 to 11, or TensorRT-RTX.
 
-One module serves TensorRT 8 to 11. Those before 10 take precisions as builder flags; from 10 on the
-types of the graph are the types of the engine (strongly typed), which is the only way in 11.
+TensorRT-RTX has the same API. Before TensorRT 10, precisions are builder flags; from 10 on, the
+engine takes its types from the graph (strongly typed), and in 11 there is no other way.
 """
 
 from __future__ import annotations
@@ -17,22 +17,24 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 STRONG_FROM = 10
-"""The first major release in which an engine takes its types from the graph."""
+"""The first major release in which engines take their types from the graph."""
 
 WEAK_OPSET = 17
-"""The opset that TensorRT 8 reads: newer axes are ignored, and float16 scales read as float32."""
+"""The newest opset that TensorRT 8 reads correctly: in newer ones it ignores axes that are inputs,
+and reads float16 scales as float32."""
 
 RTX = "tensorrt_rtx"
-_SHARE_OF_MEMORY = {True: 4, False: 2}
-"""Workspace is this part of the memory: where the CPU has the same memory, and where not."""
+_WORKSPACE_DIVISOR = {True: 4, False: 2}
+"""Integrated GPU or not -> the workspace is the GPU's memory divided by this; an integrated GPU
+shares its memory with the CPU."""
 
 
 @dataclass(frozen=True)
-class Wishes:
-    """What to build.
+class BuildOptions:
+    """Options of a build.
 
-    `flags` are those of the engine. `float32_layers` names the nodes that must not become float16
-    where the builder chooses types. `compute_capabilities` are those that TensorRT-RTX builds for.
+    `flags` are the engine's. `float32_layers` names the nodes that must stay float32 if the builder
+    chooses the types. `compute_capabilities` are those that TensorRT-RTX builds for.
     """
 
     flags: Flags
@@ -41,11 +43,10 @@ class Wishes:
 
 
 @dataclass(frozen=True)
-class Built:
-    """A new engine: its bytes, the timing cache afterwards, and what the builder warned of.
+class SerializedEngine:
+    """A new engine: its bytes, the updated timing cache, and the builder's warnings.
 
-    `on_gpu` names the layers that the deep-learning accelerator leaves to the GPU, where one was
-    asked for.
+    `on_gpu` names the layers that fall back to the GPU in a build for a deep-learning accelerator.
     """
 
     plan: bytes
@@ -56,7 +57,7 @@ class Built:
 
 @dataclass
 class Log:
-    """What TensorRT says while it builds; `details` are kept only where `verbose`."""
+    """Messages that TensorRT logs; `details` has all of them, but only if `verbose` is set."""
 
     verbose: bool = False
     errors: list[str] = field(default_factory=list)
@@ -64,7 +65,7 @@ class Log:
     details: list[str] = field(default_factory=list)
 
     def attached(self, trt: Any) -> Any:
-        """A logger of the module `trt` that writes here."""
+        """Return a logger for the module `trt` that writes to this log."""
         severities = trt.ILogger.Severity
         worst = (severities.INTERNAL_ERROR, severities.ERROR)
 
@@ -85,16 +86,16 @@ class Log:
 
 
 def version_of(trt: Any) -> tuple[int, ...]:
-    """The version of TensorRT as numbers, with that of the TensorRT that TensorRT-RTX is like."""
+    """Return the version of TensorRT as numbers; for TensorRT-RTX, the TensorRT that it matches."""
     if trt.__name__ == RTX:
         return (11,)
     return tuple(int(part) for part in trt.__version__.split(".") if part.isdigit())
 
 
 def flags_for(trt: Any, precision: str, flags: Flags) -> Flags:
-    """`flags` with the typing that this TensorRT needs for a graph of a precision.
+    """Return `flags` with the typing that this TensorRT needs for a graph of a precision.
 
-    The deep-learning accelerator takes precisions as flags up to TensorRT 10.
+    Up to TensorRT 10, builds for a deep-learning accelerator take precisions as flags.
     """
     major = version_of(trt)[0]
     if major >= STRONG_FROM and (flags.dla_core is None or major > STRONG_FROM):
@@ -104,27 +105,29 @@ def flags_for(trt: Any, precision: str, flags: Flags) -> Flags:
 
 
 def check_opset(trt: Any, opset: int) -> None:
-    """Raise BundleRefused for a graph that this TensorRT would read as another, in silence."""
+    """Raise BundleRefused for an opset that this TensorRT would silently misread."""
     if version_of(trt)[0] < STRONG_FROM and opset > WEAK_OPSET:
         raise BundleRefused(
-            f"the graph is of opset {opset}, and {trt.__name__} {trt.__version__} reads "
+            f"the graph has opset {opset}, but {trt.__name__} {trt.__version__} reads "
             f"{WEAK_OPSET} at most",
             hint=f"export it again with --tensorrt {'.'.join(trt.__version__.split('.')[:2])}",
         )
 
 
 def workspace_for(memory: int, integrated: bool) -> int:
-    """Bytes of scratch memory that the builder may use on a GPU with `memory` bytes."""
-    return memory // _SHARE_OF_MEMORY[integrated]
+    """Return the builder's workspace limit in bytes on a GPU with `memory` bytes."""
+    return memory // _WORKSPACE_DIVISOR[integrated]
 
 
-def build(trt: Any, model: Path, wishes: Wishes, log: Log, timing_cache: bytes = b"") -> Built:
-    """Build an engine from an ONNX file; `log` fills with what the builder says.
+def build_serialized_engine(
+    trt: Any, model: Path, options: BuildOptions, log: Log, timing_cache: bytes = b""
+) -> SerializedEngine:
+    """Build an engine from an ONNX file; the builder's messages go to `log`.
 
-    Raises BundleRefused with the node and the reason where the file is not read or the engine is
-    not built, BadInput for a flag that this release does not have.
+    Raises BundleRefused, with the node and the reason, if the file cannot be parsed or the engine
+    cannot be built, BadInput for a flag that this release does not have.
     """
-    flags = wishes.flags
+    flags = options.flags
     logger = log.attached(trt)
     builder = trt.Builder(logger)
     network = builder.create_network(_network_flags(trt, flags))
@@ -136,12 +139,12 @@ def build(trt: Any, model: Path, wishes: Wishes, log: Log, timing_cache: bytes =
         )
     config = builder.create_builder_config()
     _configure(trt, config, flags)
-    if wishes.compute_capabilities:
-        _set_compute_capabilities(trt, config, wishes.compute_capabilities)
+    if options.compute_capabilities:
+        _set_compute_capabilities(trt, config, options.compute_capabilities)
     if flags.profile:
         _add_profile(builder, config, flags.profile)
-    if flags.fp16 and wishes.float32_layers:
-        _keep_float32(trt, config, network, wishes.float32_layers)
+    if flags.fp16 and options.float32_layers:
+        _keep_float32(trt, config, network, options.float32_layers)
     on_gpu = _use_dla(trt, builder, config, network, flags.dla_core)
     keeps_cache = trt.__name__ != RTX
     if keeps_cache:
@@ -151,7 +154,7 @@ def build(trt: Any, model: Path, wishes: Wishes, log: Log, timing_cache: bytes =
         reason = log.errors[-1] if log.errors else "the builder gave no reason"
         raise BundleRefused(f"{trt.__name__} {trt.__version__} cannot build {model}: {reason}")
     cache = bytes(config.get_timing_cache().serialize()) if keeps_cache else b""
-    return Built(bytes(plan), cache, tuple(dict.fromkeys(log.warnings)), on_gpu)
+    return SerializedEngine(bytes(plan), cache, tuple(dict.fromkeys(log.warnings)), on_gpu)
 
 
 def _network_flags(trt: Any, flags: Flags) -> int:
@@ -200,8 +203,8 @@ def _set_compute_capabilities(trt: Any, config: Any, wanted: Sequence[str]) -> N
             listed = [name[2:] for name in dir(known) if name.startswith("SM")]
             shown = ", ".join(f"{number[:-1]}.{number[-1]}" for number in listed)
             raise BadInput(
-                f"{trt.__name__} {trt.__version__} builds nothing for compute capability {name}",
-                hint=f"choose some of {shown}",
+                f"{trt.__name__} {trt.__version__} does not build for compute capability {name}",
+                hint=f"choose from {shown}",
             )
         config.set_compute_capability(getattr(known, member), index)
 
@@ -214,7 +217,7 @@ def _add_profile(builder: Any, config: Any, shapes: dict[str, list[list[int]]]) 
 
 
 def _keep_float32(trt: Any, config: Any, network: Any, names: frozenset[str]) -> None:
-    """Hold layers to float32 where the flag FP16 lets the builder choose."""
+    """Constrain layers to float32 in a build whose FP16 flag lets the builder choose types."""
     config.set_flag(trt.BuilderFlag.OBEY_PRECISION_CONSTRAINTS)
     for index in range(network.num_layers):
         layer = network.get_layer(index)
@@ -227,7 +230,7 @@ def _keep_float32(trt: Any, config: Any, network: Any, names: frozenset[str]) ->
 def _use_dla(
     trt: Any, builder: Any, config: Any, network: Any, core: int | None
 ) -> tuple[str, ...]:
-    """Give a deep-learning accelerator what it can run; return the layers that it cannot."""
+    """Assign the network to a deep-learning accelerator; return the layers that it cannot run."""
     if core is None:
         return ()
     if core >= builder.num_DLA_cores:
@@ -243,16 +246,16 @@ def _use_dla(
 
 
 def _set_timing_cache(config: Any, content: bytes) -> None:
-    """Use what an earlier build measured; what another GPU or release measured is left aside."""
+    """Use the timing cache of an earlier build, or an empty one if a different GPU wrote it."""
     cache = config.create_timing_cache(content)
     if not config.set_timing_cache(cache, False) and content:
         config.set_timing_cache(config.create_timing_cache(b""), False)
 
 
 def _first(errors: Sequence[Any]) -> str:
-    """The first error that names a node; the parser puts consequences behind it.
+    """Return the parser's first error that names a node; later ones are consequences of it.
 
-    Before TensorRT 10 errors have the number of a node, and no name.
+    Before TensorRT 10, errors have a node's number instead of its name.
     """
     for error in errors:
         if not hasattr(error, "node_name"):

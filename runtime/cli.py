@@ -1,4 +1,4 @@
-"""What `python run.py` does: classify images with the bundle it lies in, or verify the bundle."""
+"""Command line of run.py: classify images with its bundle, or verify the bundle."""
 
 from __future__ import annotations
 
@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from pathlib import Path
 
 PARITY_FAILED = 12
-"""Exit status of `--verify` where the outputs are not what Keras gave; every fault has its own."""
+"""Exit status of `--verify` for outputs outside the tolerances; faults have their own."""
 
 _INTERRUPTED = 130
 
@@ -28,23 +28,23 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
     """Run the command on a bundle and return the exit status.
 
     The result goes to standard output (a table for each image, or with `--json` one object),
-    warnings and faults to standard error. A bad image does not keep the others from being
-    classified; a failed verification does.
+    warnings and faults to standard error. After a bad image the others are still classified; after
+    a failed verification none is.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    if not options.pictures and not options.verify:
+    if not options.images and not options.verify:
         parser.error("give at least one image, or --verify")
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             warnings.simplefilter("always", RuntimeWarning)
             status, report = _verified(bundle, options)
-            if options.pictures and status == 0:
-                status, pictures = _classified(bundle, options)
-                report = {**report, **pictures}
+            if options.images and status == 0:
+                status, classified = _classified(bundle, options)
+                report = {**report, **classified}
     except RuntimeFault as fault:
-        tell(fault)
+        print_fault(fault)
         return fault.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
@@ -57,13 +57,13 @@ def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
         prog="run.py", description="Classify images with this bundle, or verify it."
     )
-    parser.add_argument("pictures", nargs="*", metavar="PICTURE", help="an image file")
+    parser.add_argument("images", nargs="*", metavar="IMAGE", help="an image file")
     parser.add_argument(
-        "-k", "--top-k", type=_count, metavar="K", help="classes to name (default 5)"
+        "-k", "--top-k", type=_count, metavar="K", help="how many classes to print (default 5)"
     )
     parser.add_argument("--threads", type=_count, metavar="N", help="threads within an operation")
     parser.add_argument(
-        "--verify", action="store_true", help="check hashes and golden outputs first"
+        "--verify", action="store_true", help="first check hashes and golden outputs"
     )
     parser.add_argument("--json", action="store_true", help="print one JSON object")
     return parser
@@ -86,12 +86,12 @@ def _classified(bundle: Path, options: argparse.Namespace) -> tuple[int, dict[st
     session = load(bundle, threads=options.threads, check=not options.verify)
     status = 0
     answers: list[dict[str, Any]] = []
-    for name in options.pictures:
+    for name in options.images:
         try:
             found = session.classify(name, top_k=options.top_k)
             answers.append({"picture": name, "predictions": [asdict(item) for item in found]})
         except BadImage as fault:
-            tell(fault)
+            print_fault(fault)
             status = fault.exit_code
             answers.append({"picture": name, "error": str(fault)})
     return status, {"pictures": answers}
@@ -124,8 +124,8 @@ def _warn(message: Warning | str, *where: Any, **more: Any) -> None:
     sys.stderr.write(f"warning: {printable(str(message))}\n")
 
 
-def tell(fault: RuntimeFault) -> None:
-    """Print a fault, and below it what to do next, on standard error."""
+def print_fault(fault: RuntimeFault) -> None:
+    """Print a fault and its hint on standard error."""
     sys.stderr.write(f"error: {printable(str(fault))}\n")
     if fault.hint:
         sys.stderr.write(f"hint: {printable(fault.hint)}\n")

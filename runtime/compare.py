@@ -1,4 +1,4 @@
-"""How far two models' outputs lie apart: the measures of parity and of `verify`."""
+"""Parity metrics: how far the outputs of two models differ."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .top_k import misplacement
+from .top_k import ranking_error
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -26,7 +26,10 @@ class Difference:
 
 
 def max_abs(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Largest absolute difference, in float64; infinite for other shapes or values not finite."""
+    """Return the largest absolute difference, in float64.
+
+    Infinite if the shapes differ or a value is not finite.
+    """
     if candidate.shape != reference.shape:
         return float("inf")
     if not reference.size:
@@ -37,11 +40,11 @@ def max_abs(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
 
 
 def spread_error(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
-    """max |candidate - reference| / std(reference), over all images and elements, in float64.
+    """Return max |candidate - reference| / std(reference) over all images and elements, in float64.
 
-    Measured against the spread of the reference, an error means the same for scores near 0.001 as
-    for features near 100. Infinite where `max_abs` is, and where a reference that does not vary is
-    missed at all; 0 where a reference that does not vary is met exactly.
+    Relative to the spread of the reference, an error means the same for scores near 0.001 as for
+    features near 100. Infinite where `max_abs` is. For a constant reference, 0 if it is matched
+    exactly and otherwise infinite.
     """
     gap = max_abs(candidate, reference)
     if not np.isfinite(gap) or gap == 0.0:
@@ -51,10 +54,10 @@ def spread_error(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
 
 
 def logits_of(probabilities: NDArray[Any]) -> NDArray[np.float64]:
-    """The softmax input, up to a constant per row, recovered from the softmax output.
+    """Recover the input of a softmax, up to a constant per row, from its output.
 
-    log p minus its mean over the last axis; p is clipped at the smallest normal float32 first, so
-    that a score that underflowed does not become minus infinity.
+    The result is log p minus its mean over the last axis. p is first clipped at the smallest normal
+    float32, so that a score that underflowed does not become minus infinity.
     """
     tiny = float(np.finfo(np.float32).tiny)
     logs = np.log(np.maximum(probabilities.astype(np.float64), tiny))
@@ -63,7 +66,7 @@ def logits_of(probabilities: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
-    """exp(x) / sum(exp(x)) over the last axis, in float64; large logits do not overflow."""
+    """Return exp(x) / sum(exp(x)) over the last axis, in float64; large logits do not overflow."""
     wide = logits.astype(np.float64)
     powers = np.exp(wide - wide.max(axis=-1, keepdims=True))
     scores: NDArray[np.float64] = powers / powers.sum(axis=-1, keepdims=True)
@@ -71,7 +74,7 @@ def softmax(logits: NDArray[Any]) -> NDArray[np.float64]:
 
 
 def top1_agreement(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Share of rows whose largest element stands at the same index; 0 for different shapes."""
+    """Return the share of rows with the same argmax; 0 if the shapes differ."""
     if candidate.shape != reference.shape:
         return 0.0
     return float(np.mean(candidate.argmax(axis=-1) == reference.argmax(axis=-1)))
@@ -85,10 +88,10 @@ def differences(
     """Measure every output named in `kinds` (name -> kind as in the manifest), in that order.
 
     An output of kind `probabilities` is measured twice: as it is, and through `logits_of` under the
-    name `logits`, because a softmax flattens what it is given and hides errors. The second measure
-    is left out where the last axis has one element, and named `<output>.logits` where `logits` is
-    already taken. One of kind `indices` is measured by `misplacement`; its reference are the
-    scores of all classes.
+    name `logits`, because a softmax compresses differences and so hides errors. The second row is
+    omitted if the last axis has one element, and named `<output>.logits` if `logits` is taken. An
+    output of kind `indices` is measured by `ranking_error`; its reference is the scores of all
+    classes.
     """
     rows: dict[str, Difference] = {}
     for name, kind in kinds.items():
@@ -106,7 +109,7 @@ def differences(
 
 
 def _ranking(name: str, indices: NDArray[Any], scores: NDArray[Any]) -> Difference:
-    gap = misplacement(indices, scores)
+    gap = ranking_error(indices, scores)
     spread = float(scores.astype(np.float64).std())
     error = gap / spread if gap and spread else gap
     same = indices[:, 0] == scores.argmax(axis=-1) if np.isfinite(gap) else np.zeros(1)

@@ -1,7 +1,8 @@
-"""engine.json: what engine.plan was built from, by what, and for which GPU.
+"""Engine record (engine.json): what engine.plan was built from, by what, and for which GPU.
 
-It is to the engine what manifest.json is to the rest of the bundle: the engine itself is the plain
-bytes that TensorRT wrote, without a header, so that any other program can load it too.
+engine.json describes the engine as manifest.json describes the rest of the bundle. engine.plan
+itself holds just the bytes that TensorRT wrote, without a header, so that other programs can load
+it too.
 """
 
 from __future__ import annotations
@@ -23,23 +24,23 @@ if TYPE_CHECKING:
 
 PLAN, RECORD, TIMING_CACHE = "engine.plan", "engine.json", "timing.cache"
 FILES = (PLAN, RECORD, TIMING_CACHE)
-"""What building leaves in a bundle; the manifest does not list these files."""
+"""The files that building an engine writes into a bundle; the manifest does not list them."""
 
 BUILD_AGAIN = "build it here with: python build_engine.py"
 HARDWARE = ("none", "ampere_plus", "same_compute_capability")
-"""TensorRT's levels of hardware compatibility."""
+"""TensorRT's hardware compatibility levels."""
 
 _WEIGHTS = "model.onnx.data"
 
 
 @dataclass(frozen=True)
 class Flags:
-    """How an engine was built.
+    """The builder flags of an engine.
 
-    `strongly_typed` takes every type from the graph; `fp16` and `int8` let TensorRT 8 choose them.
-    `workspace` is in bytes, None where the builder chose; `dla_core` the accelerator that runs what
-    it can, None for the GPU alone. `profile` has for each input with free sizes the smallest, the
-    usual and the largest shape.
+    `strongly_typed` takes every type from the graph; `fp16` and `int8` let TensorRT 8 choose types.
+    `workspace` is in bytes, None for the builder's choice; `dla_core` is the deep-learning
+    accelerator that runs the layers it supports, None for the GPU alone. `profile` is the
+    optimisation profile: for each input with free sizes the minimum, optimum and maximum shape.
     """
 
     strongly_typed: bool = True
@@ -54,11 +55,11 @@ class Flags:
 
 
 @dataclass(frozen=True)
-class Place:
-    """Where an engine runs: the library, its version, the platform, and GPUs.
+class Environment:
+    """The environment that an engine runs in: library, version, platform and GPUs.
 
-    `module` is "tensorrt" or "tensorrt_rtx". `gpu` is the name of the GPU that it was built on, or
-    None where it was built without one, for all of `compute_capabilities`.
+    `module` is "tensorrt" or "tensorrt_rtx". `gpu` is the name of the GPU that the engine was built
+    on, or None if it was built without one, for all of `compute_capabilities`.
     """
 
     module: str
@@ -69,59 +70,67 @@ class Place:
 
 
 @dataclass(frozen=True)
-class Record:
+class EngineRecord:
     """The content of engine.json; `model` and `plan` are SHA-256."""
 
     model: str
     plan: str
-    place: Place
+    environment: Environment
     flags: Flags
 
-    def fault(self, model: str, place: Place) -> str | None:
-        """Say why an engine for `self` must not run a model at another place; None if it may."""
+    def as_dict(self) -> dict[str, Any]:
+        """Return the record as engine.json has it, where the environment's key is "place"."""
+        place, flags = asdict(self.environment), asdict(self.flags)
+        return {"model": self.model, "plan": self.plan, "place": place, "flags": flags}
+
+    def fault(self, model: str, here: Environment) -> str | None:
+        """Return why the engine must not run a model, given by its hash, here; None if it may."""
         if model != self.model:
             return f"{MODEL} is not the one that it was built from"
-        mine = self.place
-        if place.module != mine.module or (mine.gpu and place.platform != mine.platform):
+        mine = self.environment
+        if here.module != mine.module or (mine.gpu and here.platform != mine.platform):
             return f"it is for {mine.module} on {mine.platform}"
-        if place.version != mine.version and not self._serves(place.version):
-            return f"it is for {mine.module} {mine.version}, and this is {place.version}"
-        if not self._runs_on(place):
+        if here.version != mine.version and not self._serves(here.version):
+            return f"it is for {mine.module} {mine.version}, and this is {here.version}"
+        if not self._runs_on(here):
             made = mine.gpu or f"compute capability {', '.join(mine.compute_capabilities)}"
-            return f"it is for {made}, and this is {place.gpu}"
+            return f"it is for {made}, and this is {here.gpu}"
         return None
 
     def _serves(self, version: str) -> bool:
-        """A version-compatible engine runs on later releases of its major, and of the next."""
+        """Whether the engine may run on this later release.
+
+        A version-compatible engine runs on later releases of its major version and of the next.
+        """
         if not self.flags.version_compatible:
             return False
-        mine, other = _numbers(self.place.version), _numbers(version)
+        mine, other = _numbers(self.environment.version), _numbers(version)
         majors = mine[:1] + other[:1]
         return other >= mine and majors in (mine[:1] * 2, (8, 10), (10, 11))
 
-    def _runs_on(self, place: Place) -> bool:
-        mine, (here,) = self.place, place.compute_capabilities
+    def _runs_on(self, here: Environment) -> bool:
+        mine, (capability,) = self.environment, here.compute_capabilities
         if mine.gpu is None:
-            return here in mine.compute_capabilities
+            return capability in mine.compute_capabilities
         level = self.flags.hardware_compatibility
         if level == "ampere_plus":
-            return _numbers(here) >= (8, 0)
-        same = here in mine.compute_capabilities
-        return same and (level == "same_compute_capability" or place.gpu == mine.gpu)
+            return _numbers(capability) >= (8, 0)
+        same = capability in mine.compute_capabilities
+        return same and (level == "same_compute_capability" or here.gpu == mine.gpu)
 
 
-def here(module: str, version: str, gpu: Gpu) -> Place:
-    """The place that this process runs at."""
-    return Place(module, version, system(), gpu.name, (gpu.compute_capability,))
+def environment_here(module: str, version: str, gpu: Gpu) -> Environment:
+    """Return the environment that this process runs in."""
+    return Environment(module, version, platform_here(), gpu.name, (gpu.compute_capability,))
 
 
-def system() -> str:
-    """Operating system and processor, such as "Linux aarch64"."""
+def platform_here() -> str:
+    """Return operating system and processor, such as "Linux aarch64"."""
     return f"{platform.system()} {platform.machine()}"
 
 
 def hash_of_model(bundle: Path) -> str:
-    """SHA-256 over model.onnx and, where they lie beside it, its weights."""
+    """Return the SHA-256 over model.onnx followed by its external weights, if there are any."""
     digest = hashlib.sha256()
     for name in (MODEL, _WEIGHTS):
         path = bundle / name
@@ -131,36 +140,39 @@ def hash_of_model(bundle: Path) -> str:
 
 
 def hash_of_plan(folder: Path) -> str:
-    """SHA-256 of engine.plan."""
+    """Return the SHA-256 of engine.plan."""
     digest = hashlib.sha256()
     _feed(digest, folder / PLAN)
     return digest.hexdigest()
 
 
-def write(folder: Path, plan: bytes, record: Record) -> Record:
-    """Write engine.plan and engine.json, each whole or not at all; the plan's hash is filled in."""
+def write_engine(folder: Path, plan: bytes, record: EngineRecord) -> EngineRecord:
+    """Write engine.plan and engine.json atomically, and return the record with the plan's hash."""
     record = replace(record, plan=hashlib.sha256(plan).hexdigest())
     if (folder / RECORD).exists():
         (folder / RECORD).unlink()
     _replace(folder / PLAN, plan)
-    text = json.dumps(asdict(record), indent=2)
+    text = json.dumps(record.as_dict(), indent=2)
     _replace(folder / RECORD, f"{text}\n".encode())
     return record
 
 
-def read(folder: Path) -> Record:
+def read_record(folder: Path) -> EngineRecord:
     """Read engine.json.
 
-    Raises BundleRefused where it is missing or is none, or where engine.plan is not the file that
-    it speaks of.
+    Raises BundleRefused if it is missing or malformed, or if engine.plan is not the file that it
+    describes.
     """
     try:
         data = json.loads((folder / RECORD).read_text(encoding="utf-8"))
-        place = {**data["place"], "compute_capabilities": _texts(data["place"])}
-        record = Record(data["model"], data["plan"], Place(**place), Flags(**data["flags"]))
-        texts = (record.plan, record.place.module, record.place.version, record.place.platform)
-        if not all(isinstance(text, str) for text in texts):
-            raise TypeError("what should be a text is none")
+        place = {**data["place"], "compute_capabilities": _strings(data["place"])}
+        built, flags = Environment(**place), Flags(**data["flags"])
+        record = EngineRecord(data["model"], data["plan"], built, flags)
+        if not all(
+            isinstance(value, str)
+            for value in (record.plan, built.module, built.version, built.platform)
+        ):
+            raise TypeError("plan, module, version and platform must be strings")
         found = hash_of_plan(folder)
     except OSError as error:
         raise BundleRefused(
@@ -168,7 +180,7 @@ def read(folder: Path) -> Record:
         ) from error
     except (ValueError, KeyError, TypeError, RecursionError) as error:
         raise BundleRefused(
-            f"{folder / RECORD} is none that kexport wrote: {error!r}", hint=BUILD_AGAIN
+            f"{folder / RECORD} is not one that kexport wrote: {error!r}", hint=BUILD_AGAIN
         ) from error
     if found != record.plan:
         raise BundleRefused(
@@ -177,7 +189,7 @@ def read(folder: Path) -> Record:
     return record
 
 
-def _texts(data: dict[str, Any]) -> tuple[str, ...]:
+def _strings(data: dict[str, Any]) -> tuple[str, ...]:
     return tuple(str(entry) for entry in data["compute_capabilities"])
 
 

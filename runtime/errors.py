@@ -1,24 +1,24 @@
-"""Every fault a bundle's runtime can report, each with its own exit status.
+"""Errors of a bundle's runtime, each with its own exit status.
 
 RuntimeFault           1
 ├── BundleRefused     14
-├── BadImage        15
+├── BadImage          15
 ├── BadInput          16
 └── EngineMissing     17
 
-A bundle carries its own copy of this folder, so the tree stands apart from the exporter's errors
-but keeps to the same shape: a message that says what happened and to what, a hint that says what to
-do next.
+A bundle carries its own copy of this folder, so these classes are independent of the exporter's
+errors. They have the same form: a message that says what happened and to what, and a hint that says
+what to do next.
 """
 
 from __future__ import annotations
 
 
 class RuntimeFault(Exception):
-    """Base class of all faults; what is raised is always one of the four below.
+    """Base class of all faults; only the four subclasses are raised.
 
-    `hint` is an imperative that says what to do next, or None. `exit_code` is the status with which
-    a program that meets the fault ends.
+    `hint` is an imperative that says what to do next, or None. `exit_code` is the exit status of a
+    program that fails with it.
     """
 
     exit_code = 1
@@ -29,7 +29,7 @@ class RuntimeFault(Exception):
 
 
 class BundleRefused(RuntimeFault):
-    """The folder is no bundle, or its files are not what its manifest says."""
+    """The folder is not a bundle, or its files do not match its manifest."""
 
     exit_code = 14
 
@@ -41,7 +41,7 @@ class BadImage(RuntimeFault):
 
 
 class BadInput(RuntimeFault):
-    """An array, a name or a number that the model or this call cannot take."""
+    """An array, a name or a number is not valid for the model or the call."""
 
     exit_code = 16
 

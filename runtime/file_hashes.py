@@ -1,16 +1,16 @@
-"""Hold a bundle's files to the sizes and hashes that its manifest states, and to its list.
+"""File hashes: check a bundle's files against the list, sizes and SHA-256 in its manifest.
 
-A file that the manifest does not list is refused wherever it lies: a program may pick it up by its
-name, as Python does a module. Let through are
+A file that the manifest does not list is refused in any folder, because a program may load it by
+its name, as Python does modules. These are allowed:
 
-- manifest.json itself, and what building an engine leaves (`engine.FILES`), which has rules of its
-  own in engine.json;
-- `runtime/__pycache__/NAME.*.pyc` beside a listed `runtime/NAME.py`: Python left them there when
-  run.py of a former version ran. The run.py of this version neither reads nor writes any;
+- manifest.json itself, and the files that building an engine writes (`engine_record.FILES`), which
+  engine.json describes;
+- `runtime/__pycache__/NAME.*.pyc` for a listed `runtime/NAME.py`: Python wrote these when the
+  run.py of a former version ran. The run.py of this version neither reads nor writes bytecode;
 - folders without files.
 
-A link counts as a file of its own name, and is not followed to look for others. So a listed file
-may be a link to another listed file, but what is reached through a link to a folder is refused.
+A symbolic link counts as a file of its own name, and is not followed to find other files. So a
+listed file may be a link to another listed file, but a file inside a linked folder is refused.
 """
 
 from __future__ import annotations
@@ -38,11 +38,11 @@ _BYTECODE = re.compile(r"(runtime/)__pycache__/([^./]+)\.[^/]+\.pyc")
 
 
 def check_files(bundle: Path, manifest: Manifest) -> int:
-    """Compare every file the manifest lists with its size and SHA-256; return how many there are.
+    """Compare every file that the manifest lists with its size and SHA-256; return their number.
 
     Sizes come first, since they cost nothing, then files that are not listed. Raises BundleRefused
-    naming the first file that is missing, that is not a plain file, that leads out of the bundle
-    through a link, that is not listed, or that differs.
+    that names the first file that is missing, that is not a plain file, that leads out of the
+    bundle through a link, that is not listed, or that differs.
     """
     root = os.path.realpath(bundle)
     paths = {name: _inside(root, name) for name in manifest.files}
@@ -66,7 +66,7 @@ def _belongs(name: str, manifest: Manifest) -> bool:
 
 
 def _names(root: str) -> Iterator[str]:
-    """Every file and link below a folder, by its path from there with forward slashes."""
+    """Yield every file and link below a folder, as a relative path with forward slashes."""
     folders = [""]
     while folders:
         folder = folders.pop()

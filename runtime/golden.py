@@ -1,4 +1,4 @@
-"""Golden samples: the arrays of golden.npz."""
+"""Golden samples: the inputs and expected outputs in golden.npz."""
 
 from __future__ import annotations
 
@@ -20,14 +20,14 @@ _LARGEST = 4 << 30
 
 
 def arrays(content: bytes) -> dict[str, NDArray[Any]]:
-    """Return the arrays of an .npz file's content, by name.
+    """Parse the content of an .npz file, and return its arrays by name.
 
-    Raises ValueError for what is none, or holds more than arrays of plain numbers in C order.
+    Raises ValueError for other content, and for anything but numeric arrays in C order.
     """
     found = {}
     for member in zip.members(content):
         if not member.name.endswith(_SUFFIX):
-            raise ValueError("a member is no array of NumPy's")
+            raise ValueError("a member is not a NumPy array")
         found[member.name[: -len(_SUFFIX)]] = npy.parsed(zip.unzipped(content, member))
     return found
 
@@ -35,7 +35,7 @@ def arrays(content: bytes) -> dict[str, NDArray[Any]]:
 def read_golden(bundle: Path, manifest: Manifest) -> dict[str, NDArray[Any]]:
     """Read `<bundle>/golden.npz`.
 
-    Raises BundleRefused where it cannot be read, or has no array for an input or output.
+    Raises BundleRefused if it cannot be read, or has no array for an input or output.
     """
     try:
         golden = arrays(_content(bundle / GOLDEN))

@@ -1,7 +1,7 @@
-"""The GPU through CUDA's driver library, which every machine with an NVIDIA driver has.
+"""GPU access through CUDA's driver library, which every machine with an NVIDIA driver has.
 
-`libcuda.so.1` keeps its name and its calls from one CUDA to the next, so that neither cuda-python
-nor the right release of libcudart is needed. Signatures are those of cuda.h.
+`libcuda.so.1` keeps its name and its functions from one CUDA release to the next, so neither
+cuda-python nor a matching libcudart is needed. Signatures are those of cuda.h.
 """
 
 from __future__ import annotations
@@ -25,7 +25,7 @@ HINT = "run this on the device, where the NVIDIA driver is"
 class Gpu:
     """One GPU: its name, compute capability such as "8.7", and memory in bytes.
 
-    `integrated` says that the memory is the CPU's too, as on a Jetson.
+    `integrated` means that GPU and CPU share the memory, as on a Jetson.
     """
 
     name: str
@@ -35,13 +35,13 @@ class Gpu:
 
 
 class Cuda:
-    """The calls that running an engine needs, on the first GPU.
+    """The driver calls that running an engine needs, on the first GPU.
 
-    Addresses are numbers; sizes are bytes. Every call raises RuntimeFault where CUDA says no.
+    Addresses are integers; sizes are in bytes. Every method raises RuntimeFault if its call fails.
     """
 
     def __init__(self, library: Any = None) -> None:
-        """Take the first GPU for this thread; `library` stands for libcuda in tests.
+        """Make the first GPU current for this thread; tests replace libcuda by `library`.
 
         Raises EngineMissing without a driver or a GPU.
         """
@@ -59,7 +59,7 @@ class Cuda:
 
     @property
     def gpu(self) -> Gpu:
-        """What the GPU is."""
+        """The GPU's properties."""
         name = (c_char * 256)()
         memory = c_size_t()
         self._call("cuDeviceGetName", name, 256, self._device)
@@ -77,46 +77,46 @@ class Cuda:
         self._call("cuCtxSetCurrent", self._context)
 
     def stream(self) -> int:
-        """Make a stream that does not wait for the default one."""
+        """Create a stream that does not synchronise with the default stream."""
         stream = c_void_p()
         self._call("cuStreamCreate", ctypes.byref(stream), 1)
         return int(stream.value or 0)
 
     def wait(self, stream: int) -> None:
-        """Wait until all that was put on a stream is done."""
+        """Wait until all work queued on a stream is done."""
         self._call("cuStreamSynchronize", c_void_p(stream))
 
     def close(self, stream: int) -> None:
-        """Give a stream back."""
+        """Destroy a stream."""
         self._call("cuStreamDestroy_v2", c_void_p(stream))
 
     def device_memory(self, size: int) -> int:
-        """Allocate on the GPU."""
+        """Allocate memory on the GPU."""
         address = c_uint64()
         self._call("cuMemAlloc_v2", ctypes.byref(address), c_size_t(size))
         return address.value
 
     def free_device(self, address: int) -> None:
-        """Give `device_memory` back."""
+        """Free memory from `device_memory`."""
         self._call("cuMemFree_v2", c_uint64(address))
 
     def pinned_memory(self, size: int) -> int:
-        """Allocate on the CPU, where the GPU copies from and to without a detour."""
+        """Allocate page-locked memory on the CPU, which the GPU copies to and from directly."""
         address = c_void_p()
         self._call("cuMemHostAlloc", ctypes.byref(address), c_size_t(size), 0)
         return int(address.value or 0)
 
     def free_pinned(self, address: int) -> None:
-        """Give `pinned_memory` back."""
+        """Free memory from `pinned_memory`."""
         self._call("cuMemFreeHost", c_void_p(address))
 
     def to_device(self, device: int, host: int, size: int, stream: int) -> None:
-        """Put a copy to the GPU on a stream."""
+        """Queue a copy to the GPU on a stream."""
         call = "cuMemcpyHtoDAsync_v2"
         self._call(call, c_uint64(device), c_void_p(host), c_size_t(size), c_void_p(stream))
 
     def to_host(self, host: int, device: int, size: int, stream: int) -> None:
-        """Put a copy from the GPU on a stream."""
+        """Queue a copy from the GPU on a stream."""
         call = "cuMemcpyDtoHAsync_v2"
         self._call(call, c_void_p(host), c_uint64(device), c_size_t(size), c_void_p(stream))
 

@@ -1,7 +1,7 @@
-"""Images as the model takes them: opened and resized exactly as `keras.utils.load_img` does.
+"""Image loading: open and resize images exactly as `keras.utils.load_img` does.
 
-Like Keras, this ignores the orientation that a camera wrote into EXIF and stretches an image to
-the model's size. Pillow is imported only where an image has to be opened or resized.
+Like Keras, this ignores the orientation in EXIF, and stretches an image to the model's size. Pillow
+is imported only when an image has to be opened or resized.
 """
 
 from __future__ import annotations
@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BadImage, BadInput, EngineMissing
+from .manifest_schema import COLORS
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -22,10 +23,9 @@ if TYPE_CHECKING:
     ImageSource = str | os.PathLike[str] | Image | NDArray[np.uint8]
 
 INTERPOLATIONS = ("nearest", "bilinear", "bicubic", "hamming", "box", "lanczos")
-"""The ways to resize, by the names that Keras gives them; each is Pillow's filter of that name."""
+"""Interpolation methods by their names in Keras; each is Pillow's filter of the same name."""
 
 _MODES = {"RGB": "RGB", "GRAY": "L"}
-_CHANNELS = {"RGB": 3, "GRAY": 1}
 
 
 def pixels(
@@ -34,21 +34,21 @@ def pixels(
     color: str = "RGB",
     interpolation: str = "nearest",
 ) -> NDArray[np.uint8]:
-    """Return the image as uint8 [height, width, channels], 3 channels for "RGB" and 1 for "GRAY".
+    """Return an image as uint8 [height, width, channels], 3 channels for "RGB" and 1 for "GRAY".
 
     `image` is a path, a PIL image, or a uint8 array [h, w], [h, w, 1], [h, w, 3] or [h, w, 4].
-    `size` is (height, width); where either is None the image keeps its own size. The result
-    equals `img_to_array(load_img(path, target_size=size, interpolation=interpolation))`.
+    `size` is (height, width); if either is None, the image keeps its own size. The result equals
+    `img_to_array(load_img(path, target_size=size, interpolation=interpolation))`.
 
-    Raises BadImage for an image that is missing or damaged, BadInput for any other argument that
-    does not fit, EngineMissing without Pillow.
+    Raises BadImage for an image that is missing or damaged, BadInput for any other invalid
+    argument, EngineMissing without Pillow.
     """
     if interpolation not in INTERPOLATIONS:
         known = ", ".join(INTERPOLATIONS)
         raise BadInput(f"no interpolation named {interpolation!r}", hint=f"use one of {known}")
     if isinstance(image, np.ndarray):
         _check_array(image)
-        wanted = (size[0] or image.shape[0], size[1] or image.shape[1], _CHANNELS[color])
+        wanted = (size[0] or image.shape[0], size[1] or image.shape[1], COLORS[color])
         if image.shape == wanted:
             return image
     height, width = size
@@ -104,7 +104,7 @@ def _guarded(name: str, read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uin
         raise BadImage(f"{name} is not an image of a known format", hint=hint) from error
     except (FileNotFoundError, IsADirectoryError, PermissionError) as error:
         raise BadImage(f"{name} cannot be opened: {error.strerror}") from error
-    except Exception as error:  # Pillow's decoders raise whatever their format makes them
+    except Exception as error:  # the exceptions of Pillow's decoders share no base class
         raise BadImage(f"{name} is damaged: {error}", hint=hint) from error
 
 
@@ -124,4 +124,4 @@ def _resized(
         filters = getattr(pillow, "Resampling", pillow)
         image = image.resize(size, getattr(filters, interpolation.upper()))
     array = np.array(image, dtype=np.uint8)
-    return array.reshape(array.shape[0], array.shape[1], _CHANNELS[color])
+    return array.reshape(array.shape[0], array.shape[1], COLORS[color])

@@ -1,4 +1,4 @@
-"""Arrays that a caller gives, held to the inputs that the manifest declares."""
+"""Input validation: a caller's arrays against the inputs that the manifest declares."""
 
 from __future__ import annotations
 
@@ -17,17 +17,16 @@ if TYPE_CHECKING:
     from .manifest import InputSpec
 
 
-def fitted(
+def fit_inputs(
     given: NDArray[Any] | Mapping[str, NDArray[Any]], specs: Sequence[InputSpec]
 ) -> dict[str, NDArray[Any]]:
     """Return one array for each input, batch first, in the order of `specs`.
 
-    A bare array is taken for the only input. An array that lacks just the batch dimension is one
-    sample: it is given a batch of 1 where the model's batch is 1 or free, and refused where it is
-    larger.
+    A bare array is the only input. An array that lacks just the batch dimension is a single sample:
+    it gets a batch of 1 if the model's batch is 1 or free, and is refused otherwise.
 
-    Raises BadInput for names, dtypes, ranks and sizes that do not fit, for an empty batch, and for
-    inputs with different numbers of samples.
+    Raises BadInput for names, dtypes, ranks and sizes that do not match, for an empty batch, and
+    for inputs with different numbers of samples.
     """
     named = _named(given, specs)
     feeds = {spec.name: _array(named[spec.name], spec) for spec in specs}
@@ -42,7 +41,7 @@ def fitted(
 
 
 def described(dtype: object, shape: Sequence[int | None]) -> str:
-    """Write a tensor's type as `uint8 [N, 299, 299, 3]`, N for a free batch and ? elsewhere."""
+    """Describe a tensor as `uint8 [N, 299, 299, 3]`: N for a free batch, ? for other free sizes."""
     free = ["N" if axis == 0 else "?" for axis in range(len(shape))]
     sizes = [free[axis] if size is None else str(size) for axis, size in enumerate(shape)]
     return f"{dtype} [{', '.join(sizes)}]"

@@ -1,4 +1,4 @@
-"""Class names: read labels.txt, and pair the best scores with it."""
+"""Class labels: read labels.txt, and pair the best scores with it."""
 
 from __future__ import annotations
 
@@ -23,7 +23,10 @@ NAME = "labels.txt"
 
 @dataclass(frozen=True)
 class Prediction:
-    """One class of an answer: its index in the output, its name, and its score from 0 to 1."""
+    """One predicted class: its index in the output, its label, and its score.
+
+    The score is a probability, unless the model itself returns the logits of its best classes.
+    """
 
     index: int
     label: str
@@ -33,8 +36,8 @@ class Prediction:
 def read_labels(bundle: Path, manifest: Manifest) -> tuple[str, ...] | None:
     """Read `<bundle>/labels.txt`: UTF-8, one label a line, line k (from 0) for class k.
 
-    Returns None where the manifest lists no such file. Raises BundleRefused where the file cannot
-    be read or has another number of labels than the model has classes.
+    Returns None if the manifest lists no such file. Raises BundleRefused if the file cannot be
+    read, or the number of labels is not the model's number of classes.
     """
     if NAME not in manifest.files:
         return None
@@ -51,14 +54,14 @@ def read_labels(bundle: Path, manifest: Manifest) -> tuple[str, ...] | None:
         scores = output.kind in (*SCORES, *RANKED)
         if scores and classes is not None and classes != len(labels):
             raise BundleRefused(
-                f"{NAME} has {len(labels)} labels, and the model has {classes} classes",
+                f"{NAME} has {len(labels)} labels, but the model has {classes} classes",
                 hint="export again with the labels that the model was trained on",
             )
     return labels
 
 
 def ranked(scores: NDArray[Any], labels: Sequence[str] | None, count: int) -> list[Prediction]:
-    """Return the `count` best of a vector of scores (or all, if fewer), best first.
+    """Return the `count` best classes of a vector of scores (or all, if fewer), best first.
 
     Equal scores keep the order of their indices.
     """
@@ -71,7 +74,7 @@ def named(
 ) -> list[Prediction]:
     """Return a prediction for each class in `indices`, in that order, with its score.
 
-    Without labels a class is called by its number.
+    Without labels, the label is the word "class" and the index.
     """
     pairs = zip(indices.tolist(), scores.tolist())
     return [

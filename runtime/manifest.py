@@ -1,35 +1,38 @@
-"""Read a bundle's manifest.json."""
+"""Manifest reader: parse and validate a bundle's manifest.json."""
 
 from __future__ import annotations
 
 import json
 from dataclasses import dataclass
-from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from . import manifest_schema
 from .errors import BundleRefused
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping
+    from pathlib import Path
 
 NAME = "manifest.json"
 MODEL = "model.onnx"
 GOLDEN = "golden.npz"
 
 GRAPH = "graph:"
-"""What stands before an output's name where golden.npz has what the quantised graph gives, each
-node computed unfused in float32, and before the names of what is measured against that."""
+"""Prefix of names that refer to the quantised graph, each node computed unfused in float32: its
+outputs in golden.npz, and the quantities that are measured against them."""
 
-_HALF_SCALES = 19
+_FLOAT16_SCALES_OPSET = 19
 
 EXPORT_AGAIN = "export the model again, or copy the bundle again whole"
-"""The hint for a bundle that is not as kexport wrote it."""
+"""The hint for a bundle that differs from what kexport wrote."""
 
 
 @dataclass(frozen=True)
 class InputSpec:
-    """One input: NumPy dtype name, and shape, batch first, with None for a free dimension.
+    """One input: its NumPy dtype, and its shape, batch first, with None for a free dimension.
 
     An image has a `color` (a key of `manifest_schema.COLORS`), the `layout` "NHWC" or "NCHW" and
-    the `range` (0, 255); a plain tensor has None for all three.
+    the `range` (0, 255); for a plain tensor all three are None.
     """
 
     name: str
@@ -41,7 +44,7 @@ class InputSpec:
 
     @property
     def size(self) -> tuple[int | None, int | None]:
-        """Height and width of the images that it takes, None where free."""
+        """Height and width of the image, None if free; an NV12 array has 3/2 as many rows."""
         _, *sizes = self.shape
         height, width = sizes[1:] if self.layout == "NCHW" else sizes[:2]
         if self.color == "NV12" and height is not None:
@@ -51,10 +54,10 @@ class InputSpec:
 
 @dataclass(frozen=True)
 class OutputSpec:
-    """One output: what it means (`manifest_schema.KINDS`), and the Keras layer that it comes from.
+    """One output: its meaning (`manifest_schema.KINDS`), and the Keras layer that it comes from.
 
-    `of` and `classes` are those of `indices` and `scores`: whether they rank "probabilities" or
-    "logits", and of how many classes; None for any other output.
+    `indices` and `scores` have `of`, "probabilities" or "logits", for what is ranked, and `classes`
+    for the number of classes ranked; for other outputs both are None.
     """
 
     name: str
@@ -68,7 +71,7 @@ class OutputSpec:
 
 @dataclass(frozen=True)
 class FileEntry:
-    """What a file of the bundle must be: its SHA-256 and its size in bytes."""
+    """The expected SHA-256 and size in bytes of a file of the bundle."""
 
     sha256: str
     bytes: int
@@ -76,10 +79,10 @@ class FileEntry:
 
 @dataclass(frozen=True)
 class Manifest:
-    """The parts of manifest.json that running needs; `data` is the whole of it as parsed.
+    """The parts of manifest.json that running needs; `data` is the whole document as parsed.
 
     `tolerances` maps each measured quantity to the largest spread error that parity allowed,
-    `files` each path (relative, forward slashes) to what that file must be.
+    `files` each path (relative, forward slashes) to its entry.
     """
 
     model: str
@@ -93,44 +96,36 @@ class Manifest:
 
     @property
     def builds_engine(self) -> bool:
-        """Whether what counts on the device is an engine that is built of model.onnx."""
+        """Whether the device runs an engine that is built from model.onnx."""
         return self.data.get("build") is not None
 
     @property
-    def holds_graph(self) -> bool:
-        """Whether outputs are held to what the quantised graph gives, as well as to Keras."""
-        return any(name.startswith(GRAPH) for name in self.tolerances)
-
-    @property
     def references(self) -> tuple[str, ...]:
-        """What stands before the names of the answers that outputs are held to.
+        """Name prefixes of the reference outputs in golden.npz.
 
-        Nothing for Keras', and `GRAPH` where those of the quantised graph are there too.
+        The prefix is empty for Keras, and `GRAPH` for the quantised graph, if that is recorded.
         """
-        return ("", GRAPH) if self.holds_graph else ("",)
+        with_graph = any(name.startswith(GRAPH) for name in self.tolerances)
+        return ("", GRAPH) if with_graph else ("",)
 
     @property
     def half_scales(self) -> bool:
-        """Whether it is INT8 with scales of float16, for TensorRT; opset 19 brought them.
+        """Whether the model is INT8 with float16 scales for TensorRT, which need opset 19.
 
-        ONNX Runtime must leave its pairs as they are: with WeightBiasQuantization (1.31.1, at every
-        level), which makes int32 of biases, MobileNetV2 falls from 33 dB to 2 dB.
+        ONNX Runtime must not rewrite the Q/DQ pairs of such a model: its WeightBiasQuantization
+        (1.31.1, at every optimisation level) quantises biases to int32, which lowers MobileNetV2
+        from 33 dB to 2 dB.
         """
         target = self.data["target"]
-        late = target["opset"] >= _HALF_SCALES
-        return self.builds_engine and target["precision"] == "int8" and late
-
-    @property
-    def resizes(self) -> bool:
-        """Whether the graph takes images of any size and resizes them itself."""
-        return self.data["preprocessing"].get("resize") is not None
+        allowed = target["opset"] >= _FLOAT16_SCALES_OPSET
+        return self.builds_engine and target["precision"] == "int8" and allowed
 
 
 def read_manifest(bundle: Path) -> Manifest:
-    """Read and check `<bundle>/manifest.json`; the other files are not looked at.
+    """Read and validate `<bundle>/manifest.json`, without the other files.
 
-    Raises BundleRefused where there is no bundle, where the file is not JSON, has a schema number
-    other than `manifest_schema.SCHEMA`, or departs from the contract: the first fault is named.
+    Raises BundleRefused if there is no bundle, or if the file is not JSON, has a schema number
+    other than `manifest_schema.SCHEMA`, or violates the schema: the first fault is named.
     """
     if not bundle.is_dir():
         hint = "give the folder that holds manifest.json"
@@ -142,8 +137,8 @@ def read_manifest(bundle: Path) -> Manifest:
     ):
         raise BundleRefused(
             f"{bundle / NAME} has schema {data['schema']!r}, "
-            f"and this runtime reads {manifest_schema.SCHEMA}",
-            hint="use the runtime/ folder that lies in the bundle, or another version of kexport",
+            f"but this runtime reads {manifest_schema.SCHEMA}",
+            hint="use the runtime/ folder inside the bundle, or another version of kexport",
         )
     fault = next(manifest_schema.faults(data), None)
     if fault is not None:
@@ -169,7 +164,9 @@ def _parsed(path: Path) -> Any:
         )
     except FileNotFoundError:
         hint = "give the folder that kexport wrote"
-        raise BundleRefused(f"{path.parent} has no {NAME}, so it is no bundle", hint=hint) from None
+        raise BundleRefused(
+            f"{path.parent} has no {NAME}, so it is not a bundle", hint=hint
+        ) from None
     except OSError as error:
         raise BundleRefused(f"{path} cannot be read: {error.strerror or error}") from error
     except (ValueError, RecursionError) as error:
@@ -177,7 +174,7 @@ def _parsed(path: Path) -> Any:
 
 
 def _refuse_constant(name: str) -> None:
-    raise ValueError(f"{name} is no number of JSON")
+    raise ValueError(f"{name} is not a JSON number")
 
 
 def _finite(digits: str) -> float:
@@ -197,7 +194,7 @@ def _manifest(data: dict[str, Any]) -> Manifest:
         model=data["model"]["name"],
         target=data["target"]["name"],
         device=data["target"]["device"],
-        inputs=tuple(_input(item) for item in data["inputs"]),
+        inputs=tuple(input_spec(item) for item in data["inputs"]),
         outputs=tuple(_output(item) for item in data["outputs"]),
         tolerances={
             name: float(item["tolerance"]) for name, item in data["parity"]["outputs"].items()
@@ -210,7 +207,8 @@ def _manifest(data: dict[str, Any]) -> Manifest:
     )
 
 
-def _input(item: dict[str, Any]) -> InputSpec:
+def input_spec(item: Mapping[str, Any]) -> InputSpec:
+    """Return the InputSpec for an entry of the manifest's `inputs`."""
     limits = item["range"]
     return InputSpec(
         name=item["name"],

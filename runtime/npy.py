@@ -1,6 +1,7 @@
-"""One array as numpy.save writes it, read without evaluating its header.
+"""NPY reader: one array as numpy.save writes it, without evaluating its header.
 
-numpy.lib.format: a mark, a version, the length of a header, and the header as a Python dict.
+The format (numpy.lib.format) is a magic string, a version, the length of the header, and the header
+as a Python dict literal.
 """
 
 from __future__ import annotations
@@ -21,20 +22,20 @@ _MOST_DIMENSIONS = 32
 
 
 def parsed(file: bytes) -> NDArray[Any]:
-    """Return the array that is a file's content.
+    """Parse the content of an .npy file.
 
-    What the header says of type and sizes is held to the bytes that are there before there is an
-    array. Raises ValueError for what is no such array, for types other than plain little-endian
-    numbers, and for Fortran order.
+    The header's type and shape are compared with the number of bytes before an array is created.
+    Raises ValueError for other content, for types other than plain little-endian numbers, and for
+    Fortran order.
     """
     if not file.startswith(_MARK) or len(file) < 12:
-        raise ValueError("a member is no array of NumPy's")
+        raise ValueError("a member is not a NumPy array")
     start = 10 if file[6] == 1 else 12
     length = int.from_bytes(file[8:start], "little")
     if length > len(file) - start:
         raise ValueError("an array's header is cut off")
     header, start = file[start : start + length], start + length
-    if not _behind(header, b"'fortran_order'").startswith(b"False"):
+    if not _after(header, b"'fortran_order'").startswith(b"False"):
         raise ValueError("an array is in Fortran order")
     dtype, shape = _dtype(header), _shape(header)
     elements, there = 1, (len(file) - start) // dtype.itemsize
@@ -43,12 +44,12 @@ def parsed(file: bytes) -> NDArray[Any]:
             raise ValueError("an array is cut off")
         elements *= size
     if elements * dtype.itemsize != len(file) - start:
-        raise ValueError("an array has another size than its shape")
+        raise ValueError("an array's size does not match its shape")
     return np.frombuffer(file, dtype, elements, start).reshape(shape).copy()
 
 
-def _behind(header: bytes, key: bytes) -> bytes:
-    """What follows a key in a header, without blanks."""
+def _after(header: bytes, key: bytes) -> bytes:
+    """Return the part of a header after a key and its colon."""
     _, found, rest = header.partition(key)
     if not found:
         raise ValueError("an array's header lacks an entry")
@@ -56,19 +57,19 @@ def _behind(header: bytes, key: bytes) -> bytes:
 
 
 def _dtype(header: bytes) -> np.dtype[Any]:
-    said = _DTYPE.match(_behind(header, b"'descr'"))
-    if said is None:
+    descr = _DTYPE.match(_after(header, b"'descr'"))
+    if descr is None:
         raise ValueError("an array holds something other than plain numbers")
-    return np.dtype(said[1].decode("ascii"))
+    return np.dtype(descr[1].decode("ascii"))
 
 
 def _shape(header: bytes) -> tuple[int, ...]:
-    rest = _behind(header, b"'shape'")
+    rest = _after(header, b"'shape'")
     if not rest.startswith(b"("):
-        raise ValueError("an array's shape is no tuple")
+        raise ValueError("an array's shape is not a tuple")
     inside, closed, _ = rest[1:].partition(b")")
     if not closed or inside.strip(b"0123456789, "):
-        raise ValueError("an array's shape is no tuple of whole numbers")
+        raise ValueError("an array's shape is not a tuple of whole numbers")
     numbers = _SIZE.findall(inside)
     if any(len(digits) > _MOST_DIGITS for digits in numbers):
         raise ValueError("an array is too large")

@@ -1,4 +1,4 @@
-"""Optimisation profiles: which shapes an engine with free sizes must take."""
+"""Optimisation profiles: the range of shapes that an engine with free sizes accepts."""
 
 from __future__ import annotations
 
@@ -14,39 +14,41 @@ if TYPE_CHECKING:
     from .manifest import InputSpec
 
 BATCH = (1, 8, 32)
-"""The smallest, usual and largest batch where that is free."""
+"""Minimum, optimum and maximum of a free batch size; --min-shapes and its siblings override it."""
 
 ROWS, COLUMNS = (32, 480, 1080), (32, 640, 1920)
-"""The same for the heights and widths of images."""
+"""The same for free heights and widths of images: VGA as the optimum, Full HD as the maximum."""
 
 _OTHER = (1, 128, 512)
 _SHAPE = re.compile(r"([^:]+):(\d+(?:x\d+)*)")
 
 
 def profile_of(
-    inputs: Sequence[InputSpec], said: Sequence[dict[str, list[int]]] = ({}, {}, {})
+    inputs: Sequence[InputSpec], requested: Sequence[dict[str, list[int]]] = ({}, {}, {})
 ) -> dict[str, list[list[int]]]:
-    """For each input with free sizes the smallest, the usual and the largest shape.
+    """Return the minimum, optimum and maximum shape of each input with free sizes.
 
-    `said` are those three as a user named them, by input. Raises BadInput for an unknown input,
-    and where a shape contradicts a fixed size or the three do not grow.
+    `requested` are the user's minimum, optimum and maximum shapes, by input. Raises BadInput for an
+    input that is unknown or has no free size, for a shape that contradicts a fixed size, and for
+    shapes that do not grow from minimum to maximum.
     """
     free = {spec.name: spec for spec in inputs if None in spec.shape}
-    for shapes in said:
+    for shapes in requested:
         for name in shapes:
             if name not in free:
                 known = ", ".join(free) or "none"
                 raise BadInput(f"no input {name!r} has a free size", hint=f"those that do: {known}")
     found = {}
     for name, spec in free.items():
-        three = [list(shapes.get(name, _default(spec, index))) for index, shapes in enumerate(said)]
-        _check(spec, three)
-        found[name] = three
+        found[name] = [
+            list(shapes.get(name, _default(spec, index))) for index, shapes in enumerate(requested)
+        ]
+        _check_shapes(spec, found[name])
     return found
 
 
-def shapes_of(text: str) -> dict[str, list[int]]:
-    """Read "image:1x224x224x3,other:1x8", as trtexec has it; raises ValueError."""
+def parse_shapes(text: str) -> dict[str, list[int]]:
+    """Parse shapes in trtexec's notation, "image:1x224x224x3,other:1x8"; raises ValueError."""
     shapes = {}
     for part in filter(None, text.split(",")):
         match = _SHAPE.fullmatch(part)
@@ -56,8 +58,8 @@ def shapes_of(text: str) -> dict[str, list[int]]:
     return shapes
 
 
-def written(shapes: dict[str, list[int]]) -> str:
-    """Write shapes as `shapes_of` reads them."""
+def format_shapes(shapes: dict[str, list[int]]) -> str:
+    """Format shapes in the notation that `parse_shapes` reads."""
     return ",".join(f"{name}:{'x'.join(map(str, sizes))}" for name, sizes in shapes.items())
 
 
@@ -75,17 +77,17 @@ def _default(spec: InputSpec, index: int) -> list[int]:
     return sizes
 
 
-def _check(spec: InputSpec, three: Sequence[Sequence[int]]) -> None:
-    for shape in three:
+def _check_shapes(spec: InputSpec, shapes: Sequence[Sequence[int]]) -> None:
+    for shape in shapes:
         fits = len(shape) == len(spec.shape) and all(
             size >= 1 and wanted in (None, size) for size, wanted in zip(shape, spec.shape)
         )
         if not fits:
             wanted = described(spec.dtype, spec.shape)
-            raise BadInput(f"{spec.name!r} takes {wanted}, and not {'x'.join(map(str, shape))}")
-    for before, behind in zip(three, three[1:]):
-        if any(small > large for small, large in zip(before, behind)):
+            raise BadInput(f"{spec.name!r} takes {wanted}, not {'x'.join(map(str, shape))}")
+    for before, after in zip(shapes, shapes[1:]):
+        if any(small > large for small, large in zip(before, after)):
             raise BadInput(
                 f"the shapes of {spec.name!r} do not grow from the smallest to the largest",
-                hint="name --min-shapes, --opt-shapes and --max-shapes together",
+                hint="set --min-shapes, --opt-shapes and --max-shapes together",
             )

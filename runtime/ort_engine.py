@@ -1,4 +1,4 @@
-"""Run a bundle's model.onnx with ONNX Runtime."""
+"""ONNX Runtime engine: runs a bundle's model.onnx."""
 
 from __future__ import annotations
 
@@ -26,31 +26,33 @@ _CPU = ("CPUExecutionProvider",)
 PROVIDERS = {"cuda": ("CUDAExecutionProvider", *_CPU)}
 """Device -> ONNX Runtime's execution providers, best first; other devices run on the CPU.
 
-That is where TensorRT bundles run too, as the reference for the engine that the device builds.
+TensorRT bundles run on the CPU too, as the reference for the engine that the device builds.
 """
 
 _PACKAGES = {"cuda": "onnxruntime-gpu"}
-_WARNINGS_AND_BELOW_HIDDEN = 3
-_PAIRS_AS_THEY_ARE = ("session.disable_quant_qdq", "1")
-_NOTHING_IS_SENT = ("ORT_DISABLE_TELEMETRY", "1")
-"""Read by ONNX Runtime when it is imported ("Disabling Telemetry" in its Privacy.md). Without it,
-wheels report how they are used, and keep a database in the home folder of the device."""
+_ERRORS_ONLY = 3
+_KEEP_QDQ = ("session.disable_quant_qdq", "1")
+_NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "1")
+"""Environment variable that ONNX Runtime reads when it is imported ("Disabling Telemetry" in its
+Privacy.md). Without it, the wheels send usage data, and keep a database in the home folder of the
+device."""
 
 _TYPES = {"float": "float32", "double": "float64"}
 
 
 class OrtEngine:
-    """model.onnx in ONNX Runtime, with its default graph optimisations.
+    """A session of ONNX Runtime for model.onnx, with the default graph optimisations.
 
-    `name` says what runs it, for example "onnxruntime 1.31.1, CPUExecutionProvider".
+    `name` names library and provider, for example "onnxruntime 1.31.1, CPUExecutionProvider".
     """
 
     def __init__(self, bundle: Path, manifest: Manifest, threads: int | None = None) -> None:
-        """Load `<bundle>/model.onnx` for the manifest's device, `threads` within an operation.
+        """Load `<bundle>/model.onnx` for the manifest's device.
 
-        Warns (RuntimeWarning) where the device's own provider did not load and the CPU runs
-        instead. Raises EngineMissing without onnxruntime, BundleRefused for a model that it cannot
-        load or whose inputs and outputs are not those of the manifest.
+        `threads` is the number of threads within an operation. A RuntimeWarning says that the
+        device's own provider did not load, so that the model runs on the CPU. Raises EngineMissing
+        without onnxruntime, BundleRefused for a model that does not load or whose inputs and
+        outputs differ from the manifest's.
         """
         ort = _onnxruntime(manifest.device)
         wanted = PROVIDERS.get(manifest.device, _CPU)
@@ -58,9 +60,9 @@ class OrtEngine:
         if wanted[0] in usable and wanted != _CPU:
             preload(ort)
         options = ort.SessionOptions()
-        options.log_severity_level = _WARNINGS_AND_BELOW_HIDDEN
+        options.log_severity_level = _ERRORS_ONLY
         if manifest.half_scales:
-            options.add_session_config_entry(*_PAIRS_AS_THEY_ARE)
+            options.add_session_config_entry(*_KEEP_QDQ)
         if threads is not None:
             options.intra_op_num_threads = threads
         try:
@@ -80,29 +82,32 @@ class OrtEngine:
         if wanted[0] not in loaded:
             warnings.warn(
                 f"{wanted[0]} did not load, so {manifest.model} runs on {loaded[0]}; install "
-                f"{_PACKAGES[manifest.device]} and the CUDA and cuDNN that it asks for",
+                f"{_PACKAGES[manifest.device]} and the CUDA and cuDNN that it needs",
                 RuntimeWarning,
                 stacklevel=4,
             )
 
     def run(self, feeds: Mapping[str, NDArray[Any]]) -> dict[str, NDArray[Any]]:
-        """Return the outputs by name; raise BadInput where the engine gives up on these arrays."""
+        """Run the model and return the outputs by name.
+
+        Raises BadInput if ONNX Runtime fails on these arrays.
+        """
         try:
             results = self._session.run(self._outputs, dict(feeds))
         except Exception as error:  # onnxruntime's errors share no base class
             given = ", ".join(described(array.dtype, array.shape) for array in feeds.values())
             raise BadInput(
                 f"onnxruntime failed on {given}: {_first_line(error)}",
-                hint="check the sizes that the model leaves free, and that memory is enough",
+                hint="check the sizes of free dimensions, and that there is enough memory",
             ) from error
         return {name: results[index] for index, name in enumerate(self._outputs)}
 
 
 def preload(ort: Any) -> str:
-    """Load CUDA and cuDNN from the wheels that bring them, where ONNX Runtime knows how (1.21 on).
+    """Load CUDA and cuDNN from their Python wheels, if ONNX Runtime can (from 1.21 on).
 
-    Without it only libraries on the loader's own path are found. Returns what ONNX Runtime prints
-    of libraries that do not load.
+    Otherwise only libraries on the dynamic linker's path are found. Returns what ONNX Runtime
+    prints about libraries that do not load.
     """
     said = io.StringIO()
     if hasattr(ort, "preload_dlls"):
@@ -112,7 +117,7 @@ def preload(ort: Any) -> str:
 
 
 def _onnxruntime(device: str) -> Any:
-    os.environ.setdefault(*_NOTHING_IS_SENT)
+    os.environ.setdefault(*_NO_TELEMETRY)
     try:
         return import_module("onnxruntime")
     except ImportError as error:

@@ -1,6 +1,6 @@
-"""Decoded images in the form in which a graph takes them: order of channels, layout, dtype, YUV.
+"""Pixel formats: convert decoded images to the format, layout and dtype of a graph's input.
 
-A camera gives such arrays itself; this is for images from files, and for tests.
+A camera delivers such arrays itself; the conversion is for images from files, and for tests.
 """
 
 from __future__ import annotations
@@ -12,32 +12,32 @@ import numpy as np
 if TYPE_CHECKING:
     from numpy.typing import NDArray
 
-EVEN = {"NV12": (2, 2), "YUYV": (1, 2)}
-"""What height and width of an image must be multiples of."""
+SIZE_MULTIPLES = {"NV12": (2, 2), "YUYV": (1, 2)}
+"""Pixel formats with subsampled chroma -> what an image's height and width must be multiples of."""
 
 _BITS = 20
 _Y = (269484, 528482, 102760)
 _U = (-155188, -305135, 460324)
 _V = (460324, -385875, -74448)
-"""BT.601 in limited range, in units of 2^-20, as OpenCV encodes:
+"""BT.601 in limited range, in units of 2^-20, as in OpenCV:
 Y = 0.257 R + 0.504 G + 0.098 B + 16, U = -0.148 R - 0.291 G + 0.439 B + 128,
 V = 0.439 R - 0.368 G - 0.071 B + 128."""
 
 
-def encode(picture: NDArray[np.uint8], color: str, layout: str, dtype: str) -> NDArray[Any]:
-    """Return one image as a model takes it, without the batch.
+def encode(image: NDArray[np.uint8], color: str, layout: str, dtype: str) -> NDArray[Any]:
+    """Convert one image to the format of a model's input, without the batch dimension.
 
-    `image` is RGB, uint8 [height, width, 3]; for the color "GRAY" it is [height, width, 1]. Of
-    "NV12" height and width must be even, of "YUYV" the width; the colour of pixels that share one
-    is that of their mean. Alpha is 255.
+    `image` is RGB, uint8 [height, width, 3]; for the color "GRAY" it is [height, width, 1]. Height
+    and width must be multiples of `SIZE_MULTIPLES`. Pixels that share chroma get that of their mean
+    colour. Alpha is 255.
     """
-    array: NDArray[Any] = _ENCODERS.get(color, _as_it_is)(picture)
+    array: NDArray[Any] = _ENCODERS.get(color, _unchanged)(image)
     if layout == "NCHW":
         array = array.transpose(2, 0, 1)
     return np.ascontiguousarray(array, dtype=np.dtype(dtype))
 
 
-def _as_it_is(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
+def _unchanged(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
     return rgb
 
 
@@ -68,7 +68,7 @@ def _yuyv(rgb: NDArray[np.uint8]) -> NDArray[np.uint8]:
 
 
 def _mean(rgb: NDArray[np.uint8], rows: int) -> NDArray[np.int64]:
-    """The mean of `rows` x 2 pixels, rounded."""
+    """Return the rounded mean of each block of `rows` x 2 pixels."""
     height, width, channels = rgb.shape
     blocks = rgb.reshape(height // rows, rows, width // 2, 2, channels).astype(np.int64)
     count = rows * 2

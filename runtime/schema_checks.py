@@ -1,7 +1,7 @@
-"""Small checks of parsed JSON, and ways to build larger ones from them.
+"""Schema checks: small checks of parsed JSON, and functions that combine them into larger ones.
 
-A check takes a value and the place where it stands, and yields a sentence for each fault. As in
-JSON Schema, true and false are no numbers, and 1.0 is a whole one. Numbers are finite.
+A check takes a value and its path in the document, and yields a sentence for each fault. As in JSON
+Schema, true and false are not numbers, and 1.0 is an integer. Numbers must be finite.
 """
 
 from __future__ import annotations
@@ -32,119 +32,119 @@ def _wrong(where: str, wanted: str, value: object) -> str:
 
 
 def _is_number(value: Any) -> bool:
-    """Whether it is a number that a float64 holds: not infinite, and no NaN."""
+    """Whether the value is a number that fits in a float64: neither infinite nor NaN."""
     number = isinstance(value, (int, float)) and not isinstance(value, bool)
     return number and abs(value) <= sys.float_info.max
 
 
-def text(value: Any, where: str) -> Iterator[str]:
-    """A text with at least one character."""
+def non_empty_string(value: Any, where: str) -> Iterator[str]:
+    """Check that the value is a string of at least one character."""
     if not isinstance(value, str) or not value:
-        yield _wrong(where, "a non-empty text", value)
+        yield _wrong(where, "a non-empty string", value)
 
 
 def string(value: Any, where: str) -> Iterator[str]:
-    """A text, which may be empty."""
+    """Check that the value is a string, which may be empty."""
     if not isinstance(value, str):
-        yield _wrong(where, "a text", value)
+        yield _wrong(where, "a string", value)
 
 
-def flag(value: Any, where: str) -> Iterator[str]:
-    """true or false."""
+def boolean(value: Any, where: str) -> Iterator[str]:
+    """Check that the value is true or false."""
     if not isinstance(value, bool):
         yield _wrong(where, "true or false", value)
 
 
 def anything(value: Any, where: str) -> Iterator[str]:
-    """Anything at all."""
+    """Accept any value."""
     return iter(())
 
 
-def whole(minimum: int) -> Check:
-    """A whole number of at least `minimum`."""
+def integer(minimum: int) -> Check:
+    """Return a check for a whole number of at least `minimum`."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_integer(value: Any, where: str) -> Iterator[str]:
         if not _is_number(value) or value != value // 1 or value < minimum:
             yield _wrong(where, f"a whole number of at least {minimum}", value)
 
-    return check
+    return check_integer
 
 
 def number(minimum: float, maximum: float = float("inf")) -> Check:
-    """A number between the two limits, which belong to it."""
+    """Return a check for a number from `minimum` to `maximum`, both included."""
     limits = f" of at least {minimum}" if minimum > float("-inf") else ""
     if maximum < float("inf"):
         limits = f" from {minimum} to {maximum}"
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_number(value: Any, where: str) -> Iterator[str]:
         if not _is_number(value) or value < minimum or value > maximum:
             yield _wrong(where, f"a number{limits}", value)
 
-    return check
+    return check_number
 
 
 def matching(pattern: str, wanted: str) -> Check:
-    """A text in which the pattern is found; `wanted` describes such a text."""
+    """Return a check for a string in which `pattern` is found; `wanted` describes such a string."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_pattern(value: Any, where: str) -> Iterator[str]:
         if not isinstance(value, str) or not re.search(pattern, value):
             yield _wrong(where, wanted, value)
 
-    return check
+    return check_pattern
 
 
-def exactly(*allowed: object) -> Check:
-    """One of the given values."""
+def one_of(*allowed: object) -> Check:
+    """Return a check for one of the given values."""
     wanted = " or ".join(_shown(value) for value in allowed)
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_choice(value: Any, where: str) -> Iterator[str]:
         same_type = [a for a in allowed if isinstance(a, bool) == isinstance(value, bool)]
         if value not in same_type:
             yield _wrong(where, wanted, value)
 
-    return check
+    return check_choice
 
 
 def or_null(inner: Check) -> Check:
-    """null, or what `inner` allows."""
+    """Return a check for null, or a value that passes `inner`."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_nullable(value: Any, where: str) -> Iterator[str]:
         if value is not None:
             yield from inner(value, where)
 
-    return check
+    return check_nullable
 
 
 def list_of(inner: Check, minimum: int = 0) -> Check:
-    """A list of at least `minimum` items, each as `inner` wants it."""
+    """Return a check for a list of at least `minimum` items that each pass `inner`."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_items(value: Any, where: str) -> Iterator[str]:
         if not isinstance(value, list) or len(value) < minimum:
             yield _wrong(where, f"a list of at least {minimum}", value)
             return
         for index, item in enumerate(value):
             yield from inner(item, f"{where}[{index}]")
 
-    return check
+    return check_items
 
 
-def fixed(*inner: Check) -> Check:
-    """A list with one item for each check, in that order."""
+def tuple_of(*inner: Check) -> Check:
+    """Return a check for a list with one item for each check of `inner`, in that order."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_tuple(value: Any, where: str) -> Iterator[str]:
         if not isinstance(value, list) or len(value) != len(inner):
             yield _wrong(where, f"a list of {len(inner)}", value)
             return
         for index, item in enumerate(value):
             yield from inner[index](item, f"{where}[{index}]")
 
-    return check
+    return check_tuple
 
 
-def table_of(inner: Check, keys: Check = anything) -> Check:
-    """An object whose values are as `inner` wants them, under any names that `keys` allows."""
+def mapping_of(inner: Check, keys: Check = anything) -> Check:
+    """Return a check for an object whose values pass `inner` and whose keys pass `keys`."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_mapping(value: Any, where: str) -> Iterator[str]:
         if not isinstance(value, dict):
             yield _wrong(where, "an object", value)
             return
@@ -152,13 +152,16 @@ def table_of(inner: Check, keys: Check = anything) -> Check:
             yield from keys(key, f"a name in {where}")
             yield from inner(item, f"{where}[{key!r}]")
 
-    return check
+    return check_mapping
 
 
-def record(**fields: Check) -> Check:
-    """An object with these keys, each as its check wants it; other keys are let through."""
+def object_with(**fields: Check) -> Check:
+    """Return a check for an object that has these keys, with values that pass their checks.
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    Other keys are allowed.
+    """
+
+    def check_object(value: Any, where: str) -> Iterator[str]:
         if not isinstance(value, dict):
             yield _wrong(where, "an object", value)
             return
@@ -169,34 +172,34 @@ def record(**fields: Check) -> Check:
             else:
                 yield f"{prefix}{key} is missing"
 
-    return check
+    return check_object
 
 
-def given(key: str, inner: Check) -> Check:
-    """Anything, but what an object has under `key` must be as `inner` wants it."""
+def if_present(key: str, inner: Check) -> Check:
+    """Return a check that applies `inner` to what an object has under `key`, if it has that key."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_present(value: Any, where: str) -> Iterator[str]:
         if isinstance(value, dict) and key in value:
             yield from inner(value[key], f"{where}.{key}" if where else key)
 
-    return check
+    return check_present
 
 
 def all_of(*checks: Check) -> Check:
-    """What every one of the checks allows."""
+    """Return a check for values that pass every one of the given checks."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_all(value: Any, where: str) -> Iterator[str]:
         for inner in checks:
             yield from inner(value, where)
 
-    return check
+    return check_all
 
 
 def when(key: str, expected: str, then: Check) -> Check:
-    """Anything, but an object whose `key` is `expected` must be as `then` wants it."""
+    """Return a check that applies `then` to objects whose `key` has the value `expected`."""
 
-    def check(value: Any, where: str) -> Iterator[str]:
+    def check_condition(value: Any, where: str) -> Iterator[str]:
         if isinstance(value, dict) and value.get(key) == expected:
             yield from then(value, where)
 
-    return check
+    return check_condition

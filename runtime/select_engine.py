@@ -1,4 +1,4 @@
-"""Which engine runs a bundle here."""
+"""Engine selection: TensorRT or ONNX Runtime, by what the bundle holds and this machine has."""
 
 from __future__ import annotations
 
@@ -22,7 +22,7 @@ NAMES = ("onnxruntime", "tensorrt")
 
 
 class Engine(Protocol):
-    """What runs the model: every input by name in, batch first, and every output by name out."""
+    """An inference engine: takes every input by name, batch first, and returns every output."""
 
     name: str
 
@@ -33,9 +33,9 @@ class Engine(Protocol):
 def choose(bundle: Path, manifest: Manifest, threads: int | None, wanted: str | None) -> Engine:
     """Load the engine called `wanted`: engine.plan in "tensorrt", or model.onnx in "onnxruntime".
 
-    By default engine.plan where it lies in the bundle, and model.onnx elsewhere. Where engine.plan
-    lies on a machine that has no TensorRT or no GPU, model.onnx stands for it, with a warning
-    (RuntimeWarning). An engine that does not belong here is refused, not passed over.
+    The default is engine.plan if the bundle has one, otherwise model.onnx. On a machine without
+    TensorRT or a GPU, model.onnx replaces engine.plan, with a RuntimeWarning. An engine.plan that
+    was built for another machine raises BundleRefused; it is not silently replaced.
     """
     if wanted not in (None, *NAMES):
         raise BadInput(f"no engine is called {wanted!r}", hint=f"use one of {', '.join(NAMES)}")

@@ -1,4 +1,4 @@
-"""A loaded bundle: arrays in, arrays out; or images in, labels out."""
+"""Inference sessions: a loaded bundle that takes arrays and returns arrays, or names images."""
 
 from __future__ import annotations
 
@@ -11,11 +11,11 @@ from .compare import softmax
 from .errors import BadInput
 from .file_hashes import check_files
 from .image import pixels
-from .inputs import fitted
+from .inputs import fit_inputs
 from .labels import Prediction, named, ranked, read_labels
 from .manifest import Manifest, read_manifest
 from .manifest_schema import RANKED
-from .pixel_formats import EVEN, encode
+from .pixel_formats import SIZE_MULTIPLES, encode
 from .select_engine import choose
 
 if TYPE_CHECKING:
@@ -32,7 +32,7 @@ if TYPE_CHECKING:
 _USE_RUN = "use run(), which takes and returns arrays"
 
 TOP_K = 5
-"""How many classes `classify` names, where the model does not give fewer."""
+"""The default number of classes that `classify` returns."""
 
 
 def load(
@@ -44,14 +44,14 @@ def load(
 ) -> Session:
     """Load the bundle in a folder.
 
-    `threads` limits the threads within an operation (the engine's own choice by default). With
-    `check` every file is held to its size and SHA-256 first, and there must be no others; without,
+    `threads` is the number of threads within an operation (by default the engine's choice). With
+    `check`, the files are first compared with the manifest's list, sizes and SHA-256; without,
     loading is faster and trusts the folder. `engine` is "tensorrt" for engine.plan or "onnxruntime"
-    for model.onnx; by default engine.plan where it has been built and this machine has a GPU for
-    it, and model.onnx elsewhere.
+    for model.onnx. The default is engine.plan if it has been built and this machine has a GPU for
+    it, otherwise model.onnx.
 
-    Raises BundleRefused where the folder, its manifest, a file or the model is not as it should be,
-    EngineMissing where the engine is not installed, BadInput for a number of threads below 1.
+    Raises BundleRefused if the folder, its manifest, a file or the model is invalid, EngineMissing
+    if the engine is not installed, BadInput for fewer than 1 thread.
     """
     if threads is not None and threads < 1:
         raise BadInput(f"threads must be 1 or more, not {threads}")
@@ -64,10 +64,10 @@ def load(
 
 
 class Session:
-    """A model that is ready to run; `load` makes one.
+    """A model that is ready to run; created by `load`.
 
-    `manifest` is what the bundle says of itself, `engine` what runs it, `labels` the class names,
-    if known.
+    `manifest` is the bundle's manifest, `engine` the engine that runs the model, and `labels` the
+    class labels, or None.
     """
 
     def __init__(
@@ -82,7 +82,7 @@ class Session:
 
     @property
     def batch(self) -> int | None:
-        """Samples that the model takes at a time; None where it takes any number."""
+        """The model's batch size; None if the batch is free."""
         sizes = {spec.shape[0] for spec in self.manifest.inputs}
         return sizes.pop() if len(sizes) == 1 else None
 
@@ -91,17 +91,17 @@ class Session:
     ) -> dict[str, NDArray[Any]]:
         """Run the model on an array, or on arrays by input name; return its outputs by name.
 
-        The arrays have exactly the dtype and sizes that the manifest states; an image is as its
-        entry says, uint8 [N, H, W, 3], RGB, 0..255 by default. A single sample without the batch
-        dimension is taken where the model's batch is 1 or free, and comes back with a batch of 1.
+        The arrays must have exactly the dtype and sizes that the manifest states; for images, the
+        default is uint8 [N, H, W, 3], RGB, 0..255. If the model's batch is 1 or free, a single
+        sample may lack the batch dimension; its outputs have a batch of 1.
 
-        Where the batch is fixed at N, a multiple of N samples is run N at a time and the outputs
-        are joined. Any other number is refused, unless `fill` is set: then the last batch is filled
-        with repeats of the samples, and what these gave is cut off.
+        If the batch is fixed at N, a multiple of N samples is run N at a time and the outputs are
+        concatenated. Any other number is refused unless `fill` is set: then the last batch is
+        padded with repeated samples, whose outputs are dropped.
 
-        Raises BadInput, saying what was expected and what was given.
+        Raises BadInput, which says what was expected and what was given.
         """
-        feeds = fitted(inputs, self.manifest.inputs)
+        feeds = fit_inputs(inputs, self.manifest.inputs)
         batch = self.batch
         count = len(next(iter(feeds.values())))
         if batch is None or count == batch:
@@ -109,7 +109,7 @@ class Session:
         joinable = all(spec.shape[:1] == (batch,) for spec in self.manifest.outputs)
         if not joinable or (count % batch and not fill):
             raise BadInput(
-                f"got {count} samples, and the model takes {batch} at a time",
+                f"got {count} samples, but the model takes {batch} at a time",
                 hint=f"give {'a multiple of ' if joinable else ''}{batch}, "
                 "or export with a dynamic batch",
             )
@@ -123,20 +123,20 @@ class Session:
     def classify(
         self, image: ImageSource, top_k: int | None = None, interpolation: str = "nearest"
     ) -> list[Prediction]:
-        """Name what an image shows: the `top_k` best classes (or all, if fewer), best first.
+        """Classify an image: return the `top_k` best classes (or all, if fewer), best first.
 
-        `image` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. It is resized
-        as `keras.utils.load_img(path, target_size=..., interpolation=...)` does, unless the model
-        resizes or takes any size, and then turned into the format, layout and dtype that the model
-        takes. Where one of these wants even sizes, an odd last row or column is cut off.
+        `image` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. Unless the
+        model resizes images itself or takes any size, it is resized as
+        `keras.utils.load_img(path, target_size=..., interpolation=...)` does. It is then converted
+        to the format, layout and dtype of the model's input. If the format needs even sizes, an odd
+        last row or column is cut off.
 
-        The score is the model's probability, or the softmax of its logits. A model that gives its
-        own best classes gives what they scored, be it probabilities or logits; `top_k` is then at
-        most their number. By default it is 5, or that number where it is less.
+        The score is the model's probability, or the softmax of its logits. A model that returns
+        its own best classes returns their probabilities or logits as scores; `top_k` is then at
+        most the number of these classes. The default is 5, or that number if it is less.
 
-        Raises BadImage for an image that is missing or damaged, BadInput where the model takes
-        no image or gives no scores, or where an argument does not fit, EngineMissing without
-        Pillow.
+        Raises BadImage for an image that is missing or damaged, BadInput if the model takes no
+        image or returns no scores or if an argument is invalid, EngineMissing without Pillow.
         """
         if top_k is not None and top_k < 1:
             raise BadInput(f"top_k must be 1 or more, not {top_k}")
@@ -146,12 +146,12 @@ class Session:
         given = answer.shape[-1] if best else None
         if top_k is not None and given is not None and top_k > given:
             raise BadInput(
-                f"the model gives its {given} best classes, and {top_k} are asked for",
-                hint=f"ask for {given} or fewer, or export with a larger --top-k",
+                f"the model returns its {given} best classes, but {top_k} were requested",
+                hint=f"request {given} or fewer, or export with a larger --top-k",
             )
-        drawn = "GRAY" if source.color == "GRAY" else "RGB"
-        decoded = pixels(image, source.size, drawn, interpolation)
-        outputs = self.run(_arriving(decoded, source)[np.newaxis], fill=True)
+        mode = "GRAY" if source.color == "GRAY" else "RGB"
+        decoded = pixels(image, source.size, mode, interpolation)
+        outputs = self.run(_encoded(decoded, source)[np.newaxis], fill=True)
         scores = outputs[answer.name][0]
         if best:
             indices = outputs[best["indices"].name][0]
@@ -161,13 +161,16 @@ class Session:
         return ranked(scores, self.labels, top_k or TOP_K)
 
 
-def _arriving(image: NDArray[np.uint8], source: InputSpec) -> NDArray[Any]:
-    """A decoded image as the model takes it."""
+def _encoded(image: NDArray[np.uint8], source: InputSpec) -> NDArray[Any]:
+    """Convert a decoded image to the model's input, cropped to the sizes that its format needs."""
     color = source.color or "RGB"
-    rows, columns = EVEN.get(color, (1, 1))
+    rows, columns = SIZE_MULTIPLES.get(color, (1, 1))
     height, width = (size // step * step for size, step in zip(image.shape[:2], (rows, columns)))
     if not height or not width:
-        raise BadInput(f"an image of {image.shape[0]} x {image.shape[1]} is none in {color}")
+        raise BadInput(
+            f"an image of {image.shape[0]} x {image.shape[1]} is too small for {color}",
+            hint="give a larger image",
+        )
     return encode(image[:height, :width], color, source.layout or "NHWC", source.dtype)
 
 
@@ -175,7 +178,7 @@ def _image_input(manifest: Manifest) -> InputSpec:
     inputs = manifest.inputs
     if len(inputs) != 1 or inputs[0].color is None:
         listed = ", ".join(spec.name for spec in inputs)
-        raise BadInput(f"the model takes no image: its inputs are {listed}", hint=_USE_RUN)
+        raise BadInput(f"the model does not take an image: its inputs are {listed}", hint=_USE_RUN)
     return inputs[0]
 
 
@@ -185,4 +188,4 @@ def _scores_output(manifest: Manifest) -> OutputSpec:
             if spec.kind == kind and len(spec.shape) == 2:
                 return spec
     listed = ", ".join(f"{spec.name} ({spec.kind})" for spec in manifest.outputs)
-    raise BadInput(f"the model gives no class scores: its outputs are {listed}", hint=_USE_RUN)
+    raise BadInput(f"the model returns no class scores: its outputs are {listed}", hint=_USE_RUN)

@@ -1,21 +1,21 @@
-"""Text that others wrote, made safe to print: names in a bundle, labels, names of files."""
+"""Terminal output: untrusted text, such as labels and file names, made safe to print."""
 
 from __future__ import annotations
 
 import re
 
 _UNSAFE = re.compile("[\x00-\x1f\x7f-\x9f\u2028-\u202e\u2066-\u2069\ud800-\udfff]")
-"""Control characters (C0, DEL, C1), separators of lines and paragraphs, the overrides that turn the
-direction of writing, and what stands for a byte that is not UTF-8."""
+"""Control characters (C0, DEL, C1), line and paragraph separators, bidirectional overrides, and the
+surrogates with which Python represents bytes that are not UTF-8."""
 
 _BYTES = range(0xDC80, 0xDD00)
 
 
 def printable(text: str) -> str:
-    r"""Return one line with every character that could steer a terminal written as \x1b or \u202e.
+    r"""Return the text as one line, with characters that control a terminal escaped (\x1b, \u202e).
 
-    A line break is written as \x0a, so that no name can pass for a line of its own. A text that was
-    made printable once stays as it is.
+    Line breaks are escaped too (\x0a), so that no name can imitate a line of output. Text that was
+    made printable once is returned unchanged.
     """
     return _UNSAFE.sub(_escaped, text)
 

@@ -1,4 +1,4 @@
-"""The best classes that a model gives, beside what Keras scored all classes with."""
+"""Comparison of a model's top-K classes with the scores that Keras gives all classes."""
 
 from __future__ import annotations
 
@@ -16,15 +16,15 @@ if TYPE_CHECKING:
     Arrays = Mapping[str, NDArray[Any]]
 
 
-def unranked(
+def expand_top_k(
     outputs: Sequence[OutputSpec], given: Arrays, golden: Arrays
 ) -> tuple[dict[str, str], dict[str, NDArray[Any]], dict[str, NDArray[Any]]]:
-    """Return what `compare.differences` takes: kinds, what the model gave, and the reference.
+    """Return the arguments of `compare.differences`: kinds, the model's outputs, and the reference.
 
-    `golden` holds under the name of the `scores` those of all classes, [N, classes]. Into a copy of
-    it the scores [N, K] are put that the model gave for its classes, and the two are compared as
-    what they are of, probabilities or logits. The `indices` are judged by the golden scores. Other
-    outputs are left as they are.
+    Under the name of the `scores`, `golden` holds the scores of all classes, [N, classes]. The
+    model's scores [N, K] are written into a copy of these, at the classes that the model picked,
+    and the copy is compared with the original as probabilities or logits. The reference of the
+    `indices` is the golden scores. Other outputs are returned unchanged.
     """
     kinds = {spec.name: spec.kind for spec in outputs}
     candidate, reference = dict(given), dict(golden)
@@ -40,12 +40,12 @@ def unranked(
     return kinds, candidate, reference
 
 
-def misplacement(picked: NDArray[Any], scores: NDArray[Any]) -> float:
-    """How far wrong the ranking of K classes is, [N, K], by the `scores` of all, [N, classes].
+def ranking_error(picked: NDArray[Any], scores: NDArray[Any]) -> float:
+    """Return the ranking error of K classes, [N, K], by the `scores` of all, [N, classes].
 
-    The largest distance between the score of the class in a place and the score that belongs there:
-    0 where the same classes come in the same order, and little where classes changed places that
-    score nearly the same. Infinite for a class that comes twice or is not there.
+    This is the largest difference between the score of the class at a rank and the score that
+    belongs at that rank: 0 for the same classes in the same order, and small if classes with nearly
+    equal scores are swapped. Infinite for an index that is repeated or is not a class.
     """
     if not _are_classes(picked, scores):
         return float("inf")

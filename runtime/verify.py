@@ -1,4 +1,4 @@
-"""Prove a bundle again where it lies: its hashes, then its golden outputs."""
+"""Verification of a bundle on the machine that runs it: file hashes, then golden outputs."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ from .manifest import GOLDEN, GRAPH
 from .ort_engine import OrtEngine
 from .session import load
 from .terminal import printable
-from .top_k import unranked
+from .top_k import expand_top_k
 
 if TYPE_CHECKING:
     import os
@@ -26,19 +26,19 @@ if TYPE_CHECKING:
 
     from .manifest import Manifest
 
-ENGINE_COUNTS = (
-    "model.onnx ran in ONNX Runtime, whose float16 kernels differ from CPU to CPU; on the device "
-    "the engine counts, so build it, and verify it: python build_engine.py --verify"
+VERIFY_THE_ENGINE = (
+    "model.onnx ran in ONNX Runtime, whose float16 kernels differ from CPU to CPU; the device runs "
+    "the engine, so build and verify that: python build_engine.py --verify"
 )
-"""Said where model.onnx strays, but an engine is to be built of it."""
+"""Warning for a model.onnx outside the tolerances in a bundle that is meant to run as an engine."""
 
 
 @dataclass(frozen=True)
 class Row:
-    """One measured quantity, with the largest spread error that the manifest allows it.
+    """One measured quantity, with the largest spread error that the manifest allows.
 
-    It is measured against Keras, or, where `name` begins with `manifest.GRAPH`, against what the
-    quantised graph gives.
+    The reference is the output of Keras or, if `name` begins with `manifest.GRAPH`, that of the
+    quantised graph.
     """
 
     name: str
@@ -55,9 +55,9 @@ class Row:
 
 @dataclass(frozen=True)
 class Verification:
-    """What `verify` found: files with the right hashes, and a row for each measured quantity.
+    """The result of `verify`: the number of files checked, and a row for each measured quantity.
 
-    `str()` gives a table in plain text, safe to print.
+    `str()` returns a table in plain text, safe to print.
     """
 
     model: str
@@ -73,7 +73,7 @@ class Verification:
         return all(row.passed for row in self.rows)
 
     def as_dict(self) -> dict[str, Any]:
-        """Return the verification as JSON takes it, with None for what is infinite."""
+        """Return the verification as JSON data, with None for infinite values."""
         rows = [
             {
                 **asdict(row),
@@ -107,35 +107,35 @@ class Verification:
 def distances(
     manifest: Manifest, given: Mapping[str, NDArray[Any]], golden: Mapping[str, NDArray[Any]]
 ) -> tuple[Difference, ...]:
-    """How far outputs lie from Keras', and from the quantised graph's where the bundle has those.
+    """Measure the difference of outputs from Keras', and from the quantised graph's if recorded.
 
-    The names of the latter begin with `manifest.GRAPH`.
+    The names of the latter rows begin with `manifest.GRAPH`.
     """
     rows: list[Difference] = []
     for prefix in manifest.references:
         answers = {spec.name: golden[prefix + spec.name] for spec in manifest.outputs}
-        measured = differences(*unranked(manifest.outputs, given, answers))
+        measured = differences(*expand_top_k(manifest.outputs, given, answers))
         rows += [replace(row, name=prefix + row.name) for row in measured]
     return tuple(rows)
 
 
 def reference_of(name: str) -> str:
-    """Whose answers a row of this name is measured against."""
+    """Return whose outputs are the reference for a row of this name, as a possessive."""
     return "the quantised graph's" if name.startswith(GRAPH) else "Keras'"
 
 
 def verify(
     bundle: str | os.PathLike[str], *, threads: int | None = None, engine: str | None = None
 ) -> Verification:
-    """Check a bundle's hashes, run its golden samples, and compare with what Keras gave for them.
+    """Check a bundle's hashes, run its golden samples, and compare the outputs with Keras'.
 
-    A quantised bundle's are compared with what its graph gives too, each node computed unfused.
-    Outputs that lie too far from either make a Verification that has not passed; they raise
-    nothing. Where they are model.onnx's, in a bundle whose engine counts, a RuntimeWarning says so.
-    `threads` and `engine` are as for `load`.
+    For a quantised bundle, the outputs are also compared with those of its graph, computed node by
+    node without fusion. Outputs outside the tolerances raise nothing: the Verification has not
+    passed. If those came from model.onnx in a bundle that is meant to run as an engine, a
+    RuntimeWarning says so. `threads` and `engine` are as for `load`.
 
-    Raises BundleRefused where a file is not what the manifest says or the golden file does not fit
-    the model, EngineMissing where the engine is not installed.
+    Raises BundleRefused if a file does not match the manifest or the golden samples do not fit the
+    model, EngineMissing if the engine is not installed.
     """
     folder = Path(bundle)
     session = load(folder, threads=threads, engine=engine)
@@ -159,7 +159,7 @@ def verify(
         rows=rows,
     )
     if not found.passed and manifest.builds_engine and isinstance(session.engine, OrtEngine):
-        warnings.warn(ENGINE_COUNTS, RuntimeWarning, stacklevel=2)
+        warnings.warn(VERIFY_THE_ENGINE, RuntimeWarning, stacklevel=2)
     return found
 
 

@@ -1,7 +1,7 @@
-"""The members of a zip archive that lies in memory, as numpy.savez writes it.
+"""Zip reader for archives in memory, as numpy.savez writes them.
 
-Stricter than `zipfile`: nothing is unpacked that the archive's own sizes do not allow. Archives of
-one part and below 4 GiB are read. Section numbers are those of PKWARE's APPNOTE.TXT.
+Stricter than `zipfile`: no member is unpacked beyond the size that the central directory states.
+Supports single-part archives below 4 GiB. Section numbers are those of PKWARE's APPNOTE.TXT.
 """
 
 from __future__ import annotations
@@ -14,14 +14,15 @@ _LOCAL, _ENTRY, _END = b"PK\x03\x04", b"PK\x01\x02", b"PK\x05\x06"  # 4.3.7, 4.3
 _LOCAL_BYTES, _ENTRY_BYTES, _END_BYTES, _LONGEST_COMMENT = 30, 46, 22, 65535
 _LARGEST = 4 << 30
 _MOST_UNPACKED = 1032
-"""No byte of deflated data unpacks to more (zlib's "maximum compression factor")."""
+"""Most bytes that one byte of deflated data unpacks to (zlib's "maximum compression factor")."""
 
 
 @dataclass(frozen=True)
 class Member:
-    """One file of an archive: sizes as stored and unpacked, `start` of its local header, CRC-32.
+    """One file of an archive.
 
-    `method` is 0 for stored and 8 for deflated.
+    `packed` and `bytes` are its sizes as stored and as unpacked, `start` is the offset of its local
+    header, `crc` its CRC-32. `method` is 0 for stored and 8 for deflated.
     """
 
     name: str
@@ -33,9 +34,10 @@ class Member:
 
 
 def members(archive: bytes) -> list[Member]:
-    """Return the archive's table. Raises ValueError for what is no archive.
+    """Return the members that the central directory lists.
 
-    The sizes are as the table says, but together no larger than such an archive may be.
+    Raises ValueError for data that is not an archive, or for sizes that together are larger than
+    such an archive can be.
     """
     end = _end_record(archive)
     count, at = struct.unpack_from("<10xH4xI", archive, end)
@@ -44,7 +46,7 @@ def members(archive: bytes) -> list[Member]:
     for _ in range(count):
         entry = _part(archive, at, _ENTRY_BYTES)
         if entry[:4] != _ENTRY:
-            raise ValueError("the archive's table is damaged")
+            raise ValueError("the archive's central directory is damaged")
         method, crc, packed, unpacked, name, extra, comment, start = struct.unpack(
             "<10xH4xIIIHHH8xI", entry
         )
@@ -62,26 +64,26 @@ def members(archive: bytes) -> list[Member]:
 def unzipped(archive: bytes, member: Member) -> bytes:
     """Return a member's content.
 
-    Raises ValueError where it leads out of the archive, does not unpack to the size that the table
-    says, or has another CRC-32.
+    Raises ValueError for a member outside the archive, one that does not unpack to the size that
+    the central directory states, or one with a wrong CRC-32.
     """
     local = _part(archive, member.start, _LOCAL_BYTES)
     if local[:4] != _LOCAL:
-        raise ValueError("a member is not where the table says")
+        raise ValueError("a member is not at the offset that the central directory states")
     skipped = member.start + _LOCAL_BYTES + sum(struct.unpack_from("<HH", local, 26))
     packed = _part(archive, skipped, member.packed)
     if member.method == 0:
         if member.packed != member.bytes:
-            raise ValueError("a member has two sizes")
+            raise ValueError("a stored member has two different sizes")
         content = packed
     elif member.method == 8:
         if member.bytes // _MOST_UNPACKED > member.packed:
             raise ValueError("a member is larger than it can unpack to")
         content = _inflated(packed, member.bytes)
     else:
-        raise ValueError("a member is packed in a way other than deflate")
+        raise ValueError("a member's compression is not deflate")
     if zlib.crc32(content) != member.crc:
-        raise ValueError("a member's CRC-32 is another")
+        raise ValueError("a member's CRC-32 does not match")
     return content
 
 
@@ -92,11 +94,11 @@ def _part(archive: bytes, at: int, count: int) -> bytes:
 
 
 def _end_record(archive: bytes) -> int:
-    """Where the record that ends the table lies, looked for from the end."""
+    """Find the offset of the end-of-central-directory record, searching from the end."""
     last = len(archive) - _END_BYTES
     at = archive.rfind(_END, max(last - _LONGEST_COMMENT, 0), last + 4) if last >= 0 else -1
     if at < 0:
-        raise ValueError("it is no zip archive")
+        raise ValueError("it is not a zip archive")
     return at
 
 

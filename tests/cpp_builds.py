@@ -1,4 +1,4 @@
-"""Builds of the C++ runtime for this machine and for aarch64, each made once for all workers."""
+"""Builds of the C++ runtime for this machine and for aarch64, each built once for all workers."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ WITH_VERIFIER = f"-DCMAKE_PROJECT_INCLUDE={TESTS / 'verifier.cmake'}"
 
 @dataclass(frozen=True)
 class Build:
-    """A build folder; `launcher` runs its programs where they are not this machine's."""
+    """A build folder; `launcher` runs programs that are for another machine."""
 
     folder: Path
     launcher: Sequence[str] = ()
@@ -47,11 +47,11 @@ class Build:
 
     @property
     def surroundings(self) -> dict[str, str]:
-        """The environment that its programs run in."""
+        """The environment variables of its programs."""
         return {**ENVIRONMENT, **self.environment}
 
     def run(self, program: str, *arguments: object) -> Done:
-        """Run a program that was built; a sanitiser's finding fails the test."""
+        """Run a program; a finding of a sanitiser fails the test."""
         command = self.command(program, *arguments)
         done = subprocess.run(command, capture_output=True, env=self.surroundings, timeout=120)
         found = done.returncode == SANITIZER_FOUND or b"runtime error" in done.stderr
@@ -62,7 +62,7 @@ class Build:
 
 @dataclass(frozen=True)
 class Done:
-    """What a program ended with."""
+    """The result of a program."""
 
     status: int
     raw: bytes
@@ -74,7 +74,7 @@ class Done:
 
 
 def same_bits(build: Build, bundle: Path) -> bool:
-    """Whether `run` gives what Python's gives for whole batches of golden.npz, to the last bit."""
+    """Whether `run` gives the same bits as Python for the full batches of golden.npz."""
     session = kexport.runtime.load(bundle)
     with np.load(bundle / "golden.npz") as golden:
         inputs = {spec.name: golden[spec.name] for spec in session.manifest.inputs}
@@ -90,14 +90,14 @@ def same_bits(build: Build, bundle: Path) -> bool:
 
 
 def need(*commands: str) -> None:
-    """Skip where a command is not installed."""
+    """Skip the test if a command is not installed."""
     for command in commands:
         if shutil.which(command) is None:
             pytest.skip(f"{command} is not installed; .ci/packages installs it on Debian")
 
 
 def content(*folders: Path) -> str:
-    """A hash of the files in some folders, so that a build serves as long as they stay."""
+    """Hash the sources in some folders, to reuse a build as long as they do not change."""
     digest = hashlib.sha256()
     for folder in folders:
         for path in sorted(path for path in folder.rglob("*") if path.is_file()):
@@ -107,7 +107,7 @@ def content(*folders: Path) -> str:
 
 
 def configured(folder: Path, project: Path, options: Sequence[str]) -> None:
-    """Run cmake; skip where it misses a package, fail for anything else."""
+    """Run cmake; skip the test if a package is missing, fail for other errors."""
     command = ["cmake", "-S", str(project), "-B", str(folder), *options]
     done = subprocess.run(command, capture_output=True, text=True)
     if "is not found" in done.stderr:
@@ -119,20 +119,20 @@ def configured(folder: Path, project: Path, options: Sequence[str]) -> None:
 
 @pytest.fixture(scope="session")
 def sources() -> Path:
-    """What a bundle has under cpp/."""
+    """Return the folder that bundles have as cpp/."""
     need("cmake", "make", "g++")
     return SOURCES
 
 
 @pytest.fixture(scope="session")
 def packages(root: Path) -> Path:
-    """What .ci/packages unpacked; perhaps nothing."""
+    """Return the folder that .ci/packages unpacks into; it may not exist."""
     return root / "build" / "packages"
 
 
 @pytest.fixture(scope="session")
 def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]:
-    """Build some sources with cmake options; the same again costs nothing."""
+    """Return a function that builds sources with cmake options, and reuses builds."""
 
     def make(name: str, project: Path, *options: str, targets: Sequence[str] = ()) -> Path:
         key = (
@@ -160,12 +160,12 @@ def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]
 
 @pytest.fixture(scope="session")
 def plain(make_build: Callable[..., Path]) -> Build:
-    """The programs as a user builds them from a bundle, with warnings as errors."""
+    """Build the programs as a user builds them from a bundle, with warnings as errors."""
     return Build(make_build("plain", SOURCES, f"-DCMAKE_CXX_FLAGS={WARNINGS}", WITH_VERIFIER))
 
 
 def documented(root: Path) -> Path:
-    """The program that docs/cpp.md shows, as a file."""
+    """Write the program that docs/cpp.md shows to a file."""
     shown = blocks((root / "docs" / "cpp.md").read_text("utf-8"))
     (program,) = (block.body for block in shown if block.language == "cpp")
     path = root / "build" / "cpp" / "documented.cpp"
@@ -177,7 +177,7 @@ def documented(root: Path) -> Path:
 
 @pytest.fixture(scope="session")
 def sanitized(root: Path, make_build: Callable[..., Path]) -> Build:
-    """The programs, the tests' own and the examples, with ASan and UBSan; fuzzers with clang."""
+    """Build all programs, tests and examples with ASan and UBSan, and fuzzers with clang."""
     examples = [*sorted((root / "examples" / "cpp").glob("*.cpp")), documented(root)]
     clang = shutil.which("clang++")
     fuzzer = " -fsanitize=fuzzer-no-link" if clang else ""
@@ -196,7 +196,7 @@ def sanitized(root: Path, make_build: Callable[..., Path]) -> Build:
 
 @dataclass(frozen=True)
 class Core:
-    """An Arm core: what /proc/cpuinfo says of it."""
+    """An Arm core, as /proc/cpuinfo describes it."""
 
     features: str
     variant: str
@@ -208,12 +208,12 @@ CORES = {
     "cortex-a57": Core(COMMON, "0x1", "0xd07"),
     "cortex-a76": Core(f"{COMMON} atomics fphp asimdhp asimddp", "0x3", "0xd0b"),
 }
-"""Jetson Nano's; and one that, as Orin's, computes in half precision and has SDOT."""
+"""The core of Jetson Nano, and one with half precision and SDOT, as in Orin."""
 
 
 @pytest.fixture(scope="session")
 def cross_built(packages: Path, make_build: Callable[..., Path]) -> Path:
-    """kexport-verify and the verifier for aarch64; skips where they cannot be built or run."""
+    """Build kexport-verify and the verifier for aarch64; skip if that is not possible."""
     if platform.machine() == "aarch64":
         pytest.skip("this machine is an aarch64 itself")
     need("aarch64-linux-gnu-g++", "qemu-aarch64")
@@ -244,7 +244,7 @@ def cross_built(packages: Path, make_build: Callable[..., Path]) -> Path:
 def emulated(
     packages: Path, cross_built: Path, tmp_path_factory: pytest.TempPathFactory
 ) -> Callable[[str], Build]:
-    """The programs for aarch64 on one of CORES, by qemu-user."""
+    """Return the programs for aarch64 on one of CORES, emulated by qemu-user."""
 
     def on(core: str) -> Build:
         unpacked = packages / "aarch64"
@@ -263,9 +263,9 @@ def aarch64(emulated: Callable[[str], Build]) -> Build:
 
 
 def root_of(core: Core, system: Path) -> Path:
-    """A root for qemu: Debian's aarch64 libc, and an Arm's cpuinfo instead of this machine's.
+    """Make a root folder for qemu, with Debian's aarch64 libc and an Arm core's cpuinfo.
 
-    ONNX Runtime reads /proc/cpuinfo and ends where it finds an x86 described there.
+    ONNX Runtime reads /proc/cpuinfo, and exits if that describes an x86 CPU.
     """
     (system / "lib").symlink_to("/usr/aarch64-linux-gnu/lib")
     (system / "proc").mkdir()

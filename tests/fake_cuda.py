@@ -1,4 +1,4 @@
-"""A stand-in for CUDA's driver: real memory, streams that wait, and addresses that are checked."""
+"""A fake of CUDA's driver: real memory, asynchronous streams, and checked addresses."""
 
 from __future__ import annotations
 
@@ -10,7 +10,7 @@ INVALID = 1
 
 
 class FakeCuda:
-    """libcuda, as far as kexport calls it."""
+    """The functions of libcuda that kexport calls."""
 
     def __init__(self, name: str = "Orin", capability: tuple[int, int] = (8, 7), gpus: int = 1):
         self.name, self.capability, self.gpus = name, capability, gpus

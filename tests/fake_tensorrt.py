@@ -1,4 +1,4 @@
-"""A stand-in for TensorRT and for CUDA's driver, where neither is.
+"""Fakes of TensorRT and CUDA's driver, for machines with neither.
 
 The GPU's memory is real memory, streams do nothing until they are waited for, and an address that
 was not allocated is an error; so what forgets a copy or a wait gets wrong numbers here too. An
@@ -281,7 +281,7 @@ class IExecutionContext:
 
 
 def module(version: str = "10.3.0", cuda: FakeCuda | None = None) -> types.ModuleType:
-    """A module `tensorrt` of a release, whose engines run on `cuda`."""
+    """Return a fake module `tensorrt` of a release, whose engines run on `cuda`."""
     made: Any = types.ModuleType("tensorrt")
     major, minor = (int(part) for part in version.split(".")[:2])
     gpu = cuda or FakeCuda()

@@ -147,8 +147,8 @@ def test_labels(export_and_verify: Export, model: keras.Model, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (LABELS.encode() + b"one more\n", "11 labels, and the model has 10 classes"),
-        (b"one\n", "1 labels, and the model has 10 classes"),
+        (LABELS.encode() + b"one more\n", "11 labels, but the model has 10 classes"),
+        (b"one\n", "1 labels, but the model has 10 classes"),
         (b"", "no labels"),
         (b"\n\n", "no labels"),
         (LABELS.replace("class 3", "").encode(), "an empty line"),
@@ -227,7 +227,7 @@ def test_an_existing_folder_is_in_the_way(
     folder = tmp_path / "b"
     export_and_verify(model, "cpu-fp32", output=folder, recipe=TF)
     before = contents(folder)
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="exists already"):
         export(model, "cpu-fp32", output=folder, recipe=TF)
     assert contents(folder) == before
     export_and_verify(model, "trt-fp16", output=folder, recipe=TF, force=True)

@@ -216,7 +216,7 @@ def test_any_number_of_images_through_any_batch(
     session = runtime.load(bundle.path)
     images = pictures(count, 20, 20, seed=5)
     if batch != "dynamic" and count % batch:
-        with pytest.raises(BadInput, match=f"got {count} samples, and the model takes {batch}"):
+        with pytest.raises(BadInput, match=f"got {count} samples, but the model takes {batch}"):
             session.run(images)
     given = session.run(images, fill=True)["probabilities"]
     wanted = np.asarray(model(images.astype(np.float32), training=False))

@@ -75,7 +75,7 @@ def test_three_exports_to_one_output(
     running = [started([*words, *(["--force"] if force else [])], output) for _ in range(3)]
     told = [process.communicate(timeout=300)[1] for process in running]
     assert sorted(process.returncode for process in running) == statuses
-    assert sum(f"error: {output} is there already" in err for err in told) == statuses.count(9)
+    assert sum(f"error: {output} exists already" in err for err in told) == statuses.count(9)
     assert runtime.verify(output).passed
     assert list(tmp_path.iterdir()) == [output]
 
@@ -173,7 +173,7 @@ def test_this_folder(
     monkeypatch.chdir(bundle)
     before = contents(bundle)
     assert main([*words, "-q", "--force", "-o", "."]) == 9
-    assert "error: . is there already" in capsys.readouterr().err
+    assert "error: . exists already" in capsys.readouterr().err
     assert contents(bundle) == before
 
 

@@ -1,4 +1,4 @@
-"""Writes bundles."""
+"""Bundles: the files of an export, and how they are published."""
 
 FINISHING = "finishing"
-"""The step of an export from which on it is too late to stop: all that follows takes no time."""
+"""The last step of an export, which Ctrl-C does not stop any more, as it takes next to no time."""

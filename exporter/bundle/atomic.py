@@ -1,7 +1,8 @@
-"""Two renames that never overwrite: one that fails where something is, and one that swaps.
+"""Atomic renames that never overwrite: one fails if the target exists, one swaps two folders.
 
-Linux has both as one step, renameat2 (man 2 rename). Where the system or the file system has not,
-`move` is rename, which POSIX lets replace nothing but an empty folder, and `swap` says so.
+Linux has both as one system call, renameat2 (man 2 rename). If the system or the file system does
+not support it, `move` uses rename, which by POSIX replaces only an empty folder, and `swap` raises
+Unsupported.
 """
 
 from __future__ import annotations
@@ -14,18 +15,18 @@ from pathlib import Path
 _NO_REPLACE, _EXCHANGE = 1, 2
 _HERE = -100  # AT_FDCWD
 _MISSING = (errno.ENOSYS, errno.EINVAL, errno.EOPNOTSUPP, errno.EPERM)
-"""What a kernel, a file system or a container's filter answers that does not know the call."""
+"""Errors of a kernel, a file system or a container's seccomp filter without renameat2."""
 
 
 class Unsupported(Exception):
-    """Swapping in one step is not possible here."""
+    """Swapping atomically is not possible here."""
 
 
 def move(source: Path, target: Path) -> None:
     """Rename a folder.
 
     Raises:
-        FileExistsError: something is at `target`.
+        FileExistsError: `target` exists.
         OSError: the folder cannot be renamed.
     """
     try:
@@ -35,11 +36,11 @@ def move(source: Path, target: Path) -> None:
 
 
 def swap(first: Path, second: Path) -> None:
-    """Let two folders change places.
+    """Exchange two folders.
 
     Raises:
-        Unsupported: the system or the file system cannot.
-        OSError: they cannot be renamed; FileNotFoundError where one is missing.
+        Unsupported: the system or the file system cannot exchange them atomically.
+        OSError: they cannot be renamed; FileNotFoundError if one is missing.
     """
     _renameat2(first, second, _EXCHANGE)
 

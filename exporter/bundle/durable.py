@@ -1,4 +1,4 @@
-"""Lets files reach the disk, so that a power cut after a rename finds them whole."""
+"""Durable writes: flush files to the disk, so that they are complete even after a power cut."""
 
 from __future__ import annotations
 
@@ -9,10 +9,10 @@ from pathlib import Path
 
 
 def flush(folder: Path) -> None:
-    """Write all that is in a folder to the disk.
+    """Flush a folder and everything in it to the disk.
 
     Raises:
-        OSError: the disk does not take it.
+        OSError: a file or folder cannot be flushed.
     """
     for parent, _, files in os.walk(folder, topdown=False):
         for name in files:
@@ -21,7 +21,7 @@ def flush(folder: Path) -> None:
 
 
 def flush_names(*folders: Path) -> None:
-    """Write the names in folders to the disk, as far as it takes them."""
+    """Flush the entries of folders to the disk; errors are ignored."""
     for folder in folders:
         with contextlib.suppress(OSError):
             _sync_folder(folder)
@@ -31,7 +31,7 @@ def _sync_folder(folder: Path) -> None:
     try:
         _sync(folder)
     except OSError as error:
-        if os.name != "nt" and error.errno != errno.EINVAL:  # no folder is opened, or synchronised
+        if os.name != "nt" and error.errno != errno.EINVAL:  # some cannot flush folders
             raise
 
 

@@ -1,8 +1,8 @@
-"""Which layer of an engine runs which node of the graph, and in which type.
+"""Engine layers: which layer runs which nodes of the graph, and in which type.
 
-Read from what TensorRT's builder logs where it is verbose and `profiling_verbosity` is DETAILED: a
-message "Layers:" with one line a layer, in which "ONNX Layer:" names the nodes that are fused in
-it. The engine's own inspector says the same, but needs a GPU.
+The source is the verbose log of TensorRT's builder, with `profiling_verbosity` DETAILED: a message
+"Layers:" with one line per layer, in which "ONNX Layer:" names the nodes fused into it. The
+engine inspector has the same information, but needs a GPU.
 """
 
 from __future__ import annotations
@@ -17,7 +17,7 @@ import onnx_ir as ir
 
 KINDS = {"Conv": "convolutions", "ConvTranspose": "convolutions", "Gemm": "matrix products"}
 KINDS["MatMul"] = "matrix products"
-"""The operators whose type decides how fast an engine is, and what they are called."""
+"""Operators whose type decides how fast an engine is -> what the coverage calls them."""
 
 _TYPES = {"Float": "FP32", "Half": "FP16", "BFloat16": "BF16", "Int8": "INT8", "FP8": "FP8"}
 _LINE = re.compile(r"Name: (?P<name>.*?), LayerType: (?P<kind>\w+), (?P<rest>.*)")
@@ -28,17 +28,17 @@ _TENSORS = {
 _EXTENTS = re.compile(r"Dimensions: \[([\d,]*)\]")
 _TYPE = re.compile(r"Datatype: (\w+)")
 _NODE = re.compile(r"\[ONNX Layer: ([^\]]*)\]")
-_GLUE = "kgen"
-"""The type of layers that TensorRT generates for what stands between the products."""
+_GENERATED = "kgen"
+"""The layer type of the pointwise kernels that TensorRT generates between matrix products."""
 
 
 @dataclass(frozen=True, slots=True)
 class Layer:
     """One layer of an engine.
 
-    `type` is what it computes in, such as "FP16", or None where it reads nothing: the type that its
-    weights and an input have in common, and without weights that of its first input. `nodes` are
-    the names of the ONNX nodes in it.
+    `type` is the type in which it computes, such as "FP16", or None for a layer without inputs: the
+    type that its weights and an input have in common, or without weights that of its first input.
+    `nodes` are the names of its ONNX nodes.
     """
 
     name: str
@@ -49,9 +49,9 @@ class Layer:
 
 @dataclass(frozen=True, slots=True)
 class Coverage:
-    """How many nodes of a kind the graph wants in a type, and how many the engine runs in it.
+    """How many nodes of a kind have a type in the graph, and how many the engine runs in it.
 
-    `strays` names the others, and the types that they run in ("?" where no layer names the node).
+    `strays` names the others with the types in which they run ("?" if no layer names the node).
     """
 
     kind: str
@@ -61,17 +61,17 @@ class Coverage:
     strays: tuple[str, ...]
 
     def __str__(self) -> str:
-        """As the command line has it: "94 of 94 convolutions in INT8"."""
+        """Format as on the command line: "94 of 94 convolutions in INT8"."""
         return f"{self.found} of {self.wanted} {self.kind} in {self.type}"
 
 
 def read_layers(log: str) -> tuple[Layer, ...]:
-    """The layers that a builder's log lists; none where it lists none."""
+    """Parse the layers that a builder's log lists."""
     return tuple(_layers(log))
 
 
 def coverage(model: ir.Model, layers: Sequence[Layer]) -> tuple[Coverage, ...]:
-    """What the graph wants beside what the engine does, for each kind and type."""
+    """Compare the types in the graph with those in the engine, for each kind and type."""
     running = _running(layers)
     rows: dict[tuple[str, str], list[tuple[str, str]]] = {}
     for node in model.graph.all_nodes():
@@ -103,17 +103,17 @@ def _layers(log: str) -> Iterator[Layer]:
 
 
 def _type(kind: str, rest: str) -> str | None:
-    """What a layer computes in.
+    """Return the type in which a layer computes.
 
-    A residual that is fused with a product may stand before what the product reads, and be of
-    another type, with a Cast between them in the same layer ("CorrCastAdd"). The weights are the
-    largest constant, and of the product's type; the bias and scales of int8 are not.
+    A residual that is fused with a matrix product may be listed before the product's own input and
+    have another type, with a Cast between them in the same layer ("CorrCastAdd"). The weights are
+    the largest constant and have the product's type; biases and scales of int8 do not.
     """
     inputs, constants = (_tensors(rest, name) for name in ("Inputs", "Constants"))
     if not inputs:
         return None
     types = [dtype for _, dtype in inputs]
-    if constants and kind != _GLUE:
+    if constants and kind != _GENERATED:
         _, weights = max(constants)
         if weights in types:
             return weights
@@ -121,13 +121,13 @@ def _type(kind: str, rest: str) -> str | None:
 
 
 def _tensors(rest: str, name: str) -> list[tuple[int, str]]:
-    """Number of elements and type of each tensor in one of a layer's lists."""
+    """Return the number of elements and the type of each tensor in one of a layer's lists."""
     listed = _TENSORS[name].search(rest)
     found = [] if listed is None else listed["tensors"].split("}")
     return [
-        (_size(text), _TYPES.get(said[1], said[1].upper()))
+        (_size(text), _TYPES.get(dtype[1], dtype[1].upper()))
         for text in found
-        if (said := _TYPE.search(text)) is not None
+        if (dtype := _TYPE.search(text)) is not None
     ]
 
 
@@ -137,21 +137,21 @@ def _size(text: str) -> int:
 
 
 def _running(layers: Sequence[Layer]) -> Mapping[str, str]:
-    """The type that each node runs in: that of its product, and not of what is fused around it.
+    """Return the type in which each node runs: that of its product, not of fused pointwise nodes.
 
-    A layer that goes by the node's name counts before others, and glue counts least.
+    A layer that is named after the node has priority, and generated layers come last.
     """
     found: dict[str, tuple[int, str]] = {}
     for layer in layers:
         for node in layer.nodes if layer.type is not None else ():
-            weight = 2 if layer.name.startswith(node) else int(layer.kind != _GLUE)
+            weight = 2 if layer.name.startswith(node) else int(layer.kind != _GENERATED)
             if node not in found or weight > found[node][0]:
                 found[node] = weight, layer.type or ""
     return {node: dtype for node, (_, dtype) in found.items()}
 
 
 def _wanted(node: ir.Node) -> str | None:
-    """INT8 or FP8 where both factors are quantised, else the type of the first; None if unknown."""
+    """Return INT8 or FP8 if both factors are quantised, else the first one's type, if known."""
     factors = node.inputs[:2]
     decoders = [value.producer() if value is not None else None for value in factors]
     if all(decoder is not None and decoder.op_type == "DequantizeLinear" for decoder in decoders):
@@ -170,5 +170,5 @@ _NAMES: Mapping[ir.DataType | None, str] = {
 
 
 def counted(layers: Sequence[Layer]) -> dict[str, int]:
-    """How many layers of the engine compute in which type."""
+    """Count the engine's layers by the type in which they compute."""
     return dict(sorted(Counter(layer.type or "none" for layer in layers).items()))

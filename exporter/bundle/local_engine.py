@@ -1,18 +1,16 @@
-"""The engine of a bundle built and proven at once, where the target's TensorRT and GPU are here.
+"""Local engine: builds and verifies a bundle's engine if this machine is the target.
 
-The bundle's own build_engine.py does both, in a process of its own, as it would on the device.
+The bundle's own build_engine.py does both, as it would on the device.
 """
 
 from __future__ import annotations
 
-import json
-import subprocess
-import sys
 from dataclasses import dataclass
 from importlib import import_module
 from pathlib import Path
 from typing import Any
 
+from kexport.bundle.build_process import run_build_engine
 from kexport.errors import GraphRefused, ParityFailed
 from kexport.runtime.cli import PARITY_FAILED
 from kexport.runtime.errors import EngineMissing
@@ -23,14 +21,14 @@ from kexport.targets.toml_table import matches
 
 MODULE = "tensorrt"
 SECONDS = 3600
-"""How long it may take: TensorRT times its kernels on the GPU, which can take many minutes."""
+"""Time limit of a build: TensorRT times its kernels on the GPU, which can take many minutes."""
 
 ELSEWHERE = "hide the GPU with CUDA_VISIBLE_DEVICES=, and build the engine on the device"
 
 
 @dataclass(frozen=True, slots=True)
-class Built:
-    """An engine that lies in a bundle: its size, engine.json, and what verifying it found."""
+class VerifiedEngine:
+    """The engine in a bundle: its size in bytes, its engine.json, and its verification."""
 
     bytes: int
     record: dict[str, Any]
@@ -38,7 +36,7 @@ class Built:
 
 
 def device_is_here(platform: Platform) -> bool:
-    """Whether this machine has a GPU like the platform's, and a TensorRT with the same rules."""
+    """Whether this machine has a GPU like the platform's, and a TensorRT of the same release."""
     chain = platform.toolchain
     if platform.device.engine != MODULE or chain is None:
         return False
@@ -49,36 +47,34 @@ def device_is_here(platform: Platform) -> bool:
     return fits and any(matches(version, release) for release in chain.rules.releases)
 
 
-def build(bundle: Path, name: str, seconds: float = SECONDS) -> Built:
-    """Build the engine of a finished bundle, and run its golden samples on it.
+def build_and_verify_engine(bundle: Path, name: str, seconds: float = SECONDS) -> VerifiedEngine:
+    """Build the engine of a finished bundle, and run the golden samples on it.
 
     Args:
         bundle: the folder, with its manifest.
-        name: the model's.
-        seconds: how long it may take.
+        name: the model's name.
+        seconds: time limit of the build.
 
     Raises:
         GraphRefused: no engine was built.
-        ParityFailed: the engine does not give what Keras gave, or not what the graph gives.
+        ParityFailed: the engine's outputs are outside the tolerances.
     """
-    command = [sys.executable, "-B", str(bundle / "build_engine.py"), "--json", "--verify"]
-    try:
-        done = subprocess.run(command, capture_output=True, text=True, timeout=seconds, check=False)
-    except subprocess.TimeoutExpired as error:
-        raise _refused(name, f"it took longer than {seconds:g} s") from error
-    if done.returncode not in (0, PARITY_FAILED):
-        raise _refused(name, _reason(done))
-    said = json.loads(done.stdout)
-    built = Built(said["bytes"], said["engine"], said["verification"])
-    if done.returncode == PARITY_FAILED:
-        worst = max(built.verification["rows"], key=_excess)
+    statuses = (0, PARITY_FAILED)
+    done = run_build_engine(bundle, ["--verify"], seconds=seconds, with_report=statuses)
+    if done.report is None:
+        raise _refused(name, done.reason)
+    report = done.report
+    engine = VerifiedEngine(report["bytes"], report["engine"], report["verification"])
+    if done.status == PARITY_FAILED:
+        worst = max(engine.verification["rows"], key=_excess)
         raise ParityFailed(
-            f"output {worst['name']!r} of the engine for {name} is {worst['error']} of its spread "
-            f"away from {reference_of(worst['name'])}, and {worst['tolerance']:g} is allowed",
-            hint="nothing was published; try fp32, which tells a fault of the precision from one "
-            "of the graph",
+            f"output {worst['name']!r} of the engine for {name} differs from "
+            f"{reference_of(worst['name'])} by {worst['error']} of its spread, but at most "
+            f"{worst['tolerance']:g} is allowed",
+            hint="nothing was published; try fp32, to see whether the precision or the graph is "
+            "at fault",
         )
-    return built
+    return engine
 
 
 def _version() -> str | None:
@@ -96,16 +92,8 @@ def _gpu() -> Gpu | None:
 
 
 def _excess(row: dict[str, Any]) -> float:
-    """How far a row is beyond its tolerance; what is infinite, JSON has as None."""
+    """Return a row's error relative to its tolerance; JSON has None for an infinite error."""
     return float("inf") if row["error"] is None else float(row["error"] / row["tolerance"])
-
-
-def _reason(done: subprocess.CompletedProcess[str]) -> str:
-    if done.returncode < 0:
-        return f"it ended with signal {-done.returncode}"
-    lines = [line.strip() for line in done.stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["it gave no reason"])[-1].removeprefix("error: ")
 
 
 def _refused(name: str, why: str) -> GraphRefused:

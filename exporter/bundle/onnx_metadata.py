@@ -1,4 +1,4 @@
-"""metadata_props of the ONNX file: what viewers and other tools look for."""
+"""ONNX metadata: the metadata_props that viewers and other tools read."""
 
 from __future__ import annotations
 
@@ -8,6 +8,9 @@ from typing import Any
 
 import onnx_ir as ir
 
+from kexport.runtime.manifest import input_spec
+from kexport.runtime.pixel_formats import SIZE_MULTIPLES
+
 PIXEL_FORMATS = {
     "RGB": "Rgb8",
     "BGR": "Bgr8",
@@ -15,7 +18,7 @@ PIXEL_FORMATS = {
     "BGRA": "Bgra8",
     "GRAY": "Gray8",
 }
-"""Formats that ONNX has a word for, of one byte a channel."""
+"""Colour in the manifest -> `Image.BitmapPixelFormat`, for formats of one byte per channel."""
 
 
 def with_metadata(
@@ -23,10 +26,10 @@ def with_metadata(
     entries: Mapping[str, Any],
     labels: Sequence[str] | None,
 ) -> ir.Model:
-    """The model with the conventional keys filled in from the manifest's `entries`.
+    """Return a copy of the model with metadata from the manifest's `entries`.
 
-    `Image.*` are ONNX's own (onnx/docs/MetadataProps.md); `task`, `imgsz`, `batch`, `names` are the
-    ones Ultralytics' viewers read; `kexport` holds model, target and preprocessing as JSON.
+    `Image.*` are ONNX's own keys (onnx/docs/MetadataProps.md); `task`, `imgsz`, `batch` and `names`
+    are those that Ultralytics' viewers read; `kexport` has model, target and preprocessing as JSON.
     """
     model = model.clone()
     props = model.metadata_props
@@ -38,9 +41,9 @@ def with_metadata(
         if first["dtype"] == "uint8" and first["color"] in PIXEL_FORMATS:
             props["Image.BitmapPixelFormat"] = PIXEL_FORMATS[first["color"]]
         props["Image.ColorSpaceGamma"] = "SRGB"
-        limited = first["color"] in ("NV12", "YUYV")
+        limited = first["color"] in SIZE_MULTIPLES  # the YUV formats
         props["Image.NominalPixelRange"] = f"NominalRange_{'16_235' if limited else '0_255'}"
-        size = entries["preprocessing"]["size"] or _size(first)
+        size = entries["preprocessing"]["size"] or list(input_spec(first).size)
         if None not in size:
             props["imgsz"] = json.dumps(size)
         props["batch"] = json.dumps(first["shape"][0])
@@ -50,12 +53,3 @@ def with_metadata(
     if labels is not None:
         props["names"] = json.dumps(dict(enumerate(labels)), ensure_ascii=False)
     return model
-
-
-def _size(picture: Mapping[str, Any]) -> list[int | None]:
-    """Height and width of the images that an input takes."""
-    _, *sizes = picture["shape"]
-    height, width = sizes[1:] if picture["layout"] == "NCHW" else sizes[:2]
-    if picture["color"] == "NV12" and height is not None:
-        height = height * 2 // 3
-    return [height, width]

@@ -1,4 +1,4 @@
-"""The place of an output: whether it is free, and a folder beside it to make the output in."""
+"""Output folders: whether a path is free, and a staging folder beside it."""
 
 from __future__ import annotations
 
@@ -15,24 +15,24 @@ from kexport.errors import OutputExists, OutputFailed
 
 _HINTS = {
     errno.ENAMETOOLONG: "choose a shorter name",
-    errno.ENOTDIR: "choose a place whose parents are folders",
+    errno.ENOTDIR: "choose a path whose parents are folders",
 }
 
 
 def refuse_existing(output: Path, *, force: bool) -> None:
-    """Say before any work that an output cannot stand at a place.
+    """Refuse an output path before any work is done.
 
-    What dead exports left beside it is cleared first, since one may have died while it replaced
-    the bundle that is in the way.
+    The leftovers of crashed exports beside it are removed first, because a crash may have happened
+    while a bundle was replaced, and the bundle is then restored.
 
     Raises:
-        OutputExists: `output` is there and `force` is not given, or it is no bundle that may be
+        OutputExists: `output` exists and `force` is not given, or it is not a bundle that may be
             replaced.
-        OutputFailed: no folder can be at that place, or it cannot be looked at.
+        OutputFailed: no folder can be created at that path, or it cannot be inspected.
     """
     if output.name in ("", ".."):
         raise OutputExists(
-            f"{output} is there already, and is not replaced under this name",
+            f"{output} exists already, and is not replaced under this name",
             hint="choose an --output that ends with the name of a folder",
         )
     with failing(output):
@@ -46,10 +46,10 @@ def refuse_existing(output: Path, *, force: bool) -> None:
 
 @contextmanager
 def staging(output: Path) -> Iterator[Path]:
-    """A folder beside `output` to write into; it is gone afterwards unless it was published.
+    """Create a folder beside `output` to write into; it is removed afterwards unless published.
 
     Raises:
-        OutputFailed: the folder cannot be made or written (no permission, disk full).
+        OutputFailed: the folder cannot be created or written (no permission, disk full).
     """
     with failing(output):
         output.parent.mkdir(parents=True, exist_ok=True)
@@ -63,12 +63,12 @@ def staging(output: Path) -> Iterator[Path]:
 
 @contextmanager
 def failing(output: Path) -> Iterator[None]:
-    """Turn what the system says into OutputFailed."""
+    """Turn an OSError into OutputFailed."""
     try:
         yield
     except OSError as error:
         reason = error.strerror or str(error)
-        hint = _HINTS.get(error.errno or 0, "make room, or choose another place")
+        hint = _HINTS.get(error.errno or 0, "free some space, or choose another folder")
         raise OutputFailed(
             f"{output} cannot be written: {reason[:1].lower()}{reason[1:]}",
             hint=f"{hint}; nothing was changed",

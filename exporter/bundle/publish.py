@@ -1,4 +1,4 @@
-"""Publishes a finished folder in one step, which replaces nothing but a bundle."""
+"""Publishing: move a finished folder to its output path in one step, replacing only a bundle."""
 
 from __future__ import annotations
 
@@ -14,39 +14,39 @@ from kexport.errors import OutputExists
 
 
 def publish(work: Path, output: Path, *, force: bool = False) -> None:
-    """Let the finished folder `work`, made by `staging`, stand at `output`.
+    """Move the finished folder `work`, created by `staging`, to `output`.
 
-    With `force` a bundle that is there goes to where `work` was, or beside it, and is removed with
-    that. Without, or where anything else is there, `output` stays as it is.
+    With `force`, an existing bundle is moved into the staging folder and removed with it. Without,
+    or if `output` is anything else, it is left unchanged.
 
     Raises:
-        OutputExists: something is at `output` that is not replaced.
-        OSError: the folder cannot be written or renamed; `output` is as it was.
+        OutputExists: `output` exists and is not replaced.
+        OSError: the folder cannot be written or renamed; `output` is unchanged.
     """
     flush(work)
-    while not _stands(work, output, force=force):
+    while not _moved(work, output, force=force):
         pass  # another process published or removed something meanwhile
     flush_names(output.parent, work.parent)
 
 
 def refuse(output: Path, *, force: bool) -> None:
-    """Refuse to replace what is at a path.
+    """Raise OutputExists unless an existing path may be replaced.
 
     Raises:
-        OutputExists: `force` is not given, or it is no bundle, or holds more than one.
-        OSError: it cannot be looked at; FileNotFoundError where it is not there any more.
+        OutputExists: `force` is not given, or the path is not a bundle, or has other files in it.
+        OSError: the path cannot be inspected; FileNotFoundError if it does not exist any more.
     """
     if not force:
         raise OutputExists(
-            f"{output} is there already", hint="choose another --output, or replace it with --force"
+            f"{output} exists already", hint="choose another --output, or replace it with --force"
         )
     reason = obstacle(output)
     if reason is not None:
         raise _refused(output, reason)
 
 
-def _stands(work: Path, output: Path, *, force: bool) -> bool:
-    """Try once; False where what was seen at `output` is there no more."""
+def _moved(work: Path, output: Path, *, force: bool) -> bool:
+    """Try once; return False if what was found at `output` has gone meanwhile."""
     try:
         move(work, output)
     except FileExistsError:
@@ -74,10 +74,10 @@ def _replaced(work: Path, output: Path) -> bool:
 
 
 def _replaced_in_two(work: Path, output: Path) -> bool:
-    """Take away what is there, and then let `work` stand there.
+    """Replace `output` in two steps: move it away, then move `work` there.
 
-    Where the second step does not come, what was taken away is put back as the stage is closed, or
-    by the next export.
+    If the second step does not happen, the bundle is restored when the stage is closed, or by the
+    next export.
     """
     old = work.with_name(OLD)
     os.rename(output, old)
@@ -96,10 +96,10 @@ def _replaced_in_two(work: Path, output: Path) -> bool:
 
 
 def _give_up(old: Path, output: Path) -> None:
-    """Remove `old`, which another bundle has replaced; anything else must not cost it."""
+    """Remove `old` if another bundle has taken its path; keep it if something else has."""
     if obstacle(output) is not None:
         raise OutputExists(
-            f"{output} came to be during the export",
+            f"{output} was created by something else during the export",
             hint=f"the bundle that was there before is {old}",
         )
     remove(old)

@@ -1,4 +1,4 @@
-"""Keeps a bundle that failed, for whoever wants to know why."""
+"""Rejected bundles: keep a bundle that failed, so that the failure can be examined."""
 
 from __future__ import annotations
 
@@ -12,23 +12,23 @@ from kexport.errors import OutputExists
 
 
 def keep(work: Path, output: Path) -> str:
-    """Move a folder, made by `staging`, to `<output>.rejected`, and say where it is.
+    """Move a folder, created by `staging`, to `<output>.rejected`; return a sentence with its path.
 
-    A rejected bundle that is there is replaced; where anything else is, the name gets a number.
+    An existing rejected bundle is replaced; if the path is anything else, the name gets a number.
     """
     try:
-        place = _free(output)
-        publish(work, place, force=True)
+        path = _free(output)
+        publish(work, path, force=True)
     except (OutputExists, OSError) as error:
         return f"the rejected files could not be kept: {error}"
-    return f"the rejected files are in {place}"
+    return f"the rejected files are in {path}"
 
 
 def _free(output: Path) -> Path:
     first = output.with_name(f"{output.name}.rejected")
     numbered = (output.with_name(f"{first.name}-{number}") for number in itertools.count(2))
     return next(
-        place
-        for place in itertools.chain([first], numbered)
-        if not os.path.lexists(place) or obstacle(place) is None
+        path
+        for path in itertools.chain([first], numbered)
+        if not os.path.lexists(path) or obstacle(path) is None
     )

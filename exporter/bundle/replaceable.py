@@ -1,4 +1,4 @@
-"""What of a folder is a bundle's: only that may be replaced, and only that is ever removed."""
+"""Replaceable folders: only the files of a bundle may be replaced, and only those are removed."""
 
 from __future__ import annotations
 
@@ -17,19 +17,18 @@ from kexport.runtime.manifest import NAME as MANIFEST
 from kexport.runtime.manifest_schema import FILE_NAME
 
 _BUILT = frozenset(name for file in ENGINE_FILES for name in (file, f"{file}.part"))
-"""What building an engine leaves in a bundle, or leaves unfinished."""
+"""Files that building an engine writes into a bundle, finished or not."""
 
 _CACHE = "__pycache__"
 
 
 def obstacle(folder: Path) -> str | None:
-    """Say why a folder must not be replaced; None if it is empty or a bundle and nothing else.
+    """Return why a folder must not be replaced; None if it is empty, or a bundle and nothing else.
 
-    A bundle is known by its manifest, whatever version wrote it; its files may be damaged or
-    missing.
+    A bundle of any version is identified by its manifest; its files may be damaged or missing.
 
     Raises:
-        OSError: the folder cannot be read; FileNotFoundError where it is not there any more.
+        OSError: the folder cannot be read; FileNotFoundError if it does not exist any more.
     """
     mode = folder.lstat().st_mode
     if stat.S_ISLNK(mode):
@@ -46,9 +45,9 @@ def obstacle(folder: Path) -> str | None:
 
 
 def remove(folder: Path) -> None:
-    """Remove what is a bundle's from a folder, and the folder if nothing else is in it.
+    """Remove a bundle's files from a folder, and the folder if nothing else is in it.
 
-    The manifest goes last, and stays where anything else does.
+    The manifest is removed last, and kept if anything else is left.
     """
     with contextlib.suppress(OSError):
         listed = _listed(folder)
@@ -70,7 +69,7 @@ def _remove_one(path: Path, *, is_folder: bool) -> None:
 
 
 def _listed(folder: Path) -> frozenset[str] | None:
-    """The names of the files that a bundle's manifest lists; None where there is no such thing."""
+    """Return the names of the files that a bundle's manifest lists; None without a manifest."""
     path = folder / MANIFEST
     if path.is_symlink() or not path.is_file():
         return None
@@ -93,7 +92,10 @@ def _is_manifest(data: Any) -> bool:
 
 
 def _contents(folder: Path) -> Iterator[tuple[PurePosixPath, bool]]:
-    """What is in a folder, by its path in it, with whether it is a folder; parents come first."""
+    """Yield the relative path of everything in a folder, and whether it is a folder.
+
+    Parents come before their content.
+    """
     waiting = [PurePosixPath()]
     while waiting:
         parent = waiting.pop()

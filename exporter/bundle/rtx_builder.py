@@ -1,15 +1,12 @@
-"""NVIDIA's own parser and builder, run on a bundle in a process of its own.
+"""TensorRT-RTX builder: builds a bundle's engine with NVIDIA's own parser and builder, without GPU.
 
-TensorRT-RTX needs no GPU to build. A process of its own, because a library that crashes on a graph
-must not take the export with it, and because one that hangs must be stopped.
+For rtx targets, the engine is part of the bundle. For other TensorRT targets, the build shows that
+NVIDIA's parser reads the graph, and in which types its nodes run.
 """
 
 from __future__ import annotations
 
 import importlib.util
-import json
-import subprocess
-import sys
 import tempfile
 from dataclasses import asdict, dataclass
 from importlib import metadata
@@ -18,22 +15,23 @@ from typing import Any, Literal
 
 import onnx_ir as ir
 
+from kexport.bundle.build_process import run_build_engine
 from kexport.bundle.engine_layers import Coverage, counted, coverage, read_layers
 from kexport.errors import GraphRefused
 from kexport.targets import Target
 
 MODULE, PACKAGE = "tensorrt_rtx", "tensorrt-rtx"
 SECONDS = 600
-"""How long one build may take; the largest Keras Application takes 10 s."""
+"""Time limit of a build; the largest Keras Application takes 10 s."""
 
 State = Literal["built", "refused", "not done"]
 
 
 @dataclass(frozen=True, slots=True)
-class Report:
-    """What came of a build: `message` says why where there is no engine, `bytes` is its size.
+class EngineCheck:
+    """The result of a build: `bytes` is the engine's size, `message` why there is no engine.
 
-    "refused" is the builder's verdict on the graph; "not done": it crashed, or was stopped.
+    `state` is "refused" if the builder refused the graph, "not done" if it crashed or was stopped.
     """
 
     builder: str
@@ -45,97 +43,78 @@ class Report:
     coverage: tuple[Coverage, ...]
 
     def entry(self) -> dict[str, Any]:
-        """The manifest's entry `engine_check`."""
+        """Return the manifest's entry `engine_check`."""
         rows = [
             {**asdict(row), "strays": list(row.strays), "said": str(row)} for row in self.coverage
         ]
         return {**asdict(self), "coverage": rows}
 
 
-def available() -> bool:
+def is_installed() -> bool:
     """Whether TensorRT-RTX is installed."""
     return importlib.util.find_spec(MODULE) is not None
 
 
 def version() -> str:
-    """The release of TensorRT-RTX that is installed, with its name."""
+    """Return name and release of the installed TensorRT-RTX."""
     return f"TensorRT-RTX {metadata.version(PACKAGE)}"
 
 
-def build(
+def build_rtx_engine(
     bundle: Path,
     model: ir.Model,
     *,
     output: Path | None = None,
     seconds: float = SECONDS,
-) -> Report:
+) -> EngineCheck:
     """Build an engine for a bundle with TensorRT-RTX, through the bundle's own build_engine.py.
 
     Args:
         bundle: the folder, with its manifest.
-        model: its graph, to say what of it runs in which type.
-        output: where engine.plan goes; nowhere by default.
-        seconds: how long it may take.
+        model: its graph, for the types in which its nodes run.
+        output: folder for engine.plan; by default the engine is discarded.
+        seconds: time limit of the build.
     """
     builder = version()
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "builder.log")
-        command = [sys.executable, "-B", str(bundle / "build_engine.py"), "--json"]
-        command += ["--module", MODULE, "--log", str(log), "--output", str(output or scratch)]
-        try:
-            done = subprocess.run(
-                command, capture_output=True, text=True, timeout=seconds, check=False
-            )
-        except subprocess.TimeoutExpired:
-            return _failed(builder, "not done", f"it took longer than {seconds:g} s")
-        if done.returncode < 0:
-            return _failed(builder, "not done", f"it ended with signal {-done.returncode}")
-        if done.returncode:
-            return _failed(builder, "refused", _reason(done.stderr))
+        options = ["--module", MODULE, "--log", str(log), "--output", str(output or scratch)]
+        done = run_build_engine(bundle, options, seconds=seconds)
+        if done.report is None:
+            state: State = "not done" if done.status is None else "refused"
+            return EngineCheck(builder, state, done.reason, 0, 0, {}, ())
         layers = read_layers(log.read_text(encoding="utf-8"))
-        size = int(json.loads(done.stdout)["bytes"])
-        return Report(
+        return EngineCheck(
             builder,
             "built",
             "",
-            size,
+            int(done.report["bytes"]),
             len(layers),
             counted(layers),
             coverage(model, layers),
         )
 
 
-def checked(work: Path, model: ir.Model, target: Target, name: str) -> dict[str, Any]:
-    """Build a bundle's engine, to be kept where the target's is built ahead of time.
+def check_engine(work: Path, model: ir.Model, target: Target, name: str) -> dict[str, Any]:
+    """Build a bundle's engine, and keep it if the target's engine is built ahead of time.
 
-    Returns the manifest's entry `engine_check`. Raises GraphRefused as `require`; `name` is the
-    model's.
+    Returns the manifest's entry `engine_check`. Raises GraphRefused as `require_engine`; `name` is
+    the model's name.
     """
-    report = build(work, model, output=work if target.engine == MODULE else None)
-    require(report, name, target)
-    return report.entry()
+    check = build_rtx_engine(work, model, output=work if target.engine == MODULE else None)
+    require_engine(check, name, target)
+    return check.entry()
 
 
-def require(report: Report, name: str, target: Target) -> None:
-    """Let through what a target can live with: an engine built on the device needs none here.
+def require_engine(check: EngineCheck, name: str, target: Target) -> None:
+    """Require an engine for targets whose engine is built ahead of time.
 
     Raises:
-        GraphRefused: the target's engine is built ahead of time, and was not built.
+        GraphRefused: the target's engine is built ahead of time, but was not built.
     """
-    if report.state == "built" or target.engine != MODULE:
+    if check.state == "built" or target.engine != MODULE:
         return
     raise GraphRefused(
-        f"{report.builder} built no engine for {name}: {report.message}",
+        f"{check.builder} built no engine for {name}: {check.message}",
         hint="choose another precision or --compute-capabilities; nothing was published",
     )
-
-
-def _failed(builder: str, state: State, message: str) -> Report:
-    return Report(builder, state, message, 0, 0, {}, ())
-
-
-def _reason(stderr: str) -> str:
-    """The error line that build_engine.py ends with, or the last line there is."""
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    errors = [line for line in lines if line.startswith("error: ")]
-    return (errors or lines or ["it gave no reason"])[-1].removeprefix("error: ")

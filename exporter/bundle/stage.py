@@ -1,10 +1,10 @@
-"""The folder beside an output that holds what is not published yet, and what was replaced.
+"""Staging folder beside an output, for the bundle before it is published and the one it replaces.
 
     .<name>.<kernel>-<random>.part/    lock, new/, old/
 
-`lock` is locked as long as the process lives, so that a later export knows what a dead one left;
-it says which folder was made here. Locks may not reach from one machine to another, so that what
-another kernel made is only cleared once it is a week old.
+`lock` is locked as long as the process lives, so that a later export recognises the leftovers of a
+crashed one; its content identifies `new` by its inode. File locks may not work across machines, so
+the folders of another kernel are removed only once they are a week old.
 """
 
 from __future__ import annotations
@@ -37,7 +37,7 @@ _BOOT = Path("/proc/sys/kernel/random/boot_id")
 
 @dataclass(frozen=True, slots=True)
 class Stage:
-    """A folder to write in: `made` is the inode of its `new`, by which that is known anywhere."""
+    """A staging folder; `made` is the inode of its `new`, which stays the same when it is moved."""
 
     folder: Path
     output: Path
@@ -45,17 +45,17 @@ class Stage:
     lock: int
 
     def close(self) -> None:
-        """Remove what was not published, or what was replaced."""
+        """Remove the bundle that was not published, or the one that was replaced."""
         restore(self.folder, self.output, self.made)
         clear(self.folder, self.made)
         os.close(self.lock)
 
 
 def open_stage(output: Path) -> Stage:
-    """Make and lock one for an output, with an empty `new`.
+    """Create and lock a staging folder for an output, with an empty `new`.
 
     Raises:
-        OSError: it cannot be made.
+        OSError: it cannot be created.
     """
     prefix = f".{output.name}.{_kernel()}-"
     folder = Path(tempfile.mkdtemp(prefix=prefix, suffix=_SUFFIX, dir=output.parent))
@@ -72,12 +72,12 @@ def open_stage(output: Path) -> Stage:
 
 
 def longest_name(output: Path) -> Path:
-    """A name as long as the longest that is made beside an output."""
+    """Return a path as long as the longest that is created beside an output."""
     return output.with_name(f".{output.name}.{_kernel()}-{'_' * 8}{_SUFFIX}")
 
 
 def clear_dead(parent: Path) -> None:
-    """Clear what dead processes left in a folder; a bundle that one took away comes back."""
+    """Remove the leftovers of dead processes in a folder, and restore bundles they moved away."""
     with contextlib.suppress(OSError), os.scandir(parent) as entries:
         found = [(entry, _NAME.fullmatch(entry.name)) for entry in entries]
         for entry, name in found:
@@ -87,18 +87,18 @@ def clear_dead(parent: Path) -> None:
 
 
 def restore(folder: Path, output: Path, made: int) -> None:
-    """Put back what was taken from `output` to make room for `new`, which did not get there."""
+    """Move `old` back to `output`, if `new` has not been published in its place."""
     with contextlib.suppress(OSError):
         if _inode(folder / NEW) == made and _inode(folder / OLD) is not None:
             move(folder / OLD, output)
 
 
 def clear(folder: Path, made: int) -> None:
-    """Remove `new`, what was replaced by it, and then the folder."""
+    """Remove `new`, the bundle that it replaced, and then the folder."""
     new, old = folder / NEW, folder / OLD
     if _inode(new) == made:
         if _inode(old) is not None:
-            return  # the only copy of what was taken from the output, which is not free again
+            return  # `old` is the only copy of the former output, whose path is taken
         shutil.rmtree(new, ignore_errors=True)
     remove(new)
     remove(old)
@@ -127,7 +127,7 @@ def _clear_if_dead(folder: Path, name: str, kernel: str) -> None:
 
 
 def _lock(file: int, *, wait: bool) -> bool:
-    """Lock a file; False where another process has it, or the file system has no locks."""
+    """Lock a file; return False if another process holds it, or the file system has no locks."""
     if sys.platform == "win32":
         return False
     try:
@@ -145,7 +145,7 @@ def _inode(path: Path) -> int | None:
 
 
 def _kernel() -> str:
-    """Eight digits for the running kernel, which all processes that share its locks have."""
+    """Return eight digits that identify the running kernel, within which file locks work."""
     try:
         known = _BOOT.read_text(encoding="ascii")
     except OSError:

@@ -1,4 +1,4 @@
-"""What a TensorRT bundle carries so that its engine can be built."""
+"""TensorRT bundles: the manifest entry and the programs with which the engine is built."""
 
 from __future__ import annotations
 
@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from kexport.bundle import trtexec
 from kexport.calibration.statistics.float16_guard import Kept
-from kexport.runtime.manifest import InputSpec
+from kexport.runtime.manifest import input_spec
 from kexport.runtime.optimization_profile import profile_of
 from kexport.targets import Target, ToolchainRelease
 from kexport.targets.toml_table import release
@@ -30,12 +30,12 @@ def build_entry(
     model: ir.Model,
     kept: Sequence[Kept],
 ) -> dict[str, Any] | None:
-    """The manifest's entry `build`; None where nothing is built.
+    """Return the manifest's entry `build`; None for a target without an engine to build.
 
     Args:
-        target: where the engine will run.
+        target: the target that the engine will run on.
         model: the finished graph.
-        kept: the nodes that float16 cannot hold, as they were found.
+        kept: the nodes whose values exceed float16's range.
     """
     if target.toolchain is None:
         return None
@@ -51,27 +51,27 @@ def build_entry(
 def write_programs(
     folder: Path, target: Target, entry: Mapping[str, Any], inputs: Sequence[Mapping[str, Any]]
 ) -> None:
-    """Write build_engine.py, and build_engine.sh where trtexec builds for the target.
+    """Write build_engine.py, and build_engine.sh for targets that trtexec can build for.
 
     Args:
         folder: the bundle.
-        target: where the engine will run.
-        entry: what `build_entry` gave.
+        target: the target that the engine will run on.
+        entry: the result of `build_entry`.
         inputs: the manifest's entry `inputs`.
     """
     program = resources.files("kexport.runtime") / PROGRAM
     (folder / PROGRAM).write_bytes(program.read_bytes())
     if target.engine == "tensorrt":
-        profile = profile_of([_spec(item) for item in inputs])
+        profile = profile_of([input_spec(item) for item in inputs])
         text = trtexec.script(target, entry["float32_layers"], profile)
         (folder / SCRIPT).write_text(text, encoding="utf-8")
         (folder / SCRIPT).chmod(0o755)
 
 
 def _too_old(toolchain: ToolchainRelease) -> bool:
-    """Whether the device cannot run `PROGRAM`: its Python is too old, or its TensorRT's is.
+    """Tell whether the device cannot run `PROGRAM`: its Python or its TensorRT is too old.
 
-    Tensors have names in TensorRT's Python module from 8.5 on.
+    TensorRT's Python module identifies tensors by name from 8.5 on.
     """
     python = None if toolchain.bundle is None else toolchain.bundle.python
     old = python is not None and release(python) < OLDEST_PYTHON
@@ -79,9 +79,10 @@ def _too_old(toolchain: ToolchainRelease) -> bool:
 
 
 def _float32_layers(model: ir.Model, kept: Sequence[Kept]) -> list[str]:
-    """The nodes that a builder must not turn into float16.
+    """Return the nodes that a builder must not convert to float16.
 
-    A graph with float16 in it says so by the types of what its nodes give; another does not.
+    In a graph with float16 values, these are the nodes with float32 outputs; otherwise they are the
+    nodes in `kept`.
     """
     nodes = list(model.graph.all_nodes())
     if not any(out.dtype == ir.DataType.FLOAT16 for node in nodes for out in node.outputs):
@@ -91,9 +92,3 @@ def _float32_layers(model: ir.Model, kept: Sequence[Kept]) -> list[str]:
         for node in nodes
         if node.op_type not in _TYPELESS and any(out.dtype in _FLOATS for out in node.outputs)
     ]
-
-
-def _spec(item: Mapping[str, Any]) -> InputSpec:
-    return InputSpec(
-        item["name"], item["dtype"], tuple(item["shape"]), item["layout"], item["color"], None
-    )

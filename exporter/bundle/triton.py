@@ -1,9 +1,9 @@
-"""A bundle as a model of Triton Inference Server's repository.
+"""Triton layout: a bundle as a model in a repository of Triton Inference Server.
 
     DIR/<model>/config.pbtxt, labels.txt, 1/model.onnx or 1/engine.plan, warmup/<input>
 
-The form of config.pbtxt is that of ModelConfig in model_config.proto
-(https://github.com/triton-inference-server/common), and what Triton makes of it is said in its
+config.pbtxt is a ModelConfig of model_config.proto
+(https://github.com/triton-inference-server/common), explained in Triton's
 docs/user_guide/model_configuration.md. A TensorRT engine is built on the server, into the folder of
 the version: `python build_engine.py --output DIR/<model>/1`.
 """
@@ -34,7 +34,7 @@ _MODELS = ("model.onnx", "model.onnx.data")
 
 
 def require_servable(target: Target) -> None:
-    """Raise BadArgument for a target whose engine no backend of Triton runs."""
+    """Raise BadArgument for a target whose engine Triton has no backend for."""
     if target.engine == "tensorrt_rtx":
         raise BadArgument(
             "Triton has no backend for TensorRT for RTX",
@@ -43,25 +43,25 @@ def require_servable(target: Target) -> None:
 
 
 def require_repository(repository: Path) -> None:
-    """Raise OutputFailed where no folder is, or can be made."""
+    """Raise OutputFailed if the folder does not exist and cannot be created."""
     with failing(repository), contextlib.suppress(FileNotFoundError):
         (repository / CONFIG).lstat()
 
 
 def refuse_model(repository: Path, name: str, output: Path) -> None:
-    """Say before any work that a model cannot be put into a repository.
+    """Refuse a model's folder in a repository before any work is done.
 
     Raises:
-        BadArgument: its folder and the bundle's, `output`, are one, or one is in the other.
-        OutputExists: something is there.
-        OutputFailed: no folder can be there.
+        BadArgument: the model's folder and the bundle's, `output`, are the same or nested.
+        OutputExists: the model's folder exists.
+        OutputFailed: the model's folder cannot be created.
     """
     folder = repository / name
     mine, other = Path(os.path.realpath(folder)), Path(os.path.realpath(output))
     if mine.is_relative_to(other) or other.is_relative_to(mine):
         raise BadArgument(
-            f"the model would be put into {folder}, and the bundle into {output}",
-            hint="choose an --output and a --layout-triton of which neither is in the other",
+            f"the model's folder {folder} and the bundle's folder {output} overlap",
+            hint="choose an --output and a --layout-triton that are not inside one another",
         )
     try:
         refuse_existing(folder, force=False)
@@ -79,12 +79,12 @@ def write_layout(
     Args:
         bundle: the folder, with its golden.npz.
         manifest: its manifest.
-        target: what it was exported for.
-        repository: Triton's; it is made where it is missing.
+        target: the target that it was exported for.
+        repository: Triton's model repository; it is created if it is missing.
 
     Raises:
-        OutputExists: something is in its place.
-        OutputFailed: it cannot be written.
+        OutputExists: the model's folder exists.
+        OutputFailed: the model's folder cannot be written.
     """
     folder = repository / str(manifest["model"]["name"])
     try:
@@ -122,19 +122,19 @@ def config(
     *,
     labels: bool,
 ) -> str:
-    """The text of config.pbtxt.
+    """Return the content of config.pbtxt.
 
     Args:
-        manifest: the bundle's.
-        target: what it was exported for.
-        warm_up: the shape of what each input is warmed up with.
+        manifest: the bundle's manifest.
+        target: the target that it was exported for.
+        warm_up: the shape of each input's warm-up sample.
         labels: whether there is a labels.txt.
     """
     return "\n".join([*_lines(manifest, target, warm_up, labels), ""])
 
 
 def _samples(bundle: Path, inputs: Sequence[Mapping[str, Any]]) -> dict[str, Array]:
-    """The golden samples that fill one batch."""
+    """Return one batch of golden samples."""
     with np.load(bundle / "golden.npz", allow_pickle=False) as golden:
         return {
             row["name"]: np.resize(
@@ -203,6 +203,6 @@ def _warm_up(
 
 
 def _type(dtype: str) -> str:
-    """Triton's name of a type, from NumPy's."""
+    """Return Triton's name of a NumPy type."""
     floats = {"float16": "FP16", "float32": "FP32", "float64": "FP64"}
     return f"TYPE_{floats.get(dtype, dtype.upper())}"

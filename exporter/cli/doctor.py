@@ -14,6 +14,7 @@ from typing import Any, Literal
 
 import click
 
+from kexport.bundle.build_process import last_error
 from kexport.cli.options import as_json
 from kexport.errors import MissingDependency
 
@@ -214,9 +215,8 @@ def _reason(stderr: str, status: int) -> str:
     """Return what tells most of a failed probe's stderr: a missing library, or the last line."""
     if missing := re.search(r"[\w.+-]+\.so[.\d]*: cannot open shared object file", stderr):
         return missing[0]
-    lines = [line.strip() for line in stderr.splitlines() if line.strip()]
-    if lines:
-        return lines[-1]
+    if line := last_error(stderr):
+        return line
     return f"ended with {status}" if status else "fell back to another provider"
 
 

@@ -1,4 +1,4 @@
-"""The static check: does a graph break a rule of the toolchain that is to read it?"""
+"""ONNX lint: check a graph against the rules of the toolchain that will parse it."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from kexport.errors import BadArgument, GraphRefused, UnreadableModel
-from kexport.lint.context import Subject
+from kexport.lint.context import LintContext
 from kexport.lint.dla import RULES as DLA_RULES
 from kexport.lint.rule import SEVERITIES, Finding, Rule, Severity
 from kexport.lint.rules import RULES
@@ -29,44 +29,44 @@ __all__ = [
 
 
 def find(model: ir.Model, platform: Platform, *, dla: bool = False) -> tuple[Finding, ...]:
-    """Return every place where `model` breaks a rule, the worst first, in the order of the table.
+    """Return every violation of a rule in `model`, the worst first, in the order of the table.
 
     Args:
-        model: any ONNX graph. Rules about types and shapes read those that its values carry.
+        model: any ONNX graph. Rules about types and shapes use those recorded in its values.
         platform: a device with a TensorRT.
-        dla: hold the graph to the rules of the device's deep-learning accelerator too.
+        dla: also apply the rules of the device's deep-learning accelerator.
 
     Raises:
-        BadArgument: the platform runs no TensorRT, whose rules these are, or it has no accelerator.
+        BadArgument: the platform does not run TensorRT, or it has no deep-learning accelerator.
     """
     if platform.toolchain is None:
         raise BadArgument(
-            f"'{platform.device.name}' runs {platform.device.engine}, and the rules are TensorRT's",
+            f"'{platform.device.name}' runs {platform.device.engine}, but the rules are TensorRT's",
             hint="choose trt or a Jetson: kexport targets",
         )
     if dla:
         require_dla(platform)
-    subject = Subject(model, platform.device, platform.toolchain)
+    context = LintContext(model, platform.device, platform.toolchain)
     rules = (*RULES, *DLA_RULES) if dla else RULES
     ordered = sorted(rules, key=lambda rule: SEVERITIES.index(rule.severity))
     return tuple(
         Finding(
             rule.name,
             rule.severity,
-            place.node,
-            place.operator,
-            place.what,
+            violation.node,
+            violation.operator,
+            violation.message,
             rule.effect,
-            rule.mend,
+            rule.fix,
             rule.source,
         )
         for rule in ordered
-        for place in rule.find(subject)
+        for violation in rule.find(context)
     )
 
 
 def require(findings: tuple[Finding, ...], name: str, platform: Platform) -> None:
-    """Raise GraphRefused if a finding is more than a warning; `name` says whose graph it is."""
+    """Raise GraphRefused if a finding is more than a warning; `name` is the model's."""
     refused = [finding for finding in findings if finding.refuses]
     if not refused:
         return
@@ -80,10 +80,10 @@ def require(findings: tuple[Finding, ...], name: str, platform: Platform) -> Non
 
 
 def open_onnx(path: Path) -> ir.Model:
-    """Read an ONNX file, infer its types and shapes, and leave external data where it lies.
+    """Read an ONNX file without its external data, and infer its types and shapes.
 
     Raises:
-        UnreadableModel: there is no such file, or it is no ONNX model.
+        UnreadableModel: the file does not exist, or it is not an ONNX model.
     """
     try:
         proto = onnx.load(path, load_external_data=False)
@@ -93,16 +93,16 @@ def open_onnx(path: Path) -> ir.Model:
             hint="give the path of an ONNX file",
         ) from error
     except DecodeError as error:
-        raise _no_onnx(path) from error
+        raise _not_onnx(path) from error
     if not proto.HasField("graph") or not proto.opset_import:
-        raise _no_onnx(path)
+        raise _not_onnx(path)
     try:
         return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
     except (ValueError, TypeError, KeyError, onnx.shape_inference.InferenceError) as error:
-        raise _no_onnx(path) from error
+        raise _not_onnx(path) from error
 
 
-def _no_onnx(path: Path) -> UnreadableModel:
+def _not_onnx(path: Path) -> UnreadableModel:
     return UnreadableModel(
-        f"{path} is no ONNX model, or a part of one", hint="export or copy it again"
+        f"{path} is not a complete ONNX model", hint="export it again, or copy it again whole"
     )

@@ -1,4 +1,4 @@
-"""What a rule looks at: a graph, and the toolchain and the hardware that are to run it."""
+"""Lint context: what a rule inspects, and the violations that it reports."""
 
 from __future__ import annotations
 
@@ -14,19 +14,22 @@ _NAMES = {"FLOAT": "float32", "DOUBLE": "float64"}
 
 
 @dataclass(frozen=True, slots=True)
-class Place:
-    """Where a rule is broken, and by what."""
+class Violation:
+    """A node, or an input or output of the graph, that breaks a rule."""
 
     node: str
-    """The node's name, or the graph's input or output."""
+    """The node's name, or the graph's input or output; "" for the graph as a whole."""
     operator: str
     """The node's type; "" for an input or output."""
-    what: str
+    message: str
 
 
 @dataclass(frozen=True, slots=True)
-class Subject:
-    """One graph on one device. Values need their types; what has none breaks no rule of types."""
+class LintContext:
+    """A graph with the device and the toolchain that will run it.
+
+    Rules about types skip values whose type is not known.
+    """
 
     model: ir.Model
     device: Device
@@ -34,7 +37,7 @@ class Subject:
 
     @property
     def rules(self) -> TensorRT:
-        """What the toolchain's parser reads."""
+        """The row of targets/tensorrt: what the toolchain's parser supports."""
         return self.toolchain.rules
 
     @property
@@ -44,39 +47,39 @@ class Subject:
 
     @property
     def opset(self) -> int:
-        """The opset of ONNX's own domain."""
+        """The version of the default ONNX opset."""
         return self.model.graph.opset_imports.get("", 0)
 
     def nodes(self, *op_types: str) -> Iterator[ir.Node]:
-        """The nodes of these types in ONNX's own domain, those in the bodies of others too."""
+        """Yield the nodes of these types in ONNX's default domain, including those in subgraphs."""
         for node in self.model.graph.all_nodes():
             if node.domain == "" and (not op_types or node.op_type in op_types):
                 yield node
 
 
-def at(node: ir.Node, what: str) -> Place:
-    """A place in a graph; a node without a name goes by its first output."""
+def at_node(node: ir.Node, message: str) -> Violation:
+    """Return a violation at a node; a node without a name is identified by its first output."""
     outputs = (value.name for value in node.outputs if value.name)
-    return Place(node.name or next(outputs, ""), node.op_type, what)
+    return Violation(node.name or next(outputs, ""), node.op_type, message)
 
 
-def at_value(value: ir.Value, what: str) -> Place:
-    """An input or output of the graph."""
-    return Place(value.name or "", "", what)
+def at_value(value: ir.Value, message: str) -> Violation:
+    """Return a violation at an input or output of the graph."""
+    return Violation(value.name or "", "", message)
 
 
-def given(node: ir.Node, index: int) -> ir.Value | None:
-    """The input at `index`; None if it is left out."""
+def input_at(node: ir.Node, index: int) -> ir.Value | None:
+    """Return the node's input at `index`; None if it is omitted."""
     return node.inputs[index] if index < len(node.inputs) else None
 
 
 def type_name(dtype: ir.DataType | None) -> str | None:
-    """The name of an element type, as the rows of targets/tensorrt have it: "float32"."""
+    """Return the name of an element type as in targets/tensorrt, such as "float32"."""
     return None if dtype is None else _NAMES.get(dtype.name, dtype.name.lower())
 
 
 def tensor_of(value: ir.Value | None) -> ir.TensorProtocol | None:
-    """The tensor that an initializer or a Constant holds."""
+    """Return the tensor of an initializer or a Constant; None for other values."""
     if value is None:
         return None
     if value.const_value is not None:
@@ -88,7 +91,7 @@ def tensor_of(value: ir.Value | None) -> ir.TensorProtocol | None:
 
 
 def is_constant(value: ir.Value | None) -> bool:
-    """Whether a value is known before the network runs, or left out."""
+    """Whether a value is known before the network runs; true for an omitted input."""
     if value is None or value.is_initializer() or value.const_value is not None:
         return True
     maker = value.producer()
@@ -96,7 +99,7 @@ def is_constant(value: ir.Value | None) -> bool:
 
 
 def numbers(value: ir.Value | None) -> Array | None:
-    """The numbers of a constant; None for what is none, or lies in a file beside the model."""
+    """Return the elements of a constant; None for other values, and for external data."""
     tensor = tensor_of(value)
     if tensor is None or isinstance(tensor, ir.ExternalTensor):
         return None

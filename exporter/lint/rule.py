@@ -1,4 +1,4 @@
-"""What a rule and a finding are."""
+"""Lint rules and findings."""
 
 from __future__ import annotations
 
@@ -6,10 +6,10 @@ from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Literal, get_args
 
-from kexport.lint.context import Place, Subject
+from kexport.lint.context import LintContext, Violation
 
 Severity = Literal["silent", "error", "warning"]
-"""silent: builds and computes something else; error: does not build; warning: may not be meant."""
+"""silent: builds, but computes something else; error: does not build; warning: may be a mistake."""
 
 SEVERITIES: tuple[str, ...] = get_args(Severity)
 """The worst first."""
@@ -17,21 +17,21 @@ SEVERITIES: tuple[str, ...] = get_args(Severity)
 
 @dataclass(frozen=True, slots=True)
 class Rule:
-    """One thing that a graph must not have."""
+    """A pattern that a graph must not contain."""
 
     name: str
     severity: Severity
-    find: Callable[[Subject], Iterator[Place]]
+    find: Callable[[LintContext], Iterator[Violation]]
     effect: str
     """What happens on the device."""
-    mend: str
+    fix: str
     """What to do, as an imperative."""
     source: str
 
 
 @dataclass(frozen=True, slots=True)
 class Finding:
-    """One place where a graph breaks a rule."""
+    """A violation with its rule; the fields are the keys of `findings` in manifest.json."""
 
     rule: str
     severity: Severity
@@ -39,8 +39,10 @@ class Finding:
     """The node's name, or the graph's input or output; "" for the graph as a whole."""
     operator: str
     what: str
+    """The violation's message."""
     effect: str
     mend: str
+    """The rule's fix."""
     source: str
 
     @property

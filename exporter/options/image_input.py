@@ -19,12 +19,6 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 CROPS: tuple[Crop, ...] = get_args(Crop)
 
-CHANNELS = {"rgb": 3, "bgr": 3, "rgba": 4, "bgra": 4, "gray": 1, "nv12": 1, "yuyv": 2}
-"""Values along the channel axis; nv12 stacks its two planes along the height."""
-
-EVEN = {"nv12": (2, 2), "yuyv": (1, 2)}
-"""Chroma subsampling: (height, width) must be multiples of these."""
-
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
@@ -82,12 +76,20 @@ class ImageInput:
     @property
     def channels(self) -> int:
         """Values along the channel axis."""
-        return CHANNELS[self.form]
+        from kexport.runtime.manifest_schema import COLORS  # with it comes numpy
+
+        return COLORS[self.color]
 
     @property
     def subsampled(self) -> bool:
-        """Whether neighbouring pixels share their colour."""
-        return self.form in EVEN
+        """Whether neighbouring pixels share their chroma."""
+        return self._size_multiples != (1, 1)
+
+    @property
+    def _size_multiples(self) -> tuple[int, int]:
+        from kexport.runtime.pixel_formats import SIZE_MULTIPLES  # with it comes numpy
+
+        return SIZE_MULTIPLES.get(self.color, (1, 1))
 
     def shape(self, height: int, width: int) -> tuple[int, int, int]:
         """Return the shape of one image of that size, without the batch.
@@ -95,7 +97,7 @@ class ImageInput:
         Raises:
             BadArgument: the format has no image of that size, because it is odd.
         """
-        rows, columns = EVEN.get(self.form, (1, 1))
+        rows, columns = self._size_multiples
         if height % rows or width % columns:
             raise BadArgument(
                 f"{self.form} has no images of {height} x {width}: "

@@ -21,7 +21,7 @@ class Proven:
 
     manifest: Manifest
     parity: Parity
-    engine: local_engine.Built | None
+    engine: local_engine.VerifiedEngine | None
     """The engine, if the target's GPU and TensorRT are on this machine and parity passed."""
 
 
@@ -40,9 +40,9 @@ def prove(
         ParityFailed: the engine that was built on this GPU is too far from Keras.
     """
     name, checked = draft.model["name"], draft.engine_check
-    if draft.build is not None and rtx_builder.available():
+    if draft.build is not None and rtx_builder.is_installed():
         say("building with TensorRT-RTX")
-        checked = rtx_builder.checked(folder, finished.artifact.model, target, name)
+        checked = rtx_builder.check_engine(folder, finished.artifact.model, target, name)
     say("comparing with Keras")
     parity = compare.measure(folder, reference)
     manifest = replace(draft, engine_check=checked, parity=parity.entry())
@@ -50,5 +50,5 @@ def prove(
     engine = None
     if parity.passed and local_engine.device_is_here(target.platform):
         say("building the engine on this GPU, and verifying it")
-        engine = local_engine.build(folder, name)
+        engine = local_engine.build_and_verify_engine(folder, name)
     return Proven(manifest, parity, engine)

@@ -1,5 +1,4 @@
-/// Run a bundle that kexport wrote, from C++17: tensors in, tensors out; or an image in, labels
-/// out.
+/// The C++17 runtime of a bundle: tensors in, tensors out; or an image in, labels out.
 ///
 ///     auto opened = kexport::Model::open("inception_v3-cpu-fp32");
 ///     if (!opened) return report(opened.fault());
@@ -8,12 +7,12 @@
 ///     auto best = model.classify(pixels, width, height, stride, kexport::PixelFormat::bgr);
 ///     for (const kexport::Prediction& found : *best) use(found.label, found.score);
 ///
-/// Preprocessing is inside the model, so pixels go in as a camera or decoder gives them. Nothing
-/// here throws: what can fail returns a `Result`, and a `Fault` says what happened and what to do.
+/// Preprocessing is inside the model, so pixels go in as a camera or decoder delivers them. Nothing
+/// throws: functions that can fail return a `Result`, whose `Fault` says what happened and what to
+/// do next.
 ///
-/// Threads: one `Model` serves any number of threads. Every member that is const may be called from
-/// several at once; memory that a call reads or writes must be left alone by others until it
-/// returns.
+/// Threads: one `Model` serves any number of threads, which may call const members at the same
+/// time. Until a call returns, no other thread may touch the memory that it reads or writes.
 #pragma once
 
 #include <array>
@@ -31,25 +30,25 @@
 
 namespace kexport {
 
-/// What kind of fault it was; the value is the exit status of a program that ends with it, the same
-/// as in Python.
+/// The kind of a fault. The value is the exit status of a program that fails with it, the same as
+/// in Python.
 enum class Status : int {
-    failed = 1,           ///< something that has no number of its own, such as too little memory
-    parity_failed = 12,   ///< the outputs are not what Keras gave (the programs' status only)
-    bundle_refused = 14,  ///< the folder is no bundle, or its files are not what its manifest says
-    bad_image = 15,     ///< an image is missing, damaged, or not an image
-    bad_input = 16,       ///< a tensor, a name or a number that the model or the call cannot take
+    failed = 1,           ///< any other fault, such as too little memory
+    parity_failed = 12,   ///< outputs outside the tolerances (only as a program's exit status)
+    bundle_refused = 14,  ///< the folder is not a bundle, or its files do not match its manifest
+    bad_image = 15,       ///< an image is missing, damaged, or not an image
+    bad_input = 16,       ///< a tensor, a name or a number is not valid for the model or the call
     engine_missing = 17,  ///< a library that the bundle needs cannot be loaded
 };
 
-/// What went wrong. Both texts are lower case and without a full stop.
+/// A fault. Both strings are in lower case and have no full stop.
 struct Fault {
     Status status = Status::failed;
     std::string message;  ///< what happened, and to what
     std::string hint;     ///< what to do next; may be empty
 };
 
-/// A value, or the fault that kept it from being there. Test it before you take either.
+/// A value, or the fault that prevented it. Test it before you use either.
 template <class T>
 class [[nodiscard]] Result {
   public:
@@ -118,8 +117,8 @@ template <> inline constexpr DType dtype_of<float> = DType::float32;
 template <> inline constexpr DType dtype_of<double> = DType::float64;
 // clang-format on
 
-/// Sizes of a tensor, the batch first: at most 8, held in place. -1 stands for a free size where a
-/// model's shape is described, and is refused where a tensor is given.
+/// Sizes of a tensor, the batch first: at most 8, stored in place. In the shape of a model's input
+/// or output, -1 is a free size; in the shape of a tensor it is refused.
 class Shape {
   public:
     static constexpr std::size_t max_rank = 8;
@@ -135,7 +134,7 @@ class Shape {
     const std::int64_t* end() const noexcept { return data() + rank_; }
     std::int64_t operator[](std::size_t axis) const noexcept { return sizes_[axis]; }
     std::int64_t& operator[](std::size_t axis) noexcept { return sizes_[axis]; }
-    /// Product of the sizes; -1 where one is free or the product does not fit.
+    /// Product of the sizes; -1 if one is free or the product overflows.
     std::int64_t elements() const noexcept;
 
     friend bool operator==(const Shape& a, const Shape& b) noexcept;
@@ -146,8 +145,8 @@ class Shape {
     std::size_t rank_ = 0;
 };
 
-/// A tensor in the caller's memory, to be read: row-major, without gaps, aligned for its type, in
-/// main memory. The view owns nothing; name and data outlive the call it is given to.
+/// A view of a tensor to read in the caller's memory: row-major, without gaps, aligned for its
+/// type, in main memory. The view owns nothing; name and data must outlive the call that takes it.
 struct Input {
     std::string_view name;
     DType dtype = DType::uint8;
@@ -163,7 +162,7 @@ struct Input {
     }
 };
 
-/// A tensor in the caller's memory, to be written; otherwise as Input.
+/// A view of a tensor to write in the caller's memory; otherwise as Input.
 struct Output {
     std::string_view name;
     DType dtype = DType::float32;
@@ -179,9 +178,9 @@ struct Output {
     }
 };
 
-/// What the model takes under a name. An image has a `color` ("RGB", "BGR", "RGBA", "BGRA",
-/// "GRAY", "NV12", "YUYV") and a `layout` ("NHWC", "NCHW"), and its values are 0..255; for a plain
-/// tensor both are empty.
+/// One input of the model. An image has a `color` ("RGB", "BGR", "RGBA", "BGRA", "GRAY", "NV12",
+/// "YUYV") and a `layout` ("NHWC", "NCHW"), and its values are 0..255; for a plain tensor both are
+/// empty.
 struct InputInfo {
     std::string name;
     DType dtype;
@@ -190,9 +189,9 @@ struct InputInfo {
     std::string color;
 };
 
-/// What the model gives under a name. `kind` is "probabilities", "logits", "features", "tensor", or
-/// for the best classes that a model picks itself "indices" and "scores"; of these two `of` says
-/// what was ranked ("probabilities" or "logits") and `classes` among how many. `layer` is Keras'.
+/// One output of the model. `kind` is "probabilities", "logits", "features" or "tensor". A model
+/// that returns its best classes has "indices" and "scores"; for these two, `of` is "probabilities"
+/// or "logits" and `classes` the number of classes ranked. `layer` is the Keras layer.
 struct OutputInfo {
     std::string name;
     DType dtype;
@@ -203,12 +202,12 @@ struct OutputInfo {
     std::int64_t classes = 0;
 };
 
-/// How the pixels given to `classify` lie in memory, 8 bits a value. rgb to gray: rows of
-/// interleaved pixels. nv12: `height` rows of Y, then height / 2 rows of interleaved U and V, all
-/// of the same stride. yuyv: rows of Y U Y V.
+/// The memory layout of pixels for `classify`, 8 bits per value. rgb to gray: rows of interleaved
+/// pixels. nv12: `height` rows of Y, then height / 2 rows of interleaved U and V, all with the same
+/// stride. yuyv: rows of Y U Y V.
 enum class PixelFormat : std::uint8_t { rgb, bgr, rgba, bgra, gray, nv12, yuyv };
 
-/// One class of an answer: its index in the output, its name ("class 7" without labels), and its
+/// One predicted class: its index in the output, its label ("class 7" without labels), and its
 /// score.
 struct Prediction {
     std::int64_t index = 0;
@@ -216,40 +215,40 @@ struct Prediction {
     double score = 0.0;
 };
 
-/// What runs the model. `bundle`: engine.plan in TensorRT where it has been built and loads,
-/// otherwise model.onnx in ONNX Runtime, on CUDA for a bundle that was made for it and on the CPU
-/// for any other. Where what is wanted does not load, the next one runs, and `Model::warning` says
-/// so. `cpu`, `cuda`: model.onnx there. `tensorrt`: engine.plan, or a fault (built with
-/// KEXPORT_TENSORRT).
+/// The device and engine that run the model. `bundle`: engine.plan in TensorRT if it has been built
+/// and loads, otherwise model.onnx in ONNX Runtime, on CUDA for a bundle that was exported for it
+/// and on the CPU for others. If the first choice does not load, the next one runs, and
+/// `Model::warning` says so. `cpu`, `cuda`: model.onnx on that device. `tensorrt`: engine.plan, or
+/// a fault (needs a build with KEXPORT_TENSORRT).
 enum class Device : std::uint8_t { bundle, cpu, cuda, tensorrt };
 
 struct Options {
     int threads = 0;  ///< threads within an operation; 0 leaves it to the engine
     Device device = Device::bundle;
-    bool check_files = true;  ///< hold every file to its size and SHA-256 first
-    /// ONNX Runtime's library: a file, or a folder that holds it. Where empty, the environment's
-    /// KEXPORT_ONNXRUNTIME; otherwise the places where it is usually installed (docs/cpp.md).
+    bool check_files = true;  ///< first compare files with the manifest's sizes and SHA-256
+    /// ONNX Runtime's library: a file, or a folder that holds it. If empty, the environment
+    /// variable KEXPORT_ONNXRUNTIME; otherwise the usual install locations (docs/cpp.md).
     std::string onnxruntime = {};
 };
 
-struct ModelState;
+struct Session;
 
-/// A bundle that is ready to run. Movable; opening is slow, so open once and share it.
+/// A model that is ready to run. Movable; opening is slow, so open it once and share it.
 class Model {
   public:
-    /// Open the bundle in a folder: read and check manifest.json, hold the files to it, load the
-    /// model. Faults: bundle_refused, engine_missing; bad_input for options that do not fit.
+    /// Open the bundle in a folder: validate manifest.json, compare the files with it, load the
+    /// model. Faults: bundle_refused, engine_missing; bad_input for invalid options.
     static Result<Model> open(const std::string& bundle, const Options& options = {}) noexcept;
 
     Model(Model&&) noexcept;
     Model& operator=(Model&&) noexcept;
     ~Model();
 
-    /// Run the model once on exactly as many samples as it takes at a time (`inputs()`; any number
-    /// where the first size is -1). Every input must be given, and at least one output; dtypes and
-    /// sizes are exactly those of the manifest, and free sizes of an output are the ones it has for
-    /// these inputs. Nothing is copied on the way to a CPU engine, and after the first call nothing
-    /// is allocated here. Faults: bad_input; the outputs' content is then undefined.
+    /// Run the model once on a batch of exactly its batch size (`inputs()`; any size if that is
+    /// -1). Every input must be given, and at least one output. Dtypes and sizes must be exactly
+    /// those of the manifest; a free size of an output must be the size that results from these
+    /// inputs. For a CPU engine nothing is copied, and after the first call the runtime allocates
+    /// nothing. Faults: bad_input; the outputs' content is then undefined.
     Result<void> run(const Input* inputs, std::size_t input_count, const Output* outputs,
                      std::size_t output_count) const noexcept;
     Result<void> run(std::initializer_list<Input> inputs,
@@ -257,36 +256,36 @@ class Model {
         return run(inputs.begin(), inputs.size(), outputs.begin(), outputs.size());
     }
 
-    /// Name what an image shows: the `k` best classes (all, if fewer), best first; 0 means 5, or
-    /// as many as the model gives.
+    /// Classify an image: return the `k` best classes (or all, if fewer), best first. 0 means 5, or
+    /// the number of classes that the model returns, if that is less.
     ///
-    /// `stride` is the bytes from one row to the next, 0 where rows follow without a gap. The
-    /// image may have any size and format: it is resized by nearest pixel as Pillow and
-    /// `keras.utils.load_img` do, unless the model resizes, and then put into the order, layout and
-    /// dtype that the model takes; one that fits already is not copied. nv12 and yuyv are taken
-    /// only by a model of that very format, in its own size. Scores are probabilities, or the
-    /// softmax of logits. Faults: bad_input.
+    /// `stride` is the bytes from one row to the next, 0 for rows without padding. The image may
+    /// have any size and format. Unless the model resizes images itself, it is resized by nearest
+    /// neighbour as Pillow and `keras.utils.load_img` do, and then converted to the format, layout
+    /// and dtype of the model's input; an image that already has these is not copied. nv12 and yuyv
+    /// need a model with an input of that format and size. Scores are probabilities, or the softmax
+    /// of logits. Faults: bad_input.
     Result<std::vector<Prediction>> classify(const std::uint8_t* pixels, int width, int height,
                                              std::size_t stride, PixelFormat format,
                                              std::size_t k = 0) const noexcept;
 
     const std::string& name() const noexcept;     ///< the model's name, such as "inception_v3"
-    const std::string& target() const noexcept;   ///< what it was made for, such as "cpu-fp32"
-    const std::string& engine() const noexcept;   ///< what runs it: library, version, device
-    const std::string& warning() const noexcept;  ///< what did not load as wished; usually empty
+    const std::string& target() const noexcept;   ///< the export target, such as "cpu-fp32"
+    const std::string& engine() const noexcept;   ///< the engine: library, version, device
+    const std::string& warning() const noexcept;  ///< why a first choice did not load, or empty
     const std::vector<InputInfo>& inputs() const noexcept;
     const std::vector<OutputInfo>& outputs() const noexcept;
-    const std::vector<std::string>& labels() const noexcept;  ///< empty where not known
+    const std::vector<std::string>& labels() const noexcept;  ///< empty if not known
 
   private:
-    explicit Model(std::unique_ptr<ModelState> state) noexcept;
-    std::unique_ptr<ModelState> state_;
+    explicit Model(std::unique_ptr<Session> session) noexcept;
+    std::unique_ptr<Session> session_;
 };
 
-/// One measured quantity: how far the outputs lie from Keras', or, where `name` begins with
-/// "graph:", from what the quantised graph gives when nothing is fused. `max_abs` is the largest
-/// absolute difference, `error` the same over the standard deviation of those answers;
-/// `top1_agreement` is the share of samples with the same best class, where there are classes.
+/// One measured quantity. The reference is the output of Keras or, if `name` begins with "graph:",
+/// that of the quantised graph, computed without fusion. `max_abs` is the largest absolute
+/// difference, `error` the same relative to the standard deviation of the reference;
+/// `top1_agreement` is the share of samples with the same best class, for class scores.
 struct Row {
     std::string name;
     double max_abs = 0.0;
@@ -298,22 +297,22 @@ struct Row {
     bool passed() const noexcept { return std::isfinite(error) && error <= tolerance; }
 };
 
-/// What `verify` found.
+/// The result of `verify`.
 struct Verification {
     std::string model, target, engine, warning;
-    std::size_t files = 0;    ///< how many match their SHA-256
-    std::size_t samples = 0;  ///< how many golden samples were run
+    std::size_t files = 0;    ///< number of files that match their SHA-256
+    std::size_t samples = 0;  ///< number of golden samples that were run
     std::vector<Row> rows;
 
     bool passed() const noexcept;
 };
 
-/// Prove a bundle again where it lies: its hashes, then its golden outputs. Outputs that lie too
-/// far from Keras' or the graph's make a Verification that has not passed; they are no fault.
-/// Faults as Model::open, and bundle_refused where golden.npz does not fit the model.
+/// Check a bundle's hashes, run its golden samples, and compare the outputs with the references.
+/// Outputs outside the tolerances are not a fault: the Verification has not passed. Faults as
+/// Model::open, and bundle_refused if golden.npz does not fit the model.
 Result<Verification> verify(const std::string& bundle, const Options& options = {}) noexcept;
 
-/// The table that the programs print, in plain text, without a last line break.
+/// Format the table that the programs print, in plain text, without a final line break.
 std::string to_string(const Verification& verification);
 
 }  // namespace kexport

@@ -1,4 +1,4 @@
-"""What TensorRT-RTX logs about the layers of an engine, read; lines from release 1.7.1."""
+"""Parsing the layers in TensorRT-RTX's log; the lines are from release 1.7.1."""
 
 from __future__ import annotations
 
@@ -67,7 +67,7 @@ def test_a_log_without_layers_has_none() -> None:
     assert read_layers("nothing was built\n") == ()
 
 
-def test_a_residual_of_another_type_does_not_say_what_a_product_runs_in() -> None:
+def test_a_residual_of_another_type_does_not_decide_a_products_type() -> None:
     (layer,) = read_layers(FUSED)
     assert layer.type == "FP32"
     (layer,) = read_layers(FUSED.replace("Datatype: Float", "Datatype: Int8"))
@@ -83,7 +83,7 @@ def test_weights_of_a_type_that_no_input_has_do_not_count() -> None:
     assert layer.type == "FP16"
 
 
-def test_what_the_graph_wants_is_held_to_what_the_engine_does() -> None:
+def test_types_in_the_graph_are_compared_with_the_engines() -> None:
     model = model_of(
         ir.node("Conv", [quantized("a"), quantized("b")], name="first/Conv"),
         ir.node("Conv", [quantized("c"), quantized("d")], name="second/Conv"),
@@ -98,7 +98,7 @@ def test_what_the_graph_wants_is_held_to_what_the_engine_does() -> None:
     )
 
 
-def test_a_layer_of_the_nodes_own_name_counts_first() -> None:
+def test_a_layer_named_after_the_node_has_priority() -> None:
     layers = (
         Layer("glue", "kgen", "UINT8", ("a/Conv",)),
         Layer("b/Conv_myl0_1", "correlation", "FP16", ("a/Conv", "b/Conv")),
@@ -113,5 +113,5 @@ def test_a_layer_of_the_nodes_own_name_counts_first() -> None:
     assert [row.found for row in coverage(model, layers)] == [1, 1]
 
 
-def test_the_words_of_the_command_line() -> None:
+def test_the_text_of_the_command_line() -> None:
     assert str(Coverage("convolutions", "INT8", 94, 94, ())) == "94 of 94 convolutions in INT8"

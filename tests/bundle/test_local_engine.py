@@ -1,6 +1,6 @@
-"""An export where TensorRT and a GPU are: its engine is built and proven, by the bundle itself.
+"""Exports on a machine with TensorRT and a GPU: the bundle builds and verifies its own engine.
 
-Both are stand-ins, here and in the process that builds, which imports `tensorrt` from a folder.
+Both are fakes, here and in the build process, which imports `tensorrt` from a folder.
 """
 
 from __future__ import annotations
@@ -18,7 +18,7 @@ from support import healthy, small_classifier
 
 from kexport import runtime, targets
 from kexport.api import Bundle
-from kexport.bundle.local_engine import build, device_is_here
+from kexport.bundle.local_engine import build_and_verify_engine, device_is_here
 from kexport.cli.tables.bundle import bundle_table, show
 from kexport.errors import GraphRefused, ParityFailed
 from kexport.options.application import Recipe
@@ -77,7 +77,7 @@ def made(export_and_verify: Export) -> Callable[..., Bundle]:
     return make
 
 
-def test_the_engine_is_built_and_proven_with_the_bundle(made, machine, tmp_path, capsys) -> None:
+def test_the_engine_is_built_and_verified_with_the_bundle(made, machine, tmp_path, capsys) -> None:
     machine()
     bundle = made(tmp_path / "out")
     assert bundle.engine is not None
@@ -108,12 +108,12 @@ def test_the_engine_is_built_and_proven_with_the_bundle(made, machine, tmp_path,
         ("cuda-fp16", {}, False),
     ],
 )
-def test_only_where_the_target_is_this_machine(machine, target, about, here) -> None:
+def test_only_a_matching_machine_builds_the_engine(machine, target, about, here) -> None:
     machine()
     assert device_is_here(targets.find(target, **about).platform) == here
 
 
-def test_a_board_is_known_by_its_compute_capability(machine) -> None:
+def test_a_board_is_identified_by_its_compute_capability(machine) -> None:
     platform = targets.find("jetson-orin-fp16", jetpack="6.2").platform
     machine("10.3.0", "Orin", (8, 7))
     assert device_is_here(platform)
@@ -132,14 +132,14 @@ def test_without_a_gpu_or_tensorrt_the_device_builds_it(
     assert not (bundle.path / "engine.plan").exists()
 
 
-def test_an_engine_that_strays_publishes_nothing(made, machine, tmp_path) -> None:
+def test_an_engine_outside_the_tolerances_is_not_published(made, machine, tmp_path) -> None:
     machine(fault=DOUBLED)
-    with pytest.raises(ParityFailed, match=r"of the engine for small is .* is allowed"):
+    with pytest.raises(ParityFailed, match=r"of the engine for small differs from .* is allowed"):
         made(tmp_path / "out")
     assert [path.name for path in tmp_path.iterdir()] == ["modules"]
 
 
-def test_an_engine_that_is_not_built_publishes_nothing(made, machine, tmp_path) -> None:
+def test_nothing_is_published_if_the_build_fails(made, machine, tmp_path) -> None:
     machine(fault=WRONG)
     with pytest.raises(GraphRefused, match="no engine was built for small on this GPU"):
         made(tmp_path / "out")
@@ -153,7 +153,9 @@ def test_an_engine_that_is_not_built_publishes_nothing(made, machine, tmp_path) 
         ("import os; os.abort()", "it ended with signal 6"),
     ],
 )
-def test_a_builder_that_hangs_or_crashes(tmp_path: Path, program: str, message: str) -> None:
+def test_a_build_that_hangs_or_crashes_is_refused(
+    tmp_path: Path, program: str, message: str
+) -> None:
     (tmp_path / "build_engine.py").write_text(program, encoding="utf-8")
     with pytest.raises(GraphRefused, match=message):
-        build(tmp_path, "x", seconds=0.5 if "sleep" in program else 60)
+        build_and_verify_engine(tmp_path, "x", seconds=0.5 if "sleep" in program else 60)

@@ -1,4 +1,4 @@
-"""Publishing a folder whole or not at all."""
+"""Output folders are published completely or not at all."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from kexport.bundle.publish import publish
 from kexport.errors import OutputExists, OutputFailed
 
 
-def test_what_is_published_is_there_and_nothing_else(tmp_path: Path) -> None:
+def test_only_the_published_folder_is_left(tmp_path: Path) -> None:
     output = tmp_path / "a" / "bundle"
     with staging(output) as work:
         (work / "file").write_text("new")
@@ -23,7 +23,7 @@ def test_what_is_published_is_there_and_nothing_else(tmp_path: Path) -> None:
     assert list(output.parent.iterdir()) == [output]
 
 
-def test_what_is_not_published_is_gone(tmp_path: Path) -> None:
+def test_an_unpublished_folder_is_removed(tmp_path: Path) -> None:
     with staging(tmp_path / "bundle") as work:
         (work / "file").write_text("new")
     assert not list(tmp_path.iterdir())
@@ -36,12 +36,12 @@ def test_a_failure_while_writing(error: OSError, tmp_path: Path) -> None:
     reason = str(error.strerror).lower()
     with pytest.raises(OutputFailed, match=reason) as caught, staging(tmp_path / "b"):
         raise error
-    assert caught.value.hint == "make room, or choose another place; nothing was changed"
+    assert caught.value.hint == "free some space, or choose another folder; nothing was changed"
     assert not list(tmp_path.iterdir())
 
 
 @pytest.mark.parametrize("error", [KeyboardInterrupt, ValueError])
-def test_anything_else_passes_and_leaves_nothing(
+def test_other_exceptions_pass_and_leave_nothing(
     error: type[BaseException], tmp_path: Path
 ) -> None:
     with pytest.raises(error), staging(tmp_path / "b"):
@@ -59,20 +59,20 @@ def test_permissions_are_those_of_an_ordinary_folder(tmp_path: Path) -> None:
     assert (tmp_path / "b").stat().st_mode & 0o777 == 0o755
 
 
-def test_what_is_there_is_in_the_way(tmp_path: Path) -> None:
+def test_an_existing_output_is_refused(tmp_path: Path) -> None:
     refuse_existing(tmp_path / "free", force=False)
     old = a_bundle(tmp_path / "old")
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="exists already"):
         refuse_existing(old, force=False)
     refuse_existing(old, force=True)
     (tmp_path / "empty").mkdir()
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="exists already"):
         refuse_existing(tmp_path / "empty", force=False)
     refuse_existing(tmp_path / "empty", force=True)
 
 
 @pytest.mark.parametrize("kind", ["folder", "file", "dangling link", "link to a bundle"])
-def test_what_is_no_bundle_is_never_replaced(kind: str, tmp_path: Path) -> None:
+def test_only_bundles_are_replaced(kind: str, tmp_path: Path) -> None:
     output = tmp_path / "precious"
     if kind == "folder":
         output.mkdir()
@@ -95,7 +95,7 @@ def test_a_folder_without_a_name(
 ) -> None:
     (tmp_path / "a").mkdir()
     monkeypatch.chdir(tmp_path)
-    with pytest.raises(OutputExists, match="is there already, and is not replaced") as caught:
+    with pytest.raises(OutputExists, match="exists already, and is not replaced") as caught:
         refuse_existing(Path(name), force=force)
     assert caught.value.hint == "choose an --output that ends with the name of a folder"
 
@@ -106,11 +106,11 @@ def test_a_folder_without_a_name(
     [
         ("n" * 300, "file name too long", "choose a shorter name"),
         ("n" * 250, "file name too long", "choose a shorter name"),
-        ("file/b", "not a directory", "choose a place whose parents are folders"),
-        ("file/a/b", "not a directory", "choose a place whose parents are folders"),
+        ("file/b", "not a directory", "choose a path whose parents are folders"),
+        ("file/a/b", "not a directory", "choose a path whose parents are folders"),
     ],
 )
-def test_a_place_where_no_folder_can_be(
+def test_a_path_where_no_folder_can_be_created(
     name: str, reason: str, hint: str, force: bool, tmp_path: Path
 ) -> None:
     (tmp_path / "file").write_text("mine")

@@ -1,4 +1,4 @@
-"""The one step in which a folder comes to stand at its output."""
+"""Publishing a folder in one step."""
 
 from __future__ import annotations
 
@@ -51,7 +51,7 @@ def model(bundle: Path) -> str:
 class TestBothWays:
     """What holds with and without the kernel's calls."""
 
-    def test_a_free_place(self, tmp_path: Path) -> None:
+    def test_a_free_path(self, tmp_path: Path) -> None:
         for force in (False, True):
             export(tmp_path / str(force), force=force, meanwhile=nothing)
             assert model(tmp_path / str(force)) == "new"
@@ -78,7 +78,7 @@ class TestBothWays:
         def appear() -> None:
             output.mkdir() if content is None else a_bundle(output, content)
 
-        with pytest.raises(OutputExists, match="is there already"):
+        with pytest.raises(OutputExists, match="exists already"):
             export(output, force=False, meanwhile=appear)
         assert list(tmp_path.iterdir()) == [output]
         assert content is None or model(output) == content
@@ -121,7 +121,9 @@ class TestBothWays:
         assert list(tmp_path.iterdir()) == [output]
 
     @pytest.mark.parametrize("force", [False, True])
-    def test_of_many_at_once_one_is_whole(self, force: bool, tmp_path: Path) -> None:
+    def test_of_several_at_once_one_is_published_completely(
+        self, force: bool, tmp_path: Path
+    ) -> None:
         output = tmp_path / "b"
         together, refused = threading.Barrier(6), []
 
@@ -144,7 +146,7 @@ class TestBothWays:
 
 
 @pytest.mark.parametrize("error", [OSError(5, "Input/output error"), KeyboardInterrupt()])
-def test_between_two_renames_the_old_one_comes_back(
+def test_a_failure_between_two_renames_restores_the_old_bundle(
     error: BaseException, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = a_bundle(tmp_path / "b")
@@ -164,7 +166,7 @@ def test_between_two_renames_the_old_one_comes_back(
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_what_is_put_between_two_renames_stays_and_so_does_the_old_one(
+def test_a_folder_created_between_two_renames_is_kept_with_the_old_bundle(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output = a_bundle(tmp_path / "b")
@@ -178,7 +180,9 @@ def test_what_is_put_between_two_renames_stays_and_so_does_the_old_one(
             output.write_text("mine")
 
     monkeypatch.setattr(os, "rename", slow)
-    with pytest.raises(OutputExists, match="came to be during the export") as caught:
+    with pytest.raises(
+        OutputExists, match="was created by something else during the export"
+    ) as caught:
         export(output, force=True, meanwhile=nothing)
     monkeypatch.undo()
     assert output.read_text() == "mine"
@@ -190,7 +194,7 @@ def test_what_is_put_between_two_renames_stays_and_so_does_the_old_one(
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_all_is_on_the_disk_before_its_name_is(
+def test_files_are_flushed_before_the_rename(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     output, events = tmp_path / "b", []
@@ -213,7 +217,7 @@ def test_all_is_on_the_disk_before_its_name_is(
     assert tmp_path.stat().st_ino in events[step:]
 
 
-def test_a_disk_that_does_not_take_it(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_failed_flush_publishes_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     def broken(handle: int) -> None:
         raise OSError(5, "Input/output error")
 

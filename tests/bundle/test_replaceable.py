@@ -1,4 +1,4 @@
-"""What of a folder is a bundle's."""
+"""Which files of a folder belong to a bundle."""
 
 from __future__ import annotations
 
@@ -44,7 +44,7 @@ THEIRS = [
 
 
 @pytest.mark.parametrize("name", OURS)
-def test_what_kexport_writes_into_a_bundle_goes_with_it(bundle: Path, name: str) -> None:
+def test_files_that_kexport_writes_are_removed_with_the_bundle(bundle: Path, name: str) -> None:
     add(bundle, name)
     assert obstacle(bundle) is None
     remove(bundle)
@@ -52,7 +52,7 @@ def test_what_kexport_writes_into_a_bundle_goes_with_it(bundle: Path, name: str)
 
 
 @pytest.mark.parametrize("name", THEIRS)
-def test_what_somebody_put_into_a_bundle_is_named_and_stays(bundle: Path, name: str) -> None:
+def test_other_files_are_named_and_kept(bundle: Path, name: str) -> None:
     path = add(bundle, name)
     said = obstacle(bundle)
     assert said is not None
@@ -65,7 +65,7 @@ def test_what_somebody_put_into_a_bundle_is_named_and_stays(bundle: Path, name: 
     assert (bundle / "manifest.json").exists()
 
 
-def test_an_empty_folder_in_a_bundle_is_somebodys(bundle: Path) -> None:
+def test_an_empty_folder_is_not_part_of_the_bundle(bundle: Path) -> None:
     (bundle / "later").mkdir()
     assert obstacle(bundle) == "holds later, which is not a file of the bundle"
 

@@ -1,7 +1,6 @@
-"""NVIDIA's own builder: what it makes of kexport's graphs, and of graphs that it cannot read.
+"""Builds with TensorRT-RTX: kexport's graphs, and graphs that its parser cannot read.
 
-The builder needs no GPU; where TensorRT-RTX is not installed (the extra `rtx`), what only it can
-say is skipped.
+The builder needs no GPU. Tests that run it are skipped without TensorRT-RTX (the extra `rtx`).
 """
 
 from __future__ import annotations
@@ -21,14 +20,14 @@ from support import healthy, small_classifier
 from kexport import runtime, targets
 from kexport.api import Bundle
 from kexport.bundle import rtx_builder
-from kexport.bundle.rtx_builder import Report, build, require
+from kexport.bundle.rtx_builder import EngineCheck, build_rtx_engine, require_engine
 from kexport.errors import BadArgument, GraphRefused, MissingDependency
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.toolchain import Toolchain
 from kexport.source.synthetic_images import pictures
 
-BUILT = Report("TensorRT-RTX 1.7", "built", "", 5, 1, {"FP32": 1}, ())
+BUILT = EngineCheck("TensorRT-RTX 1.7", "built", "", 5, 1, {"FP32": 1}, ())
 
 
 @pytest.fixture
@@ -74,7 +73,7 @@ def test_the_same_graph_gives_the_same_engine(
     exported: Export, folder: Path, tmp_path: Path
 ) -> None:
     bundle = exported(folder / "a", "rtx-fp16", toolchain=Toolchain(compute_capabilities=("8.6",)))
-    build(bundle.path, ir.load(bundle.path / "model.onnx"), output=tmp_path)
+    build_rtx_engine(bundle.path, ir.load(bundle.path / "model.onnx"), output=tmp_path)
     for name in ("engine.plan", "engine.json"):
         assert (bundle.path / name).read_bytes() == (tmp_path / name).read_bytes()
 
@@ -107,7 +106,7 @@ def test_a_graph_that_the_parser_cannot_read_is_refused_with_its_node(
     node.op_type, node.name = "Erfc", "beyond"
     ir.save(model, bundle.path / "model.onnx")
     reseal(bundle.path)
-    report = build(bundle.path, model)
+    report = build_rtx_engine(bundle.path, model)
     assert report.state == "refused"
     assert "beyond (Erfc)" in report.message
 
@@ -146,7 +145,7 @@ def mixed(half: bool) -> onnx.ModelProto:
 
 @pytest.mark.rtx
 @pytest.mark.parametrize("half", [False, True])
-def test_a_fused_residual_of_another_type_is_no_stray(
+def test_a_fused_residual_of_another_type_does_not_count_as_a_stray(
     exported: Export, folder: Path, half: bool
 ) -> None:
     """The builder joins inner/Conv, inner.cast and add, and names the residual first."""
@@ -154,14 +153,14 @@ def test_a_fused_residual_of_another_type_is_no_stray(
     shutil.copytree(exported(folder / f"m{half}", "trt-fp32").path, bundle)
     onnx.save(mixed(half), bundle / "model.onnx")
     reseal(bundle)
-    report = build(bundle, ir.load(bundle / "model.onnx"))
+    report = build_rtx_engine(bundle, ir.load(bundle / "model.onnx"))
     found = {row.type: (row.found, row.wanted, row.strays) for row in report.coverage}
     one, two = ("FP16", "FP32") if half else ("FP32", "FP16")
     assert found == {one: (1, 1, ()), two: (2, 2, ())}
 
 
 @pytest.mark.rtx
-def test_the_stand_in_for_tensorrt_has_no_name_that_the_real_one_lacks() -> None:
+def test_every_name_of_the_fake_tensorrt_is_in_the_real_one() -> None:
     import fake_tensorrt
     import tensorrt_rtx
 
@@ -207,7 +206,7 @@ REFUSES = "import sys; print('error: top (Erfc): no\\nhint: x', file=sys.stderr)
         (REFUSES, 60, "refused", "top (Erfc): no"),
     ],
 )
-def test_a_builder_that_crashes_or_hangs_or_refuses(
+def test_a_builder_that_crashes_hangs_or_refuses(
     tmp_path: Path,
     nothing: ir.Model,
     monkeypatch: pytest.MonkeyPatch,
@@ -217,16 +216,16 @@ def test_a_builder_that_crashes_or_hangs_or_refuses(
     message: str,
 ) -> None:
     monkeypatch.setattr(rtx_builder, "version", lambda: "TensorRT-RTX 1.7")
-    report = build(program(tmp_path, text), nothing, seconds=seconds)
+    report = build_rtx_engine(program(tmp_path, text), nothing, seconds=seconds)
     assert (report.state, report.builder) == (state, "TensorRT-RTX 1.7")
     assert message in report.message
-    require(report, "x", targets.find("trt-fp16"))
+    require_engine(report, "x", targets.find("trt-fp16"))
     with pytest.raises(GraphRefused, match=r"TensorRT-RTX 1\.7 built no engine for x"):
-        require(report, "x", targets.find("rtx-fp16"))
+        require_engine(report, "x", targets.find("rtx-fp16"))
 
 
-def test_what_was_built_goes_through() -> None:
-    require(BUILT, "x", targets.find("rtx-fp16"))
+def test_a_built_engine_is_accepted() -> None:
+    require_engine(BUILT, "x", targets.find("rtx-fp16"))
     assert replace(BUILT, coverage=()).entry()["coverage"] == []
 
 
@@ -247,7 +246,7 @@ def test_without_the_extra_an_rtx_target_says_what_to_install(
         ("rtx-fp16", ("86",), "'86' is not a compute capability"),
     ],
 )
-def test_capabilities_that_make_no_sense(
+def test_invalid_compute_capabilities_are_refused(
     exported: Export, tmp_path: Path, target: str, asked: tuple[str, ...], message: str
 ) -> None:
     with pytest.raises(BadArgument, match=message):
@@ -263,7 +262,7 @@ def test_capabilities_that_make_no_sense(
         ("rtx-int8", None, "FP16"),
     ],
 )
-def test_every_convolution_that_is_int8_runs_so(
+def test_every_int8_convolution_runs_in_int8(
     exported: Export, tmp_path: Path, target: str, tensorrt: str | None, rest: str
 ) -> None:
     drawn = pictures(40, 24, 24)

@@ -1,4 +1,4 @@
-"""What a process leaves that is killed, and what the next export makes of it."""
+"""Leftovers of killed processes, and how the next export removes them."""
 
 from __future__ import annotations
 
@@ -62,7 +62,7 @@ def process(output: Path, moment: str) -> subprocess.Popen[str]:
 
 
 def killed(output: Path, moment: str) -> Path:
-    """The folder that is left by a process which dies at a moment."""
+    """Return the folder that is left by a process killed at this moment."""
     with process(output, moment) as running:
         pass
     assert running.returncode == -signal.SIGKILL
@@ -75,13 +75,13 @@ def model(bundle: Path) -> str:
 
 
 @pytest.mark.parametrize("name", ["b", "a.b", "another"])
-def test_what_a_dead_export_left_is_cleared(name: str, tmp_path: Path) -> None:
+def test_leftovers_of_a_killed_export_are_removed(name: str, tmp_path: Path) -> None:
     killed(tmp_path / name, "before")
     refuse_existing(tmp_path / "b", force=False)
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_a_dead_export_replaced_is_cleared(tmp_path: Path) -> None:
+def test_a_bundle_replaced_by_a_killed_export_is_removed(tmp_path: Path) -> None:
     output = a_bundle(tmp_path / "b")
     left = killed(output, "after")
     assert model(left / "new") == "old"
@@ -95,7 +95,7 @@ def test_what_a_dead_export_replaced_is_cleared(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_a_bundle_that_a_dead_export_took_away_comes_back(tmp_path: Path) -> None:
+def test_a_bundle_moved_away_by_a_killed_export_is_restored(tmp_path: Path) -> None:
     output = a_bundle(tmp_path / "b")
     left = killed(output, "between")
     assert not output.exists()
@@ -105,7 +105,7 @@ def test_a_bundle_that_a_dead_export_took_away_comes_back(tmp_path: Path) -> Non
     assert list(tmp_path.iterdir()) == [output]
 
 
-def test_a_bundle_that_was_taken_away_is_kept_while_another_stands_there(tmp_path: Path) -> None:
+def test_a_bundle_moved_away_is_kept_while_its_path_is_taken(tmp_path: Path) -> None:
     output = a_bundle(tmp_path / "b")
     left = killed(output, "between")
     output.write_text("mine")
@@ -117,7 +117,7 @@ def test_a_bundle_that_was_taken_away_is_kept_while_another_stands_there(tmp_pat
     assert model(output) == "old"
 
 
-def test_what_a_live_export_needs_stays(tmp_path: Path) -> None:
+def test_the_folder_of_a_running_export_is_kept(tmp_path: Path) -> None:
     output = tmp_path / "b"
     with process(output, "live") as running:
         assert running.stdout is not None
@@ -133,7 +133,7 @@ def test_what_a_live_export_needs_stays(tmp_path: Path) -> None:
     assert list(tmp_path.iterdir()) == []
 
 
-def test_what_another_kernel_made_stays_for_a_week(
+def test_leftovers_of_another_kernel_are_kept_for_a_week(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     left = killed(tmp_path / "b", "before")
@@ -146,7 +146,7 @@ def test_what_another_kernel_made_stays_for_a_week(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_bundle_comes_back_after_a_power_cut(
+def test_a_bundle_is_restored_after_a_power_cut(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     killed(a_bundle(tmp_path / "b"), "between")
@@ -159,7 +159,7 @@ def test_a_bundle_comes_back_after_a_power_cut(
     "name", [".b.part", ".b.old", f".b.{'0' * 8}-abcdefgh.part", "b.part", ".b.x.part"]
 )
 @pytest.mark.parametrize("lock", [None, "mine"])
-def test_what_kexport_did_not_make_stays(name: str, lock: str | None, tmp_path: Path) -> None:
+def test_other_folders_are_kept(name: str, lock: str | None, tmp_path: Path) -> None:
     folder = tmp_path / name.replace("0" * 8, stage._kernel())
     (folder / "new").mkdir(parents=True)
     (folder / "new" / "thesis.txt").write_text("mine")
@@ -171,7 +171,7 @@ def test_what_kexport_did_not_make_stays(name: str, lock: str | None, tmp_path: 
     assert lock is None or (folder / "lock").read_text() == lock
 
 
-def test_without_locks_nothing_is_cleared(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_without_locks_nothing_is_removed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     left = killed(tmp_path / "b", "before")
     monkeypatch.setattr(stage, "_lock", lambda file, wait: False)
     os.utime(left, (0, 0))

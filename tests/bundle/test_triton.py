@@ -84,9 +84,9 @@ def test_the_warm_up_is_the_first_golden_image(
     value = warm_up.inputs["image"]
     assert (warm_up.batch_size, value.data_type) == (1, schema.TYPE_UINT8)
     content = (model / "warmup" / value.input_data_file).read_bytes()
-    picture = np.frombuffer(content, np.uint8).reshape(list(value.dims))
+    image = np.frombuffer(content, np.uint8).reshape(list(value.dims))
     with np.load(tmp_path / "bundle" / "golden.npz") as golden:
-        np.testing.assert_array_equal(picture, golden["image"][:1])
+        np.testing.assert_array_equal(image, golden["image"][:1])
 
 
 def test_a_free_batch_for_tensorrt(laid_out: Export, tmp_path: Path, schema: Any) -> None:
@@ -103,15 +103,15 @@ def test_a_free_batch_for_tensorrt(laid_out: Export, tmp_path: Path, schema: Any
     assert list((model / "1").iterdir()) == []
 
 
-def test_a_model_that_is_there_is_not_touched(laid_out: Export, tmp_path: Path) -> None:
+def test_an_existing_model_is_not_touched(laid_out: Export, tmp_path: Path) -> None:
     there = tmp_path / "models" / "small"
     there.mkdir(parents=True)
-    with pytest.raises(OutputExists, match="is there already"):
+    with pytest.raises(OutputExists, match="exists already"):
         laid_out(tmp_path, "cpu-fp32")
     assert not (tmp_path / "bundle").exists()
     assert list(there.iterdir()) == []
 
 
-def test_an_engine_that_triton_does_not_run_is_refused(laid_out: Export, tmp_path: Path) -> None:
+def test_an_engine_without_a_backend_is_refused(laid_out: Export, tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="Triton has no backend for TensorRT for RTX"):
         laid_out(tmp_path, "rtx-fp16")

@@ -16,7 +16,7 @@ ECHO = '#!/bin/sh\nfor word in "$@"; do echo "$word"; done\npwd > where\n'
 
 
 def words(tmp_path: Path, text: str, *more: str) -> list[str]:
-    """What the script gives to trtexec, when it is started from elsewhere."""
+    """Return the arguments that the script passes to trtexec, started from another folder."""
     folder = tmp_path / "a bundle"
     folder.mkdir(exist_ok=True)
     (folder / "build_engine.sh").write_text(text, encoding="utf-8")

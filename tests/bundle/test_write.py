@@ -1,4 +1,4 @@
-"""The files of a bundle, what the manifest says of them, and the model's metadata."""
+"""The files of a bundle, their manifest entries, and the model's metadata."""
 
 from __future__ import annotations
 
@@ -41,7 +41,7 @@ def test_every_file_is_in_the_manifest_with_its_hash(bundle: Bundle) -> None:
     assert set(listed) == set(there)
     assert {"model.onnx", "golden.npz", "labels.txt", "run.py", "runtime/session.py"} <= set(there)
     assert "runtime/run.py" not in there
-    assert {"cpp/CMakeLists.txt", "cpp/kexport.hpp", "cpp/src/model.cpp"} <= set(there)
+    assert {"cpp/CMakeLists.txt", "cpp/kexport.hpp", "cpp/src/session.cpp"} <= set(there)
     assert "cpp/programs/verify.cpp" in there
     for name, path in there.items():
         content = path.read_bytes()
@@ -56,7 +56,7 @@ def test_the_manifest_fits_its_schema(bundle: Bundle, root: Path) -> None:
     assert not list(Draft202012Validator(schema).iter_errors(bundle.manifest))
 
 
-def test_what_the_manifest_says(bundle: Bundle) -> None:
+def test_the_entries_of_the_manifest(bundle: Bundle) -> None:
     said = bundle.manifest
     assert said["model"]["name"] == "small"
     assert (said["target"]["name"], said["target"]["opset"]) == ("trt-fp16", 17)
@@ -86,7 +86,7 @@ def test_what_the_manifest_says(bundle: Bundle) -> None:
     assert {"keras", "onnx"} <= set(said["versions"])
 
 
-def test_metadata_that_other_tools_look_for(bundle: Bundle) -> None:
+def test_metadata_for_other_tools(bundle: Bundle) -> None:
     proto = onnx.load(bundle.path / "model.onnx")
     props = {entry.key: entry.value for entry in proto.metadata_props}
     assert props["Image.BitmapPixelFormat"] == "Rgb8"

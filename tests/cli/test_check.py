@@ -42,7 +42,7 @@ def test_a_graph_that_is_wrong_in_silence(tmp_path: Path, capsys: Capture) -> No
     assert "all axes are reduced" in captured.out
     assert "source  https://github.com/onnx/onnx-tensorrt" in captured.out
     assert "breaks rules of TensorRT 8.5.2, JetPack 5.1.5" in captured.err
-    assert "hint: write opset 17 or below" in captured.err
+    assert "hint: use opset 17 or below" in captured.err
     assert main(["check", path, "-t", "jetson-orin", "--tensorrt", "10.3"]) == 0
 
 
@@ -94,8 +94,8 @@ def test_weights_in_a_file_that_is_not_there(tmp_path: Path, capsys: Capture) ->
 @pytest.mark.parametrize(
     ("content", "message"),
     [
-        (b"no ONNX at all, but long enough to be something", "is no ONNX model"),
-        (b"", "is no ONNX model"),
+        (b"no ONNX at all, but long enough to be something", "is not a complete ONNX model"),
+        (b"", "is not a complete ONNX model"),
         (None, "cannot be read: No such file"),
     ],
 )
@@ -113,7 +113,7 @@ def test_half_a_file(tmp_path: Path, capsys: Capture) -> None:
     path = Path(written(tmp_path, CLEAN))
     path.write_bytes(path.read_bytes()[:-20])
     assert main(["check", str(path), "-t", "trt"]) == 5
-    assert "is no ONNX model, or a part of one" in capsys.readouterr().err
+    assert "is not a complete ONNX model" in capsys.readouterr().err
 
 
 def test_a_folder_is_no_model(tmp_path: Path, capsys: Capture) -> None:
@@ -124,7 +124,7 @@ def test_a_folder_is_no_model(tmp_path: Path, capsys: Capture) -> None:
 @pytest.mark.parametrize(
     ("target", "status", "message"),
     [
-        ("cpu", 2, "'cpu' runs onnxruntime, and the rules are TensorRT's"),
+        ("cpu", 2, "'cpu' runs onnxruntime, but the rules are TensorRT's"),
         ("jetson-nano-int8", 4, "cannot run int8"),
         ("jetson-oryn", 4, "unknown target 'jetson-oryn'"),
     ],

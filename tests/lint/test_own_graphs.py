@@ -1,4 +1,4 @@
-"""What kexport writes for a toolchain breaks none of its rules."""
+"""Graphs that kexport writes for a toolchain break none of its rules."""
 
 from __future__ import annotations
 
@@ -32,7 +32,7 @@ PLACES = {
 """The oldest of the toolchains of a device that share a row of targets/tensorrt."""
 
 
-def test_every_jetpack_and_every_tensorrt_is_among_the_places() -> None:
+def test_every_jetpack_and_every_tensorrt_is_covered() -> None:
     chains = [chain for device in DEVICES for chain in targets.toolchains(device)]
     packs = {chain.bundle.name for chain in chains if chain.bundle is not None}
     assert packs == {row.name for row in targets.jetpacks()}
@@ -40,7 +40,7 @@ def test_every_jetpack_and_every_tensorrt_is_among_the_places() -> None:
 
 
 def modern(size: int = 32) -> keras.Model:
-    """A block of ConvNeXt's kind: LayerNormalization, gelu, a scale, a residual."""
+    """Build a block like ConvNeXt's: LayerNormalization, gelu, a scale, a residual."""
     x = keras.Input((size, size, 3))
     y = layers.LayerNormalization(epsilon=1e-6)(layers.Conv2D(8, 4, strides=4)(x))
     z = layers.Dense(16, activation="gelu")(layers.DepthwiseConv2D(7, padding="same")(y))
@@ -54,7 +54,7 @@ def mobile() -> keras.Model:
 
 
 def gated() -> keras.Model:
-    """A block of EfficientNet's kind, wide enough for INT8: swish, a gate, a residual."""
+    """Build a block like EfficientNet's, wide enough for INT8: swish, a gate, a residual."""
     x = keras.Input((32, 32, 3))
     y = z = layers.Conv2D(16, 3, strides=4, padding="same", activation="swish")(x)
     y = layers.DepthwiseConv2D(3, padding="same", activation="hard_swish")(y)
@@ -77,7 +77,7 @@ CASES = [
 
 @cache
 def lowered(kind: str, precision: str, tensorrt: str, dtype: Dtype) -> ir.Model:
-    """What kexport writes of a model for a row of targets/tensorrt."""
+    """Return the graph that kexport writes for a row of targets/tensorrt."""
     _, mode = MODELS[kind]
     (rules,) = [row for row in targets.tensorrts() if row.name == tensorrt]
     passes = simplify(mode, 1, ImageInput(dtype=dtype))
@@ -92,7 +92,7 @@ def lowered(kind: str, precision: str, tensorrt: str, dtype: Dtype) -> ir.Model:
 
 
 def in_integers(artifact: Artifact, rules: targets.TensorRT, dtype: Dtype) -> ir.Model:
-    """The same in INT8, with the ranges of one image."""
+    """Return the graph in INT8, with the ranges of one image."""
     opset, seen = rules.opset_of("int8"), pictures(2, 32, 32)[1:].astype(dtype)
     scheme = TENSORRT_STRONGLY_TYPED if rules.half_scales else TENSORRT_EXPLICIT
     artifact = pipeline.continue_with(artifact, prepare_int8(opset, rules))
@@ -128,7 +128,7 @@ def test_no_rule_is_broken(place: tuple[str, str, str], kind: str, precision: st
 
 @pytest.mark.parametrize("kind", MODELS)
 @pytest.mark.parametrize("row", targets.tensorrts(), ids=lambda row: row.name)
-def test_it_still_computes_the_same(row: targets.TensorRT, kind: str) -> None:
+def test_outputs_stay_the_same(row: targets.TensorRT, kind: str) -> None:
     dtype: Dtype = "uint8" if row.uint8_input else "float32"
     given = pictures(2, 32, 32)[1:].astype(dtype)
     mode = MODELS[kind][1]
@@ -143,7 +143,7 @@ def test_it_still_computes_the_same(row: targets.TensorRT, kind: str) -> None:
 
 @pytest.mark.parametrize("kind", ["modern", "gated"])
 @pytest.mark.parametrize("row", ["8.5", "11.0"])
-def test_the_rest_of_int8_is_float16_where_the_types_are_the_graphs(row: str, kind: str) -> None:
+def test_the_float_part_of_int8_is_float16_if_the_graph_decides_types(row: str, kind: str) -> None:
     model = lowered(kind, "int8", row, "uint8")
     half = row == "11.0"
     assert model.graph.opset_imports[""] == (19 if half else 17)
@@ -154,7 +154,7 @@ def test_the_rest_of_int8_is_float16_where_the_types_are_the_graphs(row: str, ki
     assert {value.dtype for node in products for value in node.inputs} == {wanted}
 
 
-def test_operators_go_by_the_list_and_not_by_the_opset_alone() -> None:
+def test_operators_depend_on_the_list_and_not_only_on_the_opset() -> None:
     assert "LayerNormalization" not in operators(lowered("modern", "fp32", "8.5", "uint8"))
     assert "LayerNormalization" in operators(lowered("modern", "fp32", "8.6", "uint8"))
     assert "HardSwish" in operators(lowered("mobile_net_v3", "fp32", "8.5", "uint8"))

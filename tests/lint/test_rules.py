@@ -1,4 +1,4 @@
-"""Every rule, with a tiny graph that breaks it and one that does not."""
+"""Every lint rule, on a tiny graph that breaks it and one that does not."""
 
 from __future__ import annotations
 
@@ -333,20 +333,20 @@ def test_a_graph_that_breaks_the_rule(name: str, tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("name", ALL)
-def test_a_graph_that_does_not(name: str, tmp_path: Path) -> None:
+def test_a_graph_that_does_not_break_the_rule(name: str, tmp_path: Path) -> None:
     case = ALL[name]
     assert name not in found(case, case.good, tmp_path)
 
 
 @pytest.mark.parametrize("rule", RULES, ids=lambda rule: rule.name)
-def test_a_rule_says_all(rule: lint.Rule) -> None:
+def test_a_rule_is_documented(rule: lint.Rule) -> None:
     assert rule.source.startswith("https://")
     assert rule.effect
-    assert not rule.mend.endswith(".")
+    assert not rule.fix.endswith(".")
 
 
 @pytest.mark.parametrize("name", ["axes-input", "local-function", "no-zero-point", "uint8-input"])
-def test_a_newer_toolchain_reads_it(name: str, tmp_path: Path) -> None:
+def test_a_newer_toolchain_accepts_the_graph(name: str, tmp_path: Path) -> None:
     case = CASES[name]
     newer = Case("trt", "11.4", case.bad, case.good, case.opset, case.imports)
     assert not any(finding.refuses for finding in found(newer, case.bad, tmp_path).values())

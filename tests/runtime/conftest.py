@@ -56,7 +56,7 @@ def mean_colour_model(batch: int | None, external: bool = False) -> onnx.ModelPr
 
 
 def expected(images: np.ndarray) -> dict[str, np.ndarray]:
-    """What the model gives, in NumPy and float64."""
+    """Compute the model's outputs in NumPy and float64."""
     features = images.astype(np.float64).mean(axis=(1, 2))
     logits = features @ WEIGHTS.astype(np.float64) + BIAS
     powers = np.exp(logits - logits.max(axis=-1, keepdims=True))
@@ -64,8 +64,8 @@ def expected(images: np.ndarray) -> dict[str, np.ndarray]:
     return {"probabilities": probabilities, "logits": logits, "features": features}
 
 
-def pictures(count: int, seed: int = 0) -> np.ndarray:
-    """Noise around a different colour in each image."""
+def random_images(count: int, seed: int = 0) -> np.ndarray:
+    """Draw images of noise around a different colour each."""
     random = np.random.default_rng(seed)
     colours = random.integers(0, 256, (count, 1, 1, 3))
     noise = random.integers(-20, 21, (count, HEIGHT, WIDTH, 3))
@@ -73,7 +73,7 @@ def pictures(count: int, seed: int = 0) -> np.ndarray:
 
 
 def image_manifest(batch: int | None = 1, outputs: tuple[str, ...] = ("probabilities",)) -> Any:
-    """A manifest for the model, without files."""
+    """Return a manifest for the model, without files."""
     sizes = {"probabilities": CLASSES, "logits": CLASSES, "features": 3}
     measured = [*outputs, *(["logits"] if "probabilities" in outputs else [])]
     return {
@@ -171,7 +171,7 @@ def build(tmp_path: Path) -> Callable[..., Path]:
         if labels is not None:
             lines = "".join(f"{label}\n" for label in labels)
             (bundle / "labels.txt").write_text(lines, encoding="utf-8")
-        images = pictures(golden)
+        images = random_images(golden)
         answers = {k: v.astype(np.float32) for k, v in expected(images).items() if k in outputs}
         save_golden(bundle / "golden.npz", {"image": images, **answers})
         source = Path(kexport.runtime.__file__).parent
@@ -194,7 +194,7 @@ def build(tmp_path: Path) -> Callable[..., Path]:
 
 @pytest.fixture
 def bundle(build: Callable[..., Path]) -> Path:
-    """The plain bundle: batch 1, probabilities, labels, CPU."""
+    """Build the default bundle: batch 1, probabilities, labels, CPU."""
     return build()
 
 
@@ -213,7 +213,7 @@ def rewrite() -> Callable[[Path, Callable[[Any], None]], None]:
 
 @pytest.fixture
 def reseal() -> Callable[[Path], None]:
-    """Write the manifest's file table anew, as a forger would."""
+    """Rewrite the manifest's file table, as a forger would."""
 
     def change(bundle: Path) -> None:
         seal(bundle, json.loads((bundle / "manifest.json").read_text(encoding="utf-8")))
@@ -223,7 +223,7 @@ def reseal() -> Callable[[Path], None]:
 
 @pytest.fixture
 def manifest() -> Any:
-    """A valid manifest of an image model, as parsed JSON."""
+    """Return a valid manifest of an image model, as parsed JSON."""
     data = image_manifest()
     data["files"] = {name: {"sha256": "a" * 64, "bytes": 1} for name in REQUIRED}
     return data
@@ -231,7 +231,7 @@ def manifest() -> Any:
 
 @pytest.fixture
 def sample_images() -> Callable[..., np.ndarray]:
-    return pictures
+    return random_images
 
 
 @pytest.fixture

@@ -1,4 +1,4 @@
-"""The runtime travels alone: light to import, nothing else of kexport, Python 3.8."""
+"""The runtime is independent: light to import, nothing else of kexport, Python 3.8."""
 
 import ast
 import subprocess
@@ -14,7 +14,7 @@ FOLDER = Path(kexport.runtime.__file__).parent
 FILES = sorted(FOLDER.glob("*.py"))
 
 
-def test_importing_it_brings_in_numpy_and_the_standard_library_only():
+def test_importing_loads_only_numpy_and_the_standard_library():
     code = (
         "import sys, time; start = time.process_time(); import kexport.runtime\n"
         "print(time.process_time() - start)\n"
@@ -55,7 +55,7 @@ def test_public_names_are_importable_and_sorted():
         assert getattr(kexport.runtime, name).__doc__
 
 
-def test_the_tree_of_faults_is_the_one_drawn():
+def test_the_docstring_draws_the_tree_of_errors():
     drawn = {
         words[-2]: int(words[-1])
         for words in (line.split() for line in (errors.__doc__ or "").splitlines())

@@ -1,4 +1,4 @@
-"""build_engine.py on a stand-in for TensorRT: what it asks of each release, and what it leaves."""
+"""build_engine.py on a fake TensorRT: the calls for each release, and the files that it writes."""
 
 from __future__ import annotations
 
@@ -15,7 +15,7 @@ import pytest
 from kexport.runtime import build_cli, gpu
 from kexport.runtime.errors import BadInput
 from kexport.runtime.manifest import InputSpec
-from kexport.runtime.optimization_profile import profile_of, shapes_of, written
+from kexport.runtime.optimization_profile import format_shapes, parse_shapes, profile_of
 
 
 @pytest.fixture
@@ -54,13 +54,13 @@ def test_an_engine_is_built_recorded_and_verified(build, device, capsys):
     assert (bundle / "timing.cache").read_bytes() == b"timed on Orin"
 
 
-def test_an_engine_that_fits_is_kept_and_a_stale_one_built_again(build, device, capsys):
+def test_a_matching_engine_is_kept_and_a_stale_one_rebuilt(build, device, capsys):
     device()
     bundle = build(edit=fake.for_tensorrt)
     assert build_cli.main(bundle, []) == 0
     capsys.readouterr()
     assert build_cli.main(bundle, []) == 0
-    assert "is there and fits" in capsys.readouterr().out
+    assert "exists and fits" in capsys.readouterr().out
     for changed in ({"version": "10.7.0"}, {"name": "Orin NX"}, {"capability": (8, 6)}):
         device(**changed)
         assert build_cli.main(bundle, ["--json"]) == 0
@@ -70,7 +70,7 @@ def test_an_engine_that_fits_is_kept_and_a_stale_one_built_again(build, device, 
         assert json.loads(capsys.readouterr().out)["built"], arguments
 
 
-def test_golden_samples_that_differ_end_with_a_number(build, device, capsys):
+def test_outputs_outside_the_tolerances_exit_with_12(build, device, capsys):
     device()
 
     def spoil(data: Any) -> None:
@@ -99,7 +99,7 @@ def test_tensorrt_8_takes_precisions_as_flags_and_keeps_float32_layers(build, de
 
 
 @pytest.mark.parametrize(("version", "bit"), [("10.3.0", 1), ("11.4.0", 0)])
-def test_from_10_on_the_graph_says_the_types(build, device, version, bit):
+def test_from_10_on_engines_are_strongly_typed(build, device, version, bit):
     device(version)
     assert build_cli.main(build(edit=fake.for_tensorrt), []) == 0
     assert built().network.flags == 1 << bit
@@ -117,7 +117,7 @@ def test_int8_flags_on_8(build, device):
     assert names(built().config.flags) == {"FP16", "INT8"}
 
 
-def test_tensorrt_8_does_not_read_what_was_made_for_10(build, device, capsys):
+def test_tensorrt_8_refuses_opset_19(build, device, capsys):
     device("8.6.1")
 
     def edit(data: Any) -> None:
@@ -127,14 +127,14 @@ def test_tensorrt_8_does_not_read_what_was_made_for_10(build, device, capsys):
     bundle = build(edit=edit)
     assert build_cli.main(bundle, []) == 14
     said = capsys.readouterr().err
-    assert "the graph is of opset 19, and tensorrt 8.6.1 reads 17 at most" in said
+    assert "the graph has opset 19, but tensorrt 8.6.1 reads 17 at most" in said
     assert "--tensorrt 8.6" in said
     assert not (bundle / "engine.plan").exists()
     device("10.3.0")
     assert build_cli.main(bundle, []) == 0
 
 
-def test_flags_on_request(build, device):
+def test_command_line_flags_reach_the_builder(build, device):
     device()
     arguments = ["--version-compatible", "--hardware-compatibility-level", "ampere_plus"]
     arguments += ["--builder-optimization-level", "5", "--workspace", "100"]
@@ -146,13 +146,13 @@ def test_flags_on_request(build, device):
     assert list(config.pools.values()) == [100 << 20]
 
 
-def test_a_flag_that_a_release_does_not_have_is_refused(build, device, capsys):
+def test_a_flag_that_a_release_lacks_is_refused(build, device, capsys):
     device("8.5.2")
     assert build_cli.main(build(edit=fake.for_tensorrt), ["--version-compatible"]) == 16
     assert "has no VERSION_COMPATIBLE" in capsys.readouterr().err
 
 
-def test_the_accelerator_runs_what_it_can_and_the_rest_is_named(build, device, capsys):
+def test_dla_builds_list_the_layers_that_fall_back_to_the_gpu(build, device, capsys):
     device()
     bundle = build(edit=fake.for_tensorrt)
     assert build_cli.main(bundle, ["--use-dla-core", "1", "--json"]) == 0
@@ -176,7 +176,7 @@ def test_a_free_batch_gets_a_profile(build, device):
     assert built().config.profiles == []
 
 
-def test_the_timing_cache_is_used_again_unless_it_is_another_gpus(build, device):
+def test_the_timing_cache_is_reused_unless_another_gpu_wrote_it(build, device):
     device()
     bundle = build(edit=fake.for_tensorrt)
     for content in (b"timed on Orin", b"timed elsewhere"):
@@ -187,7 +187,7 @@ def test_the_timing_cache_is_used_again_unless_it_is_another_gpus(build, device)
         assert cache.content == (content if content == b"timed on Orin" else b"")
 
 
-def test_a_failed_build_says_why_and_leaves_what_was_there(build, device, capsys):
+def test_a_failed_build_says_why_and_keeps_the_existing_engine(build, device, capsys):
     device()
     bundle = build(edit=fake.for_tensorrt)
     (bundle / "engine.plan").write_bytes(b"old")
@@ -201,7 +201,7 @@ def test_a_failed_build_says_why_and_leaves_what_was_there(build, device, capsys
     ("version", "reason"),
     [("8.6.1", "node 3: not supported"), ("10.3.0", r"refused \(Softmax\): not supported")],
 )
-def test_a_graph_that_is_not_read_is_refused_with_its_node(
+def test_a_graph_that_cannot_be_parsed_is_refused_with_its_node(
     build, device, capsys, reseal, version, reason
 ):
     device(version)
@@ -214,7 +214,7 @@ def test_a_graph_that_is_not_read_is_refused_with_its_node(
     assert re.search(rf"tensorrt {version} cannot read .*{reason}", capsys.readouterr().err)
 
 
-def test_a_level_of_compatibility_that_a_release_does_not_have(build, device, capsys):
+def test_a_compatibility_level_that_a_release_lacks_is_refused(build, device, capsys):
     device("10.3.0")
     level = ["--hardware-compatibility-level", "same_compute_capability"]
     assert build_cli.main(build(edit=fake.for_tensorrt), level) == 16
@@ -229,13 +229,13 @@ def test_a_level_of_compatibility_that_a_release_does_not_have(build, device, ca
         (["--verify", "--output", "/elsewhere"], 16, "--verify runs the engine in the bundle"),
     ],
 )
-def test_arguments_that_make_no_sense(build, device, capsys, arguments, status, message):
+def test_invalid_arguments_are_refused(build, device, capsys, arguments, status, message):
     device()
     assert build_cli.main(build(edit=fake.for_tensorrt), arguments) == status
     assert message in capsys.readouterr().err
 
 
-def test_a_machine_without_tensorrt_or_gpu_is_told(build, device, capsys, monkeypatch):
+def test_missing_tensorrt_or_gpu_is_reported(build, device, capsys, monkeypatch):
     device(gpus=0)
     bundle = build(edit=fake.for_tensorrt)
     assert build_cli.main(bundle, []) == 17
@@ -245,7 +245,7 @@ def test_a_machine_without_tensorrt_or_gpu_is_told(build, device, capsys, monkey
     assert "tensorrt is needed to build an engine" in capsys.readouterr().err
 
 
-def test_other_bundles_have_no_engine(bundle, capsys):
+def test_bundles_without_a_build_entry_are_refused(bundle, capsys):
     assert build_cli.main(bundle, []) == 14
     assert "has no engine to build" in capsys.readouterr().err
 
@@ -259,8 +259,8 @@ def test_an_altered_model_is_not_built(build, device, capsys):
 
 
 def spec(shape: tuple[int | None, ...], **about: Any) -> InputSpec:
-    picture = {"layout": "NHWC", "color": "RGB", "range": (0.0, 255.0), **about}
-    return InputSpec("image", "uint8", shape, **picture)
+    image = {"layout": "NHWC", "color": "RGB", "range": (0.0, 255.0), **about}
+    return InputSpec("image", "uint8", shape, **image)
 
 
 def test_profiles_of_images_of_any_size() -> None:
@@ -273,25 +273,25 @@ def test_profiles_of_images_of_any_size() -> None:
     assert plain == {"image": [[1, 1], [8, 128], [32, 512]]}
 
 
-def test_shapes_are_read_and_written_as_trtexec_has_them() -> None:
+def test_shapes_use_the_notation_of_trtexec() -> None:
     text = "image:1x224x224x3,other:8"
-    assert shapes_of(text) == {"image": [1, 224, 224, 3], "other": [8]}
-    assert written(shapes_of(text)) == text
+    assert parse_shapes(text) == {"image": [1, 224, 224, 3], "other": [8]}
+    assert format_shapes(parse_shapes(text)) == text
     for wrong in ("image", "image:", "image:1,2", "image:ax2"):
         with pytest.raises(ValueError, match="is not of the form"):
-            shapes_of(wrong)
+            parse_shapes(wrong)
 
 
 @pytest.mark.parametrize(
     ("said", "message"),
     [
-        (({}, {}, {"image": [4, 9, 8, 3]}), r"takes uint8 \[N, 8, 8, 3\], and not 4x9x8x3"),
-        (({}, {}, {"image": [4, 8, 8]}), "and not 4x8x8"),
-        (({"image": [0, 8, 8, 3]}, {}, {}), "and not 0x8x8x3"),
+        (({}, {}, {"image": [4, 9, 8, 3]}), r"takes uint8 \[N, 8, 8, 3\], not 4x9x8x3"),
+        (({}, {}, {"image": [4, 8, 8]}), "not 4x8x8"),
+        (({"image": [0, 8, 8, 3]}, {}, {}), "not 0x8x8x3"),
         (({}, {}, {"image": [4, 8, 8, 3]}), "do not grow"),
         (({"else": [1]}, {}, {}), "no input 'else' has a free size"),
     ],
 )
-def test_shapes_that_contradict_are_refused(said: Any, message: str) -> None:
+def test_contradictory_shapes_are_refused(said: Any, message: str) -> None:
     with pytest.raises(BadInput, match=message):
         profile_of([spec((None, 8, 8, 3))], said)

@@ -16,7 +16,7 @@ def test_the_best_classes_by_name(bundle: Path, truth):
     np.testing.assert_allclose([item.score for item in found], expected[[2, 0]], rtol=1e-5)
 
 
-def test_every_class_adds_up_to_one(bundle: Path):
+def test_scores_of_all_classes_add_up_to_one(bundle: Path):
     found = load(bundle).classify(GREEN, top_k=99)
     assert sorted(item.index for item in found) == [0, 1, 2, 3, 4]
     assert sum(item.score for item in found) == pytest.approx(1.0)
@@ -35,18 +35,18 @@ def test_logits_are_scored_by_their_softmax(build):
     np.testing.assert_allclose([i.score for i in inner], [s.score for s in shown], rtol=1e-5)
 
 
-def test_features_are_no_scores(build):
+def test_features_are_not_scores(build):
     session = load(build(outputs=("features",), labels=None))
     with pytest.raises(BadInput, match=r"no class scores: its outputs are features \(features\)"):
         session.classify(GREEN)
 
 
 @pytest.mark.parametrize("batch", [1, 4, None])
-def test_the_batch_does_not_matter(build, batch):
+def test_scores_do_not_depend_on_the_batch(build, batch):
     assert load(build(batch=batch)).classify(GREEN)[0].label == "grass"
 
 
-def test_path_image_and_array_agree(bundle: Path, tmp_path: Path):
+def test_path_image_and_array_give_equal_scores(bundle: Path, tmp_path: Path):
     noise = np.random.default_rng(0).integers(0, 256, (31, 47, 3), np.uint8)
     Image.fromarray(noise).save(tmp_path / "noise.png")
     session = load(bundle)
@@ -65,7 +65,7 @@ def test_interpolation_is_passed_on(bundle: Path):
     assert caught.value.hint == "use one of nearest, bilinear, bicubic, hamming, box, lanczos"
 
 
-def test_classes_without_labels_go_by_number(build):
+def test_classes_without_labels_are_numbered(build):
     best = load(build(labels=None)).classify(GREEN, top_k=1)
     assert best == [Prediction(2, "class 2", best[0].score)]
 

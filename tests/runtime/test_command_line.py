@@ -1,4 +1,4 @@
-"""`kexport run` and `verify` on a stranger's bundle: what it says steers nothing."""
+"""`kexport run` and `verify` on an untrusted bundle: its text cannot control the terminal."""
 
 import json
 from pathlib import Path
@@ -13,31 +13,31 @@ SHOWN = r"\x1b[2J\x9b31m\u202e[red]x[/red]:warning:"
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> str:
+def image_file(tmp_path: Path) -> str:
     path = tmp_path / "a\x1b]0;x\x07\nb.png"
     Image.new("RGB", (40, 30), (20, 200, 40)).save(path)
     return str(path)
 
 
-def test_labels_and_names_of_images(build, picture: str, capsys):
+def test_labels_and_names_of_images(build, image_file: str, capsys):
     bundle = build(labels=["coal", "tomato", HOSTILE, "sea", "snow"])
-    assert main(["run", str(bundle), picture, "-k", "1"]) == 0
+    assert main(["run", str(bundle), image_file, "-k", "1"]) == 0
     out = capsys.readouterr().out.replace("\n", "")
     assert SHOWN in out
     assert r"\x1b]0;x\x07\x0ab.png" in out
     assert out.isprintable()
 
 
-def test_json_is_escaped_by_itself(build, picture: str, capsys):
+def test_json_escapes_control_characters(build, image_file: str, capsys):
     bundle = build(labels=["coal", "tomato", HOSTILE, "sea", "snow"])
-    assert main(["run", str(bundle), picture, "-k", "1", "--json"]) == 0
+    assert main(["run", str(bundle), image_file, "-k", "1", "--json"]) == 0
     out = capsys.readouterr().out
     assert out.isascii()
     assert "\x1b" not in out
     assert json.loads(out)["pictures"][0]["predictions"][0]["label"] == HOSTILE
 
 
-def test_what_a_manifest_says(bundle: Path, rewrite, capsys):
+def test_names_in_the_manifest(bundle: Path, rewrite, capsys):
     rewrite(bundle, lambda data: data["model"].update(name=HOSTILE))
     assert main(["verify", str(bundle)]) == 0
     out = capsys.readouterr().out

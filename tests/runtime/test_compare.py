@@ -32,29 +32,29 @@ def test_differences_of_unsigned_integers_do_not_wrap():
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
 @pytest.mark.parametrize("side", [0, 1])
-def test_what_is_not_finite_is_infinitely_far(value: float, side: int):
+def test_differences_to_values_that_are_not_finite_are_infinite(value: float, side: int):
     pair = [REFERENCE.copy(), REFERENCE.copy()]
     pair[side][0, 0] = value
     assert max_abs(*pair) == np.inf
     assert spread_error(*pair) == np.inf
 
 
-def test_other_shapes_are_infinitely_far():
+def test_differences_between_shapes_are_infinite():
     assert spread_error(REFERENCE[:1], REFERENCE) == np.inf
     assert top1_agreement(REFERENCE[:1], REFERENCE) == 0.0
 
 
-def test_a_reference_that_does_not_vary():
+def test_constant_references():
     flat = np.full((2, 3), 7.0, np.float32)
     assert spread_error(flat, flat) == 0.0
     assert spread_error(flat + 1e-6, flat) == np.inf
 
 
-def test_nothing_to_compare():
+def test_empty_arrays_do_not_differ():
     assert spread_error(np.empty((0, 5)), np.empty((0, 5))) == 0.0
 
 
-def test_logits_come_back_from_probabilities_up_to_a_constant():
+def test_logits_are_recovered_from_probabilities_up_to_a_constant():
     logits = np.random.default_rng(0).normal(0, 5, (4, 10))
     centred = logits - logits.mean(axis=-1, keepdims=True)
     np.testing.assert_allclose(logits_of(softmax(logits)), centred, atol=1e-12)
@@ -86,7 +86,7 @@ def test_probabilities_are_measured_twice():
     assert shown.top1_agreement == inner.top1_agreement == 1.0
 
 
-def test_a_softmax_hides_what_logits_show():
+def test_logits_show_errors_that_a_softmax_hides():
     """A confident score moves by 1e-9 of its spread while the losing logits are wrong by half."""
     logits = np.array([[30.0, 0, 1], [1, 30.0, 0]])
     wrong = np.array([[30.0, 1, 0], [0, 30.0, 1]])
@@ -110,7 +110,7 @@ def test_names_of_the_second_measure():
     assert names == ["probabilities", "probabilities.logits", "logits"]
 
 
-def test_features_have_no_winner():
+def test_features_have_no_top1_agreement():
     (row,) = differences({"f": "features"}, {"f": REFERENCE}, {"f": REFERENCE})
     assert row == Difference("f", 0.0, 0.0, None)
 

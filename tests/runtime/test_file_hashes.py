@@ -16,7 +16,7 @@ def refusal(bundle: Path) -> str:
     return str(caught.value)
 
 
-def test_a_whole_bundle(bundle: Path):
+def test_an_intact_bundle(bundle: Path):
     assert check_files(bundle, read_manifest(bundle)) == 5
 
 
@@ -41,7 +41,7 @@ def test_a_file_that_the_manifest_does_not_list(bundle: Path, name: str):
     assert load(bundle, check=False).manifest.model == "mean_colour"
 
 
-def test_the_first_of_many_is_named(bundle: Path):
+def test_the_first_of_several_unlisted_files_is_named(bundle: Path):
     for name in ("z.py", "b/c.py", "b.py", "a/z.py", "a.py"):
         (bundle / name).parent.mkdir(exist_ok=True)
         (bundle / name).write_bytes(b"")
@@ -49,7 +49,7 @@ def test_the_first_of_many_is_named(bundle: Path):
         load(bundle)
 
 
-def test_what_need_not_be_listed(bundle: Path):
+def test_files_that_need_not_be_listed(bundle: Path):
     """What building an engine leaves, bytecode of former versions' run.py, and empty folders."""
     cache = bundle / "runtime" / "__pycache__"
     cache.mkdir()
@@ -123,7 +123,7 @@ def test_a_link_to_another_listed_file(bundle: Path, reseal):
     assert check_files(bundle, read_manifest(bundle)) == 6
 
 
-def test_links_in_a_ring(bundle: Path):
+def test_a_cycle_of_links(bundle: Path):
     (bundle / "labels.txt").unlink()
     (bundle / "labels.txt").symlink_to("labels.txt")
     assert "labels.txt" in refusal(bundle)

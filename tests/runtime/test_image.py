@@ -1,4 +1,4 @@
-"""Images reach the model exactly as Keras' `load_img` and `img_to_array` would bring them."""
+"""Images are loaded exactly as by Keras' `load_img` and `img_to_array`."""
 
 from pathlib import Path
 
@@ -81,7 +81,9 @@ def test_grey_equals_keras(keras_utils, tmp_path: Path, mode: str):
 
 @pytest.mark.parametrize("shape", [(37, 53), (37, 53, 1), (37, 53, 3), (37, 53, 4)])
 @pytest.mark.parametrize("color", ["RGB", "GRAY"])
-def test_an_array_is_as_good_as_its_file(tmp_path: Path, shape: tuple[int, ...], color: str):
+def test_an_array_gives_the_same_pixels_as_its_file(
+    tmp_path: Path, shape: tuple[int, ...], color: str
+):
     array = gradient()[:, :, : shape[2] if len(shape) == 3 else 1].reshape(shape)
     Image.fromarray(array.squeeze()).save(tmp_path / "image.png")
     by_file = pixels(tmp_path / "image.png", SIZE, color)
@@ -98,7 +100,7 @@ def test_free_sizes_keep_the_image(size: tuple[int | None, int | None]):
         assert pixels(Image.fromarray(array), size).shape == (37, 53, 3)
 
 
-def test_the_callers_image_is_left_alone(tmp_path: Path):
+def test_the_callers_image_is_not_changed(tmp_path: Path):
     image = Image.open(save("P", tmp_path / "image.png"))
     pixels(image, SIZE)
     assert (image.mode, image.size) == ("P", (53, 37))
@@ -113,7 +115,7 @@ def test_a_grey_image_of_16_bits_does_not_fit(tmp_path: Path):
 
 @pytest.mark.parametrize("keep", [0, 1, 8, 40, 200, 0.5, 0.95])
 @pytest.mark.parametrize("suffix", ["png", "jpg", "gif", "bmp", "webp", "tif"])
-def test_an_image_cut_short(tmp_path: Path, suffix: str, keep: float):
+def test_a_truncated_image(tmp_path: Path, suffix: str, keep: float):
     path = tmp_path / f"image.{suffix}"
     Image.fromarray(gradient(200, 300, 3)).save(path)
     content = path.read_bytes()
@@ -126,19 +128,19 @@ def test_an_image_cut_short(tmp_path: Path, suffix: str, keep: float):
 @pytest.mark.parametrize(
     ("name", "reason"), [("missing.png", "No such file"), ("folder", "Is a directory")]
 )
-def test_what_cannot_be_opened(tmp_path: Path, name: str, reason: str):
+def test_files_that_cannot_be_opened(tmp_path: Path, name: str, reason: str):
     (tmp_path / "folder").mkdir()
     with pytest.raises(BadImage, match=f"{name} cannot be opened: {reason}"):
         pixels(tmp_path / name, SIZE)
 
 
-def test_a_text_is_no_image(tmp_path: Path):
+def test_a_text_file_is_not_an_image(tmp_path: Path):
     (tmp_path / "notes.png").write_text("not an image")
     with pytest.raises(BadImage, match="is not an image of a known format"):
         pixels(tmp_path / "notes.png", SIZE)
 
 
-def test_an_image_that_would_fill_the_memory(tmp_path: Path, monkeypatch):
+def test_an_image_too_large_for_the_memory(tmp_path: Path, monkeypatch):
     path = save("RGB", tmp_path / "image.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
     with pytest.raises(BadImage, match="decompression bomb"):
@@ -154,13 +156,13 @@ def test_an_image_that_would_fill_the_memory(tmp_path: Path, monkeypatch):
         np.zeros((8, 6, 3)),
     ],
 )
-def test_arrays_that_are_no_image(array: np.ndarray):
+def test_arrays_that_are_not_images(array: np.ndarray):
     with pytest.raises(BadInput, match="an image must be uint8"):
         pixels(array, SIZE)
 
 
 @pytest.mark.parametrize("value", [None, 3, b"image.png", [[1, 2]]])
-def test_values_that_are_no_image(value: object):
+def test_values_that_are_not_images(value: object):
     with pytest.raises(BadInput, match="an image cannot be a") as caught:
         pixels(value, SIZE)
     assert caught.value.hint == "pass a path, a PIL image or a uint8 array"

@@ -27,7 +27,7 @@ def test_one_label_a_line(bundle: Path, content: bytes, reseal):
     assert labels_of(bundle, content, reseal) == ("a", "b c", "ä", "", "d")
 
 
-def test_only_newlines_part_labels(bundle: Path, reseal):
+def test_only_newlines_separate_labels(bundle: Path, reseal):
     labels = labels_of(bundle, "a\u2028b\nc\x0bd\ne\x85f\ng\nh\n".encode(), reseal)
     assert labels == ("a\u2028b", "c\x0bd", "e\x85f", "g", "h")
 
@@ -37,10 +37,10 @@ def test_a_bundle_without_labels(build):
 
 
 @pytest.mark.parametrize("count", [4, 6, 0])
-def test_another_number_of_labels_than_classes(build, count: int):
+def test_the_number_of_labels_must_be_the_number_of_classes(build, count: int):
     with pytest.raises(BundleRefused) as caught:
         load(build(labels=["x"] * count))
-    fault = f"labels.txt has {count} labels, and the model has 5 classes"
+    fault = f"labels.txt has {count} labels, but the model has 5 classes"
     assert str(caught.value) == fault
 
 
@@ -59,7 +59,7 @@ def test_equal_scores_keep_their_order():
     assert found == [*range(1, 100, 2), *range(0, 100, 2)]
 
 
-def test_scores_are_plain_floats():
+def test_scores_are_python_floats():
     (best,) = ranked(np.array([0.25, 0.5], np.float32), ["a", "b"], 1)
     assert best == Prediction(1, "b", 0.5)
     assert (type(best.index), type(best.score)) == (int, float)

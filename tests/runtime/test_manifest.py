@@ -8,7 +8,7 @@ from kexport.runtime.manifest import InputSpec, OutputSpec, read_manifest
 from kexport.runtime.manifest_schema import REQUIRED
 
 
-def test_what_is_read(bundle: Path):
+def test_fields_are_read(bundle: Path):
     manifest = read_manifest(bundle)
     assert (manifest.model, manifest.target, manifest.device) == ("mean_colour", "cpu-fp32", "cpu")
     assert manifest.inputs == (
@@ -40,7 +40,7 @@ def refusal(bundle: Path) -> BundleRefused:
     return caught.value
 
 
-def test_no_folder(tmp_path: Path):
+def test_a_missing_folder(tmp_path: Path):
     fault = refusal(tmp_path / "missing")
     assert str(fault) == f"{tmp_path / 'missing'} is not a folder"
     assert fault.hint == "give the folder that holds manifest.json"
@@ -50,8 +50,8 @@ def test_a_file_instead_of_a_folder(bundle: Path):
     assert "is not a folder" in str(refusal(bundle / "model.onnx"))
 
 
-def test_a_folder_that_is_no_bundle(tmp_path: Path):
-    assert str(refusal(tmp_path)) == f"{tmp_path} has no manifest.json, so it is no bundle"
+def test_a_folder_that_is_not_a_bundle(tmp_path: Path):
+    assert str(refusal(tmp_path)) == f"{tmp_path} has no manifest.json, so it is not a bundle"
 
 
 @pytest.mark.parametrize(
@@ -59,13 +59,13 @@ def test_a_folder_that_is_no_bundle(tmp_path: Path):
     [b"", b"{", b"\xff\xfe", b'{"schema": NaN}', b'{"schema": Infinity}', b"[" * 100_000],
     ids=["empty", "cut off", "not UTF-8", "NaN", "infinity", "too deep"],
 )
-def test_what_is_not_json(bundle: Path, content: bytes):
+def test_files_that_are_not_json(bundle: Path, content: bytes):
     (bundle / "manifest.json").write_bytes(content)
     assert "is not valid JSON" in str(refusal(bundle))
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "9" * 5000, "1" + "0" * 309])
-def test_a_number_that_no_float_holds(bundle: Path, number: str):
+def test_a_number_too_large_for_a_float(bundle: Path, number: str):
     text = (bundle / "manifest.json").read_text()
     (bundle / "manifest.json").write_text(
         text.replace('"tolerance": 0.0001', f'"tolerance": {number}')
@@ -87,7 +87,7 @@ def test_a_manifest_that_is_a_folder(tmp_path: Path):
 def test_another_schema_number(bundle, rewrite):
     rewrite(bundle, lambda data: data.update(schema=2))
     fault = refusal(bundle)
-    assert str(fault).endswith("has schema 2, and this runtime reads 1")
+    assert str(fault).endswith("has schema 2, but this runtime reads 1")
     assert "runtime/ folder" in str(fault.hint)
 
 

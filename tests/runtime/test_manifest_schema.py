@@ -1,4 +1,4 @@
-"""The runtime's table and docs/manifest.schema.json give every manifest the same verdict."""
+"""The runtime's schema checks and docs/manifest.schema.json agree on every manifest."""
 
 import copy
 import json
@@ -50,7 +50,7 @@ def schema() -> Draft202012Validator:
 
 
 def variants(manifest: Any) -> Iterator[Any]:
-    """Valid manifests that together reach every branch of the contract."""
+    """Return valid manifests that together reach every branch of the schema."""
     yield manifest
     grey = copy.deepcopy(manifest)
     grey["inputs"][0].update(color="GRAY", shape=[None, None, None, 1])

@@ -20,7 +20,7 @@ def test_the_reference_runs_on_the_cpu(build, device: str):
 
 
 @pytest.mark.skipif(not WITHOUT_CUDA, reason="CUDA loads here")
-def test_cuda_that_did_not_load_is_said(build):
+def test_a_provider_that_does_not_load_is_reported(build):
     bundle = build(edit=lambda data: data["target"].update(device="cuda"))
     with pytest.warns(
         RuntimeWarning, match="runs on CPUExecutionProvider; install onnxr"
@@ -48,7 +48,7 @@ def test_without_onnxruntime(build, monkeypatch, device: str, package: str):
 
 
 @pytest.mark.parametrize("keep", [0, 10, 0.5])
-def test_a_model_that_is_none(bundle: Path, keep: float):
+def test_a_truncated_model(bundle: Path, keep: float):
     content = (bundle / "model.onnx").read_bytes()
     kept = int(keep * len(content)) if isinstance(keep, float) else keep
     (bundle / "model.onnx").write_bytes(content[:kept])
@@ -57,7 +57,7 @@ def test_a_model_that_is_none(bundle: Path, keep: float):
     assert caught.value.hint == "copy the bundle again whole, or upgrade onnxruntime"
 
 
-def test_a_model_that_is_not_there(bundle: Path):
+def test_a_missing_model(bundle: Path):
     (bundle / "model.onnx").unlink()
     with pytest.raises(BundleRefused, match=r"cannot load .*model\.onnx"):
         load(bundle, check=False)
@@ -116,7 +116,7 @@ def test_a_size_that_the_model_refuses_at_run_time(build, rewrite, reseal):
         session.run(np.zeros((1, 9, 6, 3), np.uint8))
 
 
-def test_cuda_is_preloaded_without_a_word_on_stdout(capsys):
+def test_preloading_cuda_prints_nothing(capsys):
     calls = []
 
     class WithWheels:

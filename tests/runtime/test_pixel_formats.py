@@ -1,4 +1,4 @@
-"""Decoded images become what a camera would have given."""
+"""Decoded images are converted to the pixel formats of cameras."""
 
 import cv2
 import numpy as np
@@ -22,7 +22,7 @@ def drawn(height: int = 12, width: int = 10) -> np.ndarray:
 )
 @pytest.mark.parametrize("layout", ["NHWC", "NCHW"])
 @pytest.mark.parametrize("dtype", ["uint8", "float32"])
-def test_channels_are_opencvs(color: str, code: int, layout: str, dtype: str):
+def test_channel_orders_equal_opencv(color: str, code: int, layout: str, dtype: str):
     found = encode(drawn(), color, layout, dtype)
     wanted = cv2.cvtColor(drawn(), code)
     np.testing.assert_array_equal(found, wanted.transpose(2, 0, 1) if layout == "NCHW" else wanted)
@@ -30,31 +30,31 @@ def test_channels_are_opencvs(color: str, code: int, layout: str, dtype: str):
     assert found.flags.c_contiguous
 
 
-def test_what_needs_no_change_is_not_copied():
-    picture = drawn()
-    assert encode(picture, "RGB", "NHWC", "uint8") is picture
+def test_images_in_the_models_format_are_not_copied():
+    image = drawn()
+    assert encode(image, "RGB", "NHWC", "uint8") is image
 
 
-def test_luma_is_opencvs():
-    picture = drawn()
-    wanted = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)[:12]
-    np.testing.assert_array_equal(encode(picture, "NV12", "NHWC", "uint8")[:12, :, 0], wanted)
-    np.testing.assert_array_equal(encode(picture, "YUYV", "NHWC", "uint8")[..., 0], wanted)
+def test_luma_equals_opencv():
+    image = drawn()
+    wanted = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)[:12]
+    np.testing.assert_array_equal(encode(image, "NV12", "NHWC", "uint8")[:12, :, 0], wanted)
+    np.testing.assert_array_equal(encode(image, "YUYV", "NHWC", "uint8")[..., 0], wanted)
 
 
-def test_shared_colours_are_opencvs_where_pixels_agree():
-    picture = drawn(6, 5).repeat(2, axis=0).repeat(2, axis=1)
-    planar = cv2.cvtColor(picture, cv2.COLOR_RGB2YUV_I420)[12:].reshape(2, 6, 5)
-    nv12 = encode(picture, "NV12", "NHWC", "uint8")
+def test_chroma_of_equal_pixels_equals_opencv():
+    image = drawn(6, 5).repeat(2, axis=0).repeat(2, axis=1)
+    planar = cv2.cvtColor(image, cv2.COLOR_RGB2YUV_I420)[12:].reshape(2, 6, 5)
+    nv12 = encode(image, "NV12", "NHWC", "uint8")
     assert nv12.shape == (18, 10, 1)
     np.testing.assert_array_equal(nv12[12:, :, 0].reshape(6, 5, 2), planar.transpose(1, 2, 0))
-    yuyv = encode(picture, "YUYV", "NHWC", "uint8")
+    yuyv = encode(image, "YUYV", "NHWC", "uint8")
     assert yuyv.shape == (12, 10, 2)
     shared = yuyv[::2, :, 1].reshape(6, 5, 2)
     np.testing.assert_array_equal(shared, planar.transpose(1, 2, 0))
 
 
-def test_pixels_that_share_a_colour_have_their_mean():
-    picture = np.array([[[0, 0, 0], [254, 254, 254]]] * 2, np.uint8)
-    assert encode(picture, "NV12", "NHWC", "uint8")[2:].ravel().tolist() == [128, 128]
-    assert encode(picture, "YUYV", "NHWC", "uint8")[0, :, 1].tolist() == [128, 128]
+def test_shared_chroma_is_that_of_the_mean_colour():
+    image = np.array([[[0, 0, 0], [254, 254, 254]]] * 2, np.uint8)
+    assert encode(image, "NV12", "NHWC", "uint8")[2:].ravel().tolist() == [128, 128]
+    assert encode(image, "YUYV", "NHWC", "uint8")[0, :, 1].tolist() == [128, 128]

@@ -1,4 +1,4 @@
-"""`python run.py` in a bundle that was copied elsewhere, with nothing of kexport in reach."""
+"""`python run.py` in a bundle that was copied elsewhere, without kexport installed."""
 
 import importlib.util
 import json
@@ -42,13 +42,13 @@ def colour(path: Path, red: int, green: int, blue: int) -> Path:
 
 
 def scores(truth, *rgb: int) -> list[str]:
-    picture = np.full((1, 8, 6, 3), rgb, np.uint8)
-    return [f"{score:.4f}" for score in truth(picture)["probabilities"][0]]
+    image = np.full((1, 8, 6, 3), rgb, np.uint8)
+    return [f"{score:.4f}" for score in truth(image)["probabilities"][0]]
 
 
 @pytest.fixture
 def travelled(build, tmp_path: Path) -> Path:
-    """The bundle with its program, somewhere else."""
+    """Return a copy of a bundle with its programs in another folder."""
     return Path(shutil.copytree(build(program=True), tmp_path / "else" / "where"))
 
 
@@ -74,7 +74,7 @@ def test_nothing_of_kexport_is_needed(travelled: Path, tmp_path: Path):
     assert report["pictures"][0]["predictions"][0]["label"] == "sea"
 
 
-def test_it_stays_whole_after_it_has_run(travelled: Path):
+def test_the_bundle_is_unchanged_after_a_run(travelled: Path):
     assert python("run.py", "--verify", folder=travelled).returncode == 0
     again = python("run.py", "--verify", folder=travelled)
     assert again.returncode == 0
@@ -121,7 +121,7 @@ def test_nothing_else_in_the_folder_is_imported(
     assert not (tmp_path / "marker").exists()
 
 
-def test_what_is_planted_is_refused(travelled: Path, tmp_path: Path):
+def test_planted_modules_are_refused(travelled: Path, tmp_path: Path):
     plant(travelled, tmp_path / "marker")
     done = python("run.py", "--verify", folder=travelled)
     assert done.returncode == 14
@@ -129,7 +129,7 @@ def test_what_is_planted_is_refused(travelled: Path, tmp_path: Path):
     assert not (tmp_path / "marker").exists()
 
 
-def test_a_planted_package_does_not_stand_for_a_module(travelled: Path, tmp_path: Path):
+def test_a_planted_package_does_not_replace_a_module(travelled: Path, tmp_path: Path):
     (travelled / "runtime" / "errors").mkdir()
     code = f"open({str(tmp_path / 'marker')!r}, 'a').write(__name__)\n"
     (travelled / "runtime" / "errors" / "__init__.py").write_text(code)
@@ -137,28 +137,28 @@ def test_a_planted_package_does_not_stand_for_a_module(travelled: Path, tmp_path
     assert not (tmp_path / "marker").exists()
 
 
-def test_no_bytecode_is_left(travelled: Path):
+def test_no_bytecode_is_written(travelled: Path):
     assert python("run.py", "--verify", folder=travelled).returncode == 0
     assert not list(travelled.rglob("__pycache__"))
 
 
-def test_both_programs_isolate_themselves_alike():
+def test_both_programs_share_the_isolation_code():
     folder = Path(kexport.runtime.__file__).parent
     texts = [(folder / f"{name}.py").read_text("utf-8") for name in PROGRAMS]
-    first, second = (text[text.index("def _forget_the_folder") :] for text in texts)
+    first, second = (text[text.index("def _remove_own_folder_from_path") :] for text in texts)
     assert first == second
 
 
-def test_a_label_cannot_steer_the_terminal(build, tmp_path: Path, capsys):
+def test_a_label_cannot_control_the_terminal(build, tmp_path: Path, capsys):
     bundle = build(labels=["coal", "tomato", "\x1b[2J\x9b31m\u202e[red]", "sea", "snow"])
     name = str(colour(tmp_path / "lawn\x1b]0;x\x07.png", 20, 200, 40))
     assert main(bundle, [name, "-k", "1"]) == 0
-    picture, best = capsys.readouterr().out.splitlines()
-    assert picture == rf"{tmp_path}/lawn\x1b]0;x\x07.png"
+    name_shown, best = capsys.readouterr().out.splitlines()
+    assert name_shown == rf"{tmp_path}/lawn\x1b]0;x\x07.png"
     assert best.startswith(r"  \x1b[2J\x9b31m\u202e[red]  0.")
 
 
-def test_a_fault_cannot_steer_the_terminal(bundle: Path, rewrite, capsys):
+def test_a_fault_cannot_control_the_terminal(bundle: Path, rewrite, capsys):
     entry = {"sha256": "0" * 64, "bytes": 0}
     rewrite(bundle, lambda data: data["files"].update({"a\x9b2J\u2028b": entry}))
     assert main(bundle, ["--verify"]) == 14
@@ -178,7 +178,7 @@ def test_without_numpy(travelled: Path):
     )
 
 
-def test_a_label_that_the_terminal_cannot_write(build, tmp_path: Path, truth):
+def test_a_label_outside_the_terminals_encoding(build, tmp_path: Path, truth):
     bundle = build(program=True, labels=["coal", "tomato", "草", "sea", "snow"])
     colour(tmp_path / "lawn.png", 20, 200, 40)
     where = {"PYTHONIOENCODING": "ascii"}
@@ -203,7 +203,7 @@ def test_a_bad_image_does_not_stop_the_others(bundle: Path, tmp_path: Path, caps
     assert err == f"error: {tmp_path / 'missing.png'} cannot be opened: No such file or directory\n"
 
 
-def test_json_tells_of_bad_images(bundle: Path, tmp_path: Path, capsys):
+def test_json_lists_bad_images(bundle: Path, tmp_path: Path, capsys):
     (tmp_path / "bad.png").write_bytes(b"")
     assert main(bundle, [str(tmp_path / "bad.png"), "--json"]) == 15
     (answer,) = json.loads(capsys.readouterr().out)["pictures"]
@@ -259,10 +259,10 @@ def test_a_changed_bundle(bundle: Path, capsys):
     assert err.splitlines()[1].startswith("hint: export the model again")
 
 
-def test_a_model_that_takes_no_image(build, tmp_path: Path, capsys):
+def test_a_model_without_class_scores(build, tmp_path: Path, capsys):
     bundle = build(outputs=("features",), labels=None)
     assert main(bundle, [str(colour(tmp_path / "a.png", 0, 0, 0))]) == 16
-    assert "error: the model gives no class scores" in capsys.readouterr().err
+    assert "error: the model returns no class scores" in capsys.readouterr().err
 
 
 def test_ctrl_c(bundle: Path, monkeypatch):

@@ -16,7 +16,7 @@ def refusal(session: Session, inputs: object) -> BadInput:
 
 
 @pytest.mark.parametrize("batch", [1, 4, None])
-def test_outputs_are_those_of_the_model(build, sample_images, truth, batch):
+def test_outputs_equal_the_models(build, sample_images, truth, batch):
     session = load(build(batch=batch, outputs=("probabilities", "logits", "features")))
     images = sample_images(4, seed=3)
     found = session.run(images)
@@ -30,7 +30,7 @@ def test_only_listed_outputs_come_back(bundle: Path, sample_images):
     assert list(load(bundle).run(sample_images(1))) == ["probabilities"]
 
 
-def test_a_dict_is_as_good_as_an_array(bundle: Path, sample_images):
+def test_a_dict_gives_the_same_outputs_as_an_array(bundle: Path, sample_images):
     session, images = load(bundle), sample_images(1)
     by_name = session.run({"image": images})["probabilities"]
     np.testing.assert_array_equal(by_name, session.run(images)["probabilities"])
@@ -69,14 +69,14 @@ def test_multiples_of_a_fixed_batch_are_split_and_joined(build, sample_images, t
 
 
 @pytest.mark.parametrize("count", [1, 3, 5])
-def test_other_numbers_are_refused(build, sample_images, count):
+def test_other_numbers_of_samples_are_refused(build, sample_images, count):
     fault = refusal(load(build(batch=4)), sample_images(count))
-    assert str(fault) == f"got {count} samples, and the model takes 4 at a time"
+    assert str(fault) == f"got {count} samples, but the model takes 4 at a time"
     assert fault.hint == "give a multiple of 4, or export with a dynamic batch"
 
 
 @pytest.mark.parametrize("count", [1, 3, 4, 5, 9])
-def test_filling_takes_any_number(build, sample_images, truth, count):
+def test_padding_takes_any_number_of_samples(build, sample_images, truth, count):
     images = sample_images(count)
     found = load(build(batch=4)).run(images, fill=True)["probabilities"]
     np.testing.assert_allclose(found, truth(images)["probabilities"], rtol=1e-5, atol=1e-6)
@@ -86,7 +86,7 @@ def test_outputs_without_a_batch_cannot_be_joined(build, rewrite, sample_images)
     bundle = build(batch=None)
     rewrite(bundle, lambda data: data["inputs"][0]["shape"].__setitem__(0, 2))
     fault = refusal(load(bundle), sample_images(4))
-    assert str(fault) == "got 4 samples, and the model takes 2 at a time"
+    assert str(fault) == "got 4 samples, but the model takes 2 at a time"
     assert fault.hint == "give 2, or export with a dynamic batch"
 
 
@@ -117,7 +117,7 @@ def test_another_shape(bundle: Path, shape: tuple[int, ...], hint: str):
 
 
 @pytest.mark.parametrize("value", [None, "image.jpg", object(), [[1], [1, 2]]])
-def test_what_is_no_array(bundle: Path, value: object):
+def test_values_that_are_not_arrays(bundle: Path, value: object):
     assert "input 'image'" in str(refusal(load(bundle), value))
 
 
@@ -140,5 +140,5 @@ def test_threads_reach_the_engine(bundle: Path):
     assert options.intra_op_num_threads == 1
 
 
-def test_what_a_session_says_of_itself(bundle: Path):
+def test_the_repr_of_a_session(bundle: Path):
     assert repr(load(bundle)).startswith("<Session mean_colour for cpu-fp32: onnxruntime 1.")

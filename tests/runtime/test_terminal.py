@@ -1,4 +1,4 @@
-"""What others wrote cannot steer the terminal that it is printed on."""
+"""Untrusted text cannot control the terminal that it is printed on."""
 
 import sys
 import unicodedata
@@ -24,7 +24,7 @@ EVERY = "".join(map(chr, range(sys.maxunicode + 1)))
         ("\ud800", r"\ud800"),
     ],
 )
-def test_what_is_shown(text: str, shown: str) -> None:
+def test_text_is_escaped(text: str, shown: str) -> None:
     assert printable(text) == shown
     assert printable(shown) == shown
 

@@ -5,7 +5,7 @@ import pytest
 
 from kexport.runtime.compare import differences
 from kexport.runtime.manifest import OutputSpec
-from kexport.runtime.top_k import misplacement, unranked
+from kexport.runtime.top_k import expand_top_k, ranking_error
 
 SCORES = np.array([[0.1, 0.4, 0.399, 0.101], [0.7, 0.1, 0.15, 0.05]], np.float32)
 
@@ -19,7 +19,9 @@ def specs(of: str = "probabilities") -> list[OutputSpec]:
 
 def measured(indices, scores, of: str = "probabilities"):
     given = {"indices": np.array(indices), "scores": np.array(scores, np.float32)}
-    rows = differences(*unranked(specs(of), given, {"indices": given["indices"], "scores": SCORES}))
+    rows = differences(
+        *expand_top_k(specs(of), given, {"indices": given["indices"], "scores": SCORES})
+    )
     return {row.name: row for row in rows}
 
 
@@ -62,7 +64,7 @@ def test_logits_are_compared_as_they_are():
     "picked", [[[1, 1], [0, 2]], [[1, 4], [0, 2]], [[-1, 2], [0, 2]], [[1, 2]]]
 )
 def test_what_is_no_ranking(picked):
-    assert misplacement(np.array(picked), SCORES) == np.inf
+    assert ranking_error(np.array(picked), SCORES) == np.inf
     rows = measured(picked, np.zeros((len(picked), 2)))
     assert rows["indices"].error == np.inf
     assert rows["indices"].top1_agreement == 0.0

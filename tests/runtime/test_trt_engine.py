@@ -1,4 +1,4 @@
-"""engine.plan in TensorRT, on a stand-in for the GPU: no GPU is needed, and none is tested."""
+"""The TensorRT engine, on fakes of TensorRT and CUDA's driver: no GPU is needed or tested."""
 
 from __future__ import annotations
 
@@ -14,8 +14,15 @@ import fake_tensorrt as fake
 import numpy as np
 import pytest
 
-from kexport.runtime import engine_record as files
-from kexport.runtime.engine_record import Flags, Place, Record
+from kexport.runtime.engine_record import (
+    EngineRecord,
+    Environment,
+    Flags,
+    hash_of_model,
+    platform_here,
+    read_record,
+    write_engine,
+)
 from kexport.runtime.errors import BadInput, BundleRefused, EngineMissing
 from kexport.runtime.gpu import Cuda
 from kexport.runtime.manifest import read_manifest
@@ -23,12 +30,12 @@ from kexport.runtime.session import Session, load
 from kexport.runtime.trt_engine import TrtEngine
 
 OUTPUTS = ("probabilities", "logits", "features")
-PLACE = Place("tensorrt", "10.3.0", files.system(), "Orin", ("8.7",))
+ENVIRONMENT = Environment("tensorrt", "10.3.0", platform_here(), "Orin", ("8.7",))
 
 
-def with_engine(bundle: Path, place: Place = PLACE, **flags: Any) -> Path:
+def with_engine(bundle: Path, environment: Environment = ENVIRONMENT, **flags: Any) -> Path:
     plan = fake.MARK + (bundle / "model.onnx").read_bytes()
-    files.write(bundle, plan, Record(files.hash_of_model(bundle), "", place, Flags(**flags)))
+    write_engine(bundle, plan, EngineRecord(hash_of_model(bundle), "", environment, Flags(**flags)))
     return bundle
 
 
@@ -54,7 +61,7 @@ def opened(gpu: fake.FakeCuda) -> Iterator[Callable[[Path], TrtEngine]]:
     assert set(gpu.streams) == {0}
 
 
-def test_it_computes_what_onnx_runtime_does(build, opened, sample_images, truth):
+def test_outputs_equal_those_of_onnx_runtime(build, opened, sample_images, truth):
     bundle = with_engine(build(outputs=OUTPUTS, batch=None))
     engine = opened(bundle)
     assert engine.name == "tensorrt 10.3.0, Orin"
@@ -67,7 +74,7 @@ def test_it_computes_what_onnx_runtime_does(build, opened, sample_images, truth)
             np.testing.assert_allclose(given[name], wanted, rtol=1e-4, atol=1e-4)
 
 
-def test_answers_stay_when_the_next_run_overwrites_the_buffers(build, opened, sample_images):
+def test_outputs_stay_unchanged_during_the_next_run(build, opened, sample_images):
     engine = opened(with_engine(build(outputs=OUTPUTS)))
     first = engine.run({"image": sample_images(1, seed=1)})["features"]
     kept = first.copy()
@@ -75,46 +82,10 @@ def test_answers_stay_when_the_next_run_overwrites_the_buffers(build, opened, sa
     np.testing.assert_array_equal(first, kept)
 
 
-def test_a_session_classifies_with_it(build, opened):
+def test_a_session_classifies_with_tensorrt(build, opened):
     bundle = with_engine(build())
     session = Session(read_manifest(bundle), opened(bundle), ("coal", "tomato", "g", "sea", "snow"))
     assert session.classify(np.full((8, 6, 3), (250, 10, 10), np.uint8))[0].label == "tomato"
-
-
-def test_a_callers_stream_is_used_and_waited_for(build, opened, gpu, sample_images, truth):
-    engine = opened(with_engine(build(outputs=OUTPUTS)))
-    stream = Cuda(gpu).stream()
-    images = sample_images(1)
-    given = engine.run({"image": images}, stream)
-    np.testing.assert_allclose(given["features"], truth(images)["features"], rtol=1e-5)
-    gpu.streams.pop(stream)
-
-
-def test_enqueue_leaves_the_waiting_to_the_caller(build, opened, gpu, sample_images, truth):
-    engine = opened(with_engine(build(outputs=OUTPUTS)))
-    cuda, images = Cuda(gpu), sample_images(1)
-    sizes = {"image": images.nbytes, "probabilities": 20, "logits": 20, "features": 12}
-    addresses = {name: cuda.device_memory(size) for name, size in sizes.items()}
-    gpu.device[addresses["image"]].raw = images.tobytes()
-    stream = cuda.stream()
-    shapes = engine.enqueue(addresses, {"image": images.shape}, stream)
-    assert shapes == {"probabilities": (1, 5), "logits": (1, 5), "features": (1, 3)}
-    features = gpu.device[addresses["features"]]
-    assert features.raw == b"\xa5" * 12
-    cuda.wait(stream)
-    found = np.frombuffer(features.raw, np.float32)
-    np.testing.assert_allclose(found, truth(images)["features"][0], rtol=1e-5)
-    for address in addresses.values():
-        cuda.free_device(address)
-    cuda.close(stream)
-
-
-def test_addresses_that_are_none_are_refused(build, opened):
-    engine = opened(with_engine(build()))
-    with pytest.raises(BadInput, match=r"failed on uint8 \[1, 8, 6, 3\]"):
-        engine.enqueue(dict.fromkeys(("image", *OUTPUTS), 1), {"image": (1, 8, 6, 3)}, 0)
-    with pytest.raises(BadInput, match="no address for 'probabilities'"):
-        engine.enqueue({"image": 1}, {"image": (1, 8, 6, 3)}, 0)
 
 
 def test_a_batch_outside_the_profile_is_refused(build, opened, sample_images):
@@ -124,7 +95,7 @@ def test_a_batch_outside_the_profile_is_refused(build, opened, sample_images):
     assert "--max-shapes" in str(caught.value.hint)
 
 
-def test_threads_wait_for_each_other(build, opened, sample_images, truth):
+def test_calls_from_several_threads_do_not_interfere(build, opened, sample_images, truth):
     engine = opened(with_engine(build(outputs=OUTPUTS)))
     wrong = []
 
@@ -144,20 +115,23 @@ def test_threads_wait_for_each_other(build, opened, sample_images, truth):
 
 
 @pytest.mark.parametrize(
-    ("place", "why"),
+    ("environment", "why"),
     [
-        (dataclasses.replace(PLACE, version="10.7.0"), "tensorrt 10.7.0, and this is 10.3.0"),
-        (dataclasses.replace(PLACE, gpu="Orin NX"), "for Orin NX, and this is Orin"),
-        (dataclasses.replace(PLACE, compute_capabilities=("8.6",)), "for Orin, and this is Orin"),
-        (dataclasses.replace(PLACE, platform="Linux mips"), "for tensorrt on Linux mips"),
+        (dataclasses.replace(ENVIRONMENT, version="10.7.0"), "tensorrt 10.7.0, and this is 10.3.0"),
+        (dataclasses.replace(ENVIRONMENT, gpu="Orin NX"), "for Orin NX, and this is Orin"),
         (
-            Place("tensorrt", "10.3.0", files.system(), None, ("8.6", "8.9")),
+            dataclasses.replace(ENVIRONMENT, compute_capabilities=("8.6",)),
+            "for Orin, and this is Orin",
+        ),
+        (dataclasses.replace(ENVIRONMENT, platform="Linux mips"), "for tensorrt on Linux mips"),
+        (
+            Environment("tensorrt", "10.3.0", platform_here(), None, ("8.6", "8.9")),
             "for compute capability 8.6, 8.9, and this is Orin",
         ),
     ],
 )
-def test_a_foreign_engine_is_refused(build, opened, place, why):
-    bundle = with_engine(build(), place)
+def test_an_engine_for_another_environment_is_refused(build, opened, environment, why):
+    bundle = with_engine(build(), environment)
     with pytest.raises(BundleRefused, match=why) as caught:
         opened(bundle)
     assert "build_engine.py" in str(caught.value.hint)
@@ -178,15 +152,15 @@ def test_another_plan_than_the_recorded_one_is_refused(build, opened):
 
 
 @pytest.mark.parametrize("text", ["", "{}", "[]", '{"model": "x", "plan": 1}', "[" * 100_000])
-def test_an_engine_json_that_is_none_is_refused(build, opened, text):
+def test_a_malformed_engine_json_is_refused(build, opened, text):
     bundle = with_engine(build())
     (bundle / "engine.json").write_text(text, encoding="utf-8")
-    with pytest.raises(BundleRefused, match=r"is none that kexport wrote"):
+    with pytest.raises(BundleRefused, match=r"is not one that kexport wrote"):
         opened(bundle)
 
 
 @pytest.mark.parametrize("version", [10, None, ["10"], "\u00b2", ""])
-def test_a_version_that_is_none_is_refused(build, opened, version):
+def test_a_malformed_version_is_refused(build, opened, version):
     bundle = with_engine(build())
     data = json.loads((bundle / "engine.json").read_text(encoding="utf-8"))
     data["place"]["version"] = version
@@ -196,9 +170,11 @@ def test_a_version_that_is_none_is_refused(build, opened, version):
         opened(bundle)
 
 
-def test_a_plan_that_tensorrt_refuses_is_said(build, opened):
+def test_a_plan_that_tensorrt_cannot_load_is_refused(build, opened):
     bundle = build()
-    files.write(bundle, b"other bytes", Record(files.hash_of_model(bundle), "", PLACE, Flags()))
+    write_engine(
+        bundle, b"other bytes", EngineRecord(hash_of_model(bundle), "", ENVIRONMENT, Flags())
+    )
     with pytest.raises(BundleRefused, match="magicTag does not match"):
         opened(bundle)
 
@@ -216,44 +192,44 @@ def test_an_engine_of_other_tensors_is_refused(build, opened, rewrite):
         opened(bundle)
 
 
-def test_compatible_engines_run_where_they_may(build, opened):
-    older = dataclasses.replace(PLACE, version="10.1.0")
+def test_compatible_engines_run_in_the_environments_that_they_allow(build, opened):
+    older = dataclasses.replace(ENVIRONMENT, version="10.1.0")
     opened(with_engine(build("a"), older, version_compatible=True))
-    newer = dataclasses.replace(PLACE, version="10.7.0")
+    newer = dataclasses.replace(ENVIRONMENT, version="10.7.0")
     with pytest.raises(BundleRefused, match=r"tensorrt 10\.7\.0"):
         opened(with_engine(build("b"), newer, version_compatible=True))
-    old = dataclasses.replace(PLACE, version="8.6.1")
+    old = dataclasses.replace(ENVIRONMENT, version="8.6.1")
     engine = opened(with_engine(build("c"), old, version_compatible=True))
     assert engine._runtime.engine_host_code_allowed
     with pytest.raises(BundleRefused, match=r"tensorrt 8\.6\.1"):
         opened(with_engine(build("d"), old, version_compatible=True), "11.0.0")
-    ampere = dataclasses.replace(PLACE, gpu="A100", compute_capabilities=("8.0",))
+    ampere = dataclasses.replace(ENVIRONMENT, gpu="A100", compute_capabilities=("8.0",))
     opened(with_engine(build("e"), ampere, hardware_compatibility="ampere_plus"))
-    nano = dataclasses.replace(PLACE, gpu="Orin Nano")
+    nano = dataclasses.replace(ENVIRONMENT, gpu="Orin Nano")
     opened(with_engine(build("f"), nano, hardware_compatibility="same_compute_capability"))
 
 
-def test_the_accelerator_is_chosen_before_loading(build, opened):
+def test_the_dla_core_is_set_before_loading(build, opened):
     assert opened(with_engine(build(), dla_core=1))._runtime.DLA_core == 1
 
 
-def test_tensorrt_without_names_for_tensors_is_too_old(build, monkeypatch):
+def test_tensorrt_before_8_5_is_refused(build, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", fake.module("8.4.1"))
-    with pytest.raises(EngineMissing, match=r"8\.4\.1 is older than 8\.5"):
+    with pytest.raises(EngineMissing, match=r"8\.4\.1 is too old: .* needs 8\.5"):
         load(with_engine(build()), engine="tensorrt")
 
 
-def test_no_gpu_is_said() -> None:
+def test_a_missing_gpu_is_reported() -> None:
     with pytest.raises(EngineMissing, match="no CUDA-capable device is detected"):
         Cuda(fake.FakeCuda(gpus=0))
 
 
-def test_what_cuda_refuses_is_said() -> None:
+def test_a_failed_driver_call_is_reported() -> None:
     with pytest.raises(Exception, match="cuMemFree_v2 failed with 1: invalid"):
         Cuda(fake.FakeCuda()).free_device(5)
 
 
-def test_without_tensorrt_onnx_runtime_stands_in_with_a_warning(build, monkeypatch):
+def test_without_tensorrt_onnx_runtime_runs_with_a_warning(build, monkeypatch):
     monkeypatch.setitem(__import__("sys").modules, "tensorrt", None)
     bundle = with_engine(build())
     with pytest.warns(RuntimeWarning, match=r"so model\.onnx runs in ONNX Runtime") as caught:
@@ -267,10 +243,10 @@ def test_without_tensorrt_onnx_runtime_stands_in_with_a_warning(build, monkeypat
         load(bundle, engine="openvino")
 
 
-def test_the_record_is_written_whole(build):
+def test_the_record_is_written_completely(build):
     bundle = with_engine(build(), profile={"image": [[1, 8, 6, 3]] * 3})
-    record = files.read(bundle)
+    record = read_record(bundle)
     assert record.plan == hashlib.sha256((bundle / "engine.plan").read_bytes()).hexdigest()
     assert record.flags.profile == {"image": [[1, 8, 6, 3]] * 3}
-    assert record.place == PLACE
+    assert record.environment == ENVIRONMENT
     assert not list(bundle.glob("*.part"))

@@ -1,4 +1,4 @@
-"""A model with two plain tensors for inputs."""
+"""A model whose two inputs are plain tensors."""
 
 from pathlib import Path
 from typing import Any
@@ -28,11 +28,14 @@ def session(build: Any, reseal: Any, rewrite: Any) -> Session:
     bundle: Path = build(labels=None)
     model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
     onnx.save(model, bundle / "model.onnx")
-    picture = {"layout": None, "color": None, "range": None}
+    plain_tensor = {"layout": None, "color": None, "range": None}
     rewrite(
         bundle,
         lambda data: data.update(
-            inputs=[plain("left", [None, 2], **picture), plain("right", [None, 2], **picture)],
+            inputs=[
+                plain("left", [None, 2], **plain_tensor),
+                plain("right", [None, 2], **plain_tensor),
+            ],
             outputs=[plain("sum", [None, 2], kind="tensor", layer="add")],
         ),
     )
@@ -73,13 +76,13 @@ def test_one_sample_each(session: Session):
         ),
     ],
 )
-def test_what_is_refused(session: Session, inputs: Any, message: str, hint: str | None):
+def test_invalid_inputs_are_refused(session: Session, inputs: Any, message: str, hint: str | None):
     with pytest.raises(BadInput) as caught:
         session.run(inputs)
     assert (str(caught.value), caught.value.hint) == (message, hint)
 
 
-def test_there_is_no_image_to_classify(session: Session):
-    with pytest.raises(BadInput, match="takes no image: its inputs are left, right") as caught:
+def test_classify_needs_an_image_input(session: Session):
+    with pytest.raises(BadInput, match="not take an image: its inputs are left, right") as caught:
         session.classify(np.zeros((8, 6, 3), np.uint8))
     assert caught.value.hint == "use run(), which takes and returns arrays"

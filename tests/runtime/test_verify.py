@@ -46,7 +46,7 @@ def test_a_good_bundle_passes(build, batch):
     assert all(row.error < 1e-5 for row in found.rows)
 
 
-def test_other_golden_outputs_fail_without_an_exception(build, reseal):
+def test_different_outputs_fail_without_an_exception(build, reseal):
     bundle = build(outputs=ALL)
     features = golden(bundle, "features")
     change_golden(bundle, reseal, features=features + 0.5)
@@ -57,7 +57,7 @@ def test_other_golden_outputs_fail_without_an_exception(build, reseal):
     assert found.rows[2].error == pytest.approx(0.5 / features.std(), rel=1e-3)
 
 
-def test_model_onnx_strays_where_an_engine_counts(build, reseal, recwarn):
+def test_a_failed_model_onnx_in_an_engines_bundle_warns(build, reseal, recwarn):
     bundle = build(outputs=ALL, edit=for_tensorrt)
     assert verify(bundle).passed
     assert not recwarn.list
@@ -66,7 +66,7 @@ def test_model_onnx_strays_where_an_engine_counts(build, reseal, recwarn):
         assert not verify(bundle).passed
 
 
-def test_the_logits_row_catches_what_probabilities_hide(build, reseal):
+def test_the_logits_row_shows_errors_that_probabilities_hide(build, reseal):
     bundle = build()
     answers = golden(bundle, "probabilities")
     answers[answers == answers.min()] *= 1.1
@@ -79,7 +79,7 @@ def test_the_logits_row_catches_what_probabilities_hide(build, reseal):
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf])
-def test_what_is_not_a_number_fails(build, reseal, value):
+def test_values_that_are_not_finite_fail(build, reseal, value):
     bundle = build(outputs=("features",))
     change_golden(bundle, reseal, features=np.full((4, 3), value, np.float32))
     found = verify(bundle)
@@ -105,7 +105,7 @@ def give_graph(bundle: Path, reseal, rewrite, shift: float = 0.0) -> None:
     change_golden(bundle, reseal, **answers)
 
 
-def test_it_is_held_to_the_graph_too(build, reseal, rewrite):
+def test_outputs_are_compared_with_the_graph_too(build, reseal, rewrite):
     bundle = build(outputs=ALL)
     give_graph(bundle, reseal, rewrite)
     found = verify(bundle)
@@ -115,7 +115,7 @@ def test_it_is_held_to_the_graph_too(build, reseal, rewrite):
     assert [row.tolerance for row in found.rows] == [1e-4] * 3 + [1e-3] * 3
 
 
-def test_what_is_not_the_graphs_fails_though_it_is_keras(build, reseal, rewrite):
+def test_outputs_that_equal_keras_but_not_the_graph_fail(build, reseal, rewrite):
     bundle = build(outputs=ALL)
     give_graph(bundle, reseal, rewrite, shift=0.5)
     found = verify(bundle)
@@ -125,7 +125,7 @@ def test_what_is_not_the_graphs_fails_though_it_is_keras(build, reseal, rewrite)
     assert not found.rows[5].passed
 
 
-def test_a_graph_without_an_answer(build, reseal, rewrite):
+def test_missing_outputs_of_the_graph_are_refused(build, reseal, rewrite):
     bundle = build(outputs=ALL)
     give_graph(bundle, reseal, rewrite)
     change_golden(bundle, reseal, **{"graph:features": None})
@@ -133,7 +133,7 @@ def test_a_graph_without_an_answer(build, reseal, rewrite):
         verify(bundle)
 
 
-def test_a_graph_without_a_tolerance(build, reseal, rewrite):
+def test_a_missing_tolerance_for_the_graph_is_refused(build, reseal, rewrite):
     bundle = build(outputs=ALL)
     give_graph(bundle, reseal, rewrite)
     rewrite(bundle, lambda data: data["parity"]["outputs"].pop("graph:logits"))
@@ -154,14 +154,14 @@ def test_a_golden_file_without_an_array(bundle: Path, reseal, name: str):
         verify(bundle)
 
 
-def test_golden_images_that_the_model_cannot_take(bundle: Path, reseal):
+def test_golden_images_that_do_not_fit_the_model(bundle: Path, reseal):
     change_golden(bundle, reseal, image=np.zeros((4, 8, 6, 3), np.float32))
     with pytest.raises(BundleRefused, match=r"golden\.npz does not fit the model: input 'image'"):
         verify(bundle)
 
 
 @pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"nonsense"])
-def test_a_golden_file_that_is_none(bundle: Path, reseal, content: bytes):
+def test_a_malformed_golden_file(bundle: Path, reseal, content: bytes):
     (bundle / "golden.npz").write_bytes(content)
     reseal(bundle)
     with pytest.raises(BundleRefused, match=r"golden\.npz cannot be read"):
@@ -174,14 +174,14 @@ def test_a_golden_file_that_would_run_code(bundle: Path, reseal):
         verify(bundle)
 
 
-def test_no_golden_file(bundle: Path, reseal):
+def test_a_missing_golden_file(bundle: Path, reseal):
     (bundle / "golden.npz").unlink()
     reseal(bundle)
     with pytest.raises(BundleRefused, match=r"files\.golden\.npz is missing"):
         verify(bundle)
 
 
-def test_names_cannot_steer_the_terminal(build, rewrite):
+def test_names_cannot_control_the_terminal(build, rewrite):
     bundle = build(outputs=ALL)
     rewrite(bundle, lambda data: data["model"].update(name="a\x1b[2J\nx for cpu: passed"))
     first, *lines = str(verify(bundle)).split("\n")
@@ -189,7 +189,7 @@ def test_names_cannot_steer_the_terminal(build, rewrite):
     assert len(lines) == 6
 
 
-def test_no_tolerance(build):
+def test_a_missing_tolerance(build):
     bundle = build(edit=lambda data: data["parity"]["outputs"].pop("logits"))
     with pytest.raises(BundleRefused, match="no tolerance for 'logits'"):
         verify(bundle)

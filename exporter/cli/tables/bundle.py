@@ -16,7 +16,7 @@ from rich.table import Table
 from kexport.cli.terminal import printable
 
 if TYPE_CHECKING:
-    from kexport.bundle.local_engine import Built
+    from kexport.bundle.local_engine import VerifiedEngine
     from kexport.cli.doctor import Check
     from kexport.runtime import Verification
     from kexport.zoo import Application
@@ -58,7 +58,9 @@ def show(table: Table) -> None:
         click.echo(line.rstrip())
 
 
-def bundle_table(path: Path, manifest: Mapping[str, Any], built: "Built | None" = None) -> Table:
+def bundle_table(
+    path: Path, manifest: Mapping[str, Any], built: "VerifiedEngine | None" = None
+) -> Table:
     """What was made, how far it strays from Keras, where it is, and what to type next.
 
     `built` is an engine that was built for the GPU of this machine.
@@ -151,7 +153,7 @@ def _warnings(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
         yield f"{first['node'] or 'the graph'}: {first['what']}; {first['effect']}{more}"
 
 
-def _engine_here(built: "Built | None") -> Iterable[str]:
+def _engine_here(built: "VerifiedEngine | None") -> Iterable[str]:
     """The engine for this machine's GPU, and how far it strays from Keras."""
     if built is not None:
         place, rows = built.record["place"], built.verification["rows"]

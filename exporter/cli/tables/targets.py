@@ -104,7 +104,7 @@ def findings_tables(
         for finding in places:
             where = f"{finding.node} ({finding.operator})" if finding.operator else finding.node
             rows.append(("", f"{where or 'the graph'}: {finding.what}"))
-        rows += [("effect", first.effect), ("mend", first.mend), ("source", first.source)]
+        rows += [("effect", first.effect), ("fix", first.mend), ("source", first.source)]
         yield pairs(rows)
 
 

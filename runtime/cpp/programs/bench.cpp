@@ -1,4 +1,4 @@
-/// kexport-bench BUNDLE: how long a run takes, on one thread and on all.
+/// kexport-bench BUNDLE: measure the time of a run, on one thread and on all.
 #include <algorithm>
 #include <chrono>
 #include <cstdio>
@@ -15,7 +15,7 @@ double milliseconds_since(Clock::time_point start) {
     return std::chrono::duration<double, std::milli>(Clock::now() - start).count();
 }
 
-/// Memory for one sample of every input and output; pixels are noise, other values zero.
+/// One sample of every input and output in memory; pixels are noise, other values zero.
 class Tensors {
   public:
     explicit Tensors(const kexport::Model& model) {
@@ -50,7 +50,7 @@ class Tensors {
     std::vector<std::vector<unsigned char>> memory_;
 };
 
-/// Milliseconds of every run within so many seconds, sorted.
+/// Run the model for this many seconds, at least 10 times; return the sorted times in milliseconds.
 kexport::Result<std::vector<double>> times_of(const kexport::Model& model, const Tensors& tensors,
                                               double seconds) {
     std::vector<double> times;
@@ -70,19 +70,19 @@ double percentile(const std::vector<double>& sorted, double share) {
     return sorted[static_cast<std::size_t>(share * static_cast<double>(sorted.size() - 1) + 0.5)];
 }
 
-/// Open the bundle for so many threads, and print a row; 0 threads are all.
+/// Open the bundle with this many threads, 0 for all, and print a row.
 int measure(const terminal::Arguments& arguments, int threads, bool first) {
     kexport::Options options = arguments.options;
     options.threads = threads;
     const Clock::time_point begin = Clock::now();
     const auto model = kexport::Model::open(arguments.plain[0], options);
-    if (!model) return terminal::tell(model.fault());
+    if (!model) return terminal::print_fault(model.fault());
     const double opened = milliseconds_since(begin);
     const Tensors tensors(*model);
     const auto once = times_of(*model, tensors, 0.0);
-    if (!once) return terminal::tell(once.fault());
+    if (!once) return terminal::print_fault(once.fault());
     const auto times = times_of(*model, tensors, arguments.seconds);
-    if (!times) return terminal::tell(times.fault());
+    if (!times) return terminal::print_fault(times.fault());
     if (first) {
         terminal::warn(model->warning());
         const std::string what = model->name() + " for " + model->target();
@@ -100,10 +100,10 @@ int measure(const terminal::Arguments& arguments, int threads, bool first) {
 }  // namespace
 
 int main(int count, char** words) {
-    terminal::send_nothing();
+    terminal::disable_telemetry();
     const terminal::Arguments arguments =
         terminal::read(count, words, "kexport-bench BUNDLE [options]",
-                       "Measure how long a run takes: on one thread and on all, or on --threads N.",
+                       "Measure the time of a run: on one thread and on all, or on --threads N.",
                        {{"--seconds", "S", "how long to measure each (default 3)"}}, 1, 1);
     if (arguments.options.threads > 0) return measure(arguments, arguments.options.threads, true);
     const int status = measure(arguments, 1, true);

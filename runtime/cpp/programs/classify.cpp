@@ -1,4 +1,4 @@
-/// kexport-classify BUNDLE IMAGE...: name what images show.
+/// kexport-classify BUNDLE IMAGE...: classify images.
 #include <algorithm>
 #include <cstdio>
 #include <limits>
@@ -44,12 +44,13 @@ kexport::Result<Predictions> classified(const kexport::Model& model, const std::
 }  // namespace
 
 int main(int count, char** words) {
-    terminal::send_nothing();
-    const terminal::Arguments arguments = terminal::read(
-        count, words, "kexport-classify BUNDLE IMAGE... [options]", "Name what images show.",
-        {{"-k", "K", "classes to name (default 5)"}}, 2, std::numeric_limits<std::size_t>::max());
+    terminal::disable_telemetry();
+    const terminal::Arguments arguments =
+        terminal::read(count, words, "kexport-classify BUNDLE IMAGE... [options]",
+                       "Classify images.", {{"-k", "K", "how many classes to print (default 5)"}},
+                       2, std::numeric_limits<std::size_t>::max());
     const auto model = kexport::Model::open(arguments.plain[0], arguments.options);
-    if (!model) return terminal::tell(model.fault());
+    if (!model) return terminal::print_fault(model.fault());
     terminal::warn(model->warning());
     int status = 0;
     std::vector<Answer> answers;
@@ -60,7 +61,7 @@ int main(int count, char** words) {
             answers.push_back({path, std::move(*best)});
             continue;
         }
-        status = terminal::tell(best.fault());
+        status = terminal::print_fault(best.fault());
         if (best.fault().status != kexport::Status::bad_image) return status;
     }
     print(answers);

@@ -22,7 +22,7 @@ bool begins(const std::vector<std::uint8_t>& file, const char* mark) {
     return file.size() >= length && std::memcmp(file.data(), mark, length) == 0;
 }
 
-/// Numbers of a PPM header, with comments between them.
+/// Parser for the numbers of a PPM header, which comments may separate.
 class Header {
   public:
     explicit Header(const std::vector<std::uint8_t>& file) : file_(file) {}
@@ -42,7 +42,7 @@ class Header {
         return value;
     }
 
-    /// Where the pixels begin: behind one blank.
+    /// Return the offset of the pixels, which begin after one blank.
     std::size_t end() const { return at_ + 1; }
 
   private:
@@ -75,7 +75,7 @@ Image sized(std::uint64_t width, std::uint64_t height, int channels) {
         throw std::runtime_error("it has more than 178956970 pixels");
     Image image{static_cast<int>(width), static_cast<int>(height), channels, {}};
     image.values.resize(static_cast<std::size_t>(width * height) *
-                          static_cast<std::size_t>(channels));
+                        static_cast<std::size_t>(channels));
     return image;
 }
 

@@ -1,5 +1,5 @@
-/// JPEG, by libjpeg.
-#include <jerror.h>  // NOLINT: behind cstdio, which libjpeg's headers take for granted
+/// JPEG decoding with libjpeg.
+#include <jerror.h>  // NOLINT: libjpeg's headers need cstdio before them
 #include <jpeglib.h>
 
 #include <csetjmp>
@@ -13,7 +13,7 @@ namespace programs {
 
 namespace {
 
-/// libjpeg's way out of a fault: it must not return, and C frames must not be unwound.
+/// Error handler for libjpeg, which must not return and must not unwind C frames.
 struct Failing {
     jpeg_error_mgr base;
     std::jmp_buf escape;
@@ -26,13 +26,13 @@ void leave(j_common_ptr info) {
     std::longjmp(failing->escape, 1);
 }
 
-/// Most warnings let an image through, as in Pillow; that of a file which ends too early does not.
+/// Ignore warnings as Pillow does, but fail for a file that ends too early.
 void warn(j_common_ptr info, int level) {
     if (level < 0 && info->err->msg_code == JWRN_JPEG_EOF) leave(info);
 }
 
-/// Reads the header, then all rows into `image`; false where libjpeg gave up. No object that
-/// needs destroying lives in here, so that the jump is sound.
+/// Read the header, then all rows into `image`; return false if libjpeg failed. The function has no
+/// objects with destructors, which longjmp would skip.
 bool read_all(jpeg_decompress_struct& info, Failing& failing, Image& image,
               void (*prepare)(const jpeg_decompress_struct&, Image&)) {
     if (setjmp(failing.escape)) return false;
@@ -50,7 +50,7 @@ bool read_all(jpeg_decompress_struct& info, Failing& failing, Image& image,
     return true;
 }
 
-/// Makes room for the image; leaves it empty for one that cannot be had.
+/// Allocate the image; leave it empty if it is too large or its components are not supported.
 void prepare_image(const jpeg_decompress_struct& info, Image& image) {
     const bool known = info.num_components == 1 || info.num_components == 3;
     try {

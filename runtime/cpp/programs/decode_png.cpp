@@ -1,4 +1,4 @@
-/// PNG, by libpng.
+/// PNG decoding with libpng.
 #include <png.h>
 
 #include <cstring>
@@ -10,29 +10,29 @@ namespace programs {
 
 namespace {
 
-/// A file in memory, and what libpng said of a fault.
-struct Source {
+/// A file in memory, and libpng's error message.
+struct PngFile {
     const std::vector<std::uint8_t>& file;
     std::size_t at = 0;
     char message[128] = "";
 };
 
 void read_bytes(png_structp png, png_bytep to, std::size_t count) {
-    auto* source = static_cast<Source*>(png_get_io_ptr(png));
+    auto* source = static_cast<PngFile*>(png_get_io_ptr(png));
     if (count > source->file.size() - source->at) png_error(png, "the file is truncated");
     std::memcpy(to, source->file.data() + source->at, count);
     source->at += count;
 }
 
 void leave(png_structp png, png_const_charp message) {
-    auto* source = static_cast<Source*>(png_get_error_ptr(png));
+    auto* source = static_cast<PngFile*>(png_get_error_ptr(png));
     std::strncpy(source->message, message, sizeof source->message - 1);
     png_longjmp(png, 1);
 }
 
 void ignore(png_structp, png_const_charp) {}
 
-/// What Pillow makes of a PNG for a model: 8 bits, palettes resolved, alpha dropped, no gamma.
+/// Set the conversions that Pillow makes for Keras: 8 bits, palettes resolved, no alpha, no gamma.
 void set_transforms(png_structp png, png_infop info) {
     const auto type = png_get_color_type(png, info);
     if (type == PNG_COLOR_TYPE_PALETTE) png_set_palette_to_rgb(png);
@@ -47,7 +47,8 @@ void set_transforms(png_structp png, png_infop info) {
     png_set_interlace_handling(png);
 }
 
-/// False where libpng gave up. No object that needs destroying lives in here, so the jump is sound.
+/// Read the header, then all rows into `image`; return false if libpng failed. The function has no
+/// objects with destructors, which longjmp would skip.
 bool read_all(png_structp png, png_infop info, Image& image, std::vector<png_bytep>& rows,
               void (*prepare)(png_structp, png_infop, Image&, std::vector<png_bytep>&)) {
     if (setjmp(png_jmpbuf(png))) return false;
@@ -61,12 +62,11 @@ bool read_all(png_structp png, png_infop info, Image& image, std::vector<png_byt
     return true;
 }
 
-/// Makes room for the image; leaves no rows for one that is too large.
-void prepare_image(png_structp png, png_infop info, Image& image,
-                     std::vector<png_bytep>& rows) {
+/// Allocate the image; leave `rows` empty if it is too large.
+void prepare_image(png_structp png, png_infop info, Image& image, std::vector<png_bytep>& rows) {
     try {
         image = sized(png_get_image_width(png, info), png_get_image_height(png, info),
-                        png_get_channels(png, info));
+                      png_get_channels(png, info));
         const std::size_t row = png_get_rowbytes(png, info);
         for (int at = 0; at < image.height; ++at)
             rows.push_back(image.values.data() + row * static_cast<std::size_t>(at));
@@ -78,7 +78,7 @@ void prepare_image(png_structp png, png_infop info, Image& image,
 }  // namespace
 
 Image decode_png(const std::vector<std::uint8_t>& file) {
-    Source source{file};
+    PngFile source{file};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, leave, ignore);
     png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
     Image image;

@@ -81,11 +81,11 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
     return found;
 }
 
-void send_nothing() {
+void disable_telemetry() {
     setenv("ORT_DISABLE_TELEMETRY", "1", 0);
 }
 
-int tell(const kexport::Fault& fault) {
+int print_fault(const kexport::Fault& fault) {
     std::fprintf(stderr, "error: %s\n", kexport::printable(fault.message).c_str());
     if (!fault.hint.empty())
         std::fprintf(stderr, "hint: %s\n", kexport::printable(fault.hint).c_str());

@@ -1,4 +1,4 @@
-/// What the programs share: arguments, and faults on standard error.
+/// Command line of the programs: arguments, and messages on standard error.
 #pragma once
 
 #include <string>
@@ -8,7 +8,7 @@
 
 namespace terminal {
 
-/// What a command line says.
+/// A parsed command line.
 struct Arguments {
     std::vector<std::string> plain;  ///< the bundle, then images
     kexport::Options options;
@@ -16,7 +16,7 @@ struct Arguments {
     double seconds = 3.0;  ///< how long kexport-bench measures
 };
 
-/// An option that a program takes: its name, what its value is, and what it does.
+/// An option of a program: its name, the placeholder of its value, and its help text.
 struct Option {
     const char* name;
     const char* value;
@@ -28,12 +28,13 @@ struct Option {
 Arguments read(int count, char** words, const char* usage, const char* purpose,
                const std::vector<Option>& more, std::size_t least, std::size_t most);
 
-/// Tell ONNX Runtime, before it is loaded, to send nothing and to keep no database in the home
-/// folder ("Disabling Telemetry" in its Privacy.md). What the user has set stays.
-void send_nothing();
+/// Turn ONNX Runtime's telemetry off before it is loaded, so that it sends no data and keeps no
+/// database in the home folder ("Disabling Telemetry" in its Privacy.md), unless the user set
+/// ORT_DISABLE_TELEMETRY.
+void disable_telemetry();
 
-/// Print a fault with its hint, and return its exit status.
-int tell(const kexport::Fault& fault);
+/// Print a fault and its hint on standard error, and return its exit status.
+int print_fault(const kexport::Fault& fault);
 
 /// Print a warning, if there is one.
 void warn(const std::string& warning);

@@ -74,4 +74,8 @@ std::vector<double> doubles(const Array& array) {
     return wide;
 }
 
+Values values_of(const Array& array) {
+    return {doubles(array), array.shape};
+}
+
 }  // namespace kexport

@@ -1,4 +1,4 @@
-/// A tensor that owns its values.
+/// Arrays: tensors that own their values.
 #pragma once
 
 #include <cstddef>
@@ -21,10 +21,22 @@ struct Array {
 
 using Arrays = std::map<std::string, Array>;
 
-/// Its values as float64; float16 and integers of up to 53 bits are exact.
+/// An array's values in float64, with its sizes.
+struct Values {
+    std::vector<double> all;
+    std::vector<std::int64_t> shape;
+
+    /// The size of the last axis.
+    std::size_t width() const { return shape.empty() ? 1 : static_cast<std::size_t>(shape.back()); }
+    std::size_t rows() const { return width() == 0 ? 0 : all.size() / width(); }
+};
+
+Values values_of(const Array& array);
+
+/// Convert the values to float64; float16 and integers of up to 53 bits are exact.
 std::vector<double> doubles(const Array& array);
 
-/// The float64 value of float16 bits.
+/// Convert float16 bits to float64.
 double from_half(std::uint16_t bits) noexcept;
 
 }  // namespace kexport

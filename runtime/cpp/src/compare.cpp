@@ -2,12 +2,11 @@
 
 #include <algorithm>
 #include <cmath>
-#include <functional>
 #include <limits>
 #include <numeric>
-#include <set>
 
 #include "text.hpp"
+#include "top_k.hpp"
 
 namespace kexport {
 
@@ -15,21 +14,7 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
-/// Numbers in float64, with their sizes.
-struct Values {
-    std::vector<double> all;
-    std::vector<std::int64_t> shape;
-
-    /// Numbers along the last axis.
-    std::size_t width() const { return shape.empty() ? 1 : static_cast<std::size_t>(shape.back()); }
-    std::size_t rows() const { return width() == 0 ? 0 : all.size() / width(); }
-};
-
-Values values_of(const Array& array) {
-    return {doubles(array), array.shape};
-}
-
-/// The sum, added up in pairs as NumPy does, so that a long sum loses nothing.
+/// Return the sum by pairwise summation, as NumPy computes it, to keep the rounding error small.
 double sum_of(const double* first, std::size_t count) {
     if (count <= 128) return std::accumulate(first, first + count, 0.0);
     return sum_of(first, count / 2) + sum_of(first + count / 2, count - count / 2);
@@ -44,7 +29,7 @@ double deviation(const std::vector<double>& values) {
     return std::sqrt(sum_of(squares.data(), squares.size()) / count);
 }
 
-/// The largest absolute difference; infinite for other shapes or values not finite.
+/// Return the largest absolute difference; infinite if the shapes differ or a value is not finite.
 double max_abs(const Values& candidate, const Values& reference) {
     if (candidate.shape != reference.shape) return infinity;
     double greatest = 0.0;
@@ -56,15 +41,15 @@ double max_abs(const Values& candidate, const Values& reference) {
     return greatest;
 }
 
-/// That over the standard deviation of the reference; infinite where one that does not vary is
-/// missed.
+/// Return `gap` relative to the standard deviation of the reference; infinite for a constant
+/// reference that is not matched exactly.
 double spread_error(double gap, const Values& reference) {
     if (!std::isfinite(gap) || gap == 0.0) return gap;
     const double spread = deviation(reference.all);
     return spread > 0.0 ? gap / spread : infinity;
 }
 
-/// Where the largest of a row stands; the first that is no number counts as that, as in NumPy.
+/// Return the argmax of a row; as in NumPy, the first NaN counts as the largest value.
 std::size_t best_of(const Values& values, std::size_t row) {
     const double* first = values.all.data() + row * values.width();
     const double* last = first + values.width();
@@ -89,9 +74,9 @@ Row difference(const std::string& name, const Values& candidate, const Values& r
     return row;
 }
 
-/// The softmax input, up to a constant per row: log p minus its mean over the row. p is clipped at
-/// the smallest normal float32 first, so that a score that underflowed does not become minus
-/// infinity.
+/// Recover the input of a softmax, up to a constant per row, from its output: log p minus its mean
+/// over the row. p is first clipped at the smallest normal float32, so that a score that
+/// underflowed does not become minus infinity.
 Values logits_of(Values values) {
     const std::size_t width = values.width();
     for (double& value : values.all)
@@ -105,67 +90,16 @@ Values logits_of(Values values) {
     return values;
 }
 
-/// Whether the numbers can be classes, [N, K], of scores [N, classes]: each there, and none twice.
-bool are_classes(const Values& picked, const Values& scores) {
-    if (picked.shape.size() != 2 || scores.shape.size() != 2 || picked.all.empty()) return false;
-    if (picked.shape[0] != scores.shape[0]) return false;
-    for (std::size_t row = 0; row < picked.rows(); ++row) {
-        std::set<double> seen;
-        for (std::size_t place = 0; place < picked.width(); ++place) {
-            const double one = picked.all[row * picked.width() + place];
-            if (!(one >= 0 && one < static_cast<double>(scores.width()))) return false;
-            if (!seen.insert(one).second) return false;
-        }
-    }
-    return true;
-}
-
-std::size_t class_at(const Values& picked, const Values& scores, std::size_t row,
-                     std::size_t place) {
-    return row * scores.width() +
-           static_cast<std::size_t>(picked.all[row * picked.width() + place]);
-}
-
-/// How far wrong a ranking is: the largest distance between the score of the class in a place and
-/// the score that belongs there.
-double misplacement(const Values& picked, const Values& scores) {
-    if (!are_classes(picked, scores)) return infinity;
-    double greatest = 0.0;
-    for (std::size_t row = 0; row < picked.rows(); ++row) {
-        const auto first = scores.all.begin() + static_cast<std::ptrdiff_t>(row * scores.width());
-        std::vector<double> best(first, first + static_cast<std::ptrdiff_t>(scores.width()));
-        std::sort(best.begin(), best.end(), std::greater<double>());
-        for (std::size_t place = 0; place < picked.width(); ++place) {
-            const double gap =
-                std::abs(best[place] - scores.all[class_at(picked, scores, row, place)]);
-            if (!std::isfinite(gap)) return infinity;
-            greatest = std::max(greatest, gap);
-        }
-    }
-    return greatest;
-}
-
 Row ranking(const std::string& name, const Values& picked, const Values& scores) {
-    const double gap = misplacement(picked, scores);
+    const double gap = ranking_error(picked, scores);
     const double spread = deviation(scores.all);
     Row row{name, gap, gap != 0.0 && spread != 0.0 ? gap / spread : gap, 0.0, 0.0};
     if (!std::isfinite(gap)) return row;
     std::size_t same = 0;
     for (std::size_t at = 0; at < picked.rows(); ++at)
-        same += class_at(picked, scores, at, 0) == at * scores.width() + best_of(scores, at);
+        same += static_cast<std::size_t>(picked.all[at * picked.width()]) == best_of(scores, at);
     row.top1_agreement = static_cast<double>(same) / static_cast<double>(picked.rows());
     return row;
-}
-
-/// The reference scores of all classes, with those that the model gave put in their places.
-Values put(const Values& every, const Values& picked, const Values& scores) {
-    if (!are_classes(picked, every) || scores.shape != picked.shape) return scores;
-    Values whole = every;
-    for (std::size_t row = 0; row < picked.rows(); ++row)
-        for (std::size_t place = 0; place < picked.width(); ++place)
-            whole.all[class_at(picked, every, row, place)] =
-                scores.all[row * picked.width() + place];
-    return whole;
 }
 
 const OutputInfo* output_of(const std::vector<OutputInfo>& outputs, std::string_view kind) {
@@ -192,7 +126,7 @@ std::vector<Row> differences(const std::vector<OutputInfo>& outputs, const Array
             values_of(golden.at(picks && &output == indices ? scores->name : name));
         std::string kind = output.kind;
         if (picks && &output == scores) {
-            candidate = put(reference, values_of(given.at(indices->name)), candidate);
+            candidate = with_scores(reference, values_of(given.at(indices->name)), candidate);
             kind = output.of;
         }
         if (kind == "indices") {

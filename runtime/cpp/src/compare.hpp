@@ -1,4 +1,4 @@
-/// How far two models' outputs lie apart; as runtime/compare.py and runtime/top_k.py.
+/// Parity metrics: how far the outputs of two models differ; as runtime/compare.py.
 #pragma once
 
 #include <optional>
@@ -10,7 +10,7 @@
 
 namespace kexport {
 
-/// One measured quantity; the tolerance of a row is not known here.
+/// Measure every output, in the manifest's order. The rows' tolerances are left at 0.
 std::vector<Row> differences(const std::vector<OutputInfo>& outputs, const Arrays& given,
                              const Arrays& golden);
 

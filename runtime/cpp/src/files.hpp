@@ -1,26 +1,24 @@
-/// Reading files, and holding a bundle's files to its manifest; as runtime/file_hashes.py.
+/// Reading files, with a Refusal where one cannot be read.
 #pragma once
 
 #include <cstdint>
+#include <cstdio>
 #include <filesystem>
+#include <memory>
 #include <string>
-
-#include "manifest.hpp"
 
 namespace kexport {
 
-/// The content of a file of at most `largest` bytes. Throws a Refusal that calls it `name`.
+using File = std::unique_ptr<std::FILE, int (*)(std::FILE*)>;
+
+/// Throw the Refusal for a file that cannot be read, which it calls `name`; `reason` is an errno.
+[[noreturn]] void refuse_unreadable(const std::string& name, int reason);
+
+/// Open a file for reading. Throws a Refusal that calls it `name`.
+File open_file(const std::filesystem::path& path, const std::string& name);
+
+/// Read the content of a file of at most `largest` bytes. Throws a Refusal that calls it `name`.
 std::string read_file(const std::filesystem::path& path, const std::string& name,
                       std::uintmax_t largest);
-
-/// SHA-256 over the content of some files, one behind the other, in lower-case hexadecimal. Throws
-/// a Refusal where one cannot be read.
-std::string sha256_of(const std::vector<std::filesystem::path>& paths);
-
-/// Compare every file the manifest lists with its size and SHA-256. Sizes come first, since they
-/// cost nothing, then files that are not listed; runtime/file_hashes.py says which of those are let
-/// through. Throws a Refusal naming the first file that is missing, that is not a plain file, that
-/// leads out of the bundle through a link, that is not listed, or that differs.
-void check_files(const std::filesystem::path& bundle, const Manifest& manifest);
 
 }  // namespace kexport

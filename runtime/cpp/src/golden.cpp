@@ -3,7 +3,7 @@
 #include <new>
 #include <stdexcept>
 
-#include "faults.hpp"
+#include "errors.hpp"
 #include "files.hpp"
 #include "npy.hpp"
 #include "text.hpp"
@@ -24,7 +24,7 @@ Arrays parse_npz(std::string_view content) {
     for (const ZipMember& member : zip_members(content)) {
         std::string_view name = member.name;
         if (name.size() < suffix.size() || name.substr(name.size() - suffix.size()) != suffix)
-            throw std::runtime_error("a member is no array of NumPy's");
+            throw std::runtime_error("a member is not a NumPy array");
         name.remove_suffix(suffix.size());
         arrays[std::string(name)] = parse_npy(unzipped(content, member));
     }

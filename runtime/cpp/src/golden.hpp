@@ -1,4 +1,4 @@
-/// Golden samples: the arrays of golden.npz; as runtime/golden.py.
+/// Golden samples: the inputs and expected outputs in golden.npz; as runtime/golden.py.
 #pragma once
 
 #include <filesystem>
@@ -9,12 +9,12 @@
 
 namespace kexport {
 
-/// The arrays of an .npz file's content, by name. Throws std::runtime_error for what is none, or
-/// holds more than arrays of plain numbers in C order.
+/// Parse the content of an .npz file, and return its arrays by name. Throws std::runtime_error for
+/// other content, and for anything but numeric arrays in C order.
 Arrays parse_npz(std::string_view content);
 
-/// Read `<bundle>/golden.npz`. Throws a Refusal where it cannot be read, or has no array for an
-/// input or output.
+/// Read `<bundle>/golden.npz`. Throws a Refusal if it cannot be read, or has no array for an input
+/// or output.
 Arrays read_golden(const std::filesystem::path& bundle, const Manifest& manifest);
 
 }  // namespace kexport

@@ -5,7 +5,7 @@
 #include <cstdint>
 #include <stdexcept>
 
-#include "faults.hpp"
+#include "errors.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -24,7 +24,8 @@ Address address(const void* memory) {
 
 }  // namespace
 
-/// Call a function of the driver by name; its status, or -1 where there is no such function.
+/// Call a function of the driver by name; its status, or -1 where there is no such
+/// function.
 template <class... Arguments>
 int Gpu::call(const char* name, Arguments... arguments) const {
     const auto function = reinterpret_cast<int (*)(Arguments...)>(dlsym(library_, name));
@@ -32,7 +33,7 @@ int Gpu::call(const char* name, Arguments... arguments) const {
 }
 
 template <class... Arguments>
-void Gpu::check(const char* name, Arguments... arguments) const {
+void Gpu::call_or_throw(const char* name, Arguments... arguments) const {
     const int status = call(name, arguments...);
     if (status == 0) return;
     const char* reason = nullptr;
@@ -47,17 +48,17 @@ Gpu::Gpu() {
         refuse(Status::engine_missing, cat("the NVIDIA driver does not load: ", dlerror()),
                "run this on the device, where the NVIDIA driver is");
     try {
-        check("cuInit", 0U);
-        check("cuDeviceGet", &device_, 0);
-        check("cuDevicePrimaryCtxRetain", &context_, device_);
+        call_or_throw("cuInit", 0U);
+        call_or_throw("cuDeviceGet", &device_, 0);
+        call_or_throw("cuDevicePrimaryCtxRetain", &context_, device_);
         use();
         char name[256] = "";
         int major = 0, minor = 0;
-        check("cuDeviceGetName", static_cast<char*>(name), static_cast<int>(sizeof name) - 1,
-              device_);
-        check("cuDeviceGetAttribute", &major, major_attribute, device_);
-        check("cuDeviceGetAttribute", &minor, minor_attribute, device_);
-        check("cuStreamCreate", &stream_, non_blocking);
+        call_or_throw("cuDeviceGetName", static_cast<char*>(name),
+                      static_cast<int>(sizeof name) - 1, device_);
+        call_or_throw("cuDeviceGetAttribute", &major, major_attribute, device_);
+        call_or_throw("cuDeviceGetAttribute", &minor, minor_attribute, device_);
+        call_or_throw("cuStreamCreate", &stream_, non_blocking);
         name_ = name;
         compute_capability_ = cat(major, ".", minor);
     } catch (const std::runtime_error& error) {
@@ -72,16 +73,16 @@ Gpu::~Gpu() {
 }
 
 void Gpu::use() const {
-    check("cuCtxSetCurrent", context_);
+    call_or_throw("cuCtxSetCurrent", context_);
 }
 
 void Gpu::wait() const {
-    check("cuStreamSynchronize", stream_);
+    call_or_throw("cuStreamSynchronize", stream_);
 }
 
 void* Gpu::allocate(std::size_t bytes) const {
     Address memory = 0;
-    check("cuMemAlloc_v2", &memory, bytes);
+    call_or_throw("cuMemAlloc_v2", &memory, bytes);
     return reinterpret_cast<void*>(static_cast<std::uintptr_t>(memory));
 }
 
@@ -90,11 +91,11 @@ void Gpu::free(void* memory) const noexcept {
 }
 
 void Gpu::to_device(void* device, const void* host, std::size_t bytes) const {
-    check("cuMemcpyHtoDAsync_v2", address(device), host, bytes, stream_);
+    call_or_throw("cuMemcpyHtoDAsync_v2", address(device), host, bytes, stream_);
 }
 
 void Gpu::to_host(void* host, const void* device, std::size_t bytes) const {
-    check("cuMemcpyDtoHAsync_v2", host, address(device), bytes, stream_);
+    call_or_throw("cuMemcpyDtoHAsync_v2", host, address(device), bytes, stream_);
 }
 
 }  // namespace kexport

@@ -3,8 +3,8 @@
 #include <algorithm>
 #include <cstring>
 
-#include "encoding.hpp"
-#include "faults.hpp"
+#include "errors.hpp"
+#include "pixel_formats.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -17,24 +17,24 @@ const char* name_of(PixelFormat format) {
     return format_names[static_cast<std::size_t>(format)];
 }
 
-/// Where red, green and blue stand in a pixel, and the bytes from one pixel to the next.
+/// The offsets of red, green and blue in a pixel, and the bytes from one pixel to the next.
 struct Order {
     std::size_t red, green, blue, step;
 };
 
 constexpr Order orders[] = {{0, 1, 2, 3}, {2, 1, 0, 3}, {0, 1, 2, 4}, {2, 1, 0, 4}, {0, 0, 0, 1}};
 
-/// The index of the pixel that each place of a resized row or column shows. Pillow adds up the
-/// steps, so the sum is made here in the same way.
+/// Return the source index for each position of a resized row or column. The steps are added up, as
+/// Pillow does, because a product would round differently.
 std::vector<std::size_t> nearest(std::int64_t from, std::int64_t to) {
     const double step = static_cast<double>(from) / static_cast<double>(to);
-    std::vector<std::size_t> places(static_cast<std::size_t>(to));
+    std::vector<std::size_t> positions(static_cast<std::size_t>(to));
     double at = step * 0.5;
-    for (std::size_t& place : places) {
-        place = static_cast<std::size_t>(std::min(static_cast<std::int64_t>(at), from - 1));
+    for (std::size_t& position : positions) {
+        position = static_cast<std::size_t>(std::min(static_cast<std::int64_t>(at), from - 1));
         at += step;
     }
-    return places;
+    return positions;
 }
 
 /// BT.601's luma, in Pillow's fixed point.
@@ -44,20 +44,20 @@ std::uint8_t grey(const std::uint8_t* pixel, const Order& order) {
     return static_cast<std::uint8_t>((sum + 0x8000U) >> 16);
 }
 
-/// The pixels as RGB, or as GRAY for an input that takes that, in the input's size.
-Plane drawn(const Pixels& pixels, const InputInfo& input) {
+/// Resize the pixels to the input's size, as RGB, or as GRAY for a GRAY input.
+DecodedImage resized(const Pixels& pixels, const InputInfo& input) {
     Size size = image_size(input);
     if (size.height < 0 || size.width < 0) size = {pixels.height, pixels.width};
     const bool single = input.color == "GRAY";
     const Order order = orders[static_cast<std::size_t>(pixels.format)];
     const std::vector<std::size_t> rows = nearest(pixels.height, size.height);
     std::vector<std::size_t> columns = nearest(pixels.width, size.width);
-    Plane plane{static_cast<std::size_t>(size.height),
-                static_cast<std::size_t>(size.width),
-                single ? std::size_t{1} : std::size_t{3},
-                {}};
-    plane.values.resize(plane.height * plane.width * plane.channels);
-    std::uint8_t* to = plane.values.data();
+    DecodedImage image{static_cast<std::size_t>(size.height),
+                       static_cast<std::size_t>(size.width),
+                       single ? std::size_t{1} : std::size_t{3},
+                       {}};
+    image.values.resize(image.height * image.width * image.channels);
+    std::uint8_t* to = image.values.data();
     for (const std::size_t row : rows) {
         const std::uint8_t* line = pixels.data + row * pixels.stride;
         for (const std::size_t column : columns) {
@@ -71,28 +71,29 @@ Plane drawn(const Pixels& pixels, const InputInfo& input) {
             }
         }
     }
-    return plane;
+    return image;
 }
 
-/// Rows of an image in memory; NV12 has half as many again for its colours.
+/// Return the rows of an image in memory; NV12 has half as many again for its chroma.
 std::size_t rows_of(const Pixels& pixels) {
     const auto rows = static_cast<std::size_t>(pixels.height);
     return pixels.format == PixelFormat::nv12 ? rows / 2 * 3 : rows;
 }
 
-/// The pixels as they are, for an input that takes just these; copied only where rows have gaps.
-Arrived as_they_are(const Pixels& pixels, const InputInfo& input) {
-    Arrived arrived;
-    arrived.data = pixels.data;
+/// Return the pixels unchanged, for an input of their format; they are copied only if rows are
+/// padded.
+ImageSample unchanged(const Pixels& pixels, const InputInfo& input) {
+    ImageSample sample;
+    sample.data = pixels.data;
     const std::size_t row = row_bytes(pixels.format, pixels.width), rows = rows_of(pixels);
-    arrived.shape = {1, static_cast<std::int64_t>(rows), pixels.width, input.shape[3]};
+    sample.shape = {1, static_cast<std::int64_t>(rows), pixels.width, input.shape[3]};
     if (pixels.stride != row) {
-        arrived.held.resize(row * rows);
+        sample.held.resize(row * rows);
         for (std::size_t at = 0; at < rows; ++at)
-            std::memcpy(arrived.held.data() + at * row, pixels.data + at * pixels.stride, row);
-        arrived.data = arrived.held.data();
+            std::memcpy(sample.held.data() + at * row, pixels.data + at * pixels.stride, row);
+        sample.data = sample.held.data();
     }
-    return arrived;
+    return sample;
 }
 
 bool fits(const Pixels& pixels, const InputInfo& input) {
@@ -110,25 +111,26 @@ std::size_t row_bytes(PixelFormat format, int width) noexcept {
     return bytes[static_cast<std::size_t>(format)] * static_cast<std::size_t>(width);
 }
 
-Arrived arriving(const Pixels& pixels, const InputInfo& input) {
+ImageSample image_sample(const Pixels& pixels, const InputInfo& input) {
     const bool video = pixels.format == PixelFormat::nv12 || pixels.format == PixelFormat::yuyv;
     const bool odd = video && (pixels.width % 2 != 0 ||
                                (pixels.format == PixelFormat::nv12 && pixels.height % 2 != 0));
-    if (fits(pixels, input) && !odd) return as_they_are(pixels, input);
+    if (fits(pixels, input) && !odd) return unchanged(pixels, input);
     if (video)
         refuse_input(cat("an image in ", name_of(pixels.format), " of ", pixels.height, " x ",
                          pixels.width, " does not fit the input ", repr(input.name), ", ",
                          described(input.dtype, input.shape), " in ", input.color),
                      "convert it to RGB, or export with the --input-format and size of the camera");
-    Plane plane = drawn(pixels, input);
-    crop_to_even(plane, input.color);
-    if (plane.height == 0 || plane.width == 0)
-        refuse_input(
-            cat("an image of ", pixels.height, " x ", pixels.width, " is none in ", input.color));
-    Arrived arrived;
-    arrived.held = encoded(plane, input, arrived.shape);
-    arrived.data = arrived.held.data();
-    return arrived;
+    DecodedImage image = resized(pixels, input);
+    crop_to_even(image, input.color);
+    if (image.height == 0 || image.width == 0)
+        refuse_input(cat("an image of ", pixels.height, " x ", pixels.width, " is too small for ",
+                         input.color),
+                     "give a larger image");
+    ImageSample sample;
+    sample.held = encoded(image, input, sample.shape);
+    sample.data = sample.held.data();
+    return sample;
 }
 
 }  // namespace kexport

@@ -1,5 +1,5 @@
-/// Pixels as the model takes them: resized as Pillow's nearest, and put into the order of channels,
-/// layout, dtype and YUV that its input has; as runtime/image.py and runtime/pixel_formats.py.
+/// Image preparation: resize pixels by nearest neighbour as Pillow does, and convert them to the
+/// format of the model's input; as runtime/image.py.
 #pragma once
 
 #include <cstdint>
@@ -17,17 +17,17 @@ struct Pixels {
     PixelFormat format;
 };
 
-/// One sample for an input that takes images: the caller's own pixels, or `held`.
-struct Arrived {
+/// One sample for an image input: `data` is the caller's own pixels, or those in `held`.
+struct ImageSample {
     const void* data = nullptr;
     Shape shape;  ///< with a batch of 1
     std::vector<unsigned char> held;
 };
 
-/// Bytes of a row without a gap.
+/// Return the bytes of a row without padding.
 std::size_t row_bytes(PixelFormat format, int width) noexcept;
 
-/// Throws a Refusal where the pixels cannot become what the input takes.
-Arrived arriving(const Pixels& pixels, const InputInfo& input);
+/// Convert pixels to a sample for the input. Throws a Refusal if that is not possible.
+ImageSample image_sample(const Pixels& pixels, const InputInfo& input);
 
 }  // namespace kexport

@@ -1,6 +1,6 @@
 #include "inputs.hpp"
 
-#include "faults.hpp"
+#include "errors.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -27,7 +27,7 @@ std::string hint_for(const Output&, const OutputInfo&) {
 }
 
 template <class Tensor, class Info>
-void check(const char* role, const char* verb, const Tensor& given, const Info& info) {
+void check_tensor(const char* role, const char* verb, const Tensor& given, const Info& info) {
     if (given.data == nullptr)
         refuse_input(cat(role, " ", repr(info.name), " has no data"), "pass a pointer to memory");
     if (given.dtype != info.dtype || !fits(given.shape, info.shape))
@@ -37,7 +37,8 @@ void check(const char* role, const char* verb, const Tensor& given, const Info& 
             hint_for(given, info));
 }
 
-/// The tensor of a name; where the name comes twice or belongs to no tensor, a Refusal.
+/// Sort the given tensors into the order of `infos`. Throws a Refusal for a name that is unknown or
+/// given twice.
 template <class Tensor, class Info>
 void fit(const char* role, const char* verb, const Tensor* given, std::size_t count,
          const std::vector<Info>& infos, Tensor* fitted) {
@@ -50,7 +51,7 @@ void fit(const char* role, const char* verb, const Tensor* given, std::size_t co
                          cat("the model's ", role, "s are: ", names_of(infos)));
         if (fitted[place].data != nullptr)
             refuse_input(cat(role, " ", repr(given[at].name), " is given twice"));
-        check(role, verb, given[at], infos[place]);
+        check_tensor(role, verb, given[at], infos[place]);
         fitted[place] = given[at];
         fitted[place].name = infos[place].name;
     }
@@ -75,7 +76,7 @@ void fit_inputs(const Input* given, std::size_t count, const std::vector<InputIn
 void fit_outputs(const Output* given, std::size_t count, const std::vector<OutputInfo>& infos,
                  Output* fitted) {
     if (count == 0)
-        refuse_input("no output is asked for", cat("the model's outputs are: ", names_of(infos)));
+        refuse_input("no output was requested", cat("the model's outputs are: ", names_of(infos)));
     fit("output", "is", given, count, infos, fitted);
 }
 

@@ -4,7 +4,7 @@
 #include <cmath>
 #include <numeric>
 
-#include "faults.hpp"
+#include "errors.hpp"
 #include "files.hpp"
 #include "text.hpp"
 
@@ -27,7 +27,8 @@ std::vector<std::string> lines_of(std::string_view text) {
     return lines;
 }
 
-/// Among how many classes an output chooses; -1 where it is none of scores, or that is not known.
+/// Return the number of classes that an output scores or ranks; -1 if it does neither, or the
+/// number is not known.
 std::int64_t classes_of(const OutputInfo& output) {
     if (output.classes > 0) return output.classes;
     const bool scores = output.kind == "probabilities" || output.kind == "logits";
@@ -47,7 +48,7 @@ std::vector<std::string> read_labels(const std::filesystem::path& bundle,
     for (const OutputInfo& output : manifest.outputs) {
         const std::int64_t classes = classes_of(output);
         if (classes >= 0 && static_cast<std::size_t>(classes) != labels.size())
-            refuse_bundle(cat(labels_file, " has ", labels.size(), " labels, and the model has ",
+            refuse_bundle(cat(labels_file, " has ", labels.size(), " labels, but the model has ",
                               classes, " classes"),
                           "export again with the labels that the model was trained on");
     }

@@ -3,10 +3,10 @@
 #include <limits>
 #include <nlohmann/json.hpp>
 
-#include "checks.hpp"
-#include "contract.hpp"
-#include "faults.hpp"
+#include "errors.hpp"
 #include "files.hpp"
+#include "manifest_schema.hpp"
+#include "schema_checks.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -34,7 +34,7 @@ Json parsed(std::string_view text, const std::string& path) {
     } catch (const Json::out_of_range&) {
         refuse_bundle(cat(path, " is not valid JSON: a number is too large"), export_again);
     } catch (const Json::exception& error) {
-        const std::string_view said = error.what();  // behind "[json.exception...] "
+        const std::string_view said = error.what();  // starts with "[json.exception...] "
         refuse_bundle(cat(path, " is not valid JSON: ", said.substr(said.find("] ") + 2)),
                       export_again);
     }
@@ -49,11 +49,10 @@ DType dtype_at(const Json& object) {
     const std::string name = object.at("dtype");
     auto dtype = DType::boolean;
     while (name != name_of(dtype)) dtype = static_cast<DType>(static_cast<int>(dtype) + 1);
-    return dtype;  // the contract has seen to it that there is one
+    return dtype;  // the schema allows no other names
 }
 
-/// A whole number that the contract let through, perhaps written as 1.0; 2^53 stands for any
-/// larger.
+/// Return a whole number that passed the schema, perhaps written as 1.0; at most 2^53.
 std::int64_t whole_at(const Json& value) {
     constexpr double most = 9007199254740992.0;
     return static_cast<std::int64_t>(std::min(value.get<double>(), most));
@@ -109,13 +108,12 @@ std::vector<std::string_view> Manifest::references() const {
 
 Manifest parse_manifest(std::string_view text, const std::string& path) {
     const Json data = parsed(text, path);
-    const Json schema = data.is_object() ? data.value("schema", Json(manifest_schema)) : Json();
-    if (data.is_object() && schema != manifest_schema)
-        refuse_bundle(cat(path, " has schema ", checks::shown(schema), ", and this runtime reads ",
-                          manifest_schema),
-                      "use the cpp/ folder that lies in the bundle, or another version of kexport");
-    if (const auto fault = contract_fault(data))
-        refuse_bundle(cat(path, ": ", *fault), export_again);
+    const Json schema = data.is_object() ? data.value("schema", Json(schema_number)) : Json();
+    if (data.is_object() && schema != schema_number)
+        refuse_bundle(cat(path, " has schema ", schema_checks::shown(schema),
+                          ", but this runtime reads ", schema_number),
+                      "use the cpp/ folder inside the bundle, or another version of kexport");
+    if (const auto fault = schema_fault(data)) refuse_bundle(cat(path, ": ", *fault), export_again);
     Manifest manifest;
     manifest.model = data["model"]["name"];
     manifest.target = data["target"]["name"];
@@ -142,7 +140,7 @@ Manifest read_manifest(const std::filesystem::path& bundle) {
                       "give the folder that holds manifest.json");
     const std::filesystem::path path = bundle / "manifest.json";
     if (!std::filesystem::exists(path, error))
-        refuse_bundle(cat(bundle.native(), " has no manifest.json, so it is no bundle"),
+        refuse_bundle(cat(bundle.native(), " has no manifest.json, so it is not a bundle"),
                       "give the folder that kexport wrote");
     return parse_manifest(read_file(path, path.native(), largest_manifest), path.native());
 }

@@ -1,4 +1,4 @@
-/// Read a bundle's manifest.json; as runtime/manifest.py.
+/// Manifest reader: parse and validate a bundle's manifest.json; as runtime/manifest.py.
 #pragma once
 
 #include <cstdint>
@@ -12,11 +12,11 @@
 
 namespace kexport {
 
-/// What stands before an output's name where golden.npz has what the quantised graph gives, and
-/// before the names of what is measured against that.
+/// Prefix of names that refer to the quantised graph: its outputs in golden.npz, and the quantities
+/// that are measured against them.
 inline constexpr std::string_view of_graph = "graph:";
 
-/// What a file of the bundle must be.
+/// The expected hash and size of a file of the bundle.
 struct FileEntry {
     std::string sha256;  ///< lower-case hexadecimal
     std::uint64_t bytes = 0;
@@ -26,27 +26,27 @@ struct FileEntry {
 /// largest error that parity allowed, `files` each path (relative, forward slashes) to its entry.
 struct Manifest {
     std::string model, target, device;
-    bool builds_engine = false;  ///< what counts on the device is an engine built of model.onnx
-    bool half_scales = false;    ///< INT8 with scales of float16, for TensorRT
+    bool builds_engine = false;  ///< whether the device runs an engine built from model.onnx
+    bool half_scales = false;    ///< whether the model is INT8 with float16 scales for TensorRT
     std::vector<InputInfo> inputs;
     std::vector<OutputInfo> outputs;
     std::map<std::string, double> tolerances;
     std::map<std::string, FileEntry> files;
 
-    /// What stands before the names of the answers that outputs are held to: nothing for Keras',
-    /// and `of_graph` where those of the quantised graph are there too.
+    /// Return the name prefixes of the reference outputs in golden.npz: empty for Keras, and
+    /// `of_graph` for the quantised graph, if that is recorded.
     std::vector<std::string_view> references() const;
 };
 
-/// Read and check `<bundle>/manifest.json`; the other files are not looked at. Throws a Refusal
-/// where there is no bundle, where the file is not JSON, has another schema number, or departs from
-/// the contract: the first fault is named.
+/// Read and validate `<bundle>/manifest.json`, without the other files. Throws a Refusal if there
+/// is no bundle, or if the file is not JSON, has another schema number, or violates the schema: the
+/// first fault is named.
 Manifest read_manifest(const std::filesystem::path& bundle);
 
-/// The same for a text; `path` is what faults call it.
+/// Do the same for the file's content; messages name it by `path`.
 Manifest parse_manifest(std::string_view text, const std::string& path);
 
-/// Height and width of the images that an input takes, -1 where free.
+/// Height and width of an input's images, -1 if free.
 struct Size {
     std::int64_t height = -1, width = -1;
 };

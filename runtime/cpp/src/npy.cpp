@@ -1,4 +1,5 @@
-/// numpy.lib.format: a mark, a version, the length of a header, and the header as a Python dict.
+/// The format (numpy.lib.format) is a magic string, a version, the length of the header, and the
+/// header as a Python dict literal.
 #include "npy.hpp"
 
 #include <algorithm>
@@ -15,8 +16,8 @@ constexpr std::size_t most_digits = 18, most_dimensions = 32;
     throw std::runtime_error(what);
 }
 
-/// What follows `key` in a header, without blanks.
-std::string_view behind(std::string_view header, std::string_view key) {
+/// Return the part of a header after a key and its colon.
+std::string_view after(std::string_view header, std::string_view key) {
     const std::size_t at = header.find(key);
     if (at == header.npos) refuse_array("an array's header lacks an entry");
     std::string_view rest = header.substr(at + key.size());
@@ -36,20 +37,20 @@ constexpr Code codes[] = {
     {"'<f2'", DType::float16}, {"'<f4'", DType::float32}, {"'<f8'", DType::float64}};
 
 DType dtype_in(std::string_view header) {
-    const std::string_view said = behind(header, "'descr'");
+    const std::string_view descr = after(header, "'descr'");
     for (const Code& code : codes)
-        if (said.substr(0, code.text.size()) == code.text) return code.dtype;
+        if (descr.substr(0, code.text.size()) == code.text) return code.dtype;
     refuse_array("an array holds something other than plain numbers");
 }
 
 std::vector<std::int64_t> shape_in(std::string_view header) {
-    std::string_view rest = behind(header, "'shape'");
+    std::string_view rest = after(header, "'shape'");
     std::vector<std::int64_t> shape;
-    if (rest.empty() || rest.front() != '(') refuse_array("an array's shape is no tuple");
+    if (rest.empty() || rest.front() != '(') refuse_array("an array's shape is not a tuple");
     rest.remove_prefix(1);
     const std::size_t end = std::min(rest.find(')'), rest.size());
     if (end == rest.size() || rest.find_first_not_of("0123456789, ") != end)
-        refuse_array("an array's shape is no tuple of whole numbers");
+        refuse_array("an array's shape is not a tuple of whole numbers");
     std::size_t digits = 0;  // of the number that is being read
     for (const char c : rest.substr(0, end)) {
         const bool digit = c >= '0' && c <= '9';
@@ -68,7 +69,7 @@ Array parse_npy(std::vector<unsigned char> file) {
     constexpr std::string_view mark = "\x93NUMPY";
     const std::string_view content(reinterpret_cast<const char*>(file.data()), file.size());
     if (content.substr(0, mark.size()) != mark || content.size() < 12)
-        refuse_array("a member is no array of NumPy's");
+        refuse_array("a member is not a NumPy array");
     const std::size_t width = file[6] == 1 ? 2 : 4;
     std::size_t length = 0;
     for (std::size_t at = 0; at < width; ++at)
@@ -76,7 +77,7 @@ Array parse_npy(std::vector<unsigned char> file) {
     const std::size_t start = 8 + width;
     if (length > file.size() - start) refuse_array("an array's header is cut off");
     const std::string_view header = content.substr(start, length);
-    if (behind(header, "'fortran_order'").substr(0, 5) != "False")
+    if (after(header, "'fortran_order'").substr(0, 5) != "False")
         refuse_array("an array is in Fortran order");
     Array array{dtype_in(header), shape_in(header), {}};
     std::size_t elements = (file.size() - start - length) / bytes_of(array.dtype);
@@ -88,7 +89,7 @@ Array parse_npy(std::vector<unsigned char> file) {
         elements *= count;
     }
     if (elements * bytes_of(array.dtype) != file.size() - start - length)
-        refuse_array("an array has another size than its shape");
+        refuse_array("an array's size does not match its shape");
     file.erase(file.begin(), file.begin() + static_cast<std::ptrdiff_t>(start + length));
     array.data = std::move(file);
     return array;

@@ -1,4 +1,4 @@
-/// One array as numpy.save writes it; as runtime/npy.py.
+/// NPY reader: one array as numpy.save writes it, without evaluating its header; as runtime/npy.py.
 #pragma once
 
 #include <vector>
@@ -7,8 +7,8 @@
 
 namespace kexport {
 
-/// Throws std::runtime_error for what is no such array, for another byte order than this machine's,
-/// and for Fortran order.
+/// Parse the content of an .npy file. Throws std::runtime_error for other content, for types other
+/// than plain little-endian numbers, and for Fortran order.
 Array parse_npy(std::vector<unsigned char> file);
 
 }  // namespace kexport

@@ -2,7 +2,7 @@
 
 #include <stdexcept>
 
-#include "faults.hpp"
+#include "errors.hpp"
 #include "ort_tensors.hpp"
 #include "text.hpp"
 
@@ -58,7 +58,7 @@ void refuse_ort_run(const Input* inputs, std::size_t count, const char* reason) 
     for (std::size_t at = 0; at < count; ++at)
         given += cat(at == 0 ? "" : ", ", described(inputs[at].dtype, inputs[at].shape));
     refuse_input(cat("onnxruntime failed on ", given, ": ", reason),
-                 "check the sizes that the model leaves free, and that memory is enough");
+                 "check the sizes of free dimensions, and that there is enough memory");
 }
 
 }  // namespace kexport

@@ -1,10 +1,10 @@
-/// Tensors in the caller's memory, as ONNX Runtime takes them.
+/// I/O bindings for ONNX Runtime: tensors in the caller's memory.
 #pragma once
 
 #include <vector>
 
-#include "engine.hpp"
 #include "ort_library.hpp"
+#include "select_engine.hpp"
 
 namespace kexport {
 
@@ -16,13 +16,13 @@ struct OrtModel {
     std::vector<const char*> inputs, outputs;
 };
 
-/// The tensors of one side. One that was there before, in the same memory and of the same shape, is
-/// kept.
+/// The OrtValues of a model's inputs or outputs. A value for the same memory and shape as before is
+/// reused.
 class OrtTensors {
   public:
     OrtTensors(const OrtModel& model, const std::vector<const char*>& names);
 
-    /// Take those of the tensors that have data. Throws std::runtime_error.
+    /// Create the values of the tensors that have data. Throws std::runtime_error.
     template <class Tensor>
     void take(const Tensor* tensors) {
         names.clear();
@@ -35,8 +35,8 @@ class OrtTensors {
         }
     }
 
-    std::vector<const char*> names;  ///< of what was taken
-    std::vector<OrtValue*> values;   ///< what was taken
+    std::vector<const char*> names;  ///< the names of the tensors taken
+    std::vector<OrtValue*> values;   ///< the values of the tensors taken
 
   private:
     struct Held {
@@ -52,7 +52,7 @@ class OrtTensors {
     std::vector<Held> held_;
 };
 
-/// `model` must outlive it.
+/// A binding to a session of ONNX Runtime. `model` must outlive it.
 class OrtBinding : public Binding {
   public:
     explicit OrtBinding(const OrtModel& model);
@@ -66,7 +66,7 @@ class OrtBinding : public Binding {
     OrtTensors inputs_, outputs_;
 };
 
-/// Throws the Refusal for inputs that ONNX Runtime gave up on.
+/// Throw the Refusal for inputs on which ONNX Runtime failed.
 [[noreturn]] void refuse_ort_run(const Input* inputs, std::size_t count, const char* reason);
 
 }  // namespace kexport

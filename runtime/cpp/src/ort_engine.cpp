@@ -1,10 +1,10 @@
-/// Run a bundle's model.onnx with ONNX Runtime; as runtime/ort_engine.py.
+/// ONNX Runtime engine: runs a bundle's model.onnx; as runtime/ort_engine.py.
 #include <stdexcept>
 
-#include "engine.hpp"
-#include "faults.hpp"
+#include "errors.hpp"
 #include "ort_binding.hpp"
 #include "ort_tensors.hpp"
+#include "select_engine.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -63,7 +63,7 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
     if (cuda && !warning.empty())
         warning = cat("CUDAExecutionProvider did not load, so ", manifest.model,
                       " runs on CPUExecutionProvider; install onnxruntime-gpu and the CUDA and "
-                      "cuDNN that it asks for (",
+                      "cuDNN that it needs (",
                       warning, ")");
     name = cat("onnxruntime ", library_.version, ", ",
                cuda && warning.empty() ? "CUDAExecutionProvider" : "CPUExecutionProvider");
@@ -92,7 +92,7 @@ void OrtEngine::load(const std::string& path, int threads, bool cuda, bool half_
     model_.session = OrtHandle<OrtSession>(session, {api_});
 }
 
-/// Ask for CUDA, and return why it cannot be had; empty where it can.
+/// Add the CUDA provider, and return why that failed; empty if it did not.
 std::string OrtEngine::add_cuda(OrtSessionOptions* options) const {
     OrtCUDAProviderOptionsV2* made = nullptr;
     if (OrtStatus* status = api_->CreateCUDAProviderOptions(&made))

@@ -8,7 +8,7 @@
 #include <stdexcept>
 #include <vector>
 
-#include "faults.hpp"
+#include "errors.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -26,7 +26,7 @@ std::string environment(const char* name) {
     return value == nullptr ? "" : value;
 }
 
-/// What lies in a folder and begins with `start`, in order; nothing where it cannot be read.
+/// Return the sorted entries of a folder that begin with `start`; none if it cannot be read.
 std::vector<fs::path> entries(const fs::path& folder, const std::string& start) {
     std::vector<fs::path> found;
     std::error_code error;
@@ -37,7 +37,7 @@ std::vector<fs::path> entries(const fs::path& folder, const std::string& start) 
     return found;
 }
 
-/// Where Python's packages keep the library.
+/// Return the libraries in Python's onnxruntime packages.
 std::vector<fs::path> of_python() {
     std::vector<fs::path> roots{"/usr/local/lib", "/usr/lib"};
     if (const std::string home = environment("HOME"); !home.empty())
@@ -56,8 +56,8 @@ std::vector<fs::path> of_python() {
 }
 
 std::string last_error() {
-    const char* said = dlerror();
-    return said == nullptr ? "it is no library" : said;
+    const char* error = dlerror();
+    return error == nullptr ? "it is not a library" : error;
 }
 
 void* opened(const std::string& file) {
@@ -82,15 +82,15 @@ void* found() {
         if (void* library = opened(name)) return library;
     for (const fs::path& path : of_python())
         if (void* library = opened(path.native())) return library;
-    refuse(Status::engine_missing, "onnxruntime is needed to run this bundle, and is not found",
+    refuse(Status::engine_missing, "onnxruntime is needed to run this bundle, but was not found",
            hint);
 }
 
 }  // namespace
 
-OrtLibrary load_ort(const std::string& place) {
-    const std::string said = place.empty() ? environment(variable) : place;
-    void* library = said.empty() ? found() : opened_at(said);
+OrtLibrary load_ort(const std::string& location) {
+    const std::string path = location.empty() ? environment(variable) : location;
+    void* library = path.empty() ? found() : opened_at(path);
     const auto base = reinterpret_cast<const OrtApiBase* (*)()>(dlsym(library, "OrtGetApiBase"));
     if (base == nullptr)
         refuse(Status::engine_missing, cat("the library is not ONNX Runtime: ", last_error()),

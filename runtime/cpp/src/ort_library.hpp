@@ -1,9 +1,9 @@
-/// ONNX Runtime's C API, from a library that is looked for when the program runs.
+/// ONNX Runtime's C API, from a library that is loaded at run time.
 ///
-/// Nothing is linked: each release of libonnxruntime exports its symbols under its own version, so
-/// a program linked against one does not start with another (onnxruntime's VERS_x.y.z). The C API
-/// is a table of functions that only grows. Of it we ask for version 11, which every release
-/// since 1.11 has, whatever the headers' version.
+/// The library is not linked: each release of libonnxruntime exports its symbols under its own
+/// version (VERS_x.y.z), so a program linked against one release does not start with another. The C
+/// API is a table of functions that only grows. Version 11 of it is requested, which every release
+/// since 1.11 has, whatever version the headers are.
 #pragma once
 
 #include <onnxruntime_c_api.h>
@@ -20,10 +20,10 @@ struct OrtLibrary {
     std::string version;  ///< such as "1.31.1"
 };
 
-/// Load the library from a file or folder; where `place` is empty, from the environment's
-/// KEXPORT_ONNXRUNTIME, the dynamic linker's path, or Python's packages. It stays loaded as long as
-/// the program runs. Throws a Refusal (engine_missing).
-OrtLibrary load_ort(const std::string& place);
+/// Load the library from a file or folder; if `location` is empty, from the environment variable
+/// KEXPORT_ONNXRUNTIME, the dynamic linker's path, or Python's packages. It stays loaded until the
+/// program ends. Throws a Refusal (engine_missing).
+OrtLibrary load_ort(const std::string& location);
 
 /// Releases ONNX Runtime's objects.
 struct OrtRelease {
@@ -45,10 +45,10 @@ struct OrtRelease {
 template <class Held>
 using OrtHandle = std::unique_ptr<Held, OrtRelease>;
 
-/// The first line of what ONNX Runtime says of a failure; empty where there was none.
+/// Return the first line of ONNX Runtime's message for a failure; empty if there was none.
 std::string ort_failure(const OrtApi* api, OrtStatus* status);
 
-/// Throw std::runtime_error where a call failed.
+/// Throw std::runtime_error if a call failed.
 void ort_check(const OrtApi* api, OrtStatus* status);
 
 }  // namespace kexport

@@ -3,7 +3,7 @@
 #include <cstring>
 #include <stdexcept>
 
-#include "faults.hpp"
+#include "errors.hpp"
 #include "ort_library.hpp"
 #include "text.hpp"
 
@@ -19,7 +19,7 @@ constexpr ONNXTensorElementDataType ort_types[] = {
     ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
     ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,  ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE};
 
-/// A tensor's element type and sizes, -1 where free; no type where it is none of ours.
+/// A tensor's element type and sizes, -1 if free; no type if DType does not have it.
 struct Type {
     const DType* dtype = nullptr;
     std::vector<std::int64_t> shape;
@@ -42,7 +42,7 @@ Type type_of(const OrtApi* api, const OrtTensorTypeAndShapeInfo* info) {
     return type;
 }
 
-/// The inputs or outputs of a session, by the two functions that list them.
+/// The inputs or the outputs of a session, as the functions that list them.
 struct Side {
     const char* role;
     decltype(OrtApi::SessionGetInputCount) count;

@@ -1,4 +1,4 @@
-/// ONNX Runtime's tensors and types beside ours.
+/// Conversions between ONNX Runtime's tensors and types and the runtime's own.
 #pragma once
 
 #include <onnxruntime_c_api.h>
@@ -10,10 +10,11 @@ namespace kexport {
 
 ONNXTensorElementDataType ort_type(DType dtype) noexcept;
 
-/// A copy of a tensor. Throws std::runtime_error for a type that is none of ours.
+/// Copy a tensor. Throws std::runtime_error for a type that DType does not have.
 Array array_of(const OrtApi* api, OrtValue* value);
 
-/// Hold a model's inputs and outputs to the manifest. Throws a Refusal for the first that differs.
+/// Compare a model's inputs and outputs with the manifest. Throws a Refusal for the first
+/// difference.
 void check_tensors(const OrtApi* api, const OrtSession* session, const Manifest& manifest);
 
 }  // namespace kexport

@@ -1,4 +1,4 @@
-/// Things that one call at a time may use, lent to as many threads as ask.
+/// Object pool: lends objects that one call at a time may use to any number of threads.
 #pragma once
 
 #include <memory>
@@ -8,8 +8,8 @@
 
 namespace kexport {
 
-/// Lends an item to each caller, making a new one only where all are lent. Once there are as many
-/// items as threads, lending allocates nothing.
+/// Lends an item to each caller, and makes a new one only if all are lent. Once there are as many
+/// items as threads, lending does not allocate.
 template <class Item>
 class Pool {
   public:

@@ -1,4 +1,4 @@
-/// Element types and shapes of the public header.
+/// Element types and shapes: the members of DType and Shape in the public header.
 #include <algorithm>
 #include <limits>
 

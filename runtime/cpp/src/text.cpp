@@ -31,13 +31,13 @@ std::string repr(std::string_view text) {
 
 namespace {
 
-/// A character of UTF-8, and of how many bytes it is: 0 where the bytes at its place are none.
+/// A UTF-8 character and its number of bytes; 0 if the bytes are not valid UTF-8.
 struct Character {
     unsigned long code = 0;
     std::size_t length = 0;
 };
 
-/// The first character: no overlong forms, no surrogates, nothing above U+10FFFF.
+/// Decode the first character: no overlong forms, no surrogates, nothing above U+10FFFF.
 Character first_of(std::string_view bytes) noexcept {
     const auto byte = [&](std::size_t index) { return static_cast<unsigned char>(bytes[index]); };
     const unsigned lead = byte(0);
@@ -58,9 +58,9 @@ Character first_of(std::string_view bytes) noexcept {
     return {code, length};
 }
 
-/// Control characters (C0, DEL, C1), separators of lines and paragraphs, and the overrides that
-/// turn the direction of writing.
-bool steers(unsigned long code) noexcept {
+/// Whether a character is a control character (C0, DEL, C1), a line or paragraph separator, or a
+/// bidirectional override.
+bool controls_terminal(unsigned long code) noexcept {
     return code < 0x20 || (code >= 0x7f && code < 0xa0) || (code >= 0x2028 && code <= 0x202e) ||
            (code >= 0x2066 && code <= 0x2069);
 }
@@ -81,7 +81,7 @@ std::string printable(std::string_view text) {
     while (!text.empty()) {
         const Character found = first_of(text);
         const std::size_t length = found.length == 0 ? 1 : found.length;
-        if (found.length != 0 && !steers(found.code)) {
+        if (found.length != 0 && !controls_terminal(found.code)) {
             shown += text.substr(0, length);
         } else {
             const unsigned long code =

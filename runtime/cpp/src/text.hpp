@@ -1,4 +1,4 @@
-/// Small helpers for messages.
+/// Text of messages: joining, quoting, and escaping what a terminal must not see.
 #pragma once
 
 #include <string>
@@ -9,7 +9,7 @@
 
 namespace kexport {
 
-/// Join texts and whole numbers into one string.
+/// Join strings and whole numbers into one string.
 template <class... Parts>
 std::string cat(const Parts&... parts) {
     std::string joined;
@@ -24,20 +24,20 @@ std::string cat(const Parts&... parts) {
     return joined;
 }
 
-/// A text between quotes, as Python's repr writes it.
+/// Quote a string as Python's repr does.
 std::string repr(std::string_view text);
 
-/// One line with every character that could steer a terminal written as \x1b or \u202e; as
-/// runtime/terminal.py. Bytes that are not UTF-8 are written so too.
+/// Return the text as one line, with characters that control a terminal escaped (\x1b, \u202e); as
+/// runtime/terminal.py. Bytes that are not UTF-8 are escaped too.
 std::string printable(std::string_view text);
 
 /// Whether the bytes are UTF-8: no overlong forms, no surrogates, nothing above U+10FFFF.
 bool is_utf8(std::string_view bytes) noexcept;
 
-/// A tensor's type as `uint8 [N, 299, 299, 3]`: N for a free batch and ? for another free size.
+/// Describe a tensor as `uint8 [N, 299, 299, 3]`: N for a free batch, ? for other free sizes.
 std::string described(DType dtype, const Shape& shape);
 
-/// The names of some inputs or outputs, with commas between them.
+/// Join the names of inputs or outputs with commas.
 template <class Tensors>
 std::string names_of(const Tensors& tensors) {
     std::string names;

@@ -1,15 +1,16 @@
-/// Run a bundle's engine.plan with a system TensorRT, 8.5 to 11; as runtime/trt_engine.py.
+/// TensorRT engine: runs a bundle's engine.plan with the system's TensorRT, 8.5 to 11; as
+/// runtime/trt_engine.py.
 #include <NvInfer.h>
 
 #include <mutex>
 #include <stdexcept>
 #include <type_traits>
 
-#include "engine.hpp"
-#include "faults.hpp"
+#include "engine_record.hpp"
+#include "errors.hpp"
 #include "files.hpp"
 #include "gpu.hpp"
-#include "record.hpp"
+#include "select_engine.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -20,7 +21,7 @@ namespace trt = nvinfer1;
 
 constexpr std::uintmax_t largest_plan = std::uintmax_t{16} << 30;
 
-/// Keeps the last error that TensorRT told of.
+/// Keeps the last error that TensorRT logged.
 class Log : public trt::ILogger {
   public:
     void log(Severity severity, const trt::AsciiChar* text) noexcept override {
@@ -70,7 +71,7 @@ bool same_type(trt::DataType found, DType stated) {
     }
 }
 
-/// Sizes as TensorRT has them: 32 bits each until 8, 64 from 10 on.
+/// Convert a shape to TensorRT's: sizes have 32 bits in TensorRT 8, 64 bits from 10 on.
 trt::Dims dims_of(const Shape& shape) {
     trt::Dims dims{};
     dims.nbDims = static_cast<std::int32_t>(shape.rank());
@@ -94,13 +95,13 @@ bool may_be(const Shape& found, const Shape& stated) {
     return true;
 }
 
-/// Memory on the GPU for one tensor; it grows and stays.
+/// Memory on the GPU for one tensor; it is reused from run to run unless it is too small.
 struct Buffer {
     void* memory = nullptr;
     std::size_t bytes = 0;
 };
 
-/// One context: calls from several threads wait for each other.
+/// One execution context: calls from several threads run one after another.
 class TrtEngine : public Engine {
   public:
     TrtEngine(const std::filesystem::path& bundle, const Manifest& manifest);
@@ -112,7 +113,7 @@ class TrtEngine : public Engine {
 
   private:
     template <class Infos>
-    void check(const Infos& infos, trt::TensorIOMode mode, const char* role) const;
+    void check_tensors(const Infos& infos, trt::TensorIOMode mode, const char* role) const;
     void start(const Input* inputs) const;
     void* room(Buffer& buffer, std::size_t bytes) const;
     [[noreturn]] void refuse_run(const Input* inputs, const std::string& reason) const;
@@ -128,7 +129,7 @@ class TrtEngine : public Engine {
     mutable std::mutex mutex_;
 };
 
-/// Tensors to be copied to the GPU and back.
+/// A caller's tensors, which each run copies to the GPU and back.
 class TrtBinding : public Binding {
   public:
     TrtBinding(const TrtEngine& engine, const Manifest& manifest)
@@ -154,11 +155,11 @@ TrtEngine::TrtEngine(const std::filesystem::path& bundle, const Manifest& manife
     : manifest_(manifest), inputs_(manifest.inputs.size()), outputs_(manifest.outputs.size()) {
     shapes_.reserve(manifest.outputs.size());
     const std::string path = bundle / "engine.plan";
-    const Record record = read_record(bundle);
-    const Place here{
+    const EngineRecord record = read_engine_record(bundle);
+    const Environment here{
         "tensorrt", version(), platform_here(), gpu_.name(), {gpu_.compute_capability()}};
     if (const auto fault = record_fault(record, hash_of_model(bundle), here))
-        refuse_bundle(cat(path, " is not run: ", *fault), build_again);
+        refuse_bundle(cat(path, " cannot run here: ", *fault), build_again);
     runtime_.reset(trt::createInferRuntime(log_));
     if (runtime_ == nullptr)
         refuse(Status::engine_missing,
@@ -170,10 +171,10 @@ TrtEngine::TrtEngine(const std::filesystem::path& bundle, const Manifest& manife
     const std::string plan = read_file(path, path, largest_plan);
     engine_.reset(runtime_->deserializeCudaEngine(plan.data(), plan.size()));
     if (engine_ == nullptr)
-        refuse_bundle(cat("tensorrt ", version(), " refuses ", path, ": ", log_.last()),
+        refuse_bundle(cat("tensorrt ", version(), " cannot load ", path, ": ", log_.last()),
                       build_again);
-    check(manifest.inputs, trt::TensorIOMode::kINPUT, "input");
-    check(manifest.outputs, trt::TensorIOMode::kOUTPUT, "output");
+    check_tensors(manifest.inputs, trt::TensorIOMode::kINPUT, "input");
+    check_tensors(manifest.outputs, trt::TensorIOMode::kOUTPUT, "output");
     context_.reset(engine_->createExecutionContext());
     if (context_ == nullptr)
         refuse(Status::failed, cat("tensorrt has no room for ", path, ": ", log_.last()),
@@ -187,7 +188,7 @@ TrtEngine::~TrtEngine() {
 }
 
 template <class Infos>
-void TrtEngine::check(const Infos& infos, trt::TensorIOMode mode, const char* role) const {
+void TrtEngine::check_tensors(const Infos& infos, trt::TensorIOMode mode, const char* role) const {
     const auto listed = [&infos](const std::string& found) {
         for (const auto& info : infos)
             if (info.name == found) return true;
@@ -223,8 +224,8 @@ void* TrtEngine::room(Buffer& buffer, std::size_t bytes) const {
     return buffer.memory;
 }
 
-/// Put inputs and the run on the stream, and the outputs' shapes into `shapes_`; nothing is waited
-/// for.
+/// Queue the inputs and the run on the stream without waiting, and set `shapes_` to the outputs'
+/// shapes.
 void TrtEngine::start(const Input* inputs) const {
     gpu_.use();
     const auto demand = [&](bool done) {
@@ -295,7 +296,7 @@ void TrtEngine::refuse_run(const Input* inputs, const std::string& reason) const
     for (std::size_t at = 0; at < inputs_.size(); ++at)
         given += cat(at == 0 ? "" : ", ", described(inputs[at].dtype, inputs[at].shape));
     refuse_input(cat(name, " failed on ", given, ": ", reason),
-                 "build with --min-shapes and --max-shapes that hold these sizes");
+                 "build with --min-shapes and --max-shapes that include these sizes");
 }
 
 }  // namespace

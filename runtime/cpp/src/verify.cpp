@@ -1,25 +1,26 @@
-/// Prove a bundle again where it lies; as runtime/verify.py.
+/// Verification of a bundle on the machine that runs it: file hashes, then golden outputs; as
+/// runtime/verify.py.
 #include <algorithm>
 #include <cstdio>
 #include <cstring>
 
 #include "compare.hpp"
-#include "faults.hpp"
+#include "errors.hpp"
 #include "golden.hpp"
 #include "inputs.hpp"
-#include "state.hpp"
+#include "session.hpp"
 #include "text.hpp"
 
 namespace kexport {
 
 namespace {
 
-/// Said where model.onnx strays, but an engine is to be built of it.
-constexpr const char* engine_counts =
-    "model.onnx ran in ONNX Runtime, whose float16 kernels differ from CPU to CPU; on the device "
-    "the engine counts, so build it, and verify it: python build_engine.py --verify";
+/// Warning for a model.onnx outside the tolerances in a bundle that is meant to run as an engine.
+constexpr const char* verify_the_engine =
+    "model.onnx ran in ONNX Runtime, whose float16 kernels differ from CPU to CPU; the device runs "
+    "the engine, so build and verify that: python build_engine.py --verify";
 
-/// How many golden samples there are. Throws a Refusal where the arrays do not fit the inputs.
+/// Return the number of golden samples. Throws a Refusal if the arrays do not match the inputs.
 std::size_t samples_of(const Arrays& golden, const Manifest& manifest) {
     std::int64_t samples = -1;
     for (const InputInfo& info : manifest.inputs) {
@@ -39,8 +40,8 @@ std::size_t samples_of(const Arrays& golden, const Manifest& manifest) {
     return static_cast<std::size_t>(samples);
 }
 
-/// Samples `from` and following of an array, `count` of them; behind the last comes the first
-/// again.
+/// Return `count` samples of an array, starting with sample `from`; after the last sample comes the
+/// first again.
 Array batch_of(const Array& array, std::size_t from, std::size_t count) {
     const auto samples = static_cast<std::size_t>(array.shape[0]);
     const std::size_t bytes = array.data.size() / samples;
@@ -52,7 +53,7 @@ Array batch_of(const Array& array, std::size_t from, std::size_t count) {
     return batch;
 }
 
-/// Put the samples of another batch behind those there are.
+/// Append the samples of another batch.
 void append(Array& whole, const Array& part) {
     if (whole.data.empty()) {
         whole = part;
@@ -65,7 +66,7 @@ void append(Array& whole, const Array& part) {
     whole.data.insert(whole.data.end(), part.data.begin(), part.data.end());
 }
 
-/// Cut off what repeated samples gave.
+/// Drop the outputs of padding samples.
 void keep(Array& array, std::size_t samples) {
     const auto there = static_cast<std::size_t>(array.shape.empty() ? 0 : array.shape[0]);
     if (there <= samples) return;
@@ -73,7 +74,7 @@ void keep(Array& array, std::size_t samples) {
     array.shape[0] = static_cast<std::int64_t>(samples);
 }
 
-/// Samples that the model takes at a time; all, where it takes any number.
+/// Return the number of samples for each run; all of them if the model's batch is free.
 std::size_t batch_size(const Manifest& manifest, std::size_t samples) {
     const std::int64_t batch = manifest.inputs.front().shape[0];
     const bool same = std::all_of(manifest.inputs.begin(), manifest.inputs.end(),
@@ -82,13 +83,13 @@ std::size_t batch_size(const Manifest& manifest, std::size_t samples) {
     for (const OutputInfo& output : manifest.outputs)
         if (size != samples && (output.shape.rank() == 0 || output.shape[0] != batch))
             refuse_bundle(cat("golden.npz does not fit the model: got ", samples,
-                              " samples, and the model takes ", size, " at a time"));
+                              " samples, but the model takes ", size, " at a time"));
     return size;
 }
 
-Arrays run_all(const ModelState& state, const Arrays& golden, std::size_t samples) {
-    const std::vector<InputInfo>& infos = state.manifest.inputs;
-    const std::size_t size = batch_size(state.manifest, samples);
+Arrays run_all(const Session& session, const Arrays& golden, std::size_t samples) {
+    const std::vector<InputInfo>& infos = session.manifest.inputs;
+    const std::size_t size = batch_size(session.manifest, samples);
     Arrays outputs;
     for (std::size_t from = 0; from < samples; from += size) {
         std::vector<Array> batches;
@@ -98,7 +99,7 @@ Arrays run_all(const ModelState& state, const Arrays& golden, std::size_t sample
         for (std::size_t at = 0; at < infos.size(); ++at)
             inputs.emplace_back(infos[at].name, infos[at].dtype, batches[at].data.data(),
                                 Shape(batches[at].shape.data(), batches[at].shape.size()));
-        for (const auto& [name, array] : state.engine->run(inputs.data()))
+        for (const auto& [name, array] : session.engine->run(inputs.data()))
             append(outputs[name], array);
     }
     if (samples % size != 0)
@@ -106,7 +107,7 @@ Arrays run_all(const ModelState& state, const Arrays& golden, std::size_t sample
     return outputs;
 }
 
-/// Every measured quantity, against Keras and, where the bundle has them, the graph's answers.
+/// Measure the difference of outputs from Keras', and from the quantised graph's if recorded.
 std::vector<Row> distances(const Manifest& manifest, const Arrays& given, const Arrays& golden) {
     std::vector<Row> rows;
     for (const std::string_view reference : manifest.references()) {
@@ -121,21 +122,21 @@ std::vector<Row> distances(const Manifest& manifest, const Arrays& given, const 
     return rows;
 }
 
-Verification verified(const ModelState& state, const std::filesystem::path& bundle) {
-    const Manifest& manifest = state.manifest;
+Verification verified(const Session& session, const std::filesystem::path& bundle) {
+    const Manifest& manifest = session.manifest;
     const Arrays golden = read_golden(bundle, manifest);
     const std::size_t samples = samples_of(golden, manifest);
     Arrays outputs;
     try {
-        outputs = run_all(state, golden, samples);
+        outputs = run_all(session, golden, samples);
     } catch (const Refusal& refusal) {
         if (refusal.fault.status != Status::bad_input) throw;
         refuse_bundle(cat("golden.npz does not fit the model: ", refusal.fault.message));
     }
     Verification found{manifest.model,
                        manifest.target,
-                       state.engine->name,
-                       state.engine->warning,
+                       session.engine->name,
+                       session.engine->warning,
                        manifest.files.size(),
                        samples,
                        distances(manifest, outputs, golden)};
@@ -148,7 +149,7 @@ Verification verified(const ModelState& state, const std::filesystem::path& bund
     }
     const bool in_onnxruntime = found.engine.rfind("onnxruntime ", 0) == 0;
     if (!found.passed() && manifest.builds_engine && in_onnxruntime && found.warning.empty())
-        found.warning = engine_counts;
+        found.warning = verify_the_engine;
     return found;
 }
 
@@ -183,7 +184,7 @@ std::string to_string(const Verification& found) {
 }
 
 Result<Verification> verify(const std::string& bundle, const Options& options) noexcept {
-    return guarded<Verification>([&] { return verified(*open_state(bundle, options), bundle); });
+    return guarded<Verification>([&] { return verified(*open_session(bundle, options), bundle); });
 }
 
 }  // namespace kexport

@@ -15,14 +15,14 @@ constexpr std::size_t local_bytes = 30, entry_bytes = 46, end_bytes = 22, longes
 
 constexpr std::uint64_t largest = std::uint64_t{4} << 30;
 
-/// No byte of deflated data unpacks to more (zlib's "maximum compression factor").
+/// Most bytes that one byte of deflated data unpacks to (zlib's "maximum compression factor").
 constexpr std::uint64_t most_unpacked = 1032;
 
 [[noreturn]] void refuse_archive(const char* what) {
     throw std::runtime_error(what);
 }
 
-/// The part of `bytes` from `at` on that is `count` long.
+/// Return `count` bytes from offset `at`.
 std::string_view part(std::string_view bytes, std::uint64_t at, std::uint64_t count) {
     if (at > bytes.size() || count > bytes.size() - at) refuse_archive("the archive is cut off");
     return bytes.substr(static_cast<std::size_t>(at), static_cast<std::size_t>(count));
@@ -35,14 +35,14 @@ std::uint32_t little_endian(std::string_view bytes, std::size_t at, std::size_t 
     return value;
 }
 
-/// Where the record that ends the table lies, looked for from the end.
+/// Find the offset of the end-of-central-directory record, searching from the end.
 std::size_t end_record(std::string_view archive) {
-    if (archive.size() < end_bytes) refuse_archive("it is no zip archive");
+    if (archive.size() < end_bytes) refuse_archive("it is not a zip archive");
     const std::size_t last = archive.size() - end_bytes;
     const std::size_t first = last > longest_comment ? last - longest_comment : 0;
     for (std::size_t at = last + 1; at-- > first;)
         if (little_endian(archive, at, 4) == end_mark) return at;
-    refuse_archive("it is no zip archive");
+    refuse_archive("it is not a zip archive");
 }
 
 class Inflation {
@@ -80,7 +80,7 @@ std::vector<ZipMember> zip_members(std::string_view archive) {
     for (std::uint32_t index = 0; index < count; ++index) {
         const std::string_view entry = part(archive, at, entry_bytes);
         if (little_endian(entry, 0, 4) != entry_mark)
-            refuse_archive("the archive's table is damaged");
+            refuse_archive("the archive's central directory is damaged");
         const std::uint32_t name = little_endian(entry, 28, 2);
         ZipMember member;
         member.name = part(archive, at + entry_bytes, name);
@@ -102,13 +102,14 @@ std::vector<ZipMember> zip_members(std::string_view archive) {
 std::vector<unsigned char> unzipped(std::string_view archive, const ZipMember& member) {
     const std::string_view local = part(archive, member.start, local_bytes);
     if (little_endian(local, 0, 4) != local_mark)
-        refuse_archive("a member is not where the table says");
+        refuse_archive("a member is not at the offset that the central directory states");
     const std::uint64_t skipped =
         member.start + local_bytes + little_endian(local, 26, 2) + little_endian(local, 28, 2);
     const std::string_view packed = part(archive, skipped, member.packed);
     std::vector<unsigned char> content;
     if (member.method == 0) {
-        if (member.packed != member.bytes) refuse_archive("a member has two sizes");
+        if (member.packed != member.bytes)
+            refuse_archive("a stored member has two different sizes");
         content.assign(packed.begin(), packed.end());
     } else if (member.method == 8) {
         if (member.bytes / most_unpacked > member.packed)
@@ -116,10 +117,10 @@ std::vector<unsigned char> unzipped(std::string_view archive, const ZipMember& m
         content.resize(static_cast<std::size_t>(member.bytes));
         inflate_into(content, packed);
     } else {
-        refuse_archive("a member is packed in a way other than deflate");
+        refuse_archive("a member's compression is not deflate");
     }
     const auto crc = crc32_z(0, content.data(), content.size());
-    if (crc != member.crc) refuse_archive("a member's CRC-32 is another");
+    if (crc != member.crc) refuse_archive("a member's CRC-32 does not match");
     return content;
 }
 

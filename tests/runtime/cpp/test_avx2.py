@@ -24,7 +24,7 @@ PASSED, FAILED = 0, 12
 
 @pytest.fixture(scope="module")
 def haswell(plain: Build) -> Build:
-    """The programs on a core with AVX2 and no more, by qemu-user."""
+    """Return the programs on a core without more than AVX2, emulated by qemu-user."""
     if platform.machine() != "x86_64":
         pytest.skip("this machine has no x86-64 library of ONNX Runtime")
     need("qemu-x86_64")
@@ -32,7 +32,7 @@ def haswell(plain: Build) -> Build:
 
 
 def bundle(folder: Path) -> Path:
-    """A classifier in int8; what fails on this machine is verified too."""
+    """Export a classifier in int8, and return its bundle even if it was rejected."""
     output, drawn = folder / "bundle", pictures(16, SIZE, SIZE, seed=1)
     model, recipe = healthy(small_classifier(SIZE), "tf"), Recipe(preprocess="tf")
     try:
@@ -47,13 +47,13 @@ def bundle(folder: Path) -> Path:
         return output.with_name("bundle.rejected")
 
 
-def test_it_computes_the_same(plain: Build, haswell: Build, tmp_path: Path) -> None:
+def test_outputs_equal_those_of_this_machine(plain: Build, haswell: Build, tmp_path: Path) -> None:
     made = bundle(tmp_path)
     done = haswell.run("kexport-verify", made)
     assert (done.status, done.out) == (PASSED, plain.run("kexport-verify", made).out)
 
 
-def test_weights_that_make_it_saturate_are_found_out(
+def test_weights_that_saturate_fail_verification(
     haswell: Build, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setitem(

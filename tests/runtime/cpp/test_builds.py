@@ -1,4 +1,4 @@
-"""The builds that the other tests use; `make test` starts this file early, beside the lint."""
+"""The builds that the other tests use; `make test` starts this file early, parallel to the lint."""
 
 from __future__ import annotations
 

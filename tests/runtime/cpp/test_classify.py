@@ -1,4 +1,4 @@
-"""Images reach the model in C++ exactly as they do in Python, from files and from memory."""
+"""The C++ runtime prepares images exactly as Python does, from files and from memory."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def noise(height: int, width: int, channels: int = 3, seed: int = 0) -> np.ndarr
 
 @pytest.fixture
 def echo(build, reseal, rewrite) -> Callable[..., Path]:
-    """A bundle whose scores are the values of the image as they reached the model."""
+    """Return a function that builds a bundle whose scores are the values of its input image."""
 
     def make(color: str, layout: str, dtype: str, height: Any, width: Any, batch: int = 1) -> Path:
         rows = height * 3 // 2 if color == "NV12" and height else height
@@ -65,11 +65,11 @@ def echo(build, reseal, rewrite) -> Callable[..., Path]:
 
 @pytest.fixture
 def arrived(sanitized, tmp_path: Path) -> Callable[..., np.ndarray | str]:
-    """The values that reached an echo bundle from memory, in order; or why none did."""
+    """Return a function for the values that an echo bundle receives, or the program's error."""
 
-    def run(bundle: Path, picture: np.ndarray, form: str, gap: int = 0) -> np.ndarray | str:
-        height, width = picture.shape[:2]
-        rows = picture.reshape(height, -1)
+    def run(bundle: Path, image: np.ndarray, form: str, gap: int = 0) -> np.ndarray | str:
+        height, width = image.shape[:2]
+        rows = image.reshape(height, -1)
         if gap:
             rows = np.concatenate([rows, np.full((height, gap), 7, np.uint8)], axis=1)
         (tmp_path / "pixels").write_bytes(rows.tobytes())
@@ -97,19 +97,19 @@ def from_python(bundle: Path, rgb: np.ndarray) -> np.ndarray:
 
 @pytest.mark.parametrize("color", FORMATS)
 @pytest.mark.parametrize(("layout", "dtype"), [("NHWC", "uint8"), ("NCHW", "float32")])
-def test_what_the_model_takes(echo, arrived, color: str, layout: str, dtype: str):
+def test_every_input_format_of_a_model(echo, arrived, color: str, layout: str, dtype: str):
     bundle = echo(color, layout, dtype, 8, 6)
-    picture = noise(13, 11)
-    np.testing.assert_array_equal(arrived(bundle, picture, "RGB"), from_python(bundle, picture))
+    image = noise(13, 11)
+    np.testing.assert_array_equal(arrived(bundle, image, "RGB"), from_python(bundle, image))
 
 
 @pytest.mark.parametrize("gap", [0, 5])
 @pytest.mark.parametrize("form", ["RGB", "BGR", "RGBA", "BGRA"])
-def test_what_the_caller_has(echo, arrived, form: str, gap: int):
+def test_every_pixel_format_of_a_caller(echo, arrived, form: str, gap: int):
     bundle = echo("RGB", "NHWC", "uint8", 8, 6)
-    picture = noise(9, 7)
-    given = encode(picture, form, "NHWC", "uint8")
-    expected = from_python(bundle, picture)
+    image = noise(9, 7)
+    given = encode(image, form, "NHWC", "uint8")
+    expected = from_python(bundle, image)
     np.testing.assert_array_equal(arrived(bundle, given, form, gap), expected)
 
 
@@ -122,7 +122,7 @@ def test_grey_images(echo, arrived, color: str):
 
 @pytest.mark.parametrize("gap", [0, 3])
 @pytest.mark.parametrize("color", FORMATS)
-def test_what_fits_goes_in_as_it_is(echo, arrived, color: str, gap: int):
+def test_pixels_in_the_models_format_are_not_changed(echo, arrived, color: str, gap: int):
     bundle = echo(color, "NHWC", "uint8", 8, 6)
     rgb = noise(8, 6)
     source = noise(8, 6, 1) if color == "GRAY" else rgb
@@ -134,24 +134,24 @@ def test_what_fits_goes_in_as_it_is(echo, arrived, color: str, gap: int):
 @pytest.mark.parametrize(
     ("height", "width"), [(1, 1), (2, 3), (7, 5), (8, 6), (9, 7), (80, 60), (101, 997), (1, 500)]
 )
-def test_nearest_pixels_are_pillows(echo, arrived, height: int, width: int):
+def test_nearest_resizing_equals_pillow(echo, arrived, height: int, width: int):
     bundle = echo("RGB", "NHWC", "uint8", 17, 23)
-    picture = noise(height, width)
-    found = arrived(bundle, picture, "RGB")
-    np.testing.assert_array_equal(found, pixels(picture, (17, 23)).ravel())
+    image = noise(height, width)
+    found = arrived(bundle, image, "RGB")
+    np.testing.assert_array_equal(found, pixels(image, (17, 23)).ravel())
 
 
 @pytest.mark.parametrize("color", ["RGB", "NV12"])
 def test_free_sizes_keep_the_image(echo, arrived, color: str):
     bundle = echo(color, "NHWC", "uint8", None, None)
-    picture = noise(7, 9)
-    np.testing.assert_array_equal(arrived(bundle, picture, "RGB"), from_python(bundle, picture))
+    image = noise(7, 9)
+    np.testing.assert_array_equal(arrived(bundle, image, "RGB"), from_python(bundle, image))
 
 
-def test_a_batch_is_filled(echo, arrived):
+def test_a_batch_is_padded(echo, arrived):
     bundle = echo("RGB", "NHWC", "uint8", 8, 6, batch=3)
-    picture = noise(8, 6)
-    np.testing.assert_array_equal(arrived(bundle, picture, "RGB"), picture.ravel())
+    image = noise(8, 6)
+    np.testing.assert_array_equal(arrived(bundle, image, "RGB"), image.ravel())
 
 
 @pytest.mark.parametrize("form", ["NV12", "YUYV"])
@@ -162,16 +162,16 @@ def test_video_that_does_not_fit(echo, arrived, form: str):
 
 def test_logits_and_labels(sanitized, build, tmp_path: Path):
     bundle = build(outputs=("logits",))
-    picture = np.full((8, 6, 3), (20, 200, 40), np.uint8)
-    (tmp_path / "pixels").write_bytes(picture.tobytes())
+    image = np.full((8, 6, 3), (20, 200, 40), np.uint8)
+    (tmp_path / "pixels").write_bytes(image.tobytes())
     done = sanitized.run("driver", "classify", bundle, tmp_path / "pixels", 6, 8, 0, 0, 2)
-    expected = load(bundle).classify(picture, top_k=2)
+    expected = load(bundle).classify(image, top_k=2)
     rows = [line.split("\t") for line in done.out.splitlines()]
     assert [(int(row[0]), row[1]) for row in rows] == [(e.index, e.label) for e in expected]
     np.testing.assert_allclose([float(row[2]) for row in rows], [e.score for e in expected], 1e-15)
 
 
-def test_features_are_no_scores(sanitized, build, tmp_path: Path):
+def test_features_are_not_scores(sanitized, build, tmp_path: Path):
     bundle = build(outputs=("features",), labels=None)
     (tmp_path / "pixels").write_bytes(bytes(8 * 6 * 3))
     done = sanitized.run("driver", "classify", bundle, tmp_path / "pixels", 6, 8, 0, 0, 0)
@@ -206,7 +206,7 @@ def test_files_are_decoded_as_pillow_does(sanitized, tmp_path: Path):
         np.testing.assert_array_equal(found, expected.reshape(found.shape), path.name)
 
 
-def test_names_cannot_steer_the_terminal(plain, build, tmp_path: Path, capsys):
+def test_names_cannot_control_the_terminal(plain, build, tmp_path: Path, capsys):
     bundle = build(labels=["\x1b[2J", "\x9b31m", "\u202ea", "b\rc", "[red]"])
     path = tmp_path / "a\x1b]0;x\x07\nb.png"
     Image.fromarray(noise(10, 10)).save(path)
@@ -219,16 +219,16 @@ def test_names_cannot_steer_the_terminal(plain, build, tmp_path: Path, capsys):
     )
 
 
-def test_faults_cannot_steer_the_terminal(plain, bundle: Path, tmp_path: Path):
+def test_faults_cannot_control_the_terminal(plain, bundle: Path, tmp_path: Path):
     done = plain.run("kexport-classify", bundle, tmp_path / "a\x1b[2J.png")
     assert done.status == 15
     assert done.err.startswith(rf"error: {tmp_path}/a\x1b[2J.png cannot be opened")
     assert r"no option named --\x1b[2J" in plain.run("kexport-verify", bundle, "--\x1b[2J").err
 
 
-def test_the_table_is_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys):
-    (tmp_path / "pictures").mkdir()
-    names = [str(path) for path in saved(tmp_path / "pictures")]
+def test_the_table_equals_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys):
+    (tmp_path / "images").mkdir()
+    names = [str(path) for path in saved(tmp_path / "images")]
     assert main(bundle, [*names, "-k", "3"]) == 0
     done = plain.run("kexport-classify", bundle, *names, "-k", "3")
     assert (done.status, done.err) == (0, "")
@@ -236,7 +236,7 @@ def test_the_table_is_that_of_run_py(plain, bundle: Path, tmp_path: Path, capsys
 
 
 @pytest.mark.parametrize("suffix", ["png", "jpg", "ppm"])
-def test_images_cut_short(sanitized, bundle: Path, tmp_path: Path, suffix: str):
+def test_truncated_images(sanitized, bundle: Path, tmp_path: Path, suffix: str):
     whole = tmp_path / f"whole.{suffix}"
     Image.fromarray(noise(60, 80)).save(whole)
     content = whole.read_bytes()
@@ -249,7 +249,7 @@ def test_images_cut_short(sanitized, bundle: Path, tmp_path: Path, suffix: str):
     assert done.out.splitlines()[0] == str(whole)
 
 
-def test_what_is_no_image(sanitized, bundle: Path, tmp_path: Path):
+def test_files_that_are_not_images(sanitized, bundle: Path, tmp_path: Path):
     (tmp_path / "notes.txt").write_text("not an image")
     done = sanitized.run("kexport-classify", bundle, tmp_path / "notes.txt", tmp_path / "none.png")
     assert (done.status, done.out) == (15, "")

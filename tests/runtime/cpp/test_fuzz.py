@@ -1,4 +1,4 @@
-"""Any bytes in the place of manifest.json and golden.npz: read or refused, under ASan and UBSan.
+"""Any bytes as manifest.json and golden.npz: read or refused, under ASan and UBSan.
 
 libFuzzer's own limit of memory counts the peak of the process that started it (`ru_maxrss` outlives
 `exec`), which here is the test run's; so single allocations are limited instead.
@@ -17,7 +17,7 @@ import pytest
 
 
 @pytest.mark.parametrize(("fuzzer", "seed"), [("manifest", "manifest.json"), ("npz", "golden.npz")])
-def test_any_bytes(sanitized, bundle: Path, tmp_path: Path, fuzzer: str, seed: str):
+def test_fuzzing_finds_nothing(sanitized, bundle: Path, tmp_path: Path, fuzzer: str, seed: str):
     if not (sanitized.folder / f"fuzz-{fuzzer}").exists():
         pytest.skip("clang++ is not installed; .ci/packages installs it on Debian")
     corpus = tmp_path / "corpus"

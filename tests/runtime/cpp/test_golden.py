@@ -1,4 +1,4 @@
-"""golden.npz that is damaged or made to do harm is refused, and never crashes the reader."""
+"""A damaged or hostile golden.npz is refused, and never crashes the reader."""
 
 from __future__ import annotations
 
@@ -36,7 +36,7 @@ def said_by_python(content: bytes) -> str:
 
 @pytest.fixture
 def read(sanitized, tmp_path: Path):
-    """What the reader of golden.npz says of each of these contents, as Python's does."""
+    """Return a function for the reader's answers to contents, which must equal Python's."""
 
     def told(*contents: bytes) -> list[str]:
         paths = [tmp_path / f"{index}.npz" for index in range(len(contents))]
@@ -54,27 +54,27 @@ def good(bundle: Path) -> bytes:
     return (bundle / "golden.npz").read_bytes()
 
 
-def test_cut_off(read, good: bytes):
+def test_truncated_files(read, good: bytes):
     told = read(*(good[:end] for end in range(0, len(good), 7)))
     assert len(told) > 50
-    assert set(told) == {"it is no zip archive"}
+    assert set(told) == {"it is not a zip archive"}
 
 
 def test_every_byte_changed(read, good: bytes):
-    """Whatever byte is another, the file is refused or gives arrays; nothing else happens."""
+    """With any byte changed, the file is either refused or read; nothing else happens."""
     start = good.index(b"PK\x01\x02")
     places = [*range(0, 400, 3), *range(start, len(good))]
     told = read(*(good[:at] + bytes([good[at] ^ 255]) + good[at + 1 :] for at in places))
     assert len(told) == len(places)
-    assert "a member's CRC-32 is another" in told
+    assert "a member's CRC-32 does not match" in told
 
 
-def test_a_whole_file(read, good: bytes):
+def test_an_intact_file(read, good: bytes):
     assert read(good, npz(a=npy(np.zeros((4, 5), np.float32)))) == ["read", "read"]
 
 
-def test_no_archive(read):
-    assert read(b"x" * 1000) == ["it is no zip archive"]
+def test_a_file_that_is_not_an_archive(read):
+    assert read(b"x" * 1000) == ["it is not a zip archive"]
 
 
 @pytest.mark.parametrize(
@@ -113,10 +113,10 @@ CHANGES = (
 )
 
 
-def test_headers_that_are_wrong(read):
+def test_invalid_headers(read):
     assert all(old in HEAD for old, _ in CHANGES)
     told = read(*(npz(image=HEAD.replace(old, new)) for old, new in CHANGES))
-    assert all(line.startswith(("an array", "a member is no array")) for line in told)
+    assert all(line.startswith(("an array", "a member is not a NumPy array")) for line in told)
     assert len(told) == len(CHANGES)
 
 
@@ -154,9 +154,9 @@ def test_images_that_do_not_fit(plain, bundle: Path, reseal, shape: tuple[int, .
     assert "golden.npz does not fit the model: input 'image' takes uint8 [1, 8, 6" in done.err
 
 
-def test_a_golden_file_that_is_none(plain, bundle: Path, reseal):
+def test_a_malformed_golden_file(plain, bundle: Path, reseal):
     (bundle / "golden.npz").write_bytes(b"x")
     reseal(bundle)
     done = plain.run("kexport-verify", bundle)
     assert (done.status, done.out) == (14, "")
-    assert done.err == "error: golden.npz cannot be read: it is no zip archive\n"
+    assert done.err == "error: golden.npz cannot be read: it is not a zip archive\n"

@@ -27,7 +27,7 @@ Maker = Callable[[Path], Bundle]
 
 
 def small(target: str = "cpu-fp32", **options: Any) -> Maker:
-    """A classifier of images, exported so."""
+    """Return a function that exports an image classifier with these arguments."""
     if target.endswith("int8"):
         drawn = pictures(16, SIZE, SIZE, seed=1)
         options = {"calibration_data": drawn, "max_drop": 0.5, **options}
@@ -94,7 +94,7 @@ KINDS: dict[str, Maker] = {
 
 @pytest.fixture(scope="module", params=KINDS)
 def kind(request: pytest.FixtureRequest, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A bundle of the kind, made once."""
+    """Return a bundle of the kind, which is exported once."""
     return KINDS[request.param](tmp_path_factory.mktemp("kind") / "bundle").path
 
 
@@ -111,5 +111,5 @@ def test_aarch64(kind: Path, verify_on_aarch64: Callable[[Path], tuple[int, str]
     assert status == 0, told
 
 
-def test_the_bits_are_those_of_python(kind: Path, sanitized: Build) -> None:
+def test_outputs_equal_pythons_to_the_last_bit(kind: Path, sanitized: Build) -> None:
     assert same_bits(sanitized, kind)

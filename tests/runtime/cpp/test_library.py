@@ -16,7 +16,7 @@ LARGEST = 300_000
 
 
 @pytest.mark.parametrize("batch", [1, 2, None])
-def test_the_bits_are_those_of_python(sanitized, build, batch):
+def test_outputs_equal_pythons_to_the_last_bit(sanitized, build, batch):
     assert same_bits(sanitized, build(batch=batch, outputs=("probabilities", "logits", "features")))
 
 
@@ -43,8 +43,8 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
     assert told == {
         "fits": ["done"],
         "no input": ["16", "input 'image' is missing", "the model's inputs are: image"],
-        "no output": ["16", "no output is asked for", "the model's outputs are: probabilities"],
-        "unknown input": ["16", "no input named 'image'", "the model's inputs are: image"],
+        "no output": ["16", "no output was requested", "the model's outputs are: probabilities"],
+        "unknown input": ["16", "no input named 'photo'", "the model's inputs are: image"],
         "unknown output": [
             "16",
             "no output named 'scores'",
@@ -83,7 +83,7 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         "renamed": ["16", "no input named 'Image'", "the model's inputs are: image"],
         "null image": [
             "16",
-            "there is no image of 8 x 6",
+            "an image of 8 x 6 has no pixels",
             "pass a pointer, and a width and height of 1 or more",
         ],
         "short rows": [
@@ -108,7 +108,9 @@ def test_calls_that_are_refused(sanitized, bundle: Path):
         ("libz.so.1", "the library is not ONNX Runtime: "),
     ],
 )
-def test_libraries_that_do_not_serve(plain, bundle: Path, tmp_path: Path, place: str, reason: str):
+def test_unusable_libraries_are_refused(
+    plain, bundle: Path, tmp_path: Path, place: str, reason: str
+):
     (tmp_path / "empty").mkdir()
     named = place if place.startswith("libz") else tmp_path / place
     done = plain.run("kexport-verify", bundle, "--onnxruntime", named)
@@ -137,7 +139,7 @@ def test_cuda_that_does_not_load(plain, bundle: Path, rewrite):
     assert done.status == 0
 
 
-def test_the_benchmark(plain, bundle: Path):
+def test_kexport_bench(plain, bundle: Path):
     done = plain.run("kexport-bench", bundle, "--seconds", "0.05")
     lines = done.out.splitlines()
     assert (done.status, done.err) == (0, "")
@@ -150,7 +152,7 @@ def test_the_benchmark(plain, bundle: Path):
 
 
 @pytest.mark.parametrize("name", ["kexport-verify", "kexport-classify", "kexport-bench"])
-def test_what_a_program_weighs_and_needs(plain, tmp_path: Path, name: str):
+def test_size_and_libraries_of_a_program(plain, tmp_path: Path, name: str):
     """Under 300 kB without symbols, and linked to no engine: any release of it serves."""
     stripped = shutil.copy(plain.folder / name, tmp_path / name)
     subprocess.run(["strip", stripped], check=True)

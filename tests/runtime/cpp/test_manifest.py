@@ -18,7 +18,7 @@ ODD: tuple[Any, ...] = (None, True, 0, -1, 1.5, 2.0, 1e300, "", "x", "it's", [],
 
 
 def places(value: Any, path: tuple[Any, ...] = ()) -> Iterator[tuple[Any, ...]]:
-    """Every place in parsed JSON."""
+    """Yield every path in parsed JSON."""
     yield path
     if isinstance(value, dict | list):
         children = value.items() if isinstance(value, dict) else enumerate(value)
@@ -55,7 +55,7 @@ def said_by_python(folder: Path) -> str:
 
 
 def differing(sanitized, tmp_path: Path, manifests: list[Any]) -> dict[str, str]:
-    """What Python says of those manifests of which C++ says something else, and what that is."""
+    """Return the messages of Python and C++ that differ, by Python's."""
     folders = []
     for index, manifest in enumerate(manifests):
         folder = tmp_path / str(index)
@@ -68,7 +68,7 @@ def differing(sanitized, tmp_path: Path, manifests: list[Any]) -> dict[str, str]
     return {a: b for a, b in zip(expected, told, strict=True) if a != b}
 
 
-def test_any_value_in_any_place(sanitized, manifest, tmp_path: Path):
+def test_any_value_at_any_path(sanitized, manifest, tmp_path: Path):
     manifest["preprocessing"] |= {"resize": "bilinear", "crop": "center", "size": [8, 6]}
     everywhere = [path for path in places(manifest) if path != ("schema",)]
     assert len(everywhere) > 70
@@ -85,7 +85,7 @@ def test_any_key_missing(sanitized, manifest, tmp_path: Path):
 
 
 @pytest.mark.parametrize("kind", ["indices", "scores"])
-def test_what_the_best_classes_are_of(sanitized, manifest, tmp_path: Path, kind: str):
+def test_entries_of_the_best_classes(sanitized, manifest, tmp_path: Path, kind: str):
     output = {**manifest["outputs"][0], "kind": kind}
     ofs = [{"kind": "logits", "classes": 5}, {"kind": "logits"}, {"kind": "tensor", "classes": 5}]
     ofs += [{"kind": "logits", "classes": 0}, 3, None]
@@ -112,7 +112,7 @@ PATHS = (
 )
 
 
-def test_paths_that_may_lead_anywhere(sanitized, manifest, tmp_path: Path):
+def test_paths_outside_the_bundle(sanitized, manifest, tmp_path: Path):
     entry = {"sha256": "a" * 64, "bytes": 1}
     files = manifest["files"]
     assert not differing(
@@ -133,7 +133,7 @@ def test_another_schema(sanitized, manifest, tmp_path: Path, schema: Any, shown:
     (tmp_path / "manifest.json").write_text(json.dumps({**manifest, "schema": schema}))
     told = sanitized.run("driver", "manifests", tmp_path).out
     assert f"manifest.json has schema {shown}" in told
-    assert told.endswith(", and this runtime reads 1\n")
+    assert told.endswith(", but this runtime reads 1\n")
 
 
 @pytest.mark.parametrize(
@@ -154,13 +154,13 @@ def test_another_schema(sanitized, manifest, tmp_path: Path, schema: Any, shown:
     ],
     ids=lambda content: content[:8],
 )
-def test_what_is_not_json(sanitized, tmp_path: Path, content: bytes):
+def test_files_that_are_not_json(sanitized, tmp_path: Path, content: bytes):
     (tmp_path / "manifest.json").write_bytes(content)
     assert "is not valid JSON" in sanitized.run("driver", "manifests", tmp_path).out
 
 
 @pytest.mark.parametrize("number", ["1e999", "-1e999", "9" * 400, "1e308", "9" * 300, "1e-999"])
-def test_numbers_that_no_float_holds(sanitized, manifest, tmp_path: Path, number: str):
+def test_numbers_too_large_for_a_float(sanitized, manifest, tmp_path: Path, number: str):
     text = json.dumps(manifest).replace('"tolerance": 0.0001', f'"tolerance": {number}')
     assert number in text
     (tmp_path / "manifest.json").write_text(text)
@@ -169,7 +169,7 @@ def test_numbers_that_no_float_holds(sanitized, manifest, tmp_path: Path, number
     assert ("a number is too large" in told) == (number in ("1e999", "-1e999", "9" * 400))
 
 
-def test_more_dimensions_than_fit(sanitized, manifest, tmp_path: Path):
+def test_more_dimensions_than_supported(sanitized, manifest, tmp_path: Path):
     manifest["outputs"][0]["shape"] = [1] * 9
     (tmp_path / "manifest.json").write_text(json.dumps(manifest))
     told = sanitized.run("driver", "manifests", tmp_path).out
@@ -177,7 +177,7 @@ def test_more_dimensions_than_fit(sanitized, manifest, tmp_path: Path):
 
 
 @pytest.mark.parametrize("size", [2**31, 2**53, 2**63, 2**64, 10**30, 1e308])
-def test_sizes_that_no_memory_holds(sanitized, bundle: Path, rewrite, size):
+def test_sizes_too_large_for_the_memory(sanitized, bundle: Path, rewrite, size):
     def enlarge(data: Any) -> None:
         data["inputs"][0]["shape"][1] = size
 

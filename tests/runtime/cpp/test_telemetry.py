@@ -1,4 +1,4 @@
-"""ONNX Runtime's telemetry is off: nothing is sent, and nothing kept in the home folder."""
+"""ONNX Runtime's telemetry is off: it leaves no database in the home folder."""
 
 from __future__ import annotations
 
@@ -24,7 +24,7 @@ Kept = Callable[[Sequence[str], Mapping[str, str]], list[Path]]
 
 @pytest.fixture
 def kept(tmp_path: Path) -> Kept:
-    """Runs a command that must not fail, and says which files it left in the home folder."""
+    """Return a function that runs a command and lists the files it left in the home folder."""
 
     def run(command: Sequence[str], environment: Mapping[str, str]) -> list[Path]:
         home = tmp_path / "home"
@@ -54,7 +54,7 @@ def test_in_cpp(plain, program: list[str], bundle: Path, kept: Kept) -> None:
 
 
 @pytest.mark.parametrize(("before", "behind"), [(None, "1"), ("0", "0")])
-def test_what_the_user_has_set_stays(
+def test_the_users_setting_is_kept(
     before: str | None, behind: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for use in (lambda: load(bundle), lambda: need("onnxruntime")):

@@ -1,4 +1,4 @@
-"""engine.plan in C++: against headers and an engine of our own, since there is no TensorRT here."""
+"""The TensorRT engine in C++, on headers and an engine of the tests instead of NVIDIA's."""
 
 from __future__ import annotations
 
@@ -11,21 +11,28 @@ from typing import Any
 
 import pytest
 
-from kexport.runtime.engine_record import Flags, Place, Record, hash_of_model, read, write
+from kexport.runtime.engine_record import (
+    EngineRecord,
+    Environment,
+    Flags,
+    hash_of_model,
+    read_record,
+    write_engine,
+)
 
 NUMBERS = ("10.3.0", "Fake", "8.7")
 
 
 @pytest.fixture
 def device(sanitized):
-    """The programs built for TensorRT, where the fake driver is found."""
+    """Return the programs built for TensorRT, in an environment with the fake driver."""
     nvidia = sanitized.folder.parent / "nvidia"
     return replace(sanitized, environment={"LD_LIBRARY_PATH": str(nvidia)})
 
 
 @pytest.fixture
 def built(bundle: Path) -> Callable[..., Path]:
-    """A bundle with an engine that says it was built so."""
+    """Return a function that adds an engine with the given record to the bundle."""
 
     def make(
         plan: bytes = b"mean_colour", flags: dict[str, Any] | None = None, **place: Any
@@ -37,8 +44,9 @@ def built(bundle: Path) -> Callable[..., Path]:
             "gpu": "Fake",
             "compute_capabilities": ("8.7",),
         }
-        record = Record(hash_of_model(bundle), "", Place(**{**here, **place}), Flags(**flags or {}))
-        write(bundle, plan, record)
+        environment = Environment(**{**here, **place})
+        record = EngineRecord(hash_of_model(bundle), "", environment, Flags(**flags or {}))
+        write_engine(bundle, plan, record)
         return bundle
 
     return make
@@ -101,19 +109,20 @@ MADE: list[tuple[dict[str, Any], dict[str, Any]]] = [
 
 
 @pytest.mark.parametrize(("place", "flags"), MADE)
-def test_engines_for_other_places(device, built, place: dict[str, Any], flags: dict[str, Any]):
-    """The record is judged as Python judges it."""
+def test_engine_records_are_judged_as_in_python(
+    device, built, place: dict[str, Any], flags: dict[str, Any]
+):
     bundle = built(flags=flags, **place)
     version, gpu, capability = NUMBERS
     system = f"{platform.system()} {platform.machine()}"
-    here = Place("tensorrt", version, system, gpu, (capability,))
-    fault = read(bundle).fault(hash_of_model(bundle), here)
+    here = Environment("tensorrt", version, system, gpu, (capability,))
+    fault = read_record(bundle).fault(hash_of_model(bundle), here)
     done = device.run("kexport-verify", bundle)
     if fault is None:
         assert done.status == 0
     else:
         assert (done.status, done.out) == (14, "")
-        assert done.err.splitlines()[0] == f"error: {bundle}/engine.plan is not run: {fault}"
+        assert done.err.splitlines()[0] == f"error: {bundle}/engine.plan cannot run here: {fault}"
 
 
 def test_another_model(device, built):
@@ -128,12 +137,12 @@ def test_another_model(device, built):
 
 
 @pytest.mark.parametrize("content", ["", "{", "[]", "{}", '{"model": 1}'])
-def test_a_record_that_is_none(device, built, content: str):
+def test_a_malformed_record(device, built, content: str):
     bundle = built()
     (bundle / "engine.json").write_text(content)
     done = device.run("kexport-verify", bundle)
     assert done.status == 14
-    assert "engine.json is none that kexport wrote" in done.err
+    assert "engine.json is not one that kexport wrote" in done.err
 
 
 def test_a_plan_that_is_not_the_recorded_one(device, built):
@@ -151,7 +160,7 @@ def test_a_plan_that_is_not_the_recorded_one(device, built):
         (b"mean_colour broken", 14, "failed on uint8 [1, 8, 6, 3]: the plan is broken"),
     ],
 )
-def test_an_engine_that_tensorrt_gives_up_on(device, built, plan: bytes, status: int, reason: str):
+def test_an_engine_on_which_tensorrt_fails(device, built, plan: bytes, status: int, reason: str):
     done = device.run("kexport-verify", built(plan))
     assert (done.status, done.out) == (status, "")
     assert reason in done.err

@@ -1,4 +1,4 @@
-"""kexport-verify says what `verify` says, of good bundles and of bad ones."""
+"""kexport-verify prints the same as Python's `verify`, for intact and for damaged bundles."""
 
 from __future__ import annotations
 
@@ -13,7 +13,7 @@ from fake_tensorrt import for_tensorrt
 
 from kexport.runtime import BundleRefused, load, verify
 from kexport.runtime.terminal import printable
-from kexport.runtime.verify import ENGINE_COUNTS
+from kexport.runtime.verify import VERIFY_THE_ENGINE
 
 ALL = ("probabilities", "features")
 
@@ -40,7 +40,7 @@ def give_graph(bundle: Path, reseal, rewrite, shift: float = 0.0) -> None:
 
 
 def agrees(build_of_cpp, bundle: Path) -> int:
-    """The program's table is that of Python, to the last digit; its exit status is returned."""
+    """Assert that the program prints Python's table to the last digit; return the exit status."""
     found = verify(bundle)
     done = build_of_cpp.run("kexport-verify", bundle)
     assert (done.out, done.err) == (f"{found}\n", "")
@@ -49,7 +49,7 @@ def agrees(build_of_cpp, bundle: Path) -> int:
 
 
 def refused(build_of_cpp, bundle: Path) -> str:
-    """The program refuses what Python refuses, in the same words; these are returned."""
+    """Assert that the program refuses the bundle with Python's message; return the message."""
     with pytest.raises(BundleRefused) as caught:
         verify(bundle)
     done = build_of_cpp.run("kexport-verify", bundle)
@@ -59,7 +59,7 @@ def refused(build_of_cpp, bundle: Path) -> str:
     return done.err
 
 
-def test_what_a_user_builds(plain, bundle: Path):
+def test_the_build_of_a_user(plain, bundle: Path):
     assert agrees(plain, bundle) == 0
 
 
@@ -68,20 +68,20 @@ def test_any_batch(sanitized, build, batch):
     assert agrees(sanitized, build(batch=batch, outputs=ALL)) == 0
 
 
-def test_golden_outputs_that_are_missed(plain, build, reseal):
+def test_outputs_outside_the_tolerances(plain, build, reseal):
     bundle = build(outputs=ALL)
     features = np.load(bundle / "golden.npz")["features"]
     change_golden(bundle, reseal, features=features + 0.5)
     assert agrees(plain, bundle) == 12
 
 
-def test_model_onnx_strays_where_an_engine_counts(plain, build, reseal):
+def test_a_failed_model_onnx_in_an_engines_bundle_warns(plain, build, reseal):
     bundle = build(outputs=ALL, edit=for_tensorrt)
     assert agrees(plain, bundle) == 0
     features = np.load(bundle / "golden.npz")["features"]
     change_golden(bundle, reseal, features=features + 0.5)
     done = plain.run("kexport-verify", bundle)
-    assert (done.status, done.err) == (12, f"warning: {ENGINE_COUNTS}\n")
+    assert (done.status, done.err) == (12, f"warning: {VERIFY_THE_ENGINE}\n")
 
 
 @pytest.mark.parametrize("value", [np.nan, np.inf, -np.inf])
@@ -113,26 +113,26 @@ def test_a_golden_file_that_is_not_compressed(plain, bundle: Path, reseal):
 
 
 @pytest.mark.parametrize("name", ["image", "probabilities"])
-def test_a_golden_array_that_is_not_there(plain, bundle: Path, reseal, name: str):
+def test_a_missing_golden_array(plain, bundle: Path, reseal, name: str):
     change_golden(bundle, reseal, **{name: None})
     assert f"golden.npz has no array for '{name}'" in refused(plain, bundle)
 
 
 @pytest.mark.parametrize(("shift", "status"), [(0.0, 0), (0.5, 12)])
-def test_it_is_held_to_the_graph_too(sanitized, build, reseal, rewrite, shift, status):
+def test_outputs_are_compared_with_the_graph_too(sanitized, build, reseal, rewrite, shift, status):
     bundle = build(outputs=ALL)
     give_graph(bundle, reseal, rewrite, shift)
     assert agrees(sanitized, bundle) == status
 
 
-def test_a_graph_without_an_answer(plain, build, reseal, rewrite):
+def test_missing_outputs_of_the_graph_are_refused(plain, build, reseal, rewrite):
     bundle = build(outputs=ALL)
     give_graph(bundle, reseal, rewrite)
     change_golden(bundle, reseal, **{"graph:features": None})
     assert "golden.npz has no array for 'graph:features'" in refused(plain, bundle)
 
 
-def test_no_tolerance(plain, bundle: Path, rewrite):
+def test_a_missing_tolerance(plain, bundle: Path, rewrite):
     rewrite(bundle, lambda data: data["parity"]["outputs"].pop("logits"))
     assert "states no tolerance for 'logits'" in refused(plain, bundle)
 
@@ -248,7 +248,7 @@ def test_damage(plain, bundle: Path, damage):
     assert refused(plain, bundle)
 
 
-def test_what_need_not_be_listed(sanitized, bundle: Path):
+def test_files_that_need_not_be_listed(sanitized, bundle: Path):
     (bundle / "runtime" / "__pycache__").mkdir()
     (bundle / "runtime" / "__pycache__" / "__init__.cpython-38.opt-1.pyc").write_bytes(b"")
     (bundle / "timing.cache").write_bytes(b"")
@@ -256,7 +256,7 @@ def test_what_need_not_be_listed(sanitized, bundle: Path):
     assert agrees(sanitized, bundle) == 0
 
 
-def test_names_cannot_steer_the_terminal(sanitized, bundle: Path, rewrite):
+def test_names_cannot_control_the_terminal(sanitized, bundle: Path, rewrite):
     rewrite(bundle, lambda data: data["model"].update(name="a\x1b[2J\n\x85\u2028\u2066b\u00e9"))
     assert agrees(sanitized, bundle) == 0
     assert r"a\x1b[2J\x0a\x85\u2028\u2066b\xe9 for" in str(verify(bundle)).replace("\xe9", r"\xe9")
@@ -284,7 +284,7 @@ def test_labels_that_do_not_fit(sanitized, bundle: Path, reseal, content: bytes)
     assert done.err.startswith(f"error: {str(caught.value).partition(':')[0]}")
 
 
-def test_no_model_of_onnx(plain, bundle: Path, reseal):
+def test_a_malformed_model(plain, bundle: Path, reseal):
     (bundle / "model.onnx").write_bytes(b"no model")
     reseal(bundle)
     done = plain.run("kexport-verify", bundle)

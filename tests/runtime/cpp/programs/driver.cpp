@@ -16,7 +16,7 @@
 
 #include "kexport.hpp"
 #include "programs/decode.hpp"
-#include "src/faults.hpp"
+#include "src/errors.hpp"
 #include "src/files.hpp"
 #include "src/golden.hpp"
 
@@ -184,7 +184,7 @@ int faults(const std::string& bundle) {
     print("fits", model.run({given}, {taken}));
     print("no input", model.run({}, {taken}));
     print("no output", model.run({given}, {}));
-    print("unknown input", model.run({{"picture", image, {1, 8, 6, 3}}}, {taken}));
+    print("unknown input", model.run({{"photo", image, {1, 8, 6, 3}}}, {taken}));
     print("unknown output", model.run({given}, {{"scores", scores, {1, 5}}}));
     print("twice", model.run({given, given}, {taken}));
     print("wrong type", model.run({{"image", floats, {1, 8, 6, 3}}}, {taken}));

@@ -1,7 +1,7 @@
 /// libFuzzer: any bytes in the place of manifest.json are read, or refused with a message.
 #include <cstdlib>
 
-#include "src/faults.hpp"
+#include "src/errors.hpp"
 #include "src/manifest.hpp"
 
 extern "C" int LLVMFuzzerTestOneInput(const std::uint8_t* data, std::size_t size) {

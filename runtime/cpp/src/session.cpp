@@ -1,14 +1,15 @@
-/// The public Model; as runtime/session.py.
+/// The members of the public class Model, on a Session; as runtime/session.py.
+#include "session.hpp"
+
 #include <algorithm>
 #include <cstring>
 
-#include "engine.hpp"
-#include "faults.hpp"
-#include "files.hpp"
+#include "errors.hpp"
+#include "file_hashes.hpp"
+#include "image.hpp"
 #include "inputs.hpp"
 #include "labels.hpp"
-#include "image.hpp"
-#include "state.hpp"
+#include "select_engine.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -22,8 +23,9 @@ constexpr char use_run[] = "use run(), which takes and gives tensors";
 const InputInfo& image_input(const Manifest& manifest) {
     const InputInfo& first = manifest.inputs.front();
     if (manifest.inputs.size() != 1 || first.color.empty())
-        refuse_input(cat("the model takes no image: its inputs are ", names_of(manifest.inputs)),
-                     use_run);
+        refuse_input(
+            cat("the model does not take an image: its inputs are ", names_of(manifest.inputs)),
+            use_run);
     return first;
 }
 
@@ -40,10 +42,10 @@ const OutputInfo& scores_output(const Manifest& manifest) {
             if (output.kind == kind && output.shape.rank() == 2) return output;
     for (const OutputInfo& output : manifest.outputs)
         listed += cat(listed.empty() ? "" : ", ", output.name, " (", output.kind, ")");
-    refuse_input(cat("the model gives no class scores: its outputs are ", listed), use_run);
+    refuse_input(cat("the model returns no class scores: its outputs are ", listed), use_run);
 }
 
-/// The numbers that belong to the first sample.
+/// Return the values of the first sample.
 std::vector<double> first_of(const Array& array) {
     std::vector<double> values = doubles(array);
     if (array.shape.size() == 2 && array.shape[0] > 0)
@@ -51,8 +53,8 @@ std::vector<double> first_of(const Array& array) {
     return values;
 }
 
-/// As many copies of the sample as the model takes at a time.
-void fill_batch(Arrived& sample, const InputInfo& input) {
+/// Repeat the sample to fill the model's batch.
+void fill_batch(ImageSample& sample, const InputInfo& input) {
     const std::int64_t batch = input.shape[0];
     if (batch <= 1) return;
     const auto bytes = static_cast<std::size_t>(sample.shape.elements()) * bytes_of(input.dtype);
@@ -66,7 +68,7 @@ void fill_batch(Arrived& sample, const InputInfo& input) {
 
 void check_pixels(const Pixels& pixels) {
     if (pixels.data == nullptr || pixels.width < 1 || pixels.height < 1)
-        refuse_input(cat("there is no image of ", pixels.height, " x ", pixels.width),
+        refuse_input(cat("an image of ", pixels.height, " x ", pixels.width, " has no pixels"),
                      "pass a pointer, and a width and height of 1 or more");
     const std::size_t row = row_bytes(pixels.format, pixels.width);
     if (pixels.stride < row)
@@ -74,8 +76,8 @@ void check_pixels(const Pixels& pixels) {
                      "pass the bytes from one row to the next, or 0");
 }
 
-std::vector<Prediction> classified(const ModelState& state, const Pixels& pixels, std::size_t k) {
-    const Manifest& manifest = state.manifest;
+std::vector<Prediction> classified(const Session& session, const Pixels& pixels, std::size_t k) {
+    const Manifest& manifest = session.manifest;
     const InputInfo& input = image_input(manifest);
     check_pixels(pixels);
     const OutputInfo* best = output_of(manifest, "scores");
@@ -84,56 +86,56 @@ std::vector<Prediction> classified(const ModelState& state, const Pixels& pixels
     const OutputInfo& answer = picks ? *best : scores_output(manifest);
     const std::int64_t gives = answer.shape.rank() == 2 ? answer.shape[1] : -1;
     if (picks && gives >= 0 && k > static_cast<std::size_t>(gives))
-        refuse_input(cat("the model gives its ", gives, " best classes, and ", k, " are asked for"),
-                     cat("ask for ", gives, " or fewer, or export with a larger --top-k"));
-    Arrived sample = arriving(pixels, input);
+        refuse_input(
+            cat("the model returns its ", gives, " best classes, but ", k, " were requested"),
+            cat("request ", gives, " or fewer, or export with a larger --top-k"));
+    ImageSample sample = image_sample(pixels, input);
     fill_batch(sample, input);
     const Input given(input.name, input.dtype, sample.data, sample.shape);
     Input fitted;
     fit_inputs(&given, 1, manifest.inputs, &fitted);
-    Arrays outputs = state.engine->run(&fitted);
+    Arrays outputs = session.engine->run(&fitted);
     const std::size_t count = k > 0 ? k : top_k;
     const std::vector<double> scores = first_of(outputs[answer.name]);
     if (!picks)
-        return ranked(answer.kind == "logits" ? softmax(scores) : scores, state.labels, count);
+        return ranked(answer.kind == "logits" ? softmax(scores) : scores, session.labels, count);
     const std::vector<double> classes = first_of(outputs[indices->name]);
     std::vector<Prediction> found;
     for (std::size_t at = 0; at < std::min({count, scores.size(), classes.size()}); ++at) {
         if (!(classes[at] >= 0.0 && classes[at] < most_classes))
-            refuse_input("the model names classes that are no numbers");
-        found.push_back(named(static_cast<std::int64_t>(classes[at]), scores[at], state.labels));
+            refuse_input("the model returns class indices that are not whole numbers");
+        found.push_back(named(static_cast<std::int64_t>(classes[at]), scores[at], session.labels));
     }
     return found;
 }
 
 }  // namespace
 
-std::unique_ptr<ModelState> open_state(const std::filesystem::path& bundle,
-                                       const Options& options) {
+std::unique_ptr<Session> open_session(const std::filesystem::path& bundle, const Options& options) {
     if (options.threads < 0) refuse_input(cat("threads must be 0 or more, not ", options.threads));
-    auto state = std::make_unique<ModelState>();
-    state->manifest = read_manifest(bundle);
-    if (options.check_files) check_files(bundle, state->manifest);
-    state->labels = read_labels(bundle, state->manifest);
-    state->engine = open_engine(bundle, state->manifest, options);
-    return state;
+    auto session = std::make_unique<Session>();
+    session->manifest = read_manifest(bundle);
+    if (options.check_files) check_files(bundle, session->manifest);
+    session->labels = read_labels(bundle, session->manifest);
+    session->engine = open_engine(bundle, session->manifest, options);
+    return session;
 }
 
-Model::Model(std::unique_ptr<ModelState> state) noexcept : state_(std::move(state)) {}
+Model::Model(std::unique_ptr<Session> session) noexcept : session_(std::move(session)) {}
 Model::Model(Model&&) noexcept = default;
 Model& Model::operator=(Model&&) noexcept = default;
 Model::~Model() = default;
 
 Result<Model> Model::open(const std::string& bundle, const Options& options) noexcept {
-    return guarded<Model>([&] { return Model(open_state(bundle, options)); });
+    return guarded<Model>([&] { return Model(open_session(bundle, options)); });
 }
 
 Result<void> Model::run(const Input* inputs, std::size_t input_count, const Output* outputs,
                         std::size_t output_count) const noexcept {
     return guarded<void>([&]() -> Result<void> {
-        const auto call =
-            state_->calls.lend([this] { return Call(state_->manifest, *state_->engine); });
-        call->run(inputs, input_count, outputs, output_count);
+        const auto binding = session_->bindings.lend(
+            [this] { return BindingCache(session_->manifest, *session_->engine); });
+        binding->run(inputs, input_count, outputs, output_count);
         return {};
     });
 }
@@ -143,30 +145,30 @@ Result<std::vector<Prediction>> Model::classify(const std::uint8_t* pixels, int 
                                                 std::size_t k) const noexcept {
     return guarded<std::vector<Prediction>>([&]() -> std::vector<Prediction> {
         const std::size_t step = stride != 0 ? stride : row_bytes(format, std::max(width, 0));
-        return classified(*state_, {pixels, width, height, step, format}, k);
+        return classified(*session_, {pixels, width, height, step, format}, k);
     });
 }
 
 const std::string& Model::name() const noexcept {
-    return state_->manifest.model;
+    return session_->manifest.model;
 }
 const std::string& Model::target() const noexcept {
-    return state_->manifest.target;
+    return session_->manifest.target;
 }
 const std::string& Model::engine() const noexcept {
-    return state_->engine->name;
+    return session_->engine->name;
 }
 const std::string& Model::warning() const noexcept {
-    return state_->engine->warning;
+    return session_->engine->warning;
 }
 const std::vector<InputInfo>& Model::inputs() const noexcept {
-    return state_->manifest.inputs;
+    return session_->manifest.inputs;
 }
 const std::vector<OutputInfo>& Model::outputs() const noexcept {
-    return state_->manifest.outputs;
+    return session_->manifest.outputs;
 }
 const std::vector<std::string>& Model::labels() const noexcept {
-    return state_->labels;
+    return session_->labels;
 }
 
 }  // namespace kexport

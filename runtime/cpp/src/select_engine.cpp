@@ -1,6 +1,6 @@
-/// Which engine runs a bundle here; as runtime/select_engine.py.
-#include "engine.hpp"
-#include "faults.hpp"
+#include "select_engine.hpp"
+
+#include "errors.hpp"
 #include "text.hpp"
 
 namespace kexport {

@@ -1,4 +1,4 @@
-#include "record.hpp"
+#include "engine_record.hpp"
 
 #include <sys/utsname.h>
 
@@ -6,7 +6,8 @@
 #include <cstdlib>
 #include <nlohmann/json.hpp>
 
-#include "faults.hpp"
+#include "errors.hpp"
+#include "file_hashes.hpp"
 #include "files.hpp"
 #include "text.hpp"
 
@@ -16,7 +17,7 @@ namespace {
 
 constexpr std::uintmax_t largest_record = 1 << 20;
 
-/// The first three numbers of a version: the fourth, of the build, is not in every spelling.
+/// Return the first three numbers of a version; only some spellings have the build as a fourth.
 std::vector<int> numbers(const std::string& version) {
     std::vector<int> found;
     const char* at = version.c_str();
@@ -29,16 +30,17 @@ std::vector<int> numbers(const std::string& version) {
     return found;
 }
 
-/// A version-compatible engine runs on later releases of its major, and of the next.
-bool serves(const Record& record, const std::string& version) {
-    const std::vector<int> mine = numbers(record.place.version), other = numbers(version);
+/// Whether the engine may run on this release: a version-compatible engine runs on later releases
+/// of its major version and of the next.
+bool serves(const EngineRecord& record, const std::string& version) {
+    const std::vector<int> mine = numbers(record.environment.version), other = numbers(version);
     if (mine == other) return true;
     const bool next = (mine[0] == 8 && other[0] == 10) || (mine[0] == 10 && other[0] == 11);
     return record.version_compatible && other >= mine && (mine[0] == other[0] || next);
 }
 
-bool runs_on(const Record& record, const Place& here) {
-    const Place& mine = record.place;
+bool runs_on(const EngineRecord& record, const Environment& here) {
+    const Environment& mine = record.environment;
     const std::string& capability = here.compute_capabilities.front();
     const auto& all = mine.compute_capabilities;
     const bool same = std::find(all.begin(), all.end(), capability) != all.end();
@@ -49,17 +51,17 @@ bool runs_on(const Record& record, const Place& here) {
            (record.hardware_compatibility == "same_compute_capability" || here.gpu == mine.gpu);
 }
 
-Record parsed_record(const nlohmann::json& data) {
+EngineRecord parsed_record(const nlohmann::json& data) {
     const nlohmann::json &place = data.at("place"), &flags = data.at("flags");
-    Record record;
+    EngineRecord record;
     record.model = data.at("model");
     record.plan = data.at("plan");
-    record.place.module = place.at("module");
-    record.place.version = place.at("version");
-    record.place.platform = place.at("platform");
-    if (!place.at("gpu").is_null()) record.place.gpu = place.at("gpu");
+    record.environment.module = place.at("module");
+    record.environment.version = place.at("version");
+    record.environment.platform = place.at("platform");
+    if (!place.at("gpu").is_null()) record.environment.gpu = place.at("gpu");
     for (const nlohmann::json& entry : place.at("compute_capabilities"))
-        record.place.compute_capabilities.push_back(entry);
+        record.environment.compute_capabilities.push_back(entry);
     record.version_compatible = flags.value("version_compatible", false);
     record.hardware_compatibility = flags.value("hardware_compatibility", "none");
     if (flags.contains("dla_core") && !flags["dla_core"].is_null())
@@ -69,13 +71,13 @@ Record parsed_record(const nlohmann::json& data) {
 
 }  // namespace
 
-Record read_record(const std::filesystem::path& bundle) {
+EngineRecord read_engine_record(const std::filesystem::path& bundle) {
     const std::string path = bundle / "engine.json";
-    Record record;
+    EngineRecord record;
     try {
         record = parsed_record(nlohmann::json::parse(read_file(path, path, largest_record)));
     } catch (const nlohmann::json::exception& error) {
-        refuse_bundle(cat(path, " is none that kexport wrote: ", error.what()), build_again);
+        refuse_bundle(cat(path, " is not one that kexport wrote: ", error.what()), build_again);
     }
     const std::string plan = bundle / "engine.plan";
     if (sha256_of({plan}) != record.plan)
@@ -83,9 +85,9 @@ Record read_record(const std::filesystem::path& bundle) {
     return record;
 }
 
-std::optional<std::string> record_fault(const Record& record, const std::string& model,
-                                        const Place& here) {
-    const Place& mine = record.place;
+std::optional<std::string> record_fault(const EngineRecord& record, const std::string& model,
+                                        const Environment& here) {
+    const Environment& mine = record.environment;
     if (model != record.model) return "model.onnx is not the one that it was built from";
     if (here.module != mine.module || (!mine.gpu.empty() && here.platform != mine.platform))
         return cat("it is for ", mine.module, " on ", mine.platform);

@@ -1,4 +1,5 @@
-/// Faults inside the runtime: thrown as a Refusal, and turned into a Result where the runtime ends.
+/// Errors inside the runtime: thrown as a Refusal, which the public functions turn into a Result;
+/// as runtime/errors.py.
 #pragma once
 
 #include <exception>
@@ -26,10 +27,10 @@ struct Refusal {
     refuse(Status::bad_input, std::move(message), std::move(hint));
 }
 
-/// The hint for a bundle that is not as kexport wrote it.
+/// The hint for a bundle that differs from what kexport wrote.
 inline constexpr char export_again[] = "export the model again, or copy the bundle again whole";
 
-/// Run an action that may throw, and return its value or its fault.
+/// Run an action that may throw, and return its value or the fault.
 template <class Value, class Action>
 Result<Value> guarded(const Action& action) noexcept {
     try {

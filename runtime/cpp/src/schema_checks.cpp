@@ -1,16 +1,16 @@
-#include "checks.hpp"
+#include "schema_checks.hpp"
 
 #include <cmath>
 #include <nlohmann/json.hpp>
 
 #include "text.hpp"
 
-namespace kexport::checks {
+namespace kexport::schema_checks {
 
 namespace {
 
 [[noreturn]] void depart(const std::string& where, std::string_view wanted, const Json& value) {
-    throw Departure{
+    throw SchemaViolation{
         cat(where.empty() ? "the manifest" : where, " must be ", wanted, ", not ", shown(value))};
 }
 
@@ -40,22 +40,22 @@ std::string shown(const Json& value) {
     return text.size() <= longest ? text : text.substr(0, longest - 3) + "...";
 }
 
-void text(const Json& value, const std::string& where) {
+void non_empty_string(const Json& value, const std::string& where) {
     if (!value.is_string() || value.get_ref<const std::string&>().empty())
-        depart(where, "a non-empty text", value);
+        depart(where, "a non-empty string", value);
 }
 
 void string(const Json& value, const std::string& where) {
-    if (!value.is_string()) depart(where, "a text", value);
+    if (!value.is_string()) depart(where, "a string", value);
 }
 
-void flag(const Json& value, const std::string& where) {
+void boolean(const Json& value, const std::string& where) {
     if (!value.is_boolean()) depart(where, "true or false", value);
 }
 
 void anything(const Json&, const std::string&) {}
 
-Check whole(int minimum) {
+Check integer(int minimum) {
     return [=](const Json& value, const std::string& where) {
         if (!is_number_between(value, minimum, infinity) ||
             std::floor(value.get<double>()) != value.get<double>())
@@ -75,7 +75,7 @@ Check number(int minimum, int maximum) {
     return number_between(minimum, maximum, cat("a number from ", minimum, " to ", maximum));
 }
 
-Check exactly(std::vector<Json> allowed) {
+Check one_of(std::vector<Json> allowed) {
     return [allowed = std::move(allowed)](const Json& value, const std::string& where) {
         std::string wanted;
         for (const Json& one : allowed) {
@@ -101,7 +101,7 @@ Check list_of(Check inner, std::size_t minimum) {
     };
 }
 
-Check fixed(std::vector<Check> inner) {
+Check tuple_of(std::vector<Check> inner) {
     return [inner = std::move(inner)](const Json& value, const std::string& where) {
         if (!value.is_array() || value.size() != inner.size())
             depart(where, cat("a list of ", inner.size()), value);
@@ -123,7 +123,7 @@ Check matching(bool (*fits)(const std::string&), std::string wanted) {
     };
 }
 
-Check table_of(Check inner, Check keys) {
+Check mapping_of(Check inner, Check keys) {
     return [inner = std::move(inner), keys = std::move(keys)](const Json& value,
                                                               const std::string& where) {
         if (!value.is_object()) depart(where, "an object", value);
@@ -134,19 +134,19 @@ Check table_of(Check inner, Check keys) {
     };
 }
 
-Check record(std::vector<std::pair<std::string, Check>> fields) {
+Check object_with(std::vector<std::pair<std::string, Check>> fields) {
     return [fields = std::move(fields)](const Json& value, const std::string& where) {
         if (!value.is_object()) depart(where, "an object", value);
         for (const auto& [key, inner] : fields) {
             const std::string place = where.empty() ? key : cat(where, ".", key);
             const auto found = value.find(key);
-            if (found == value.end()) throw Departure{cat(place, " is missing")};
+            if (found == value.end()) throw SchemaViolation{cat(place, " is missing")};
             inner(*found, place);
         }
     };
 }
 
-Check given(std::string key, Check inner) {
+Check if_present(std::string key, Check inner) {
     return [key = std::move(key), inner = std::move(inner)](const Json& value,
                                                             const std::string& where) {
         const auto found = value.is_object() ? value.find(key) : value.end();
@@ -162,4 +162,4 @@ Check when(std::string key, std::string expected, Check then) {
     };
 }
 
-}  // namespace kexport::checks
+}  // namespace kexport::schema_checks
