@@ -296,7 +296,7 @@ def test_the_runtime_classifies_images_of_the_format(
     (every,) = answers(model, raw, pixels)
     assert [row.index for row in found] == np.argsort(-every)[:4].tolist()
     np.testing.assert_allclose([row.score for row in found], -np.sort(-every)[:4], atol=1e-5)
-    with pytest.raises(runtime.BadInput, match="gives its 4 best classes, and 5 are asked for"):
+    with pytest.raises(runtime.BadInput, match="returns its 4 best classes, but 5 were requested"):
         runtime.load(bundle.path).classify(tmp_path / "image.png", top_k=5)
 
 
@@ -306,7 +306,7 @@ def test_images_too_small_for_their_format_are_refused(
     bundle = published(
         model, tmp_path / "b", image_input=ImageInput(format="nv12", resize="nearest")
     )
-    with pytest.raises(runtime.BadInput, match="an image of 1 x 7 is none in NV12"):
+    with pytest.raises(runtime.BadInput, match="an image of 1 x 7 is too small for NV12"):
         runtime.load(bundle.path).classify(np.zeros((1, 7, 3), np.uint8))
 
 

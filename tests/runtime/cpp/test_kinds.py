@@ -30,7 +30,7 @@ def small(target: str = "cpu-fp32", **options: Any) -> Maker:
     """Return a function that exports an image classifier with these arguments."""
     if target.endswith("int8"):
         drawn = pictures(16, SIZE, SIZE, seed=1)
-        options = {"calibration_data": drawn, "max_drop": 0.5, **options}
+        options = {"calibration": Calibration(data=drawn, max_drop=0.5), **options}
 
     def make(folder: Path) -> Bundle:
         model = healthy(small_classifier(SIZE), "tf")
