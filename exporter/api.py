@@ -282,7 +282,8 @@ def _opset(asked: int | None, target: Target) -> int:
     if chosen is not None and check_opset(asked) > chosen.rules.opset_cap:
         raise BadArgument(
             f"{chosen} reads opset {chosen.rules.opset_cap} at most, and not {asked}",
-            hint="leave out --opset, or name a newer --jetpack or --tensorrt",
+            hint="leave out `toolchain.opset`, or name a newer `toolchain.jetpack` or "
+            "`toolchain.tensorrt`",
         )
     return check_opset(asked)
 

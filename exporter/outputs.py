@@ -69,12 +69,12 @@ def best_classes(outputs: Sequence[Shown], count: int) -> Ranking:
         listed = ", ".join(f"{shown.name} ({shown.kind})" for shown in outputs)
         raise BadArgument(
             f"the best classes are asked for, and {len(scored)} outputs score classes: {listed}",
-            hint="leave out --top-k, or choose the classifier with --output-layer",
+            hint="leave out `top_k`, or choose the classifier with `output_layers`",
         )
     (ranked,) = scored
     if ranked.classes is None or not 1 <= count <= ranked.classes:
         raise BadArgument(
             f"the {count} best classes are asked for, and {ranked.name} has {ranked.classes}",
-            hint=f"give --top-k a number from 1 to {ranked.classes}",
+            hint=f"give `top_k` a number from 1 to {ranked.classes}",
         )
     return Ranking(ranked, count)

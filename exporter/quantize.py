@@ -5,7 +5,7 @@ from __future__ import annotations
 import tempfile
 import time
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, fields, replace
 from pathlib import Path
 from typing import Any
 
@@ -110,7 +110,7 @@ def check(target: Target, wanted: Calibration, *, local: bool) -> None:
         said = _said(wanted)
         if said:
             raise BadArgument(
-                f"{said} is for int8, and {target.name} is {target.precision}",
+                f"`calibration.{said}` is for int8, and {target.name} is {target.precision}",
                 hint=f"leave it out, or choose the target {target.device}-int8",
             )
         return
@@ -118,7 +118,7 @@ def check(target: Target, wanted: Calibration, *, local: bool) -> None:
         raise BadArgument(
             f"{target.name} needs images to calibrate on",
             hint="give a folder of 100 or more like those that the model will meet, with "
-            "--calibration-data",
+            "`calibration.data`",
         )
     if isinstance(wanted.data, (str, Path)) and not Path(wanted.data).exists():
         raise BadArgument(
@@ -132,27 +132,26 @@ def check(target: Target, wanted: Calibration, *, local: bool) -> None:
         )
     if not 0 <= wanted.max_drop <= 1:
         raise BadArgument(
-            f"a drop of {wanted.max_drop:g} is none", hint="give --max-drop a share, such as 0.01"
+            f"`calibration.max_drop` must be between 0 and 1, not {wanted.max_drop:g}",
+            hint="give a share, such as 0.01",
         )
     if wanted.require_speedup is not None and not local:
         raise BadArgument(
             f"{target.name} cannot be timed on this machine",
-            hint="leave out --require-speedup, and time the bundle on the device",
+            hint="leave out `calibration.require_speedup`, and time the bundle on the device",
         )
 
 
 def _said(wanted: Calibration) -> str | None:
-    """The first option that is not as it is by default."""
+    """Return the first field that is not as it is by default."""
     plain = Calibration()
-    changed = {
-        "--calibration-data": wanted.data is not None,
-        "--calibration-method": wanted.method != plain.method,
-        "--calibration-cache": wanted.cache is not None,
-        "--max-drop": wanted.max_drop != plain.max_drop,
-        "--eval-data": wanted.eval_data is not None,
-        "--require-speedup": wanted.require_speedup is not None,
-    }
-    return next((option for option, said in changed.items() if said), None)
+    names = (field.name for field in fields(Calibration))
+    return next((name for name in names if _differ(wanted, plain, name)), None)
+
+
+def _differ(wanted: Calibration, plain: Calibration, name: str) -> bool:
+    value, default = getattr(wanted, name), getattr(plain, name)
+    return value is not None if default is None else bool(value != default)
 
 
 def quantize(
@@ -250,7 +249,7 @@ def _images(
     if classes is None or subject.shown[0].kind not in SCORED:
         raise BadArgument(
             f"the output {subject.shown[0].name!r} scores no classes, so labels say nothing of it",
-            hint="leave out --eval-data",
+            hint="leave out `calibration.eval_data`",
         )
     judged = labelled(
         wanted.eval_data,
@@ -334,7 +333,8 @@ def _require_speed(speed: Speed | None, wanted: float | None, name: str) -> None
     raise QuantizationRefused(
         f"int8 is {speed.factor:.2f} times as fast as fp32 for {name} on this machine, "
         f"and {wanted:g} is asked for ({speed.float_ms:.2f} ms and {speed.int8_ms:.2f} ms)",
-        hint="export it to fp32, or ask for less with --require-speedup; nothing was written",
+        hint="export it to fp32, or ask for less with `calibration.require_speedup`; "
+        "nothing was written",
     )
 
 
@@ -348,6 +348,6 @@ def _refusal(passing: Criterion, gated: control.Gated, max_drop: float) -> Quant
     return QuantizationRefused(
         f"int8 costs too much accuracy: {share}, and {max_drop:.1%} may be, after "
         + ", ".join(step.name for step in gated.steps),
-        hint="give more images that are like those of the device, allow more with --max-drop, "
-        "or choose fp32 or fp16; nothing was written",
+        hint="give more images that are like those of the device, allow more with "
+        "`calibration.max_drop`, or choose fp32 or fp16; nothing was written",
     )

@@ -127,13 +127,13 @@ def find(name: str, *, jetpack: str | None = None, tensorrt: str | None = None) 
     device = found.device
     if found.precision is None:
         raise UnknownTarget(
-            f"the target '{name}' names a device and no precision", hint=f"say {_choice(device)}"
+            f"the target '{name}' names a device and no precision", hint=f"choose {_choice(device)}"
         )
     for target in of_device(device, found.toolchain):
         if target.precision == found.precision:
             return target
     raise UnknownTarget(
-        f"kexport writes no {found.precision} for '{device.name}'", hint=f"say {_choice(device)}"
+        f"kexport writes no {found.precision} for '{device.name}'", hint=f"choose {_choice(device)}"
     )
 
 
@@ -152,7 +152,7 @@ def place(name: str, *, jetpack: str | None = None, tensorrt: str | None = None)
     if device is None:
         hint = did_you_mean(wanted, names()) or did_you_mean(wanted, by_name)
         raise UnknownTarget(
-            f"no target is called '{name}'", hint=hint or "list them with: kexport targets"
+            f"unknown target '{name}'", hint=hint or "list them with: kexport targets"
         )
     known = _precision(device, precision)
     chosen = toolchain_choice.choose(device, toolchains(device), jetpack, tensorrt)
@@ -166,13 +166,13 @@ def require_dla(platform: Platform) -> None:
         others = [other.name for other in devices() if has_dla(other)]
         raise BadArgument(
             f"'{device.name}' has no deep-learning accelerator",
-            hint=f"leave out --dla, or choose {' or '.join(others)}",
+            hint=f"leave out `dla`, or choose {' or '.join(others)}",
         )
     if platform.toolchain is None or not platform.toolchain.rules.dla:
         drives = [chain.jetpack for chain in toolchains(device) if chain.rules.dla]
         raise BadArgument(
             f"{platform.toolchain} does not drive the deep-learning accelerator of '{device.name}'",
-            hint=f"the newest that does is in --jetpack {drives[0]}",
+            hint=f"the newest that does is in `toolchain.jetpack={drives[0]!r}`",
         )
 
 
@@ -204,7 +204,7 @@ def _precision(device: Device, name: str | None) -> Precision | None:
             hint=f"the nearest that it can is {device.name}-{nearest}",
         )
     raise UnknownTarget(
-        f"the device '{device.name}' has no precision '{name}'", hint=f"say {_choice(device)}"
+        f"the device '{device.name}' has no precision '{name}'", hint=f"choose {_choice(device)}"
     )
 
 

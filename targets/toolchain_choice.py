@@ -60,7 +60,7 @@ def choose(
     with_it = [toolchain for toolchain in known if _agrees("JetPack", jetpack, toolchain)]
     raise BadArgument(
         f"JetPack {jetpack} on '{device.name}' has no TensorRT {tensorrt}",
-        hint=f"say --tensorrt {with_it[0].tensorrt}, or leave one of the two out",
+        hint=f"choose `toolchain.tensorrt={with_it[0].tensorrt!r}`, or leave one of the two out",
     )
 
 
@@ -71,24 +71,24 @@ def _agrees(name: str, prefix: str | None, toolchain: Toolchain) -> bool:
 
 def _check(device: Device, name: str, prefix: str, known: Sequence[Toolchain]) -> None:
     """Refuse a version that is none, and one that the device does not run."""
-    option = f"--{name.lower()}"
+    argument = f"toolchain.{name.lower()}"
     versions = [v for v in (_version(toolchain, name) for toolchain in known) if v is not None]
     if not versions:
         raise BadArgument(
             f"'{device.name}' runs no {name}",
-            hint=f"leave out {option}, or choose a device with one: kexport targets",
+            hint=f"leave out `{argument}`, or choose a device with one: kexport targets",
         )
     if not all(part.isascii() and part.isdecimal() for part in prefix.split(".")):
         raise BadArgument(
             f"'{prefix}' is no version of {name}",
-            hint=f"say one such as {versions[0]}",
+            hint=f"give one such as {versions[0]}",
         )
     if not any(AGREE[name](prefix, version) for version in versions):
         older = [version for version in versions if release(version) <= release(prefix)]
         nearest = max(older, key=release) if older else min(versions, key=release)
         raise BadArgument(
             f"{name} {prefix} is not known to run on '{device.name}'",
-            hint=f"the nearest that does is {option} {nearest}",
+            hint=f"the nearest that does is `{argument}={nearest!r}`",
         )
 
 

@@ -140,7 +140,7 @@ def test_other_open_axes(build: Any, tmp_path: Path) -> None:
 def test_nothing_says_what_to_resize_to(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="takes images of any size") as caught:
         export(pooled(), "cpu-fp32", output=tmp_path / "b", pixels=ImageInput(resize="nearest"))
-    assert "--input-shape" in (caught.value.hint or "")
+    assert "`recipe.input_shape=" in (caught.value.hint or "")
 
 
 def test_a_model_that_cannot_take_the_size_that_stands_in(tmp_path: Path) -> None:

@@ -22,7 +22,7 @@ from kexport.calibration.quantizer.qparams import QParams, affine
 from kexport.calibration.statistics.histogram import Range
 from kexport.calibration.statistics.ranges import METHODS
 from kexport.cli import main
-from kexport.cli.options import CALIBRATION_METHODS
+from kexport.cli.export_options import METHODS as CALIBRATION_METHODS
 from kexport.cli.tables.int8 import quantization_table
 from kexport.errors import (
     BadArgument,
@@ -187,7 +187,7 @@ def not_images(place: Path) -> Path:
             "the model will meet",
         ),
         (lambda path: DRAWN[:, :12], "takes uint8", "save the images"),
-        (lambda path: None, "cpu-int8 needs images to calibrate on", "--calibration-data"),
+        (lambda path: None, "cpu-int8 needs images to calibrate on", "`calibration.data`"),
     ],
 )
 def test_images_of_no_use(
@@ -208,10 +208,10 @@ def test_images_of_no_use(
 @pytest.mark.parametrize(
     ("target", "words", "message"),
     [
-        ("cpu-fp32", {"calibration_data": DRAWN}, "--calibration-data is for int8"),
-        ("cpu-fp32", {"max_drop": 0.5}, "--max-drop is for int8"),
+        ("cpu-fp32", {"calibration_data": DRAWN}, "`calibration.data` is for int8"),
+        ("cpu-fp32", {"max_drop": 0.5}, "`calibration.max_drop` is for int8"),
         ("cpu-int8", {**LOOSE, "calibration_method": "mean"}, "no calibration method 'mean'"),
-        ("cpu-int8", {**LOOSE, "max_drop": 2.0}, "a drop of 2"),
+        ("cpu-int8", {**LOOSE, "max_drop": 2.0}, "max_drop` must be between 0 and 1, not 2"),
         ("jetson-nano-int8", LOOSE, "cannot run int8"),
         ("jetson-tx2-int8", LOOSE, "cannot run int8"),
         ("cpu-int8", {**LOOSE, "eval_data": "nowhere"}, "nowhere does not exist"),

@@ -311,7 +311,7 @@ def _classes_of(folder: Path, names: list[str], classes: Sequence[str] | int) ->
         if doubled:
             raise BadArgument(
                 f"the model has {labels.count(doubled[0])} classes named {doubled[0]!r}",
-                hint="give labels that differ, with --labels",
+                hint="give `labels` that differ",
             )
         return {name: labels.index(name) for name in names}
     if len(names) != count:

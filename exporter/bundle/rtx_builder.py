@@ -126,7 +126,7 @@ def require(report: Report, name: str, target: Target) -> None:
         return
     raise GraphRefused(
         f"{report.builder} built no engine for {name}: {report.message}",
-        hint="choose another precision or --compute-capabilities; nothing was published",
+        hint="choose another precision or `toolchain.compute_capabilities`; nothing was published",
     )
 
 

@@ -60,7 +60,7 @@ def check_capabilities(target: Target, asked: Sequence[str]) -> None:
     if asked and not target.compute_capabilities:
         raise BadArgument(
             f"the engine for {target.device} is built on the device, for the GPU that is there",
-            hint="leave out --compute-capabilities, or choose an rtx target",
+            hint="leave out `toolchain.compute_capabilities`, or choose an rtx target",
         )
     for name in asked:
         if not re.fullmatch(r"\d+\.\d", name):

@@ -91,7 +91,7 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
     asked = recipe.application_only()
     if asked:
         raise BadArgument(
-            f"{asked} is an argument of Keras Applications, and {source} is a model of its own",
+            f"`recipe.{asked}` is an argument of Keras Applications, and {source} is none of them",
             hint="change the model in Keras instead",
         )
     if recipe.preprocess not in (None, *get_args(Mode)):

@@ -126,7 +126,7 @@ def test_a_folder_is_no_model(tmp_path: Path, capsys: Capture) -> None:
     [
         ("cpu", 2, "'cpu' runs onnxruntime, and the rules are TensorRT's"),
         ("jetson-nano-int8", 4, "cannot run int8"),
-        ("jetson-oryn", 4, "no target is called 'jetson-oryn'"),
+        ("jetson-oryn", 4, "unknown target 'jetson-oryn'"),
     ],
 )
 def test_a_target_without_rules(
