@@ -8,7 +8,7 @@ KexportError              1   something failed that has no number of its own
 ├── UntrustedModel        6   reading the file would run code that it carries
 ├── UnsupportedModel      7   a layer, an argument or a shape that cannot be exported
 ├── WeightsUnavailable    8   weights that cannot be downloaded, or do not fit
-├── OutputExists          9   the output folder is there already, or is not replaced by --force
+├── OutputExists          9   the output folder is there already, or is not replaced by `force`
 ├── OutputFailed         10   the output cannot be written
 ├── PassFailed           11   a pass over the graph broke it
 ├── ParityFailed         12   the exported model does not compute what Keras computes
@@ -35,6 +35,10 @@ class KexportError(Exception):
 
     The message says what happened, and to what. `hint` says what to do next; the command line
     prints it below the message. `exit_code` is the exit status of the command line.
+
+    Both name an argument of `kexport.export` between backticks, as `calibration.max_drop` or, with
+    a value, as `recipe.weights="random"`. The command line prints its option in its place: see
+    `kexport.cli.arguments`.
     """
 
     exit_code = 1
@@ -123,7 +127,7 @@ class GraphRefused(KexportError):
 
 
 class QuantizationRefused(KexportError):
-    """INT8 that is less right than `--max-drop` allows, or slower than `--require-speedup` asks."""
+    """INT8 that loses more accuracy, or brings less speed, than `Calibration` allows."""
 
     exit_code = 19
 

@@ -75,13 +75,13 @@ def best_classes(outputs: Sequence[Output], count: int) -> Ranking:
         raise BadArgument(
             f"the best classes need one output with scores, and {len(scored)} of the outputs have "
             f"scores: {listed}",
-            hint="leave out --top-k, or choose the classifier with --output-layer",
+            hint="leave out `top_k`, or choose the classifier with `output_layers`",
         )
     (ranked,) = scored
     if ranked.classes is None or not 1 <= count <= ranked.classes:
         raise BadArgument(
             f"the best {count} classes cannot be taken of {ranked.name}, which has "
             f"{ranked.classes}",
-            hint=f"give --top-k a number from 1 to {ranked.classes}",
+            hint=f"give `top_k` a number from 1 to {ranked.classes}",
         )
     return Ranking(ranked, count)

@@ -155,7 +155,8 @@ def _with_opset(target: Target, opset: int) -> Target:
     if target.rules is not None and opset > target.rules.opset_cap:
         raise BadArgument(
             f"{target.toolchain} reads opset {target.rules.opset_cap} at most, not {opset}",
-            hint="leave out --opset, or name a newer --jetpack or --tensorrt",
+            hint="leave out `toolchain.opset`, or name a newer `toolchain.jetpack` or "
+            "`toolchain.tensorrt`",
         )
     return replace(target, opset=opset)
 
@@ -165,7 +166,7 @@ def _for_gpus(target: Target, compute_capabilities: Sequence[str]) -> Target:
     if not target.compute_capabilities:
         raise BadArgument(
             f"the engine for {target.device} is built on the device, for its own GPU",
-            hint="leave out --compute-capabilities, or choose an rtx target",
+            hint="leave out `toolchain.compute_capabilities`, or choose an rtx target",
         )
     for name in compute_capabilities:
         if not re.fullmatch(r"\d+\.\d", name):
@@ -205,13 +206,13 @@ def require_dla(platform: Platform) -> None:
         others = [other.name for other in devices() if has_dla(other)]
         raise BadArgument(
             f"'{device.name}' has no deep-learning accelerator",
-            hint=f"leave out --dla, or choose {' or '.join(others)}",
+            hint=f"leave out `dla`, or choose {' or '.join(others)}",
         )
     if platform.toolchain is None or not platform.toolchain.rules.dla:
         drives = [chain.jetpack for chain in toolchains(device) if chain.rules.dla]
         raise BadArgument(
             f"{platform.toolchain} does not drive the deep-learning accelerator of '{device.name}'",
-            hint=f"the newest that does is in --jetpack {drives[0]}",
+            hint=f"the newest that does is in `toolchain.jetpack='{drives[0]}'`",
         )
 
 

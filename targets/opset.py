@@ -15,6 +15,6 @@ def check_opset(opset: int) -> int:
     if not LOWEST <= opset <= HIGHEST:
         raise BadArgument(
             f"opset {opset} is not written by kexport",
-            hint=f"choose one of {LOWEST} to {HIGHEST}, or leave --opset to the target",
+            hint=f"choose one of {LOWEST} to {HIGHEST}, or leave `toolchain.opset` to the target",
         )
     return opset

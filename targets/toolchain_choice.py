@@ -64,7 +64,7 @@ def choose(
     with_it = [toolchain for toolchain in known if _agrees("JetPack", jetpack, toolchain)]
     raise BadArgument(
         f"JetPack {jetpack} on '{device.name}' has no TensorRT {tensorrt}",
-        hint=f"say --tensorrt {with_it[0].tensorrt}, or leave one of the two out",
+        hint=f"say `toolchain.tensorrt='{with_it[0].tensorrt}'`, or leave one of the two out",
     )
 
 

@@ -30,7 +30,7 @@ def without_terminal_width(monkeypatch: pytest.MonkeyPatch) -> None:
 
 @cache
 def _has_gpu() -> bool:
-    from kexport.cli.doctor import ProbeFailed, probe
+    from kexport.cli.run_probe import ProbeFailed, probe
 
     try:
         return bool(probe("CUDAExecutionProvider")["correct"])

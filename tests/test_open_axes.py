@@ -147,7 +147,7 @@ def test_resize_to_open_axes_is_refused(tmp_path: Path) -> None:
         export(
             pooled(), "cpu-fp32", output=tmp_path / "b", image_input=ImageInput(resize="nearest")
         )
-    assert "--input-shape" in (caught.value.hint or "")
+    assert "`recipe.input_shape`" in (caught.value.hint or "")
 
 
 def test_a_model_that_refuses_the_sample_size_is_refused(tmp_path: Path) -> None:

@@ -21,7 +21,7 @@ from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.quantizer.qparams import QParams, asymmetric_qparams
 from kexport.calibration.statistics.histogram import Range
 from kexport.cli import main
-from kexport.cli.options import CALIBRATION_METHODS
+from kexport.cli.export_options import METHODS as CALIBRATION_METHODS
 from kexport.cli.tables.int8 import quantization_table
 from kexport.errors import (
     BadArgument,
@@ -213,7 +213,7 @@ def not_images(place: Path) -> Path:
             "the model will meet",
         ),
         (lambda path: DRAWN[:, :12], "takes uint8", "save the images"),
-        (lambda path: None, "cpu-int8 needs calibration.data", "100 or more images"),
+        (lambda path: None, "cpu-int8 needs `calibration.data`", "100 or more images"),
     ],
 )
 def test_unusable_images_are_refused(
@@ -234,13 +234,13 @@ def test_unusable_images_are_refused(
 @pytest.mark.parametrize(
     ("target", "words", "message"),
     [
-        ("cpu-fp32", {"data": DRAWN}, "calibration.data is for int8"),
-        ("cpu-fp32", {"max_drop": 0.5}, "calibration.max_drop is for int8"),
+        ("cpu-fp32", {"data": DRAWN}, "`calibration.data` is for int8"),
+        ("cpu-fp32", {"max_drop": 0.5}, "`calibration.max_drop` is for int8"),
         ("cpu-int8", {"data": DRAWN, "method": "mean"}, "no calibration method 'mean'"),
         (
             "cpu-int8",
             {"data": DRAWN, "max_drop": 2.0},
-            "calibration.max_drop must be between 0 and 1, not 2",
+            "`calibration.max_drop` must be between 0 and 1, not 2",
         ),
         ("jetson-nano-int8", {"data": DRAWN}, "cannot run int8"),
         ("jetson-tx2-int8", {"data": DRAWN}, "cannot run int8"),

@@ -79,6 +79,6 @@ def accuracy_refusal(criterion: Criterion, quantized: QuantizedModel) -> Quantiz
     return QuantizationRefused(
         f"int8 costs too much accuracy: {drop}, more than the limit of {criterion.max_drop:.1%}, "
         f"after {', '.join(step.name for step in quantized.steps)}",
-        hint="give more images that are like those of the device, raise calibration.max_drop, "
+        hint="give more images that are like those of the device, raise `calibration.max_drop`, "
         "or choose fp32 or fp16; nothing was written",
     )

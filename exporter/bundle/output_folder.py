@@ -33,7 +33,7 @@ def refuse_existing(output: Path, *, force: bool) -> None:
     if output.name in ("", ".."):
         raise OutputExists(
             f"{output} exists already, and is not replaced under this name",
-            hint="choose an --output that ends with the name of a folder",
+            hint="choose an `output` that ends with the name of a folder",
         )
     with failing(output):
         with contextlib.suppress(FileNotFoundError):

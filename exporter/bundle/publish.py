@@ -38,7 +38,7 @@ def refuse(output: Path, *, force: bool) -> None:
     """
     if not force:
         raise OutputExists(
-            f"{output} exists already", hint="choose another --output, or replace it with --force"
+            f"{output} exists already", hint="choose another `output`, or replace it with `force`"
         )
     reason = obstacle(output)
     if reason is not None:
@@ -107,6 +107,6 @@ def _give_up(old: Path, output: Path) -> None:
 
 def _refused(output: Path, reason: str) -> OutputExists:
     return OutputExists(
-        f"{output} {reason}, so --force does not replace it",
-        hint="choose another --output, or move it away yourself",
+        f"{output} {reason}, so `force` does not replace it",
+        hint="choose another `output`, or move it away yourself",
     )

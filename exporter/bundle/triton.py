@@ -38,7 +38,7 @@ def require_servable(target: Target) -> None:
     if target.engine == "tensorrt_rtx":
         raise BadArgument(
             "Triton has no backend for TensorRT for RTX",
-            hint="leave out --layout-triton, or choose a trt target",
+            hint="leave out `layout_triton`, or choose a trt target",
         )
 
 
@@ -61,13 +61,13 @@ def refuse_model(repository: Path, name: str, output: Path) -> None:
     if mine.is_relative_to(other) or other.is_relative_to(mine):
         raise BadArgument(
             f"the model's folder {folder} and the bundle's folder {output} overlap",
-            hint="choose an --output and a --layout-triton that are not inside one another",
+            hint="choose an `output` and a `layout_triton` that are not inside one another",
         )
     try:
         refuse_existing(folder, force=False)
     except OutputExists as error:
         raise OutputExists(
-            str(error), hint="choose another --layout-triton, or remove it"
+            str(error), hint="choose another `layout_triton`, or remove it"
         ) from error
 
 
@@ -91,7 +91,7 @@ def write_layout(
         _write(bundle, manifest, target, folder)
     except (OutputExists, OutputFailed) as error:
         raise type(error)(
-            str(error), hint=f"the bundle was written, to {bundle}; choose another --layout-triton"
+            str(error), hint=f"the bundle was written, to {bundle}; choose another `layout_triton`"
         ) from error
     return folder
 

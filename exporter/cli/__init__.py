@@ -1,4 +1,4 @@
-"""The command line: it parses, calls the Python API, and prints. Only here are click and rich."""
+"""Command line: parses, calls the Python API, and prints. Only this package uses click and rich."""
 
 from kexport.cli.entry import main
 

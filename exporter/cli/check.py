@@ -1,4 +1,4 @@
-"""`kexport check`: does an ONNX file suit a device, before the device says so?"""
+"""`kexport check`: an ONNX file against the rules of a device's TensorRT."""
 
 import json
 from dataclasses import asdict
@@ -7,27 +7,35 @@ from pathlib import Path
 import click
 
 from kexport.cli import options
+from kexport.cli.command import Command, Option
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("model", type=click.Path(path_type=Path))
 @click.option(
     "--target",
     "-t",
+    cls=Option,
     required=True,
     metavar="DEVICE[-PRECISION]",
-    help="Where it will run, such as jetson-orin.",
+    help="Where the model will run, such as jetson-orin.",
 )
 @options.jetpack
 @options.tensorrt
-@click.option("--dla", is_flag=True, help="Also for the deep-learning accelerator of a Jetson.")
+@click.option(
+    "--dla",
+    cls=Option,
+    heading="Toolchain",
+    is_flag=True,
+    help="Also check the rules of the deep-learning accelerator of a Jetson.",
+)
 @options.as_json
 def check(
     model: Path, target: str, jetpack: str | None, tensorrt: str | None, dla: bool, as_json: bool
 ) -> int:
-    """Hold MODEL, any ONNX file, to the rules of the TensorRT on a device.
+    """Check MODEL, any ONNX file, against the rules of a device's TensorRT.
 
-    Nothing is run and no GPU is needed. Exit status 18 says that the device would refuse the model
+    Nothing is run and no GPU is needed. Exit status 18 means that the device would refuse the model
     or compute something else.
     """
     from kexport import targets

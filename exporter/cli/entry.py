@@ -1,4 +1,4 @@
-"""`main`: run one command; what a user can meet as an error becomes two lines and a number."""
+"""Entry point: run one command, and turn an error into a message and an exit status."""
 
 import json
 import logging
@@ -10,6 +10,7 @@ from typing import TYPE_CHECKING
 
 import click
 
+from kexport.cli.arguments import as_options, options_by_argument
 from kexport.cli.group import program
 from kexport.cli.messages import tell
 from kexport.errors import KexportError, StoppedLate
@@ -21,7 +22,7 @@ INTERRUPTED = 130
 
 
 def main(args: Sequence[str] | None = None) -> int:
-    """Run the command line on `args` (by default the process') and return its exit status."""
+    """Run the command line on `args`, by default those of the process; return the exit status."""
     words = list(sys.argv[1:] if args is None else args)
     as_json = "--json" in words
     silence()
@@ -35,10 +36,10 @@ def main(args: Sequence[str] | None = None) -> int:
     except click.ClickException as error:
         return _fail(_message_of(error), _hint_of(error), error.exit_code, as_json=as_json)
     except _errors_of_users() as error:
-        # a library that is loading gives Ctrl-C another name
+        # a library that is being imported turns KeyboardInterrupt into an error of its own
         if any(isinstance(cause, KeyboardInterrupt) for cause in _chain(error)):
             return _stopped(error, as_json=as_json)
-        return _fail(str(error), error.hint, error.exit_code, as_json=as_json)
+        return _fail(*_translated(error), error.exit_code, as_json=as_json)
     return status if isinstance(status, int) else 0
 
 
@@ -49,7 +50,7 @@ def _stopped(stop: BaseException, *, as_json: bool) -> int:
 
 
 def _chain(error: BaseException | None) -> Iterator[BaseException]:
-    """Yield an error, and what lies behind it."""
+    """Yield an error, then its causes."""
     while error is not None:
         yield error
         error = error.__cause__ or error.__context__
@@ -60,6 +61,12 @@ def _fail(message: str, hint: str | None, status: int, *, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({"error": message, "hint": hint, "exit_status": status}, indent=2))
     return status
+
+
+def _translated(error: "KexportError | RuntimeFault") -> tuple[str, str | None]:
+    """Return the message and the hint of an error, with options for the arguments in them."""
+    options = options_by_argument(program)
+    return as_options(str(error), options), error.hint and as_options(error.hint, options)
 
 
 def _message_of(error: click.ClickException) -> str:
@@ -74,7 +81,7 @@ def _hint_of(error: click.ClickException) -> str | None:
 
 
 def _errors_of_users() -> tuple["type[KexportError] | type[RuntimeFault]", ...]:
-    """Return the bases of all errors with a hint; the runtime is loaded only once one is due."""
+    """Return the bases of all errors with a hint; `except` calls it only when there is an error."""
     from kexport.runtime.errors import RuntimeFault
 
     return (KexportError, RuntimeFault)
@@ -83,8 +90,8 @@ def _errors_of_users() -> tuple["type[KexportError] | type[RuntimeFault]", ...]:
 def silence() -> None:
     """Quieten the libraries and choose Keras' backend; call it before any of them is imported.
 
-    TensorFlow announces oneDNN whatever its log level; without oneDNN it has nothing to announce,
-    and takes about as long.
+    TensorFlow announces oneDNN at every log level. It is about as fast without oneDNN, so oneDNN is
+    turned off.
     """
     os.environ["KERAS_BACKEND"] = "tensorflow"
     os.environ.setdefault("TF_CPP_MIN_LOG_LEVEL", "3")

@@ -1,205 +1,136 @@
 """`kexport export`: one model to one target."""
 
 import json
+from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import click
 
-from kexport.cli import options
+from kexport.cli import config as config_file
+from kexport.cli import export_options as groups
+from kexport.cli.command import Command, Option
+from kexport.cli.config import Config
 from kexport.cli.messages import warn
+from kexport.cli.options import as_json
 from kexport.cli.progress import progress
+from kexport.cli.types import ModelName
 from kexport.errors import BadArgument, StoppedLate, did_you_mean
-from kexport.zoo import Mode
 
 if TYPE_CHECKING:
     from kexport.api import Bundle
+    from kexport.options.application import Recipe
+    from kexport.options.calibration import Calibration
     from kexport.options.image_input import ImageInput
+    from kexport.options.toolchain import Toolchain
     from kexport.targets import Target
 
 
-@click.command()
-@click.argument("model")
-@click.option("--target", "-t", metavar="DEVICE-PRECISION", help="Where it will run. Required.")
+def _read_config(
+    context: click.Context, parameter: click.Parameter, value: Path | None
+) -> Config | None:
+    """Make the values of a config file the defaults of all options."""
+    if context.params.get("no_config"):
+        _refuse_both(context, value)
+        return None
+    path = value or config_file.find(Path())
+    if path is None:
+        return None
+    config = config_file.read(path, context)
+    context.default_map = dict(config.values)
+    return config
+
+
+def _ignore_config(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    if value:
+        _refuse_both(context, context.params.get("config"))
+    return value
+
+
+def _refuse_both(context: click.Context, config: Path | Config | None) -> None:
+    if config is not None:
+        raise click.UsageError("--config and --no-config exclude each other", context)
+
+
+@click.command(cls=Command)
+@click.argument("model", type=ModelName())
 @click.option(
-    "--output",
-    "-o",
+    "--target",
+    "-t",
+    cls=Option,
+    metavar="DEVICE-PRECISION",
+    help="Where the model will run; see `kexport targets`. Required.",
+)
+@click.option(
+    "--config",
+    cls=Option,
+    is_eager=True,
+    callback=_read_config,
     type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="The bundle's folder.  [default: MODEL-TARGET]",
+    metavar="FILE",
+    show_default="kexport.toml, if the current folder has one",
+    help="TOML file with options; those on the command line take precedence.",
 )
 @click.option(
-    "--weights",
-    default="imagenet",
-    show_default=True,
-    metavar="imagenet|random|PATH",
-    help="An Application's weights.",
-)
-@click.option("--no-top", is_flag=True, help="Leave out the classifier; the output is features.")
-@click.option("--pooling", type=click.Choice(["avg", "max"]), help="Pool the features.")
-@click.option("--classes", type=click.IntRange(min=1), metavar="N", help="Number of classes.")
-@click.option(
-    "--input-shape", callback=options.shape, metavar="H,W[,C]", help="Another image size."
-)
-@click.option(
-    "--activation",
-    default="softmax",
-    show_default=True,
-    metavar="NAME|none",
-    help="The classifier's activation; none gives logits.",
-)
-@click.option("--alpha", type=float, metavar="A", help="A MobileNet's width, such as 0.5.")
-@click.option("--minimalistic", is_flag=True, help="MobileNetV3 without its costly parts.")
-@click.option(
-    "--depth-multiplier",
-    type=click.IntRange(min=1),
-    metavar="N",
-    help="MobileNet's outputs of each depthwise channel.",
-)
-@click.option(
-    "--no-preprocessing-layers",
+    "--no-config",
+    cls=Option,
     is_flag=True,
-    help="Build without them; the graph preprocesses all the same.",
+    is_eager=True,
+    callback=_ignore_config,
+    help="Ignore the config file in the current folder.",
 )
-@click.option(
-    "--output-layer",
-    "output_layers",
-    multiple=True,
-    metavar="NAME",
-    help="Give this layer's output instead. Repeatable.",
-)
-@click.option(
-    "--preprocess",
-    type=click.Choice(["tf", "caffe", "torch", "none"]),
-    help="The preprocessing that a model of one's own was trained with.",
-)
-@options.pixels
-@options.top_k
-@click.option(
-    "--batch",
-    callback=options.batch,
-    default="1",
-    show_default=True,
-    metavar="N|dynamic",
-    help="Images at once.",
-)
-@click.option(
-    "--labels",
-    callback=options.labels,
-    metavar="FILE|DIR|imagenet",
-    help="One label a line; or a training folder, with one subfolder for each class.",
-)
-@options.calibration
-@options.jetpack
-@options.tensorrt
-@options.compute_capabilities
-@click.option("--opset", type=click.IntRange(min=1), metavar="N", help="Another ONNX opset.")
-@click.option(
-    "--seed",
-    type=click.IntRange(min=0),
-    default=0,
-    show_default=True,
-    metavar="N",
-    help="Of random weights and of the images.",
-)
-@click.option(
-    "--layout-triton",
-    type=click.Path(path_type=Path),
-    metavar="DIR",
-    help="Put the model into a model repository of Triton Inference Server too.",
-)
-@click.option("--force", is_flag=True, help="Replace the bundle that is there.")
-@click.option("--trust", is_flag=True, help="Run code that the model's file carries (Lambda).")
-@click.option("--timestamps", is_flag=True, help="Record times; bundles then differ each time.")
-@click.option("--quiet", "-q", is_flag=True, help="No progress.")
-@options.as_json
+@groups.MODEL
+@groups.IMAGE_INPUT
+@groups.INT8
+@groups.TOOLCHAIN
+@groups.OUTPUT
+@click.option("--quiet", "-q", cls=Option, is_flag=True, help="Show no progress.")
+@as_json
 def export(
     model: str,
     target: str | None,
-    output: Path | None,
-    weights: str,
-    no_top: bool,
-    pooling: str | None,
-    classes: int | None,
-    input_shape: tuple[int, int, int] | None,
-    activation: str,
-    alpha: float | None,
-    minimalistic: bool,
-    depth_multiplier: int | None,
-    no_preprocessing_layers: bool,
-    output_layers: tuple[str, ...],
-    preprocess: Mode | None,
-    pixels: "ImageInput",
-    top_k: int | None,
-    batch: options.Batch,
-    labels: str | None,
-    calibration: dict[str, Any],
-    jetpack: str | None,
-    tensorrt: str | None,
-    compute_capabilities: tuple[str, ...],
-    opset: int | None,
-    seed: int,
-    layout_triton: Path | None,
-    force: bool,
-    trust: bool,
-    timestamps: bool,
+    config: Config | None,
+    no_config: bool,
+    recipe: "Recipe",
+    image_input: "ImageInput",
+    calibration: "Calibration",
+    toolchain: "Toolchain",
+    written: Mapping[str, Any],
     quiet: bool,
     as_json: bool,
 ) -> None:
-    """Export MODEL for a target, and prove that nothing was lost.
+    """Export MODEL for a target, and prove that it still computes what Keras computes.
 
     MODEL is a Keras Application in any spelling (see `kexport models`) or a .keras or .h5 file.
     The result is a folder, the bundle: the model, its manifest, golden outputs and a runtime.
     """
-    chosen = _target(target, model, jetpack, tensorrt, opset, compute_capabilities)
+    chosen = _target(target, model, toolchain)
     bundle = None
     try:
         with progress(quiet=quiet) as report:
+            if config is not None:
+                report(f"taking options from {config.path}")
             report("loading Keras")
             from kexport import api
-            from kexport.options.application import Recipe
-            from kexport.options.calibration import Calibration
 
-            recipe = Recipe(
-                weights=weights,
-                include_top=not no_top,
-                pooling=pooling,
-                classes=classes,
-                input_shape=input_shape,
-                activation=None if activation == "none" else activation,
-                alpha=alpha,
-                minimalistic=minimalistic,
-                depth_multiplier=depth_multiplier,
-                include_preprocessing=not no_preprocessing_layers,
-                preprocess=preprocess,
-                seed=seed,
-                trust=trust,
-            )
             bundle = api.export(
                 model,
                 chosen,
-                output=output,
                 recipe=recipe,
-                batch=batch,
-                labels=labels,
-                output_layers=output_layers,
-                image_input=pixels,
-                top_k=top_k,
-                layout_triton=layout_triton,
-                calibration=Calibration(**calibration),
-                force=force,
-                timestamps=timestamps,
+                image_input=image_input,
+                calibration=calibration,
+                **written,
                 progress=report,
             )
-        _say(bundle, as_json=as_json)
+        _show(bundle, as_json=as_json)
     except KeyboardInterrupt as stop:
         if bundle is None:
             raise
         raise StoppedLate(f"the bundle was written, to {bundle.path}") from stop
 
 
-def _say(bundle: "Bundle", *, as_json: bool) -> None:
+def _show(bundle: "Bundle", *, as_json: bool) -> None:
     if bundle.speed is not None and bundle.speed.factor < 1:
         warn(
             f"int8 is slower than fp32 here: {bundle.speed.int8_ms:.2f} ms, and "
@@ -227,28 +158,16 @@ def _say(bundle: "Bundle", *, as_json: bool) -> None:
             show(table)
 
 
-def _target(
-    name: str | None,
-    model: str,
-    jetpack: str | None,
-    tensorrt: str | None,
-    opset: int | None,
-    compute_capabilities: tuple[str, ...],
-) -> "Target":
-    """Return the target before anything heavy is loaded, so that a misprint costs no time."""
+def _target(name: str | None, model: str, toolchain: "Toolchain") -> "Target":
+    """Return the target before anything heavy is loaded, so that a typing error costs no time."""
     from kexport import targets
 
     if name is not None:
-        return targets.find(
-            name,
-            jetpack=jetpack,
-            tensorrt=tensorrt,
-            opset=opset,
-            compute_capabilities=compute_capabilities,
-        )
-    commands = ("check", "doctor", "export", "models", "run", "targets", "verify")
+        return targets.find(name, **asdict(toolchain))
+    parent = click.get_current_context().parent
+    commands = parent.command.commands if parent and isinstance(parent.command, click.Group) else ()
     raise BadArgument(
         f"no target given for '{model}'",
         hint=did_you_mean(model, commands)
-        or f"say where it will run, with --target and one of: {', '.join(targets.names())}",
+        or f"choose where it will run, with `target` and one of: {', '.join(targets.names())}",
     )

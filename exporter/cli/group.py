@@ -1,4 +1,4 @@
-"""The command group: `kexport MODEL ...` is short for `kexport export MODEL ...`."""
+"""Group of all commands: `kexport MODEL ...` is short for `kexport export MODEL ...`."""
 
 import click
 
@@ -16,10 +16,10 @@ _OWN_OPTIONS = frozenset({"--help", "-h", "--version"})
 
 
 class DefaultGroup(click.Group):
-    """A group that takes whatever is none of its commands as arguments of `export`."""
+    """A group that runs `export` if the first word is not a command."""
 
     def parse_args(self, ctx: click.Context, args: list[str]) -> list[str]:
-        """Put the word `export` in front where it was left out."""
+        """Insert the word `export` if it was left out."""
         if args and args[0] not in self.commands and args[0] not in _OWN_OPTIONS:
             args = ["export", *args]
         return super().parse_args(ctx, args)
@@ -34,14 +34,17 @@ class DefaultGroup(click.Group):
         return list(self.commands)
 
 
-@click.group(cls=DefaultGroup, context_settings={"help_option_names": ["-h", "--help"]})
+_SETTINGS = {"help_option_names": ["-h", "--help"], "show_default": True}
+
+
+@click.group(cls=DefaultGroup, context_settings=_SETTINGS)
 @click.version_option(__version__, prog_name="kexport", message="%(prog)s %(version)s")
 def program() -> None:
     """Take a Keras model to the device it must run on, and prove that it computes the same.
 
     MODEL is a Keras Application in any spelling (see `kexport models`) or a .keras or .h5 file;
-    TARGET is a device and a precision (see `kexport targets`). All options of the short form are
-    those of `kexport export`.
+    TARGET is a device and a precision (see `kexport targets`). Without the name of a command,
+    `kexport` exports; the options are those of `kexport export`.
     """
 
 

@@ -1,4 +1,4 @@
-"""Ctrl-C that no library can swallow, until it is too late to stop."""
+"""Handling of Ctrl-C: no library can swallow it, and publishing ignores it."""
 
 import signal
 from collections.abc import Callable, Iterator
@@ -9,20 +9,20 @@ from types import FrameType
 
 @dataclass(frozen=True, slots=True)
 class Interrupt:
-    """What can be done about Ctrl-C."""
+    """Control over Ctrl-C."""
 
     stop_if_pressed: Callable[[], None]
-    """Raises KeyboardInterrupt if it was pressed since."""
+    """Raises KeyboardInterrupt if Ctrl-C was pressed."""
     hold: Callable[[], None]
-    """From now on it does nothing."""
+    """Makes Ctrl-C do nothing from now on."""
 
 
 @contextmanager
 def remembered_interrupt() -> Iterator[Interrupt]:
-    """Yield what can be done about Ctrl-C, which itself raises KeyboardInterrupt as ever.
+    """Yield control over Ctrl-C, which still raises KeyboardInterrupt.
 
-    Where it does something else already, such as nothing in a process that was started in the
-    background, that stays so.
+    If the process handles Ctrl-C in another way, as a background job that ignores it, the handler
+    is left as it is.
     """
     pressed = False
 

@@ -1,4 +1,4 @@
-"""Errors, hints and warnings as lines on stderr."""
+"""Lines on stderr: errors, hints and warnings."""
 
 import warnings
 from collections.abc import Iterator
@@ -11,14 +11,14 @@ from kexport.cli.terminal import printable
 
 
 def tell(message: str, hint: str | None) -> None:
-    """Print what happened, and below it what to do next."""
+    """Print an error and, below it, its hint."""
     click.echo(f"error: {printable(message)}", err=True)
     if hint:
         click.echo(f"hint: {printable(hint)}", err=True)
 
 
 def warn(message: str) -> None:
-    """Print what is not as it should be, and stops nothing."""
+    """Print a warning; it does not change the exit status."""
     click.echo(f"warning: {printable(message)}", err=True)
 
 

@@ -1,13 +1,14 @@
-"""`kexport models`: the Keras Applications that have a name here."""
+"""`kexport models`: the list of Keras Applications."""
 
 import json
 
 import click
 
+from kexport.cli.command import Command
 from kexport.cli.options import as_json
 
 
-@click.command()
+@click.command(cls=Command)
 @as_json
 def models(as_json: bool) -> None:
     """List the Keras Applications, their sizes and their preprocessing."""

@@ -6,14 +6,19 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kexport.cli import options
+from kexport.cli.command import Command, Option
 
 if TYPE_CHECKING:
     from kexport.passes.pipeline import Phase
 
 
-@click.command()
+@click.command(cls=Command)
 @click.option(
-    "--target", required=True, metavar="NAME", help="A target; `kexport targets` lists them."
+    "--target",
+    cls=Option,
+    required=True,
+    metavar="NAME",
+    help="A target; `kexport targets` lists them.",
 )
 @options.jetpack
 @options.tensorrt

@@ -1,7 +1,7 @@
-"""Try one thing in a process of its own, and print what came of it as one JSON object.
+"""Probe program: load one library, and print the result as one JSON object.
 
 `python -m kexport.cli.probe THING` serves `kexport doctor`: a library that crashes while it loads
-takes only this process with it. THING is `keras`, `tensorrt`, `tensorrt_rtx`, `providers` (the
+ends only this process. THING is `keras`, `tensorrt`, `tensorrt_rtx`, `providers` (the
 names that the installed ONNX Runtime offers) or the name of one of those providers.
 """
 
@@ -31,7 +31,7 @@ def tensorrt() -> dict[str, Any]:
 
 
 def providers() -> dict[str, Any]:
-    """Ask ONNX Runtime which execution providers it was built with."""
+    """List the execution providers that ONNX Runtime was built with."""
     module = need("onnxruntime", extra="cpu")
     return {"version": module.__version__, "providers": module.get_available_providers()}
 

@@ -1,4 +1,4 @@
-"""Show on stderr which step is running, and keep libraries' chatter off stdout meanwhile."""
+"""Progress on stderr; meanwhile the output of libraries is kept off stdout."""
 
 import os
 import sys
@@ -19,14 +19,13 @@ Report = Callable[[str], None]
 def progress(*, quiet: bool) -> Iterator[Report]:
     """Yield a function to call with the name of each step as it begins.
 
-    On a terminal there is one line with the step and the seconds since the start; elsewhere each
-    step gets a line of its own. With `quiet` there is nothing. What libraries print to stdout in
-    the meantime, such as Keras' download bar, goes to stderr, or nowhere with `quiet`.
+    A terminal shows one line with the step and the seconds since the start; otherwise each step
+    is a line of its own. With `quiet` nothing is shown. Text that libraries print to stdout
+    meanwhile, such as Keras' download bar, goes to stderr, or is dropped with `quiet`.
 
-    Ctrl-C raises KeyboardInterrupt, and again as the next step begins: Python drops it where it
-    meets a callback of its garbage collector, of which the libraries below have many. While an
-    export publishes, Ctrl-C does nothing, so that whoever is told that nothing was written can
-    rely on it.
+    Ctrl-C raises KeyboardInterrupt, and raises it again as the next step begins: Python drops an
+    exception in a callback of its garbage collector, and the libraries below have many of these.
+    While an export publishes, Ctrl-C does nothing, so that "nothing was written" is always true.
     """
     with remembered_interrupt() as interrupt, _shown(quiet=quiet) as show:
 

@@ -1,4 +1,4 @@
-"""`kexport run`: classify images with a bundle's runtime."""
+"""`kexport run`: classification of images with a bundle."""
 
 import json
 from dataclasses import asdict
@@ -7,11 +7,12 @@ from typing import Any
 
 import click
 
+from kexport.cli.command import Command, Option
 from kexport.cli.messages import tell, warnings_as_lines
 from kexport.cli.options import as_json
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @click.argument(
     "images", nargs=-1, required=True, type=click.Path(path_type=Path), metavar="IMAGE..."
@@ -19,16 +20,17 @@ from kexport.cli.options import as_json
 @click.option(
     "--top-k",
     "-k",
+    cls=Option,
     type=click.IntRange(min=1),
     metavar="K",
-    help="How many classes to name.  [default: 5, or all that the bundle gives]",
+    show_default="5, or as many as the bundle outputs",
+    help="Number of classes to print.",
 )
 @as_json
 def run(bundle: Path, images: tuple[Path, ...], top_k: int | None, as_json: bool) -> int:
-    """Classify each IMAGE with the runtime of BUNDLE.
+    """Classify each IMAGE with BUNDLE.
 
-    An IMAGE that cannot be read does not keep the others from being classified; the exit status
-    then says so at the end.
+    An IMAGE that cannot be read is reported and skipped; the exit status is then 15.
     """
     from kexport import runtime
 

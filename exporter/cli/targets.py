@@ -1,4 +1,4 @@
-"""`kexport targets`: the devices, and what is known of one of them."""
+"""`kexport targets`: the list of targets, and the facts about a device."""
 
 import json
 from dataclasses import asdict
@@ -7,21 +7,22 @@ from typing import TYPE_CHECKING, Any
 import click
 
 from kexport.cli import options
+from kexport.cli.command import Command
 from kexport.errors import BadArgument
 
 if TYPE_CHECKING:
     from kexport.targets import Device, ToolchainRelease
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("name", required=False)
 @options.jetpack
 @options.tensorrt
 @options.as_json
 def targets(name: str | None, jetpack: str | None, tensorrt: str | None, as_json: bool) -> None:
-    """List the targets, or tell all about the one called NAME.
+    """List the targets, or print all that is known about the device NAME.
 
-    With --jetpack or --tensorrt, tell all about that toolchain on it.
+    With --jetpack or --tensorrt, print all that is known about that toolchain on the device.
     """
     from kexport import targets as known
 
@@ -29,7 +30,7 @@ def targets(name: str | None, jetpack: str | None, tensorrt: str | None, as_json
     if name is None:
         if asked:
             raise BadArgument(
-                "a toolchain of which device?", hint="name one, such as: kexport targets trt"
+                "a toolchain needs a device", hint="name one, such as: kexport targets trt"
             )
         chosen, toolchain = list(known.devices()), None
     else:
@@ -62,7 +63,7 @@ def _entry(device: "Device", toolchain: "ToolchainRelease | None") -> dict[str, 
 
 
 def _summary(toolchain: "ToolchainRelease") -> dict[str, Any]:
-    """What tells one toolchain from another; all facts come with --jetpack or --tensorrt."""
+    """Return the facts that differ between toolchains; --jetpack and --tensorrt give all facts."""
     rules = toolchain.rules
     return {
         "jetpack": toolchain.jetpack,

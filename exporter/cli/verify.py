@@ -1,20 +1,21 @@
-"""`kexport verify`: is a bundle whole, and does it still compute its golden outputs?"""
+"""`kexport verify`: the files and the golden outputs of a bundle."""
 
 import json
 from pathlib import Path
 
 import click
 
+from kexport.cli.command import Command
 from kexport.cli.messages import warnings_as_lines
 from kexport.cli.options import as_json
 from kexport.errors import ParityFailed
 
 
-@click.command()
+@click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
 @as_json
 def verify(bundle: Path, as_json: bool) -> int:
-    """Check the hashes and golden outputs of BUNDLE, without Keras."""
+    """Check the files and the golden outputs of BUNDLE, without Keras."""
     from kexport import runtime
 
     with warnings_as_lines():

@@ -9,19 +9,13 @@ from typing import Any
 
 from kexport.zoo import Mode
 
-OPTIONS = {
-    "weights": "--weights",
-    "include_top": "--no-top",
-    "pooling": "--pooling",
-    "classes": "--classes",
-    "input_shape": "--input-shape",
-    "activation": "--activation",
-    "alpha": "--alpha",
-    "minimalistic": "--minimalistic",
-    "depth_multiplier": "--depth-multiplier",
-    "include_preprocessing": "--no-preprocessing-layers",
-}
-"""Options of the command line for an Application's own arguments, by field."""
+APPLICATION_ONLY = frozenset(
+    {
+        *("weights", "include_top", "pooling", "classes", "input_shape", "activation", "alpha"),
+        *("minimalistic", "depth_multiplier", "include_preprocessing"),
+    }
+)
+"""Fields that are arguments of Keras Applications, and mean nothing for a model of one's own."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -58,6 +52,6 @@ class Recipe:
         return self.weights in (None, "random")
 
     def application_only(self) -> str | None:
-        """Return the first argument set that only an Application takes, as an option; or None."""
+        """Return the first field that is set although only an Application has a use for it."""
         said = (field for field in fields(self) if getattr(self, field.name) != field.default)
-        return next((OPTIONS[field.name] for field in said if field.name in OPTIONS), None)
+        return next((field.name for field in said if field.name in APPLICATION_ONLY), None)

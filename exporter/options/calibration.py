@@ -42,12 +42,12 @@ class Calibration:
         check_method(self.method)
         if not 0 <= self.max_drop <= 1:
             raise BadArgument(
-                f"calibration.max_drop must be between 0 and 1, not {self.max_drop:g}",
+                f"`calibration.max_drop` must be between 0 and 1, not {self.max_drop:g}",
                 hint="give the share of accuracy that INT8 may cost, such as 0.01",
             )
         if self.require_speedup is not None and not self.require_speedup > 0:
             raise BadArgument(
-                f"calibration.require_speedup must be positive, not {self.require_speedup:g}",
+                f"`calibration.require_speedup` must be positive, not {self.require_speedup:g}",
                 hint="give the speedup over fp32 that INT8 must reach, such as 1.5",
             )
 
@@ -81,13 +81,13 @@ def check(calibration: Calibration, target: Target, *, local: bool) -> None:
         given = next(_given(calibration), None)
         if given is not None:
             raise BadArgument(
-                f"calibration.{given} is for int8, and {target.name} is {target.precision}",
+                f"`calibration.{given}` is for int8, and {target.name} is {target.precision}",
                 hint=f"leave it out, or choose the target {target.device}-int8",
             )
         return
     if calibration.data is None:
         raise BadArgument(
-            f"{target.name} needs calibration.data: images to calibrate on",
+            f"{target.name} needs `calibration.data`: images to calibrate on",
             hint="give a folder of 100 or more images like those that the model will meet",
         )
     if isinstance(calibration.data, (str, Path)) and not Path(calibration.data).exists():
@@ -98,7 +98,7 @@ def check(calibration: Calibration, target: Target, *, local: bool) -> None:
     if calibration.require_speedup is not None and not local:
         raise BadArgument(
             f"{target.name} cannot be timed on this machine",
-            hint="leave out calibration.require_speedup, and time the bundle on the device",
+            hint="leave out `calibration.require_speedup`, and time the bundle on the device",
         )
 
 

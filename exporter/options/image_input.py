@@ -51,12 +51,13 @@ class ImageInput:
         if self.crop is not None and self.resize is None:
             raise BadArgument(
                 f"the crop {self.crop!r} needs a resize after it",
-                hint=f"add --resize {'|'.join(RESIZES)}",
+                hint=f"add `image_input.resize`: {', '.join(RESIZES)}",
             )
         if self.subsampled and (self.layout, self.dtype) != ("nhwc", "uint8"):
             raise BadArgument(
                 f"{self.format} is bytes in an order of its own, not {self.layout} {self.dtype}",
-                hint="leave out --layout and --input-dtype, or take another --input-format",
+                hint="leave out `image_input.layout` and `image_input.dtype`, or choose another "
+                "`image_input.format`",
             )
 
     def of_channels(self, channels: int) -> ImageInput:
@@ -102,7 +103,8 @@ class ImageInput:
             raise BadArgument(
                 f"{self.form} has no images of {height} x {width}: "
                 f"{'height and width' if rows > 1 else 'the width'} must be even",
-                hint="choose an even size with --input-shape, or let the graph --resize",
+                hint="choose an even size with `recipe.input_shape`, or resize in the graph with "
+                "`image_input.resize`",
             )
         if self.form == "nv12":
             return height * 3 // 2, width, self.channels

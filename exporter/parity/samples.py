@@ -97,7 +97,7 @@ def make(model: keras.Model, mode: str, seed: int, pixels: ImageInput | None = N
         raise BadArgument(
             f"model {model.name!r} has no image input to "
             + (f"preprocess in mode {mode!r}" if mode != "none" else "decode or resize"),
-            hint="leave out --preprocess and the options of the image input",
+            hint="leave out `recipe.preprocess` and the options of the image input",
         )
     rng = np.random.default_rng(seed)
     specs = input_specs(model)
@@ -118,12 +118,12 @@ def _of_images(model: keras.Model, mode: str, seed: int, pixels: ImageInput) -> 
     if is_open and pixels.resize is not None:
         raise BadArgument(
             f"model {model.name!r} takes images of any size, so there is no size to resize to",
-            hint="leave out --resize, or give an Application its --input-shape",
+            hint="leave out `image_input.resize`, or give an Application its `recipe.input_shape`",
         )
     if channels == 1 and mode in ("caffe", "torch"):
         raise BadArgument(
             f"model {model.name!r} takes grey images, and mode {mode!r} is for three channels",
-            hint="give another --preprocess, or preprocess in layers of the model",
+            hint="give another `recipe.preprocess`, or preprocess in layers of the model",
         )
     pixels = pixels.of_channels(int(channels))
     own = (
@@ -162,7 +162,7 @@ def _try(model: keras.Model, shapes: Sequence[tuple[int, ...]], inputs: Sequence
         raise BadArgument(
             f"model {model.name!r} leaves axes open and does not compute {sizes}, "
             f"the size that kexport would compare it at: {str(error).splitlines()[0]}",
-            hint="give its Input all sizes, in Keras or with --input-shape H,W",
+            hint="give its Input all sizes, in Keras or with `recipe.input_shape=(H, W, 3)`",
         ) from error
 
 

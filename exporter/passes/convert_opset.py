@@ -64,7 +64,7 @@ def _refuse_newer(graph: ir.Graph, opset: int) -> None:
         if node.domain == "" and not onnx.defs.has(node.op_type, opset):
             raise PassFailed(
                 f"{node.name} is a {node.op_type}, which opset {opset} does not have",
-                hint="ask for a higher --opset, or for a target that reads one",
+                hint="ask for a higher `toolchain.opset`, or for a target that reads one",
             )
 
 
@@ -76,7 +76,7 @@ def _axes_to_attribute(graph: ir.Graph, node: ir.Node) -> None:
     if axes is None:
         raise PassFailed(
             f"{node.name} computes its axes at run time, which opset 17 and below cannot express",
-            hint="ask for --opset 18 or higher",
+            hint="ask for `toolchain.opset=18` or higher",
         )
     node.resize_inputs(1)
     node.attributes["axes"] = ir.AttrInt64s("axes", [int(axis) for axis in axes])

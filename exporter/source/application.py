@@ -65,7 +65,8 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
             ) from error
         raise WeightsUnavailable(
             f"the ImageNet weights of {application.name} cannot be downloaded: {reason}",
-            hint="go online, give a file with --weights PATH, or try with --weights random",
+            hint="go online, give a file with `recipe.weights=PATH`, or try with "
+            '`recipe.weights="random"`',
         ) from error
     if recipe.random:
         _draw_weights(model, application, recipe, builder, arguments)

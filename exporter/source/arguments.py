@@ -6,7 +6,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from kexport.errors import BadArgument, KexportError, UnsupportedModel
-from kexport.options.application import OPTIONS, Recipe
+from kexport.options.application import Recipe
 from kexport.zoo import Application, Mode
 
 IMAGENET_CLASSES = 1000
@@ -59,26 +59,31 @@ def further(recipe: Recipe) -> dict[str, Any]:
 def _of_arguments(application: Application, recipe: Recipe) -> Iterator[KexportError]:
     for name in further(recipe):
         if name not in application.arguments:
-            known = ", ".join(OPTIONS[argument] for argument in application.arguments)
+            known = ", ".join(f"`recipe.{argument}`" for argument in application.arguments)
             yield BadArgument(
                 f"{application.name} has no argument {name}",
-                hint=f"leave out {OPTIONS[name]}" + (f"; it takes {known}" if known else ""),
+                hint=f"leave out `recipe.{name}`" + (f"; it takes {known}" if known else ""),
             )
     if recipe.alpha is not None and recipe.alpha <= 0:
         yield BadArgument(
-            f"alpha must be positive, not {recipe.alpha:g}", hint="give a number such as 0.5"
+            f"`recipe.alpha` must be positive, not {recipe.alpha:g}",
+            hint="give a number such as 0.5",
         )
     if recipe.depth_multiplier is not None and recipe.depth_multiplier < 1:
         yield BadArgument(
-            f"the depth multiplier must be at least 1, not {recipe.depth_multiplier}",
+            f"`recipe.depth_multiplier` must be at least 1, not {recipe.depth_multiplier}",
             hint="give 1 or more",
         )
     if recipe.preprocess is not None and recipe.include_preprocessing:
-        layers = "; or leave them out with --no-preprocessing-layers" if application.bare else ""
+        layers = (
+            "; or leave them out with `recipe.include_preprocessing=False`"
+            if application.bare
+            else ""
+        )
         yield BadArgument(
             f"{application.name} has a preprocessing of its own, "
             f"{'as layers' if application.inside else repr(application.mode)}",
-            hint=f"leave out --preprocess; it is for models from files{layers}",
+            hint=f"leave out `recipe.preprocess`; it is for models from files{layers}",
         )
 
 
@@ -95,13 +100,13 @@ def _of_shape(application: Application, recipe: Recipe) -> Iterator[KexportError
     if min(height, width) < least:
         yield UnsupportedModel(
             f"{application.name} takes images of at least {least}x{least}, not {height}x{width}",
-            hint="give a larger --input-shape",
+            hint="give a larger `recipe.input_shape`",
         )
     grey = recipe.weights != "imagenet" and mode_of(application, recipe) == "tf"
     if channels != 3 and not (channels == 1 and grey):
         yield UnsupportedModel(
             f"{application.name} takes images of 3 channels, not {channels}",
-            hint="give --input-shape H,W",
+            hint="give `recipe.input_shape=(H, W, 3)`",
         )
 
 
@@ -110,21 +115,23 @@ def _of_classifier(application: Application, recipe: Recipe) -> Iterator[Kexport
     if recipe.include_top and recipe.pooling is not None:
         yield BadArgument(
             "pooling applies to a model without its classifier",
-            hint="add --no-top, or leave out --pooling",
+            hint="add `recipe.include_top=False`, or leave out `recipe.pooling`",
         )
     if recipe.pooling not in (None, "avg", "max"):
         yield BadArgument(f"no pooling is named '{recipe.pooling}'", hint="give avg or max")
     if not recipe.include_top and recipe.activation != "softmax":
         yield BadArgument(
             "a model without its classifier has no activation to choose",
-            hint="leave out --activation, or --no-top",
+            hint="leave out `recipe.activation`, or `recipe.include_top=False`",
         )
     if recipe.classes is not None and recipe.classes < 1:
-        yield BadArgument(f"{recipe.classes} classes are too few", hint="give --classes 1 or more")
+        yield BadArgument(
+            f"{recipe.classes} classes are too few", hint="give `recipe.classes` 1 or more"
+        )
     if not recipe.include_top and recipe.classes is not None:
         yield BadArgument(
             "a model without its classifier has no classes",
-            hint="leave out --classes, or --no-top",
+            hint="leave out `recipe.classes`, or `recipe.include_top=False`",
         )
 
 
@@ -134,15 +141,15 @@ def _of_imagenet(application: Application, recipe: Recipe) -> Iterator[KexportEr
         name = getattr(recipe.activation, "__name__", recipe.activation)
         yield BadArgument(
             f"trained weights go with the activation softmax or none, not '{name}'",
-            hint="leave out --activation, or try with --weights random",
+            hint="leave out `recipe.activation`, or try with `recipe.weights='random'`",
         )
     if recipe.weights != "imagenet":
         return
-    own = "give your own with --weights PATH, try with --weights random"
+    own = "give your own with `recipe.weights=PATH`, try with `recipe.weights='random'`"
     if recipe.classes not in (None, IMAGENET_CLASSES):
         yield BadArgument(
             f"the ImageNet weights have {IMAGENET_CLASSES} classes, not {recipe.classes}",
-            hint=f"{own}, or leave out --classes",
+            hint=f"{own}, or leave out `recipe.classes`",
         )
     alphas = (1.0,) if recipe.minimalistic else application.alphas
     if recipe.alpha is not None and recipe.alpha not in alphas:
@@ -154,7 +161,7 @@ def _of_imagenet(application: Application, recipe: Recipe) -> Iterator[KexportEr
     if recipe.depth_multiplier not in (None, 1):
         yield BadArgument(
             f"there are no ImageNet weights for depth multiplier {recipe.depth_multiplier}",
-            hint=f"{own}, or leave out --depth-multiplier",
+            hint=f"{own}, or leave out `recipe.depth_multiplier`",
         )
     sizes = application.sizes if recipe.include_top else ()
     if recipe.input_shape is not None and sizes:
@@ -164,5 +171,5 @@ def _of_imagenet(application: Application, recipe: Recipe) -> Iterator[KexportEr
             yield BadArgument(
                 f"the ImageNet weights of {application.name} with its classifier are for images "
                 f"of {listed}, not {height}x{width}",
-                hint=f"add --no-top, {own}, or leave out --input-shape",
+                hint=f"add `recipe.include_top=False`, {own}, or leave out `recipe.input_shape`",
             )

@@ -27,7 +27,7 @@ def at_layers(model: keras.Model, names: Sequence[str]) -> keras.Model:
     if not is_graph(model) or not getattr(model, "inputs", None):
         raise UnsupportedModel(
             f"model {model.name!r} is subclassed: its layers have no outputs of their own",
-            hint="build it as a functional model, or leave out --output-layer",
+            hint="build it as a functional model, or leave out `output_layers`",
         )
     paths = list(_paths(model))
     wanted = [_path(model, name, paths) for name in names]

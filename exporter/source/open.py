@@ -90,7 +90,7 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
     asked = recipe.application_only()
     if asked:
         raise BadArgument(
-            f"{asked} is an argument of Keras Applications, and {source} is not one",
+            f"`recipe.{asked}` is an argument of Keras Applications, and {source} is not one",
             hint="change the model in Keras instead",
         )
     if recipe.preprocess not in (None, *get_args(Mode)):

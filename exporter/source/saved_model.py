@@ -27,7 +27,7 @@ CARRIES_CODE = frozenset(
 """Classes whose configuration holds marshalled Python, a pickle, or the path of a program."""
 
 _REGISTER = "register it with keras.saving.register_keras_serializable and use kexport from Python"
-_TRUST = "add --trust (Recipe(trust=True) in Python) if you know who wrote the file"
+_TRUST = "add `recipe.trust=True` if you know who wrote the file"
 _DAMAGES = (
     *(OSError, EOFError, KeyError, TypeError, ValueError, RuntimeError),
     *(zipfile.BadZipFile, zlib.error),
@@ -112,7 +112,7 @@ def _h5_config(path: Path) -> str | bytes:
     if text is None:
         raise UnreadableModel(
             f"{path} holds weights and no model",
-            hint=f"name the Application that they belong to, with --weights {path}",
+            hint=f"name the Application that they belong to, with `recipe.weights={str(path)!r}`",
         )
     return text
 

@@ -40,7 +40,7 @@ def readable(pixels: ImageInput, target: Target) -> ImageInput:
     if pixels.subsampled:
         raise BadArgument(
             f"{pixels.form} is bytes, and {target.toolchain} takes no uint8",
-            hint="choose --input-format rgb, or a toolchain with TensorRT 8.5 or newer",
+            hint="choose `image_input.format='rgb'`, or a toolchain with TensorRT 8.5 or newer",
         )
     return replace(pixels, dtype="float32")
 

@@ -202,7 +202,7 @@ def _classes(subject: ImageModel) -> Sequence[str] | int:
     if classes is None or first.kind not in SCORED:
         raise BadArgument(
             f"the output {first.name!r} has no scores of classes to compare with labels",
-            hint="leave out calibration.eval_data",
+            hint="leave out `calibration.eval_data`",
         )
     return classes
 

@@ -97,7 +97,7 @@ def test_a_folder_without_a_name(
     monkeypatch.chdir(tmp_path)
     with pytest.raises(OutputExists, match="exists already, and is not replaced") as caught:
         refuse_existing(Path(name), force=force)
-    assert caught.value.hint == "choose an --output that ends with the name of a folder"
+    assert caught.value.hint == "choose an `output` that ends with the name of a folder"
 
 
 @pytest.mark.parametrize("force", [False, True])

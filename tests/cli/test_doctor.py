@@ -10,8 +10,9 @@ from typing import Any
 
 import pytest
 
-from kexport.cli import doctor, main
-from kexport.cli.doctor import Check, ProbeFailed
+from kexport.cli import installation, main, run_probe
+from kexport.cli.installation import Check
+from kexport.cli.run_probe import ProbeFailed
 
 Answers = dict[str, dict[str, Any] | str]
 
@@ -66,7 +67,7 @@ def test_the_table_and_the_exit_status(
         Check("onnx", "missing", "", "pip install 'onnx>=1.18'"),
         Check("tensorrt", "missing", "not installed", required=False),
     ]
-    monkeypatch.setattr(doctor, "all_checks", lambda: rows)
+    monkeypatch.setattr(installation, "all_checks", lambda: rows)
     assert main(["doctor"]) == 13
     _, _, *lines = capsys.readouterr().out.splitlines()
     assert [line.split()[:2] for line in lines] == [
@@ -89,7 +90,7 @@ def test_packages_are_held_to_the_requirements(owners: Callable[..., None]) -> N
         "tomli>=2; python_version < '3'",
         "onnxruntime>=1.20; extra == 'cpu'",
     ]
-    assert list(doctor.packages(wanted)) == [
+    assert list(installation.packages(wanted)) == [
         Check("click", "ok", "8.3.0"),
         Check("onnx", "broken", "1.2.0", "pip install 'onnx>=1.18'"),
         Check("rich", "missing", "", "pip install 'rich>=13'"),
@@ -112,7 +113,7 @@ def test_a_provider_in_the_list_must_run_a_model() -> None:
         "CUDAExecutionProvider": {"loaded": True, "correct": False},
         "CPUExecutionProvider": {"loaded": True, "correct": True},
     }
-    version, trt, cuda, cpu = doctor.engines(prober(answers))
+    version, trt, cuda, cpu = installation.engines(prober(answers))
     assert version == Check("onnxruntime", "ok", "1.31.1")
     assert (trt.state, trt.required) == ("broken", False)
     assert trt.detail == "libnvinfer.so.10: cannot open shared object file"
@@ -121,29 +122,29 @@ def test_a_provider_in_the_list_must_run_a_model() -> None:
 
 
 def test_no_onnxruntime_is_the_end_of_it() -> None:
-    (check,) = doctor.engines(prober({"providers": "not installed"}))
+    (check,) = installation.engines(prober({"providers": "not installed"}))
     assert (check.state, check.required) == ("missing", True)
     assert check.advice == "pip install 'kexport[cpu]'"
 
 
 def test_keras_that_does_not_load() -> None:
-    check = doctor.keras(prober({"keras": "libcuda broke"}))
+    check = installation.keras(prober({"keras": "libcuda broke"}))
     assert (check.state, check.detail) == ("broken", "libcuda broke")
 
 
 def test_tensorrt_is_optional(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(doctor.shutil, "which", lambda *args, **options: None)
-    assert doctor.tensorrt(prober({"tensorrt": {"version": "11.4.0"}})).detail == "11.4.0"
-    absent = doctor.tensorrt(prober({"tensorrt": "not installed"}))
+    monkeypatch.setattr(installation.shutil, "which", lambda *args, **options: None)
+    assert installation.tensorrt(prober({"tensorrt": {"version": "11.4.0"}})).detail == "11.4.0"
+    absent = installation.tensorrt(prober({"tensorrt": "not installed"}))
     assert (absent.state, absent.required) == ("missing", False)
-    monkeypatch.setattr(doctor.shutil, "which", lambda *args, **options: "/opt/trtexec")
-    assert doctor.tensorrt(prober({"tensorrt": "not installed"})).detail == "/opt/trtexec"
+    monkeypatch.setattr(installation.shutil, "which", lambda *args, **options: "/opt/trtexec")
+    assert installation.tensorrt(prober({"tensorrt": "not installed"})).detail == "/opt/trtexec"
 
 
 def test_tensorrt_for_rtx_is_optional() -> None:
-    there = doctor.tensorrt_rtx(prober({"tensorrt_rtx": {"version": "1.7.1"}}))
+    there = installation.tensorrt_rtx(prober({"tensorrt_rtx": {"version": "1.7.1"}}))
     assert (there.state, there.detail) == ("ok", "1.7.1, builds without a GPU")
-    absent = doctor.tensorrt_rtx(prober({"tensorrt_rtx": "not installed"}))
+    absent = installation.tensorrt_rtx(prober({"tensorrt_rtx": "not installed"}))
     assert (absent.state, absent.required) == ("missing", False)
     assert "kexport[rtx]" in (absent.advice or "")
 
@@ -153,7 +154,7 @@ def test_a_provider_that_does_not_load_says_what_brings_its_libraries() -> None:
         "providers": {"version": "1.31.1", "providers": ["CUDAExecutionProvider"]},
         "CUDAExecutionProvider": "libcudnn.so.9: cannot open shared object file",
     }
-    _, cuda = doctor.engines(prober(answers))
+    _, cuda = installation.engines(prober(answers))
     assert cuda.detail == "libcudnn.so.9: cannot open shared object file"
     assert "pip install 'onnxruntime-gpu[cuda,cudnn]'" in (cuda.advice or "")
 
@@ -174,9 +175,9 @@ def test_gpus(
     status: int, out: str, state: str, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = SimpleNamespace(returncode=status, stdout=out, stderr="")
-    monkeypatch.setattr(doctor.shutil, "which", lambda name: "/bin/nvidia-smi")
+    monkeypatch.setattr(installation.shutil, "which", lambda name: "/bin/nvidia-smi")
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: done)
-    check = doctor.gpu()
+    check = installation.gpu()
     assert (check.state, check.detail, check.required) == (state, detail, False)
 
 
@@ -186,7 +187,7 @@ def test_two_distributions_with_the_same_folder_clash(owners: Callable[..., None
         "tensorflow": ["tensorflow-cpu"],
     }
     owners(modules, {})
-    (check,) = doctor.clashes()
+    (check,) = installation.clashes()
     assert (check.subject, check.state, check.required) == ("onnxruntime", "clash", True)
     assert check.detail == "onnxruntime and onnxruntime-gpu write into the same folder"
 
@@ -204,7 +205,7 @@ def test_the_providers_tensorrt_must_be_the_installed_one(
     file = SimpleNamespace(name=library.name, locate=lambda: library)
     owners({"onnxruntime": ["onnxruntime-gpu"]}, {"tensorrt": installed} if installed else {})
     monkeypatch.setattr(metadata, "files", lambda name: [file])
-    found = list(doctor.clashes())
+    found = list(installation.clashes())
     assert len(found) == count
     if found:
         assert found[0].detail == "ONNX Runtime's provider needs TensorRT 10, installed is 11.4.0"
@@ -232,7 +233,7 @@ def test_a_failed_probe_gives_its_reason(
     done = SimpleNamespace(returncode=status, stdout=out, stderr=err)
     monkeypatch.setattr(subprocess, "run", lambda *args, **options: done)
     with pytest.raises(ProbeFailed, match=reason):
-        doctor.probe("anything")
+        run_probe.probe("anything")
 
 
 def test_a_probe_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,9 +242,9 @@ def test_a_probe_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(subprocess, "run", hang)
     with pytest.raises(ProbeFailed, match="nothing within 120 s"):
-        doctor.probe("anything")
+        run_probe.probe("anything")
 
 
 def test_a_provider_that_does_not_exist() -> None:
     with pytest.raises(ProbeFailed):
-        doctor.probe("NoSuchExecutionProvider")
+        run_probe.probe("NoSuchExecutionProvider")

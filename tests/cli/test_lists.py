@@ -14,7 +14,7 @@ Capture = pytest.CaptureFixture[str]
 def test_models_lists_all_forty(capsys: Capture) -> None:
     assert main(["models"]) == 0
     header, _, *rows = capsys.readouterr().out.splitlines()
-    assert header.split() == ["model", "keras.applications", "picture", "preprocessing"]
+    assert header.split() == ["model", "keras.applications", "image", "preprocessing"]
     assert [row.split()[0] for row in rows] == list(ZOO)
     assert len(rows) == 40
     (row,) = [row for row in rows if row.startswith("inception_v3 ")]
@@ -81,7 +81,7 @@ def test_one_toolchain_with_the_sources_of_its_facts(capsys: Capture) -> None:
 
 def test_a_toolchain_of_no_device(capsys: Capture) -> None:
     assert main(["targets", "--jetpack", "6.2"]) == 2
-    assert "of which device?" in capsys.readouterr().err
+    assert "a toolchain needs a device" in capsys.readouterr().err
 
 
 def test_targets_as_json(capsys: Capture) -> None:

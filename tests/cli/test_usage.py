@@ -22,7 +22,7 @@ from kexport.runtime.verify import Row
     [
         ("vgg16", 2, "no target given for 'vgg16'", "--target and one of: arm64-fp32, "),
         ("modles", 2, "no target given for 'modles'", "did you mean 'models'?"),
-        ("vgg16 -t cpu-fp33", 4, "has no precision 'fp33'", "choose cpu-fp32"),
+        ("vgg16 -t cpu-fp33", 4, "has no precision 'fp33'", "choose cpu-fp32 or cpu-int8"),
         ("-t cpu-fp32", 2, "missing argument 'MODEL'", "see: kexport export --help"),
         ("vgg16 --colour", 2, "no such option", "see: kexport export --help"),
         ("vgg16 -t cpu-fp32 --batch 0", 2, "neither a number from 1 nor 'dynamic'", "--help"),

@@ -25,10 +25,10 @@ def test_it_is_public() -> None:
 @pytest.mark.parametrize(
     ("words", "message"),
     [
-        ({"max_drop": 2.0}, "calibration.max_drop must be between 0 and 1, not 2"),
-        ({"max_drop": -0.1}, "calibration.max_drop must be between 0 and 1, not -0.1"),
-        ({"max_drop": float("nan")}, "calibration.max_drop must be between 0 and 1, not nan"),
-        ({"require_speedup": 0.0}, "calibration.require_speedup must be positive, not 0"),
+        ({"max_drop": 2.0}, "`calibration.max_drop` must be between 0 and 1, not 2"),
+        ({"max_drop": -0.1}, "`calibration.max_drop` must be between 0 and 1, not -0.1"),
+        ({"max_drop": float("nan")}, "`calibration.max_drop` must be between 0 and 1, not nan"),
+        ({"require_speedup": 0.0}, "`calibration.require_speedup` must be positive, not 0"),
         ({"method": "mean"}, "there is no calibration method 'mean'"),
     ],
 )

@@ -59,7 +59,7 @@ def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
         (BadArgument, {"depth_multiplier": 2}, "has no argument depth_multiplier"),
         (BadArgument, {"include_preprocessing": False}, "no argument include_preprocessing"),
         (BadArgument, {"alpha": 0.6}, "no ImageNet weights for mobilenet_v2 of alpha 0.6"),
-        (BadArgument, {"alpha": 0.0, "weights": None}, "alpha must be positive, not 0"),
+        (BadArgument, {"alpha": 0.0, "weights": None}, "alpha` must be positive, not 0"),
         (BadArgument, {"input_shape": (224, 192, 3)}, "or 224x224, not 224x192"),
         (BadArgument, {"preprocess": "caffe"}, "preprocessing of its own, 'tf'"),
     ],
@@ -74,18 +74,33 @@ def test_what_cannot_work_is_refused_before_building(
 @pytest.mark.parametrize(
     ("name", "said", "told", "hint"),
     [
-        ("mobilenet", {"depth_multiplier": 2}, "for depth multiplier 2", "--weights random"),
+        (
+            "mobilenet",
+            {"depth_multiplier": 2},
+            "for depth multiplier 2",
+            "`recipe.weights='random'`",
+        ),
         (
             "mobilenet_v3_large",
             {"minimalistic": True, "alpha": 0.75},
             "for a minimalistic mobilenet_v3_large of alpha 0.75",
             "choose from 1",
         ),
-        ("vgg16", {"alpha": 0.5}, "vgg16 has no argument alpha", "leave out --alpha"),
-        ("mobilenet", {"minimalistic": True}, "no argument", "it takes --alpha, --depth-mul"),
+        ("vgg16", {"alpha": 0.5}, "vgg16 has no argument alpha", "leave out `recipe.alpha`"),
+        (
+            "mobilenet",
+            {"minimalistic": True},
+            "no argument",
+            "it takes `recipe.alpha`, `recipe.depth_mul",
+        ),
         ("inception_v3", {"input_shape": (74, 299, 3)}, "at least 75x75, not 74x299", "larger"),
-        ("inception_v3", {"input_shape": (224, 224, 3)}, "of 299x299, not 224x224", "--no-top"),
-        ("convnext_tiny", {"preprocess": "tf"}, "as layers", "--no-preprocessing-layers"),
+        (
+            "inception_v3",
+            {"input_shape": (224, 224, 3)},
+            "of 299x299, not 224x224",
+            "recipe.include_top=False",
+        ),
+        ("convnext_tiny", {"preprocess": "tf"}, "as layers", "recipe.include_preprocessing=False"),
     ],
 )
 def test_what_one_architecture_does_not_take(
@@ -291,8 +306,8 @@ def test_no_network_leaves_two_ways(
     before = socket.getdefaulttimeout()
     error = refused(WeightsUnavailable)
     assert "the ImageNet weights of mobilenet_v2 cannot be downloaded" in str(error)
-    assert "--weights PATH" in (error.hint or "")
-    assert "--weights random" in (error.hint or "")
+    assert "`recipe.weights=PATH`" in (error.hint or "")
+    assert "`recipe.weights='random'`" in (error.hint or "")
     assert waited == [15.0]
     assert socket.getdefaulttimeout() == before
     assert capsys.readouterr().out == ""

@@ -112,16 +112,16 @@ def test_a_model_in_hand() -> None:
 @pytest.mark.parametrize(
     ("said", "option"),
     [
-        ({"weights": "random"}, "--weights"),
-        ({"include_top": False}, "--no-top"),
-        ({"pooling": "avg"}, "--pooling"),
-        ({"classes": 3}, "--classes"),
-        ({"input_shape": (8, 8, 3)}, "--input-shape"),
-        ({"activation": None}, "--activation"),
-        ({"alpha": 0.5}, "--alpha"),
-        ({"minimalistic": True}, "--minimalistic"),
-        ({"depth_multiplier": 2}, "--depth-multiplier"),
-        ({"include_preprocessing": False}, "--no-preprocessing-layers"),
+        ({"weights": "random"}, "`recipe.weights`"),
+        ({"include_top": False}, "`recipe.include_top`"),
+        ({"pooling": "avg"}, "`recipe.pooling`"),
+        ({"classes": 3}, "`recipe.classes`"),
+        ({"input_shape": (8, 8, 3)}, "`recipe.input_shape`"),
+        ({"activation": None}, "`recipe.activation`"),
+        ({"alpha": 0.5}, "`recipe.alpha`"),
+        ({"minimalistic": True}, "`recipe.minimalistic`"),
+        ({"depth_multiplier": 2}, "`recipe.depth_multiplier`"),
+        ({"include_preprocessing": False}, "`recipe.include_preprocessing`"),
     ],
 )
 def test_arguments_of_applications_do_not_suit_a_model_of_ones_own(

@@ -71,7 +71,7 @@ def test_weights_alone_point_to_the_option_for_them(tmp_path: Path) -> None:
     plain().save_weights(path)
     error = refused(path, UnreadableModel)
     assert "holds weights and no model" in str(error)
-    assert "--weights" in (error.hint or "")
+    assert "`recipe.weights=" in (error.hint or "")
 
 
 def test_hdf5_under_the_name_of_an_archive(saved: Path, tmp_path: Path) -> None:
@@ -107,7 +107,7 @@ def test_a_lambda_is_not_run(kind: str, tmp_path: Path) -> None:
     mark.unlink(missing_ok=True)
     error = refused(path, UntrustedModel)
     assert str(error).startswith("layer 'scale', a Lambda layer,")
-    assert "--trust" in (error.hint or "")
+    assert "`recipe.trust=True`" in (error.hint or "")
     assert not mark.exists()
     load_file(path, trust=True)(ONES)
     assert mark.exists()

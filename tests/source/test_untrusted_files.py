@@ -64,7 +64,7 @@ def test_an_operation_on_constants_calls_nothing(
     path = with_config(saved, tmp_path, kind, calling("keras.config", "set_epsilon", 0.125))
     error = refused(path, UntrustedModel)
     assert str(error).startswith(f"{path} names keras.src.ops.core.Switch of layer 'pick'")
-    assert "--trust" in (error.hint or "")
+    assert "`recipe.trust=True`" in (error.hint or "")
     assert keras.config.epsilon() == epsilon
     load_file(path, trust=True)
     assert keras.config.epsilon() == 0.125

@@ -1,4 +1,4 @@
-"""What the commands print to stdout when it is not JSON."""
+"""Tables on stdout: bundles, verifications, predictions, Applications and checks."""
 
 import itertools
 import os
@@ -17,12 +17,12 @@ from kexport.cli.terminal import printable
 
 if TYPE_CHECKING:
     from kexport.bundle.local_engine import VerifiedEngine
-    from kexport.cli.doctor import Check
+    from kexport.cli.installation import Check
     from kexport.runtime import Verification
     from kexport.zoo import Application
 
 _WIDTH_OF_A_PIPE = 120
-"""Columns where stdout is no terminal and COLUMNS is not set."""
+"""Columns if stdout is not a terminal and COLUMNS is not set."""
 
 _PREPROCESSING = {
     "tf": "tf: -1..1",
@@ -35,8 +35,8 @@ _PREPROCESSING = {
 _Measured = tuple[str, float, float, float]
 """Name, largest difference, error, tolerance."""
 
-_STRAYS = 3
-"""How many nodes that run in another type than the graph's are named."""
+_NAMED_NODES = 3
+"""Number of nodes named that run in a type other than the graph's; manifest.json has all."""
 
 
 class PlainTable(Table):
@@ -48,7 +48,7 @@ class PlainTable(Table):
 
 
 def show(table: Table) -> None:
-    """Print to stdout, no blanks at the ends of lines; colours and width are the terminal's."""
+    """Print to stdout without trailing blanks, in the colours and the width of the terminal."""
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     width = _WIDTH_OF_A_PIPE if piped else None
     console = Console(width=width, markup=False, emoji=False, highlight=False)
@@ -61,7 +61,7 @@ def show(table: Table) -> None:
 def bundle_table(
     path: Path, manifest: Mapping[str, Any], built: "VerifiedEngine | None" = None
 ) -> Table:
-    """What was made, how far it strays from Keras, where it is, and what to type next.
+    """Summarize a bundle: its contents, its difference from Keras, and the next command.
 
     `built` is an engine that was built for the GPU of this machine.
     """
@@ -86,8 +86,8 @@ def bundle_table(
 
 
 def applications_table(applications: Iterable["Application"]) -> Table:
-    """One row per Keras Application."""
-    table = headed("model", "keras.applications", "picture", "preprocessing", right=("picture",))
+    """List Keras Applications, one in a row."""
+    table = headed("model", "keras.applications", "image", "preprocessing", right=("image",))
     for row in applications:
         mode = "inside the model" if row.inside else _PREPROCESSING[row.mode]
         table.add_row(row.name, row.builder, f"{row.size} x {row.size}", mode)
@@ -95,7 +95,7 @@ def applications_table(applications: Iterable["Application"]) -> Table:
 
 
 def verification_table(path: Path, verification: "Verification") -> Table:
-    """Each golden output beside what the bundle computes now."""
+    """Compare each golden output with what the bundle computes now."""
     measured = [(row.name, row.max_abs, row.error, row.tolerance) for row in verification.rows]
     measures = _compared(measured, f"on {verification.images} golden images", "the bundle")
     return pairs(
@@ -111,8 +111,8 @@ def verification_table(path: Path, verification: "Verification") -> Table:
 
 
 def predictions_table(answers: Iterable[Mapping[str, Any]]) -> Table:
-    """The best classes of each image that could be read, best first."""
-    table = headed("picture", "class", "label", "score", right=("class", "score"))
+    """List the best classes of each image that could be read, best first."""
+    table = headed("image", "class", "label", "score", right=("class", "score"))
     for answer in answers:
         for rank, found in enumerate(answer.get("predictions", ())):
             name = "" if rank else answer["picture"]
@@ -121,7 +121,7 @@ def predictions_table(answers: Iterable[Mapping[str, Any]]) -> Table:
 
 
 def checks_table(checks: Iterable["Check"]) -> Table:
-    """The findings of the doctor."""
+    """List the results of the doctor's checks."""
     table = headed("what", "state", "found", "to do")
     for check in checks:
         table.add_row(check.subject, check.state, check.detail, check.advice or "")
@@ -129,7 +129,7 @@ def checks_table(checks: Iterable["Check"]) -> Table:
 
 
 def megabytes(count: int) -> str:
-    """`count` bytes in units of 10^6 bytes: `98.2 MB`, `0.04 MB`."""
+    """Write a number of bytes in units of 10^6 bytes, such as `98.2 MB` or `0.04 MB`."""
     return f"{count / 1e6:.{1 if count >= 1e6 else 2}f} MB"
 
 
@@ -146,7 +146,7 @@ def _tensor(row: Mapping[str, Any]) -> str:
 
 
 def _warnings(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
-    """One line for each rule: the first place, and how many more there are."""
+    """Yield one line for each broken rule: the first place, and how many more there are."""
     for _, group in itertools.groupby(findings, key=lambda row: row["rule"]):
         first, *others = group
         more = f" (and {len(others)} more)" if others else ""
@@ -154,7 +154,7 @@ def _warnings(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:
 
 
 def _engine_here(built: "VerifiedEngine | None") -> Iterable[str]:
-    """The engine for this machine's GPU, and how far it strays from Keras."""
+    """Yield the engine for this machine's GPU, and its difference from Keras."""
     if built is not None:
         place, rows = built.record["place"], built.verification["rows"]
         maker = f"{place['module']} {place['version']}"
@@ -166,10 +166,10 @@ def _engine_here(built: "VerifiedEngine | None") -> Iterable[str]:
 
 
 def _engine(manifest: Mapping[str, Any], *, here: bool) -> Iterable[str]:
-    """Where the engine comes from, and what NVIDIA's own builder made of the graph, if it is here.
+    """Yield where the engine is built, and the result of TensorRT-RTX' builder if it ran.
 
-    An engine that is not built ahead of time, or `here`, is built on the device; the builder is a
-    check then.
+    Unless the engine was built ahead of time, or on this machine (`here`), the device builds it;
+    the builder is only a check then.
     """
     if manifest["build"] is None:
         return
@@ -184,22 +184,22 @@ def _engine(manifest: Mapping[str, Any], *, here: bool) -> Iterable[str]:
     yield f"{check['builder']} builds it: {megabytes(check['bytes'])}, {check['layers']} layers"
     for row in check["coverage"]:
         yield row["said"]
-        yield from (f"not so: {stray}" for stray in row["strays"][:_STRAYS])
-        if len(row["strays"]) > _STRAYS:
-            yield f"and {len(row['strays']) - _STRAYS} more, see manifest.json"
+        yield from (f"not so: {stray}" for stray in row["strays"][:_NAMED_NODES])
+        if len(row["strays"]) > _NAMED_NODES:
+            yield f"and {len(row['strays']) - _NAMED_NODES} more, see manifest.json"
 
 
 def _free(row: Mapping[str, Any], axis: int) -> str:
-    """What to write for a size that is free."""
+    """Return the name of an axis of free size."""
     layout = row.get("layout") or "N"
     return layout[axis] if axis < len(layout) else "?"
 
 
 def _float32(nodes: Sequence[Mapping[str, str]]) -> Iterable[str]:
-    """The first of the nodes that float16 cannot hold, and why."""
-    yield from (f"{row['node']}: {row['reason']}" for row in nodes[:_STRAYS])
-    if len(nodes) > _STRAYS:
-        yield f"and {len(nodes) - _STRAYS} more, see manifest.json"
+    """Yield the first nodes that stay float32, and why."""
+    yield from (f"{row['node']}: {row['reason']}" for row in nodes[:_NAMED_NODES])
+    if len(nodes) > _NAMED_NODES:
+        yield f"and {len(nodes) - _NAMED_NODES} more, see manifest.json"
 
 
 def _largest(found: Mapping[str, Any] | None) -> Iterable[str]:
@@ -217,17 +217,17 @@ def _measured(name: str, row: Mapping[str, Any]) -> _Measured:
 
 
 def _compared(rows: Sequence[_Measured], where: str, what: str) -> Iterable[str]:
-    """How far something is from Keras, and from the quantised graph where that was measured."""
+    """Yield differences from Keras and, if they were measured, from the quantized graph."""
     by_keras, by_graph = _apart(rows)
     yield from _measures(by_keras)
     yield f"{where}, Keras against {what}"
     if by_graph:
         yield from _measures(by_graph)
-        yield f"on the same, the quantised graph against {what}"
+        yield f"on the same, the quantized graph against {what}"
 
 
 def _apart(rows: Sequence[_Measured]) -> tuple[list[_Measured], list[_Measured]]:
-    """The rows that are measured against Keras, and those against the graph under plain names."""
+    """Split rows into those measured against Keras and, under plain names, against the graph."""
     from kexport.runtime.manifest import GRAPH  # with it comes numpy
 
     by_keras = [row for row in rows if not row[0].startswith(GRAPH)]
@@ -236,7 +236,7 @@ def _apart(rows: Sequence[_Measured]) -> tuple[list[_Measured], list[_Measured]]
 
 
 def _measures(rows: Sequence[_Measured]) -> Iterable[str]:
-    """The strictest rows in units of their spread; the others, of a softmax, as they are."""
+    """Yield differences, relative to the spread in the rows with the smallest tolerance."""
     strictest = min((tolerance for _, _, _, tolerance in rows), default=0.0)
     for name, largest, error, tolerance in rows:
         if tolerance == strictest or not error:
@@ -268,7 +268,7 @@ def _named(name: str, values: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 
 def headed(*names: str, right: Sequence[str] = ()) -> Table:
-    """A table without rows; the columns in `right` are flush right."""
+    """Make a table without rows; the columns in `right` are aligned right."""
     table = PlainTable(box=SIMPLE_HEAD, show_edge=False, pad_edge=False)
     for name in names:
         table.add_column(name, justify="right" if name in right else "left", overflow="fold")
@@ -276,7 +276,7 @@ def headed(*names: str, right: Sequence[str] = ()) -> Table:
 
 
 def pairs(rows: Iterable[tuple[str, str]]) -> Table:
-    """A name and a value a line."""
+    """Make a table with a name and a value on each line."""
     table = PlainTable.grid(padding=(0, 2))
     table.add_column(style="bold", no_wrap=True)
     table.add_column(overflow="fold")

@@ -1,4 +1,4 @@
-"""What int8 cost, and what the repairs brought, as tables."""
+"""Tables about int8: accuracy, speed, and the effect of each step."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from typing import TYPE_CHECKING, Any
@@ -11,10 +11,10 @@ if TYPE_CHECKING:
     from kexport.calibration.accuracy.latency import Speed
 
 _WORST = 5
-"""How many layers are shown."""
+"""Number of layers shown."""
 
 _NAMED = 4
-"""How many nodes that stay float are named for one reason; the manifest names all."""
+"""Number of float nodes named for one reason; manifest.json has all."""
 
 _MEASURES = {
     "labels": "top-1 accuracy may drop by {:.1%}",
@@ -25,7 +25,7 @@ _MEASURES = {
 
 
 def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table:
-    """What was asked, how much is in integers, and how fast it is here."""
+    """Summarize the request, the share of int8, and the speed on this machine."""
     gate = entry["gate"]
     rows = [
         ("int8", f"{entry['multiply_adds_int8']:.1%} of the multiply-adds"),
@@ -46,7 +46,7 @@ def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table
 
 
 def _float_rows(nodes: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]:
-    """What stays float, by the reason; of many nodes the first."""
+    """Yield the nodes that stay float, grouped by reason."""
     named: dict[str, list[str]] = {}
     for row in nodes:
         named.setdefault(row["reason"], []).append(row["node"])
@@ -56,7 +56,7 @@ def _float_rows(nodes: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]
 
 
 def steps_table(entry: Mapping[str, Any]) -> Table:
-    """The quality after each step of the gate."""
+    """List the accuracy after each step."""
     table = headed("step", "SQNR", "agreement", "top-1", "top-5", "", right=_NUMBERS)
     rows = [{"name": "Keras itself", "kept": True, **entry["keras"]}] if entry["keras"] else []
     for row in [*rows, *entry["steps"]]:
@@ -68,7 +68,7 @@ def steps_table(entry: Mapping[str, Any]) -> Table:
 
 
 def layers_table(entry: Mapping[str, Any]) -> Table:
-    """The layers with the most quantisation noise."""
+    """List the layers with the most quantization noise."""
     table = headed("noisiest layers", "SQNR", right=("SQNR",))
     known = [row for row in entry["layers"] if row["sqnr"] is not None]
     for row in sorted(known, key=lambda row: row["sqnr"])[:_WORST]:
@@ -80,7 +80,7 @@ _NUMBERS = ("SQNR", "agreement", "top-1", "top-5")
 
 
 def tables(entry: Mapping[str, Any], speed: "Speed | None") -> Iterable[Table]:
-    """All of them."""
+    """Return all tables about int8."""
     return quantization_table(entry, speed), steps_table(entry), layers_table(entry)
 
 

@@ -1,4 +1,4 @@
-"""The tables of `kexport targets` and `kexport check`."""
+"""Tables of `kexport targets` and `kexport check`."""
 
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
@@ -16,7 +16,7 @@ NOT_KNOWN = "not known"
 
 
 def devices_table(devices: Iterable["Device"]) -> Table:
-    """One row per target, each for the newest toolchain of its device."""
+    """List targets, each for the newest toolchain of its device."""
     from kexport.targets import of_device
 
     rows = headed("target", "opset", "toolchain", "device", right=("opset",))
@@ -29,7 +29,7 @@ def devices_table(devices: Iterable["Device"]) -> Table:
 
 
 def device_table(device: "Device") -> Table:
-    """All that is known of one device, each fact with its source."""
+    """List all facts about a device, each with its source."""
     facts = {
         "opset": device.opset,
         "precisions": device.precisions,
@@ -58,23 +58,23 @@ def device_table(device: "Device") -> Table:
 
 
 def toolchains_table(toolchains: Iterable["ToolchainRelease"]) -> Table:
-    """One row per toolchain, the one that kexport chooses unasked first."""
-    names = ("JetPack", "TensorRT", "CUDA", "cuDNN", "Python", "Ubuntu", "opset", "pictures")
+    """List toolchains, the default first."""
+    names = ("JetPack", "TensorRT", "CUDA", "cuDNN", "Python", "Ubuntu", "opset", "images")
     rows = headed(*names, right=("opset",))
     for toolchain in toolchains:
         row = toolchain.bundle
         libraries = ("",) * 4 if row is None else (row.cuda, row.cudnn, row.python, row.ubuntu)
         rules = toolchain.rules
-        pictures = "uint8" if rules.uint8_input else "float32"
+        images = "uint8" if rules.uint8_input else "float32"
         jetpack, halved = toolchain.jetpack or "", rules.opset_of("int8")
         opset = f"{rules.opset}{'' if halved == rules.opset else f', int8 {halved}'}"
         numbers = f"{opset} of {rules.opset_cap}"
-        rows.add_row(jetpack, toolchain.tensorrt, *libraries, numbers, pictures)
+        rows.add_row(jetpack, toolchain.tensorrt, *libraries, numbers, images)
     return rows
 
 
 def toolchain_table(toolchain: "ToolchainRelease") -> Table:
-    """All that is known of one toolchain, each fact with its source."""
+    """List all facts about a toolchain, each with its source."""
     rows = [("toolchain", str(toolchain))]
     if toolchain.bundle is not None:
         rows += _facts(_fields(toolchain.bundle), toolchain.bundle.source)
@@ -86,7 +86,7 @@ def toolchain_table(toolchain: "ToolchainRelease") -> Table:
 def findings_tables(
     model: Path, platform: "Platform", findings: Iterable["Finding"]
 ) -> Iterator[Table]:
-    """What was held to what; then one block per rule that is broken: where, why, and the mend."""
+    """Yield a summary, then a table for each broken rule: places, effect, fix and source."""
     by_rule: dict[str, list[Finding]] = {}
     for finding in findings:
         by_rule.setdefault(finding.rule, []).append(finding)

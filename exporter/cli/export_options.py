@@ -1,0 +1,291 @@
+"""Options of `kexport export`, one group for each heading of its help text."""
+
+from typing import Any
+
+import click
+
+from kexport.cli.groups import Group, declare
+from kexport.cli.options import JETPACK, TENSORRT
+from kexport.cli.types import PathOr, batch_size, image_shape, words
+from kexport.options.application import Recipe
+from kexport.options.calibration import METHODS, Calibration
+from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
+from kexport.options.toolchain import Toolchain
+
+
+def _negated(context: click.Context, parameter: click.Parameter, value: bool) -> bool:
+    return not value
+
+
+def _name_or_none(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    return None if value == "none" else value
+
+
+MODEL = Group(
+    "recipe",
+    "Model",
+    Recipe,
+    {
+        "weights": declare(
+            "--weights",
+            type=PathOr("imagenet", "random"),
+            default="imagenet",
+            metavar="imagenet|random|PATH",
+            help="Weights of a Keras Application: trained on ImageNet, random, or from a file.",
+        ),
+        "include_top": declare(
+            "--no-top",
+            is_flag=True,
+            callback=_negated,
+            help="Leave out the classifier; the model then outputs features.",
+        ),
+        "pooling": declare(
+            "--pooling",
+            type=click.Choice(["avg", "max"]),
+            show_default="no pooling",
+            help="With --no-top, pool the features over height and width.",
+        ),
+        "classes": declare(
+            "--classes",
+            type=click.IntRange(min=1),
+            metavar="N",
+            show_default="1000",
+            help="Number of classes of a Keras Application.",
+        ),
+        "input_shape": declare(
+            "--input-shape",
+            type=image_shape,
+            metavar="H,W[,C]",
+            show_default="the Application's own",
+            help="Image size of a Keras Application; 3 channels unless given.",
+        ),
+        "activation": declare(
+            "--activation",
+            default="softmax",
+            callback=_name_or_none,
+            metavar="NAME|none",
+            help="Activation of the classifier; none outputs logits.",
+        ),
+        "alpha": declare(
+            "--alpha",
+            type=float,
+            metavar="A",
+            show_default="1",
+            help="Width multiplier of a MobileNet, such as 0.5.",
+        ),
+        "minimalistic": declare(
+            "--minimalistic",
+            is_flag=True,
+            help="Build MobileNetV3 without squeeze-and-excite, hard-swish and 5x5 convolutions.",
+        ),
+        "depth_multiplier": declare(
+            "--depth-multiplier",
+            type=click.IntRange(min=1),
+            metavar="N",
+            show_default="1",
+            help="Output channels of MobileNet's depthwise convolutions for each input channel.",
+        ),
+        "include_preprocessing": declare(
+            "--no-preprocessing-layers",
+            is_flag=True,
+            callback=_negated,
+            help="Build the Application without preprocessing layers; the bundle still "
+            "preprocesses.",
+        ),
+        "preprocess": declare(
+            "--preprocess",
+            type=click.Choice(["tf", "caffe", "torch", "none"]),
+            show_default="none",
+            help="Preprocessing that a model from a file was trained with.",
+        ),
+        "seed": declare(
+            "--seed",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            help="Seed of random weights, and of the images that Keras and the bundle are "
+            "compared on.",
+        ),
+        "trust": declare(
+            "--trust",
+            is_flag=True,
+            help="Run code that the model's file carries, such as a Lambda layer.",
+        ),
+    },
+    prefix="recipe.",
+)
+
+IMAGE_INPUT = Group(
+    "image_input",
+    "Image input",
+    ImageInput,
+    {
+        "format": declare(
+            "--input-format",
+            type=click.Choice(FORMATS),
+            show_default="rgb, or gray for a model of one channel",
+            help="Pixel format of the images.",
+        ),
+        "layout": declare(
+            "--layout",
+            type=click.Choice(LAYOUTS),
+            default="nhwc",
+            help="Position of the channels: last (nhwc) or first (nchw).",
+        ),
+        "dtype": declare(
+            "--input-dtype",
+            type=click.Choice(DTYPES),
+            default="uint8",
+            help="Type of the pixel values, which are 0 to 255 in both.",
+        ),
+        "resize": declare(
+            "--resize",
+            type=click.Choice(RESIZES),
+            show_default="no resize",
+            help="Take images of any size, and resize them in the graph.",
+        ),
+        "crop": declare(
+            "--crop",
+            type=click.Choice(CROPS),
+            show_default="no crop",
+            help="Before --resize, crop the centre to the model's aspect ratio.",
+        ),
+    },
+    prefix="image_input.",
+)
+
+INT8 = Group(
+    "calibration",
+    "INT8",
+    Calibration,
+    {
+        "data": declare(
+            "--calibration-data",
+            type=PathOr(),
+            metavar="DIR|FILE",
+            help="Images like those on the device: a folder, a .npz or a .npy file. Required for "
+            "int8.",
+        ),
+        "method": declare(
+            "--calibration-method",
+            type=click.Choice(METHODS),
+            default="mse",
+            help="How the range of each tensor is estimated.",
+        ),
+        "cache": declare(
+            "--calibration-cache",
+            type=PathOr(),
+            metavar="FILE",
+            show_default="no cache",
+            help="File of estimated ranges: read if it exists, written otherwise.",
+        ),
+        "max_drop": declare(
+            "--max-drop",
+            type=click.FloatRange(0, 1),
+            default=0.01,
+            metavar="X",
+            help="Share of the images that int8 may classify differently from Keras or, with "
+            "--eval-data, the top-1 accuracy that it may lose.",
+        ),
+        "eval_data": declare(
+            "--eval-data",
+            type=PathOr(),
+            metavar="DIR",
+            show_default="half of the calibration data",
+            help="Labelled images to measure the accuracy on, with one subfolder for each class.",
+        ),
+        "require_speedup": declare(
+            "--require-speedup",
+            type=click.FloatRange(0, min_open=True),
+            metavar="X",
+            show_default="any speed",
+            help="Refuse int8 that is less than X times as fast as fp32 on this machine.",
+        ),
+    },
+    prefix="calibration.",
+)
+
+TOOLCHAIN = Group(
+    "toolchain",
+    "Toolchain",
+    Toolchain,
+    {
+        "jetpack": JETPACK,
+        "tensorrt": TENSORRT,
+        "opset": declare(
+            "--opset",
+            type=click.IntRange(min=1),
+            metavar="N",
+            show_default="the target's",
+            help="ONNX opset of the model.",
+        ),
+        "compute_capabilities": declare(
+            "--compute-capabilities",
+            type=words,
+            default="",
+            metavar="8.6,8.9",
+            show_default="all that are known",
+            help="GPUs that the engine of an rtx target is built for.",
+        ),
+    },
+    prefix="toolchain.",
+)
+
+OUTPUT = Group(
+    "written",
+    "Output",
+    dict,
+    {
+        "output": declare(
+            "--output",
+            "-o",
+            type=PathOr(),
+            metavar="DIR",
+            show_default="MODEL-TARGET",
+            help="Folder of the bundle.",
+        ),
+        "force": declare("--force", is_flag=True, help="Replace a bundle that exists."),
+        "batch": declare(
+            "--batch",
+            type=batch_size,
+            default=1,
+            metavar="N|dynamic",
+            help="Images in a batch; dynamic takes any number.",
+        ),
+        "output_layers": declare(
+            "--output-layer",
+            multiple=True,
+            metavar="NAME",
+            show_default="the model's outputs",
+            help="Output this layer. Repeat the option for several.",
+        ),
+        "top_k": declare(
+            "--top-k",
+            type=click.IntRange(min=1),
+            metavar="K",
+            show_default="the scores of all classes",
+            help="Output the K best classes, as indices and scores.",
+        ),
+        "labels": declare(
+            "--labels",
+            type=PathOr("imagenet", exists=True),
+            metavar="FILE|DIR|imagenet",
+            show_default="imagenet for Applications with its classes",
+            help="Class names: a file with one per line, or a training folder with one subfolder "
+            "for each class.",
+        ),
+        "layout_triton": declare(
+            "--layout-triton",
+            type=PathOr(),
+            metavar="DIR",
+            show_default="none",
+            help="Also put the model into this model repository of Triton Inference Server.",
+        ),
+        "timestamps": declare(
+            "--timestamps",
+            is_flag=True,
+            help="Record dates and durations; the same command then writes different bytes each "
+            "time.",
+        ),
+    },
+)

@@ -1,0 +1,56 @@
+"""Types of option values that click does not have."""
+
+from pathlib import PurePath
+from typing import Any, Literal
+
+import click
+
+BatchSize = int | Literal["dynamic"]
+
+
+def batch_size(value: Any) -> BatchSize:
+    """Read a number of images from 1, or the word `dynamic`."""
+    if value == "dynamic":
+        return "dynamic"
+    if not str(value).isdecimal() or int(value) < 1:
+        raise click.BadParameter(f"'{value}' is neither a number from 1 nor 'dynamic'")
+    return int(value)
+
+
+def image_shape(value: Any) -> tuple[int, int, int]:
+    """Read `H,W` or `H,W,C` as height, width and channels; channels are 3 if not given."""
+    parts = str(value).split(",")
+    if len(parts) not in (2, 3) or not all(part.strip().isdecimal() for part in parts):
+        raise click.BadParameter(f"'{value}' is not of the form H,W or H,W,C, such as 299,299")
+    height, width, *channels = (int(part) for part in parts)
+    return height, width, channels[0] if channels else 3
+
+
+def words(value: Any) -> tuple[str, ...]:
+    """Read words with commas between them, without the spaces around them."""
+    return tuple(word for part in str(value).split(",") if (word := part.strip()))
+
+
+class PathOr(click.Path):
+    """A path, or one of a few words."""
+
+    def __init__(self, *words: str, **attributes: Any) -> None:
+        super().__init__(**attributes)
+        self.words = words
+
+    def convert(self, value: Any, param: click.Parameter | None, ctx: click.Context | None) -> Any:
+        """Return a word as it is, and a path if it is valid."""
+        return super().convert(value, param, ctx) if self.is_path(str(value)) else value
+
+    def is_path(self, value: str) -> bool:
+        """Return whether the value is a path."""
+        return value not in self.words
+
+
+class ModelName(PathOr):
+    """The name of a Keras Application, or the path of a model file."""
+
+    def is_path(self, value: str) -> bool:
+        """Return whether the value has the ending of a model file, or names a folder."""
+        path = PurePath(value)
+        return path.suffix in (".keras", ".h5", ".hdf5") or path.name != value

@@ -1,0 +1,167 @@
+"""`kexport export`: the result on stdout, progress on stderr. The API is a stand-in."""
+
+import json
+import os
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+from fake_export import MANIFEST, Fake, succeed
+
+from kexport.calibration.accuracy.latency import Speed
+from kexport.cli import main
+
+
+def test_the_result_is_a_table_on_stdout(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(succeed)
+    main(["vgg16", "-t", "cpu-fp32"])
+    out, err = capsys.readouterr()
+    rows = [line.split(None, 1) for line in out.splitlines()]
+    assert dict(row for row in rows if row[0] in ("model", "size", "bundle", "next")) == {
+        "model": "vgg16, weights: random",
+        "size": "2.0 MB",
+        "bundle": "vgg16-cpu-fp32",
+        "next": "kexport run vgg16-cpu-fp32 image.jpg",
+    }
+    assert "image uint8 [N, 224, 224, 3] RGB" in out
+    assert "probabilities: error 2.1e-06, tolerance 1e-04" in out
+    assert "logits: error 1.0e-06, tolerance 1e-04" in out
+    assert "converting" in err
+    assert "Downloading" in err
+    assert "Downloading" not in out
+
+
+def test_a_path_with_brackets_and_blanks_survives(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    bundle = SimpleNamespace(
+        path=Path("my [bold] models"), manifest=MANIFEST, speed=None, engine=None
+    )
+    fake_export(lambda *args, **options: bundle)
+    main(["vgg16", "-t", "cpu-fp32", "-q"])
+    assert "kexport run 'my [bold] models' image.jpg" in capsys.readouterr().out
+
+
+def test_a_model_without_classes_is_to_be_verified_next(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    outputs = [
+        {"name": "features", "dtype": "float32", "shape": [1, 7, 7, 512], "kind": "features"}
+    ]
+    bundle = SimpleNamespace(
+        path=Path("b"), manifest={**MANIFEST, "outputs": outputs}, speed=None, engine=None
+    )
+    fake_export(lambda *args, **options: bundle)
+    main(["vgg16", "-t", "cpu-fp32", "-q"])
+    assert "kexport verify b\n" in capsys.readouterr().out
+
+
+def test_json_is_the_manifest_and_the_path(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(succeed)
+    assert main(["vgg16", "-t", "cpu-fp32", "--json"]) == 0
+    assert json.loads(capsys.readouterr().out) == {**MANIFEST, "path": "vgg16-cpu-fp32"}
+
+
+def test_quiet_leaves_stderr_empty(fake_export: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_export(succeed)
+    main(["vgg16", "-t", "cpu-fp32", "--quiet"])
+    assert capsys.readouterr().err == ""
+
+
+def test_progress_on_a_terminal() -> None:
+    pty = pytest.importorskip("pty")
+    code = (
+        "from kexport.cli.progress import progress\n"
+        "with progress(quiet=False) as report: report('a [bold] step'); print('chatter')"
+    )
+    controller, terminal = pty.openpty()
+    command = [sys.executable, "-c", code]
+    done = subprocess.run(command, stdout=subprocess.PIPE, stderr=terminal, check=True)
+    os.close(terminal)
+    shown = os.read(controller, 10_000).decode()
+    os.close(controller)
+    assert done.stdout == b""
+    assert "a [bold] step" in shown
+    assert "0:00:00" in shown
+    assert "chatter" in shown
+
+
+QUANTIZATION: dict[str, Any] = {
+    "method": "mse",
+    "images": 100,
+    "judged_on": 80,
+    "skipped": ["broken.jpg"],
+    "gate": {"measure": "labels", "max_drop": 0.02},
+    "keras": {"sqnr": None, "agreement": 1.0, "top1": 0.9, "top5": 1.0},
+    "multiply_adds_int8": 0.987,
+    "steps": [
+        {"name": "quantised", "sqnr": 20.5, "agreement": 0.96, "top1": 0.88, "top5": 1.0}
+        | {"kept": True},
+        {"name": "equalisation", "sqnr": 19.0, "agreement": None, "top1": None, "top5": None}
+        | {"kept": False},
+    ],
+    "layers": [{"node": "stem/Conv", "sqnr": 31.25}, {"node": "exact/Conv", "sqnr": None}],
+    "float_nodes": [{"node": "top/Gemm", "reason": "the gate"}],
+    "speed": None,
+}
+
+
+def quantized(model: str, target: str, **options: Any) -> Any:
+    manifest = {**MANIFEST, "quantization": QUANTIZATION}
+    return SimpleNamespace(path=Path("int8"), manifest=manifest, speed=Speed(4.0, 5.0), engine=None)
+
+
+def test_int8_comes_with_what_it_cost(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(quantized)
+    assert main(["vgg16", "-t", "cpu-int8", "-q"]) == 0
+    out, err = capsys.readouterr()
+    lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert "int8 98.7% of the multiply-adds" in lines
+    assert "gate top-1 accuracy may drop by 2.0%" in lines
+    assert "skipped broken.jpg" in lines
+    assert "float top/Gemm: the gate" in lines
+    assert "Keras itself 100.0% 90.0% 100.0%" in lines
+    assert "quantised 20.5 dB 96.0% 88.0% 100.0%" in lines
+    assert "equalisation 19.0 dB not kept" in lines
+    assert "stem/Conv 31.2 dB" in lines
+    assert any("5.00 ms, and 4.00 ms in fp32: 0.80 times as fast" in line for line in lines)
+    assert err == "warning: int8 is slower than fp32 here: 5.00 ms, and 4.00 ms in fp32\n"
+
+
+def test_json_has_the_speed_that_the_manifest_leaves_out(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(quantized)
+    assert main(["vgg16", "-t", "cpu-int8", "-q", "--json"]) == 0
+    printed = json.loads(capsys.readouterr().out)
+    assert printed["quantization"] == {
+        **QUANTIZATION,
+        "speed": {"float_ms": 4.0, "int8_ms": 5.0},
+    }
+
+
+def test_a_quantized_bundle_is_shown_beside_keras_and_beside_its_graph(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    from kexport.cli.tables.bundle import show, verification_table
+    from kexport.runtime.verify import Row, Verification
+
+    rows = (Row("logits", 5.0, 2.2, 4.4, 0.75), Row("graph:logits", 0.1, 0.03, 0.2, 1.0))
+    show(verification_table(Path("b"), Verification("m", "cpu-int8", "engine", 3, 8, rows)))
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert lines[-5:] == [
+        "parity  logits: error 2.2e+00, tolerance 4e+00",
+        "on 8 golden images, Keras against the bundle",
+        "logits: error 3.0e-02, tolerance 2e-01",
+        "on the same, the quantized graph against the bundle",
+        "result  passed",
+    ]

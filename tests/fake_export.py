@@ -1,0 +1,70 @@
+"""A stand-in for `kexport.api.export`, for tests of the command line."""
+
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+import kexport
+
+MANIFEST: dict[str, Any] = {
+    "schema": 1,
+    "model": {"name": "vgg16", "source": "keras.applications.VGG16", "weights": "random"},
+    "target": {"name": "cpu-fp32", "opset": 20, "toolchain": None},
+    "findings": [],
+    "quantization": None,
+    "inputs": [{"name": "image", "dtype": "uint8", "shape": [None, 224, 224, 3], "color": "RGB"}],
+    "outputs": [
+        {"name": "probabilities", "dtype": "float32", "shape": [None, 9], "kind": "probabilities"}
+    ],
+    "parity": {
+        "images": 8,
+        "passed": True,
+        "outputs": {
+            "probabilities": {"max_abs": 1e-7, "error": 2.14e-6, "tolerance": 1e-4},
+            "logits": {"max_abs": 1e-5, "error": 1e-6, "tolerance": 1e-4},
+        },
+    },
+    "files": {
+        "model.onnx": {"sha256": "0", "bytes": 1_500_000},
+        "model.onnx.data": {"sha256": "0", "bytes": 500_000},
+        "golden.npz": {"sha256": "0", "bytes": 9_000_000},
+    },
+    "build": None,
+    "engine_check": None,
+    "float32_nodes": [],
+    "largest_value": None,
+}
+
+Calls = list[dict[str, Any]]
+Fake = Callable[[Callable[..., Any]], Calls]
+
+
+@pytest.fixture
+def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
+    """Put a function in the place of kexport.api.export; return the list of its calls."""
+
+    def install(behave: Callable[..., Any]) -> Calls:
+        calls: Calls = []
+
+        def export(model: str, target: str, **options: Any) -> Any:
+            calls.append({"model": model, "target": target, **options})
+            return behave(model, target, **options)
+
+        api = SimpleNamespace(export=export)
+        monkeypatch.setitem(sys.modules, "kexport.api", api)
+        monkeypatch.setattr(kexport, "api", api, raising=False)
+        return calls
+
+    return install
+
+
+def succeed(model: str, target: str, *, progress: Callable[[str], None], **options: Any) -> Any:
+    progress("converting")
+    print("Downloading data")  # noqa: T201  what Keras does
+    return SimpleNamespace(
+        path=Path(f"{model}-{target}"), manifest=MANIFEST, speed=None, engine=None
+    )
