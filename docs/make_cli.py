@@ -49,7 +49,7 @@ With `--json` stdout is one JSON object instead of a table:
 
 | command | object |
 |---|---|
-| `export` | `manifest.json`, `path`, with int8 `quantization.speed`, and `engine` if one was built |
+| `export` | `manifest.json`, `path`, with int8 `quantization.speed`, `engine` if one was built |
 | `verify` | `passed`, and each golden output with its error and tolerance |
 | `run` | for each image its `predictions`, or its `error` |
 | `check` | `passed` and `findings` |

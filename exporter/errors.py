@@ -37,7 +37,7 @@ class KexportError(Exception):
     prints it below the message. `exit_code` is the exit status of the command line.
 
     Both name an argument of `kexport.export` between backticks, as `calibration.max_drop` or, with
-    a value, as `recipe.weights="random"`. The command line prints its option in its place: see
+    a value, as `recipe.weights='random'`. The command line prints its option in its place: see
     `kexport.cli.arguments`.
     """
 

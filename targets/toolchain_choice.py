@@ -75,12 +75,12 @@ def _agrees(name: str, prefix: str | None, toolchain: ToolchainRelease) -> bool:
 
 def _check(device: Device, name: str, prefix: str, known: Sequence[ToolchainRelease]) -> None:
     """Refuse text that is not a version, and a version that the device does not run."""
-    option = f"--{name.lower()}"
+    argument = f"toolchain.{name.lower()}"
     versions = [v for v in (_version(toolchain, name) for toolchain in known) if v is not None]
     if not versions:
         raise BadArgument(
             f"'{device.name}' runs no {name}",
-            hint=f"leave out {option}, or choose a device with one: kexport targets",
+            hint=f"leave out `{argument}`, or choose a device with one: kexport targets",
         )
     if not all(part.isascii() and part.isdecimal() for part in prefix.split(".")):
         raise BadArgument(
@@ -92,7 +92,7 @@ def _check(device: Device, name: str, prefix: str, known: Sequence[ToolchainRele
         nearest = max(older, key=release) if older else min(versions, key=release)
         raise BadArgument(
             f"{name} {prefix} is not known to run on '{device.name}'",
-            hint=f"the nearest that does is {option} {nearest}",
+            hint=f"the nearest that does is `{argument}={nearest!r}`",
         )
 
 

@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import kexport
+from kexport.targets import Target
 
 MANIFEST: dict[str, Any] = {
     "schema": 1,
@@ -50,9 +51,10 @@ def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
     def install(behave: Callable[..., Any]) -> Calls:
         calls: Calls = []
 
-        def export(model: str, target: str, **options: Any) -> Any:
-            calls.append({"model": model, "target": target, **options})
-            return behave(model, target, **options)
+        def export(model: str, target: Target, **options: Any) -> Any:
+            resolved = (str(target.toolchain), target.opset, target.compute_capabilities)
+            calls.append({"model": model, "target": target.name, "resolved": resolved, **options})
+            return behave(model, target.name, **options)
 
         api = SimpleNamespace(export=export)
         monkeypatch.setitem(sys.modules, "kexport.api", api)

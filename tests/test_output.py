@@ -206,7 +206,7 @@ def test_a_bundle_and_a_model_in_one_folder(
 ) -> None:
     layout = ["--layout-triton", str(tmp_path / models)]
     assert main([*words, "-q", *layout, "-o", str(tmp_path / output)]) == 2
-    assert "neither is in the other" in capsys.readouterr().err
+    assert "not inside one another" in capsys.readouterr().err
     assert list(tmp_path.iterdir()) == []
 
 

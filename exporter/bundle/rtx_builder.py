@@ -78,7 +78,7 @@ def build_rtx_engine(
     builder = version()
     with tempfile.TemporaryDirectory() as scratch:
         log = Path(scratch, "builder.log")
-        options = ["--module", MODULE, "--log", str(log), "`output`", str(output or scratch)]
+        options = ["--module", MODULE, "--log", str(log), "--output", str(output or scratch)]
         done = run_build_engine(bundle, options, seconds=seconds)
         if done.report is None:
             state: State = "not done" if done.status is None else "refused"

@@ -1,7 +1,7 @@
 """Translation of the library's messages: arguments of Python become options.
 
 The library names an argument of `kexport.export` between backticks, as `calibration.max_drop` or,
-with a value, as `recipe.weights="random"`. The command line prints `--max-drop` and
+with a value, as `recipe.weights='random'`. The command line prints `--max-drop` and
 `--weights random`.
 """
 

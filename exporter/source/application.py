@@ -66,7 +66,7 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
         raise WeightsUnavailable(
             f"the ImageNet weights of {application.name} cannot be downloaded: {reason}",
             hint="go online, give a file with `recipe.weights=PATH`, or try with "
-            '`recipe.weights="random"`',
+            "`recipe.weights='random'`",
         ) from error
     if recipe.random:
         _draw_weights(model, application, recipe, builder, arguments)

@@ -18,6 +18,7 @@ LIBRARY = ("calibration", "exporter", "targets")
 
 OF_OTHER_PROGRAMS = frozenset(
     {
+        "exporter/bundle/build_process.py",
         "exporter/bundle/local_engine.py",
         "exporter/bundle/rtx_builder.py",
         "exporter/bundle/trtexec.py",

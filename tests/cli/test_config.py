@@ -6,6 +6,7 @@ import pytest
 from fake_export import Fake, succeed
 
 from kexport.cli import main
+from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.source.open import Recipe
 
@@ -25,7 +26,7 @@ def write(path: Path, *lines: str) -> None:
 
 ALL = """
 model = "m.keras"
-target = "trt-fp16"
+target = "rtx-fp16"
 output = "out"
 weights = "weights.h5"
 no-top = true
@@ -55,9 +56,9 @@ require-speedup = 1.5
 preprocess = "caffe"
 batch = "dynamic"
 labels = "labels.txt"
-opset = 18
+opset = 16
 seed = 3
-tensorrt = "10.3"
+tensorrt = "1.7"
 force = true
 timestamps = true
 quiet = true
@@ -74,7 +75,8 @@ def test_every_option_can_be_in_the_file(fake_export: Fake, folder: Path, capsys
     del call["progress"]
     assert call == {
         "model": "m.keras",
-        "target": "trt-fp16",
+        "target": "rtx-fp16",
+        "resolved": ("TensorRT-RTX 1.7", 16, ("8.6", "8.9")),
         "output": "out",
         "recipe": Recipe(
             weights="weights.h5",
@@ -91,20 +93,11 @@ def test_every_option_can_be_in_the_file(fake_export: Fake, folder: Path, capsys
             seed=3,
         ),
         "batch": "dynamic",
-        "jetpack": None,
-        "tensorrt": "10.3",
-        "compute_capabilities": ("8.6", "8.9"),
-        "opset": 18,
         "labels": "labels.txt",
         "output_layers": ("a", "b"),
-        "pixels": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
+        "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
         "top_k": 3,
-        "calibration_data": "photos",
-        "calibration_method": "entropy",
-        "calibration_cache": "ranges.json",
-        "max_drop": 0.02,
-        "eval_data": "labelled",
-        "require_speedup": 1.5,
+        "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5),
         "layout_triton": "models",
         "force": True,
         "timestamps": True,
@@ -146,7 +139,7 @@ def test_paths_are_relative_to_the_file(fake_export: Fake, folder: Path, capsys:
     assert call["output"] == "/elsewhere"
     assert call["recipe"].weights == "random"
     assert call["labels"] == "imagenet"
-    assert call["calibration_data"] == "project/photos"
+    assert call["calibration"].data == "project/photos"
     assert "taking options from project/own.toml\n" in capsys.readouterr().err
 
 
@@ -161,10 +154,10 @@ def test_another_file_takes_the_place_of_the_one_in_the_folder(
     fake_export: Fake, folder: Path
 ) -> None:
     calls = fake_export(succeed)
-    write(folder / "kexport.toml", "seed = 3", "opset = 18")
+    write(folder / "kexport.toml", "seed = 3", "opset = 16")
     write(folder / "own.toml", "seed = 4")
     assert main(["vgg16", "-t", "cpu-fp32", "-q", "--config", "own.toml"]) == 0
-    assert (calls[0]["recipe"].seed, calls[0]["opset"]) == (4, None)
+    assert (calls[0]["recipe"].seed, calls[0]["resolved"][1]) == (4, 18)
 
 
 def test_the_file_can_be_ignored(fake_export: Fake, folder: Path, capsys: Capture) -> None:

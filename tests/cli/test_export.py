@@ -5,6 +5,7 @@ from pathlib import Path
 from fake_export import Fake, succeed
 
 from kexport.cli import main
+from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.source.open import Recipe
 
@@ -17,23 +18,15 @@ def test_defaults_reach_the_api(fake_export: Fake) -> None:
     assert call == {
         "model": "vgg16",
         "target": "cpu-fp32",
+        "resolved": ("None", 18, ()),
         "output": None,
         "recipe": Recipe(),
         "batch": 1,
-        "jetpack": None,
-        "tensorrt": None,
-        "compute_capabilities": (),
-        "opset": None,
         "labels": None,
         "output_layers": (),
-        "pixels": ImageInput(),
+        "image_input": ImageInput(),
         "top_k": None,
-        "calibration_data": None,
-        "calibration_method": "mse",
-        "calibration_cache": None,
-        "max_drop": 0.01,
-        "eval_data": None,
-        "require_speedup": None,
+        "calibration": Calibration(),
         "layout_triton": None,
         "force": False,
         "timestamps": False,
@@ -45,14 +38,14 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
     labels = tmp_path / "labels.txt"
     labels.write_text("cat\n", encoding="utf-8")
     words = (
-        "export m.keras -t TRT_FP16 -o out --weights random --no-top --pooling max --classes 5"
+        "export m.keras -t RTX_FP16 -o out --weights random --no-top --pooling max --classes 5"
         " --input-shape 96,64 --activation none --alpha 0.5 --minimalistic"
         " --depth-multiplier 2 --no-preprocessing-layers --output-layer a --output-layer b "
         "--input-format bgra --layout nchw --input-dtype float32 --resize bilinear"
         " --crop center --top-k 3 --layout-triton models --compute-capabilities 8.6,8.9 "
         "--calibration-data photos --calibration-method entropy --calibration-cache ranges.json "
         "--max-drop 0.02 --eval-data labelled --require-speedup 1.5 "
-        f"--preprocess caffe --batch dynamic --labels {labels} --opset 18 --seed 3 --tensorrt 10.3"
+        f"--preprocess caffe --batch dynamic --labels {labels} --opset 16 --seed 3 --tensorrt 1.7"
         " --force --trust --timestamps -q"
     )
     assert main(words.split()) == 0
@@ -60,7 +53,8 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
     del call["progress"]
     assert call == {
         "model": "m.keras",
-        "target": "trt-fp16",
+        "target": "rtx-fp16",
+        "resolved": ("TensorRT-RTX 1.7", 16, ("8.6", "8.9")),
         "output": "out",
         "recipe": Recipe(
             weights="random",
@@ -78,20 +72,11 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
             trust=True,
         ),
         "batch": "dynamic",
-        "jetpack": None,
-        "tensorrt": "10.3",
-        "compute_capabilities": ("8.6", "8.9"),
-        "opset": 18,
         "labels": str(labels),
         "output_layers": ("a", "b"),
-        "pixels": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
+        "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
         "top_k": 3,
-        "calibration_data": "photos",
-        "calibration_method": "entropy",
-        "calibration_cache": "ranges.json",
-        "max_drop": 0.02,
-        "eval_data": "labelled",
-        "require_speedup": 1.5,
+        "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5),
         "layout_triton": "models",
         "force": True,
         "timestamps": True,

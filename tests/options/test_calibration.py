@@ -62,12 +62,12 @@ def test_every_method_has_an_estimator() -> None:
 def test_options_are_refused_for_other_precisions(words: dict[str, Any], field: str) -> None:
     with pytest.raises(BadArgument) as caught:
         check(Calibration(**words), FP32, local=True)
-    assert str(caught.value) == f"calibration.{field} is for int8, and cpu-fp32 is fp32"
+    assert str(caught.value) == f"`calibration.{field}` is for int8, and cpu-fp32 is fp32"
     assert caught.value.hint == "leave it out, or choose the target cpu-int8"
 
 
 def test_int8_needs_images_that_exist(tmp_path: Path) -> None:
-    with pytest.raises(BadArgument, match=r"cpu-int8 needs calibration\.data: images"):
+    with pytest.raises(BadArgument, match=r"cpu-int8 needs `calibration.data`: images"):
         check(Calibration(), INT8, local=True)
     with pytest.raises(BadArgument, match="nowhere does not exist"):
         check(Calibration(tmp_path / "nowhere"), INT8, local=True)

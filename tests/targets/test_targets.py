@@ -12,7 +12,7 @@ import onnx.defs
 import pytest
 
 from kexport import targets
-from kexport.errors import BadArgument, KexportError, UnknownTarget
+from kexport.errors import KexportError, UnknownTarget
 from kexport.targets.target import PRECISIONS, read_device
 from kexport.targets.toml_table import begins, matches, read_table, release
 from kexport.targets.toolchain import read_jetpack, read_tensorrt
@@ -260,60 +260,6 @@ def test_int8_has_float16_scales_from_tensorrt_10_on(
     target = targets.find(name, tensorrt=tensorrt)
     assert (target.opset, target.half_rest) == (opset, halved)
     assert target.rules is None or not targets.find(name, tensorrt=tensorrt, opset=13).half_rest
-
-
-@pytest.mark.parametrize(
-    ("name", "jetpack", "tensorrt", "message", "hint"),
-    [
-        (
-            "jetson-nano-fp16",
-            "6.2",
-            None,
-            "JetPack 6.2 is not known to run",
-            "`toolchain.jetpack='4.6.6'`",
-        ),
-        (
-            "jetson-thor-fp16",
-            "6.2",
-            None,
-            "JetPack 6.2 is not known to run",
-            "`toolchain.jetpack='7.0'`",
-        ),
-        (
-            "jetson-orin-fp16",
-            "5.1.9",
-            None,
-            "JetPack 5.1.9 is not known",
-            "`toolchain.jetpack='5.1.5'`",
-        ),
-        (
-            "jetson-orin-nano-fp16",
-            None,
-            "11",
-            "TensorRT 11 is not known",
-            "`toolchain.tensorrt='10.16.2'`",
-        ),
-        ("trt-fp16", None, "9.1", "TensorRT 9.1 is not known", "`toolchain.tensorrt='8.6'`"),
-        ("trt-fp16", None, "8.2", "TensorRT 8.2 is not known", "`toolchain.tensorrt='8.5'`"),
-        (
-            "jetson-orin-fp16",
-            "6.2",
-            "8.6",
-            "JetPack 6.2 .* no TensorRT 8.6",
-            "`toolchain.tensorrt='10.3.0'`",
-        ),
-        ("jetson-orin-fp16", "six", None, "'six' is no version of JetPack", "such as 7.2.2"),
-        ("trt-fp16", None, "10.", "'10.' is no version of TensorRT", "such as 11.4"),
-        ("trt-fp16", "6.2", None, "'trt' runs no JetPack", "leave out `toolchain.jetpack`"),
-        ("cpu-fp32", None, "10.3", "'cpu' runs no TensorRT", "leave out `toolchain.tensorrt`"),
-    ],
-)
-def test_a_toolchain_that_the_device_cannot_run(
-    name: str, jetpack: str | None, tensorrt: str | None, message: str, hint: str
-) -> None:
-    with pytest.raises(BadArgument, match=message) as caught:
-        targets.find(name, jetpack=jetpack, tensorrt=tensorrt)
-    assert hint in (caught.value.hint or "")
 
 
 @pytest.mark.parametrize(
