@@ -1,4 +1,4 @@
-"""A folder that passes for a bundle; it takes no Keras to make one."""
+"""Minimal bundle folders that are made without Keras."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from pathlib import Path
 
 
 def a_bundle(folder: Path, content: str = "old") -> Path:
-    """A manifest and the files that it lists, with `content` in place of a model."""
+    """Write a manifest and the files that it lists, with `content` in place of a model."""
     (folder / "runtime").mkdir(parents=True)
     (folder / "model.onnx").write_text(content)
     (folder / "runtime" / "session.py").write_text("")

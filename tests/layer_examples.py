@@ -16,9 +16,10 @@ PICTURE = (6, 5, 3)
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What makes the layer, and the shape of each input without the batch.
+    """A function that makes the layer, and the shape of each input without the batch.
 
-    Several inputs go in as a list, or one by one where `spread`. Whole numbers are under `below`.
+    Several inputs are given as a list, or as several arguments with `spread`. Integer inputs are
+    smaller than `below`.
     """
 
     make: Callable[[], Any]
@@ -28,7 +29,7 @@ class Example:
     spread: bool = False
 
     def model(self) -> keras.Model:
-        """The layer alone, between its inputs and its outputs."""
+        """Build a model of the layer alone."""
         inputs = [keras.Input(shape, dtype=self.dtype) for shape in self.shapes]
         layer = self.make()
         if len(inputs) == 1:
@@ -36,7 +37,7 @@ class Example:
         return randomise(keras.Model(inputs, layer(*inputs) if self.spread else layer(inputs)))
 
     def inputs(self) -> list[Array]:
-        """A batch of two for each input."""
+        """Draw a batch of two for each input."""
         if self.dtype == "float32":
             return [normal(2, *shape, seed=i) for i, shape in enumerate(self.shapes)]
         rng = np.random.default_rng(0)

@@ -1,4 +1,4 @@
-"""Whole-model files to break or to forge, for several tests."""
+"""Whole-model files that tests damage or forge."""
 
 import shutil
 import zipfile
@@ -34,7 +34,7 @@ def with_layer(layer: Callable[[Any], Any]) -> keras.Model:
 
 @pytest.fixture(scope="session")
 def saved(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder with the plain model in both formats."""
+    """Save the plain model in both formats, and return the folder."""
     folder = tmp_path_factory.mktemp("saved")
     model = plain()
     for kind in KINDS:
@@ -53,7 +53,7 @@ def refused(path: Path, error: type[KexportError], *, trust: bool = False) -> Ke
 
 
 def with_config(saved: Path, folder: Path, kind: str, text: str) -> Path:
-    """The plain model's file with another configuration in it."""
+    """Copy the plain model's file with another configuration in it."""
     path = folder / f"forged{kind}"
     shutil.copy(saved / f"plain{kind}", path)
     if kind == ".h5":

@@ -1,4 +1,4 @@
-"""What the tests of conversion, passes and export share: small models, and both sides' answers."""
+"""Helpers of many tests: small models, graphs, and the outputs of Keras and ONNX Runtime."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ def normal(*shape: int, seed: int = 0, scale: float = 1.0) -> Array:
 
 
 def randomise(model: keras.Model, seed: int = 1) -> keras.Model:
-    """Weights of working size, with no bias zero and no scale one; variances stay positive."""
+    """Draw weights of usual size, with no bias zero and no scale one; variances stay positive."""
     rng = np.random.default_rng(seed)
     for variable in model.weights:
         if not np.issubdtype(np.dtype(variable.dtype), np.floating):
@@ -49,7 +49,7 @@ def randomise(model: keras.Model, seed: int = 1) -> keras.Model:
 
 
 def model_of(layer: Any, *shapes: tuple[int | None, ...], dtype: str = "float32") -> keras.Model:
-    """A functional model that is `layer` alone; several inputs go in as a list."""
+    """Build a functional model of `layer` alone; several inputs are given as a list."""
     inputs = [keras.Input(shape, dtype=dtype) for shape in shapes]
     single = len(inputs) == 1
     return randomise(
@@ -65,7 +65,7 @@ def keras_answers(model: keras.Model, inputs: Sequence[Array]) -> list[Array]:
 def onnx_answers(
     model: ir.Model | onnx.ModelProto, inputs: Sequence[Array], *, optimise: bool = False
 ) -> list[Array]:
-    """Outputs in the graph's order, from ONNX Runtime; as written unless it may `optimise`."""
+    """Run a model in ONNX Runtime, with its graph optimizations only if `optimise` is set."""
     proto = ir.to_proto(model) if isinstance(model, ir.Model) else model
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 3
@@ -80,7 +80,7 @@ def onnx_answers(
 
 
 def far(candidate: Array, reference: Array) -> float:
-    """The largest difference, in units of the largest reference value where that is over 1."""
+    """Return the largest difference, relative to the largest reference value if that is over 1."""
     assert candidate.shape == reference.shape
     assert candidate.dtype == reference.dtype
     if not reference.size:
@@ -104,9 +104,9 @@ def assert_converts(
     expected: Sequence[Array] | None = None,
     tolerance: float = 1e-5,
 ) -> Converted:
-    """Convert, and hold the graph to Keras' answers: as it comes, and simplified.
+    """Convert, and compare the graph with Keras, before and after simplification.
 
-    The graph is also held to ONNX's checker and to the shapes that it declares.
+    The graph must also pass ONNX's checker and have the shapes that it declares.
     """
     wanted = keras_answers(model, inputs) if expected is None else expected
     converted = convert_model(model)
@@ -136,7 +136,7 @@ def snapshot(model: ir.Model) -> bytes:
 
 
 class Sketch:
-    """Builds a small ONNX graph by hand, for passes that need one that conversion does not give."""
+    """A small ONNX graph written by hand, for passes on graphs that conversion does not give."""
 
     def __init__(self, opset: int = 20) -> None:
         self.graph = ir.Graph([], [], nodes=[], opset_imports={"": opset}, name="sketch")
@@ -174,7 +174,7 @@ class Sketch:
 def assert_pure_and_equal(
     change: Any, model: ir.Model, feeds: Mapping[str, Array], tolerance: float = 1e-5
 ) -> ir.Model:
-    """Run a pass: its input stays as it was, and ONNX Runtime gives the same before and after."""
+    """Run a pass; its input must not change, nor the outputs that ONNX Runtime computes."""
     before = snapshot(model)
     answers = onnx_answers(model, list(feeds.values()))
     changed = change(model)
@@ -188,7 +188,7 @@ def assert_pure_and_equal(
 
 
 def small_classifier(size: int = 24, classes: int = 10) -> keras.Model:
-    """An image classifier with what parity must guard: even padding, batch norms, a softmax."""
+    """Build an image classifier with uneven padding, batch norms and a softmax."""
     x = keras.Input((size, size, 3), name="pixels")
     y = keras.layers.Conv2D(8, 3, strides=2, padding="same", use_bias=False, name="stem")(x)
     y = keras.layers.ReLU()(keras.layers.BatchNormalization(name="stem_bn")(y))
@@ -201,7 +201,7 @@ def small_classifier(size: int = 24, classes: int = 10) -> keras.Model:
 
 
 def healthy(model: keras.Model, mode: str = "tf") -> keras.Model:
-    """Random weights with which the answers differ from image to image."""
+    """Draw random weights with which the answers differ between images."""
     _, height, width, channels = model.input_shape
     drawn = pictures(8, height, width, channels)
     random_weights.randomise(model, 0, prepare(drawn, mode))
@@ -210,7 +210,7 @@ def healthy(model: keras.Model, mode: str = "tf") -> keras.Model:
 
 @contextmanager
 def room_for(size: int) -> Iterator[None]:
-    """No file may grow beyond `size` bytes: a write fails as on a full disk."""
+    """Limit files to `size` bytes, so that a write fails as on a full disk."""
     soft, hard = resource.getrlimit(resource.RLIMIT_FSIZE)
     resource.setrlimit(resource.RLIMIT_FSIZE, (size, hard))
     try:
@@ -220,12 +220,12 @@ def room_for(size: int) -> Iterator[None]:
 
 
 def digits_module(root: Path) -> Any:
-    """examples/digits/digits.py, as a module."""
+    """Import examples/digits/digits.py."""
     return module_at(root / "examples" / "digits" / "digits.py")
 
 
 def module_at(path: Path) -> Any:
-    """A script as a module."""
+    """Import a script as a module."""
     spec = util.spec_from_file_location(path.stem, path)
     assert spec is not None
     assert spec.loader is not None
@@ -236,6 +236,6 @@ def module_at(path: Path) -> Any:
 
 
 def count(values: Array, extent: Range) -> Histogram:
-    """The histogram of float32 `values` of any shape over a range that is wider than nothing."""
+    """Make the histogram of float32 `values` of any shape over a range that is not empty."""
     counts = np.bincount(bin_indices(values.reshape(-1), extent), minlength=BINS)
     return Histogram(extent, counts, values.size - int(np.count_nonzero(values)))

@@ -110,7 +110,7 @@ def test_opset(export_and_verify: Export, model: keras.Model, tmp_path: Path) ->
     assert onnx.load(bundle.path / "model.onnx").opset_import[0].version == 13
 
 
-def test_outputs_of_layers_of_ones_choice(
+def test_outputs_of_chosen_layers(
     export_and_verify: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     chosen = ["stem", "pool"]
@@ -125,7 +125,7 @@ def test_outputs_of_layers_of_ones_choice(
     assert_near([given[name] for name in chosen], wanted)
 
 
-def test_a_layer_that_is_not_there(model: keras.Model, tmp_path: Path) -> None:
+def test_an_unknown_layer_is_refused(model: keras.Model, tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="no layer 'stem_bm'") as caught:
         export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, output_layers=["stem_bm"])
     assert caught.value.hint == "did you mean 'stem_bn'?"

@@ -75,7 +75,7 @@ def test_the_bundle_suits_the_toolchain(
     jsonschema.validate(manifest, schema)
 
 
-def test_without_a_toolchain_nothing_is_held_to_one(
+def test_without_a_toolchain_no_rules_are_checked(
     export_and_verify: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     manifest = export_and_verify(model, "cpu-fp32", recipe=TF, output=tmp_path / "b").manifest
@@ -123,7 +123,7 @@ def test_an_opset_that_the_toolchain_does_not_read(
     assert found["target"]["opset"] == 20
 
 
-def test_bytes_of_a_camera_for_a_toolchain_without_bytes(
+def test_camera_bytes_are_refused_by_a_toolchain_without_uint8(
     model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(BadArgument, match=r"nv12 is bytes, and TensorRT 8\.2\.1"):
@@ -165,7 +165,7 @@ def test_pixels_are_exact_in_float16() -> None:
 
 
 @pytest.mark.parametrize("target", ["jetson-orin-fp16", "jetson-orin-int8"])
-def test_a_builder_that_chooses_types_is_told_what_float16_cannot_hold(
+def test_a_builder_that_chooses_types_gets_the_layers_that_need_float32(
     export_and_verify: Export, tmp_path: Path, target: str
 ) -> None:
     drawn = pictures(40, 24, 24) if target.endswith("int8") else None

@@ -1,4 +1,4 @@
-"""Promises about the code as a whole, which no single module can keep."""
+"""Properties of the code as a whole: imports, packages, sizes and layers."""
 
 import ast
 import subprocess
@@ -39,7 +39,7 @@ def python_files(root: Path, *folders: str) -> list[Path]:
 
 
 def loaded_by(code: str) -> set[str]:
-    """The top-level modules that a fresh interpreter has loaded after running `code`."""
+    """Return the top-level modules that a fresh interpreter has loaded after running `code`."""
     report = f"{code}\nimport sys; print(*{{name.partition('.')[0] for name in sys.modules}})"
     command = [sys.executable, "-c", report]
     done = subprocess.run(command, capture_output=True, text=True, check=True)
@@ -58,7 +58,7 @@ def test_every_package_is_shipped(root: Path, settings: dict[str, Any]) -> None:
 
 
 def test_every_cpp_source_is_shipped(root: Path) -> None:
-    """A wheel and the tree have the same: what a bundle is to carry is package data."""
+    """The installed package has the C++ sources that bundles carry, as package data."""
     here, there = root / "runtime" / "cpp", Path(runtime.__file__).parent / "cpp"
     files = [
         {
@@ -114,7 +114,7 @@ def test_the_runtime_stands_alone_on_python_3_8(root: Path, name: str) -> None:
 
 
 def private_parts_of_keras(file: Path) -> list[str]:
-    """Private attributes of other objects than `self`, and `keras.src`, outside docstrings."""
+    """List private attributes of objects other than `self`, and `keras.src` outside docstrings."""
     tree = ast.parse(file.read_text(encoding="utf-8"))
     documentation = {id(node.value) for node in ast.walk(tree) if isinstance(node, ast.Expr)}
     found = []

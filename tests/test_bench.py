@@ -36,7 +36,7 @@ MODULES = (
 
 @pytest.fixture
 def bench(root: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[dict[str, ModuleType]]:
-    """The scripts of bench/ as modules; "zoo" is bench/zoo.py."""
+    """Import the scripts of bench/; "zoo" is bench/zoo.py."""
     monkeypatch.syspath_prepend(root / "bench")
     names = (*MODULES, "zoo")
     yield {name: importlib.import_module(name) for name in names}
@@ -69,7 +69,7 @@ def test_table_puts_numbers_to_the_right(bench: dict[str, ModuleType]) -> None:
     assert text == "| a | b |\n| --- | ---: |\n| x | 1 |"
 
 
-def test_what_was_not_measured_is_a_dash(bench: dict[str, ModuleType]) -> None:
+def test_a_missing_measurement_is_a_dash(bench: dict[str, ModuleType]) -> None:
     page = bench["page"]
     assert page.number(None, 1) == "-"
     assert page.number(1.26, 1) == "1.3"
@@ -334,7 +334,7 @@ def test_gpus_are_hidden_unless_asked_for(
     assert environment(True)["CUDA_VISIBLE_DEVICES"] == "1"
 
 
-def test_what_became_of_each_graph(bench: dict[str, ModuleType]) -> None:
+def test_the_outcome_for_each_graph(bench: dict[str, ModuleType]) -> None:
     engines = bench["engines"]
     rows = [
         {"found": 93, "wanted": 94, "type": "INT8"},
@@ -348,7 +348,7 @@ def test_what_became_of_each_graph(bench: dict[str, ModuleType]) -> None:
     assert engines.cell(None) == ""
 
 
-def test_int8_is_built_for_those_that_are_to_be(bench: dict[str, ModuleType]) -> None:
+def test_int8_is_built_for_the_chosen_applications(bench: dict[str, ModuleType]) -> None:
     engines = bench["engines"]
     assert set(engines.INT8) <= set(zoo.ZOO)
     found = engines.wanted(["vgg19", "vgg16", "mobilenet"], ["trt-fp32", "trt-int8"])

@@ -23,13 +23,13 @@ def project(root: Path) -> dict[str, Any]:
 
 
 def needed(project: dict[str, Any]) -> dict[str, Requirement]:
-    """What kexport with its extra `cpu` needs, by name."""
+    """Return the requirements of kexport with its extra `cpu`, by name."""
     lines = [*project["dependencies"], *project["optional-dependencies"]["cpu"]]
     return {requirement.name: requirement for requirement in map(Requirement, lines)}
 
 
 def imported(file: Path) -> set[str]:
-    """The top-level names of the packages that a file imports, at its head or further down."""
+    """List the top-level packages that a file imports anywhere."""
     found: set[str] = set()
     for node in ast.walk(ast.parse(file.read_text(encoding="utf-8"))):
         if isinstance(node, ast.Import):
@@ -63,7 +63,7 @@ def test_the_oldest_versions_are_the_lower_bounds(root: Path, project: dict[str,
 
 
 def _release(version: str) -> list[int]:
-    """A version's numbers without the zeros at its end: 2.0 is 2.0.0."""
+    """Return a version's numbers without trailing zeros: 2.0 is 2.0.0."""
     numbers = [int(part) for part in version.split(".")]
     while numbers[-1] == 0:
         numbers.pop()

@@ -8,7 +8,7 @@ from types import ModuleType
 import pytest
 
 from kexport import errors
-from kexport.errors import KexportError, MissingDependency, did_you_mean
+from kexport.errors import KexportError, MissingDependency, did_you_mean, one_line
 from kexport.needs import need
 from kexport.runtime.errors import RuntimeFault
 
@@ -16,7 +16,7 @@ BASES: tuple[type[Exception], ...] = (KexportError, RuntimeFault)
 
 
 def classes() -> list[type[Exception]]:
-    """The two bases, each before its subclasses; none has subclasses of its own."""
+    """List the two base classes, each before its subclasses, which have no subclasses."""
     found = [known for base in BASES for known in (base, *base.__subclasses__())]
     assert not any(leaf.__subclasses__() for leaf in found if leaf not in BASES)
     return found
@@ -63,6 +63,21 @@ def test_each_error_carries_a_hint(known: type[Exception]) -> None:
 )
 def test_did_you_mean(word: str, hint: str | None) -> None:
     assert did_you_mean(word, ["inception_v3", "VGG16"]) == hint
+
+
+@pytest.mark.parametrize(
+    ("message", "line"),
+    [
+        ("first\nsecond", "first"),
+        ("\n  indented  \n", "indented"),
+        ("", "ValueError"),
+        ("the reason is:\nthis\nrest", "the reason is: this"),
+        ("outer\n\nException encountered: inner\nrest", "inner"),
+        ("word " * 100, "word " * 59 + "[...]"),
+    ],
+)
+def test_the_reason_of_an_error_is_one_line(message: str, line: str) -> None:
+    assert one_line(ValueError(message)) == line
 
 
 def test_need_returns_the_module() -> None:

@@ -75,7 +75,7 @@ def check_graph(path: Path, name: str) -> None:
 
 @dataclass(frozen=True)
 class Family:
-    """An Application as `export` builds it, with random weights; to build it takes longest."""
+    """An Application with random weights as `export` builds it; building takes longest."""
 
     name: str
     source: Source
@@ -86,12 +86,12 @@ class Family:
         return self.source.model
 
     def export(self, target: str, folder: Path, monkeypatch: pytest.MonkeyPatch) -> Bundle:
-        """What `export` makes of its name."""
+        """Export it by its name."""
         monkeypatch.setattr("kexport.api.open_model", lambda *said: self.source)
         return self.export_and_verify(self.name, target, output=folder, recipe=small(self.name))
 
     def floats(self, count: int) -> Array:
-        """Images that the weights were not drawn with."""
+        """Draw images other than those that the weights were drawn with."""
         height, width, _ = self.model.input_shape[1:]
         return prepare(pictures(count, height, width, seed=99), self.source.mode)
 
@@ -102,7 +102,7 @@ class Family:
 
 @contextmanager
 def bare(top: Any) -> Iterator[None]:
-    """A classifier without its activation."""
+    """Remove the activation of a classifier for a while."""
     activation, top.activation = top.activation, keras.activations.linear
     yield
     top.activation = activation
@@ -129,7 +129,7 @@ def test_float16(family: Family, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
     check_graph(bundle.path, family.name)
 
 
-def test_images_never_seen_are_told_apart(family: Family) -> None:
+def test_unseen_images_get_different_answers(family: Family) -> None:
     logits = family.logits(family.floats(8))
     assert np.isfinite(logits).all()
     assert 0.4 < logits.std() < 6
@@ -137,7 +137,7 @@ def test_images_never_seen_are_told_apart(family: Family) -> None:
     assert len(set(logits.argmax(axis=-1))) > 2
 
 
-def test_rounding_does_not_grow_on_its_way(family: Family) -> None:
+def test_rounding_does_not_grow_through_the_network(family: Family) -> None:
     images, model = family.floats(4), family.model
     logits, weights = family.logits(images), model.get_weights()
     rng = np.random.default_rng(0)
@@ -148,7 +148,7 @@ def test_rounding_does_not_grow_on_its_way(family: Family) -> None:
     assert 0 < change < 4e-4
 
 
-def test_no_weight_is_idle(family: Family) -> None:
+def test_no_weight_is_neutral(family: Family) -> None:
     for layer in family.model.layers:
         for weight in layer.weights:
             values = np.asarray(weight)

@@ -142,7 +142,7 @@ CASES: dict[str, tuple[Callable[[], keras.Model], list[str], list[str]]] = {
 
 
 def held_to_keras(bundle: Bundle, model: keras.Model) -> None:
-    """Parity as written, and once more on inputs that the export did not see."""
+    """Check the parity in the manifest, and compare again on other inputs."""
     assert all(row["error"] <= 1e-4 for row in bundle.manifest["parity"]["outputs"].values())
     session = runtime.load(bundle.path)
     feeds = {
@@ -175,7 +175,7 @@ def test_a_model_of_this_kind(export_and_verify: Export, case: str, tmp_path: Pa
 
 
 def cut_from(size: int) -> dict[str, keras.Model]:
-    """The Model class' own example of models between intermediate tensors."""
+    """Build models between intermediate tensors, as in the documentation of keras.Model."""
     inputs = keras.Input((size, size, 3))
     processed = layers.RandomCrop(width=32, height=32)(inputs)
     conv = layers.Conv2D(filters=8, kernel_size=3)(processed)
@@ -251,7 +251,7 @@ def words() -> keras.Model:
         (words, r"layer 'words' \(StringLookup\) has no ONNX form"),
     ],
 )
-def test_a_model_without_a_road_is_named_and_nothing_is_written(
+def test_an_unsupported_model_is_refused_and_nothing_written(
     build: Callable[[], keras.Model], told: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UnsupportedModel, match=told) as caught:

@@ -1,4 +1,4 @@
-"""Activation functions and the layers that are nothing else."""
+"""Activation functions, and the layers that only apply one."""
 
 from __future__ import annotations
 
@@ -52,7 +52,7 @@ def test_a_function_of_the_users_own_is_traced() -> None:
     assert converted.traced == ("mine",)
 
 
-def test_a_function_named_like_one_of_keras_is_not_taken_for_it() -> None:
+def test_a_function_named_like_one_of_keras_is_traced() -> None:
     def relu(x: Any) -> Any:
         return keras.ops.maximum(x, -1.0)
 

@@ -123,7 +123,7 @@ def test_a_layer_with_two_calls_that_are_both_outputs() -> None:
     assert len({output.name for output in converted.outputs}) == 2
 
 
-def test_no_output_has_the_name_that_images_have() -> None:
+def test_no_output_is_named_image() -> None:
     x = keras.Input((8, 8, 3))
     (output,) = convert_model(keras.Model(x, layers.Conv2D(3, 3, name="image")(x))).outputs
     assert output.name == "image_output"
@@ -147,7 +147,7 @@ TRAINED: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("kind", TRAINED)
-def test_training_in_a_call_has_no_say_as_in_predict(kind: str) -> None:
+def test_a_recorded_training_argument_is_ignored_as_in_predict(kind: str) -> None:
     x = keras.Input((8, 8, 3))
     model = randomise(keras.Model(x, TRAINED[kind]()(x, training=True)))
     given = normal(2, 8, 8, 3)
@@ -169,7 +169,7 @@ class Doubled(keras.Model):
         return super().call(inputs, training=training, mask=mask) * 2
 
 
-def test_a_functional_subclass_with_a_call_of_its_own_is_not_taken_for_its_graph() -> None:
+def test_a_functional_subclass_with_its_own_call_is_traced() -> None:
     x = keras.Input((4,))
     model = Doubled(x, layers.Dense(3)(x))
     converted = assert_converts(randomise(model), normal(2, 4))

@@ -1,4 +1,4 @@
-"""docs/layers.md is what the registry says, and what it says of each class is so."""
+"""docs/layers.md agrees with the rules, and is right about each class."""
 
 from __future__ import annotations
 
@@ -35,7 +35,7 @@ ELSEWHERE = {"FlaxLayer", "JaxLayer", "TorchModuleWrapper"}
 """Layers that cannot even be made where Keras runs on TensorFlow alone."""
 
 
-def test_the_page_is_up_to_date() -> None:
+def test_docs_layers_is_up_to_date() -> None:
     written = LIST.PAGE.read_text(encoding="utf-8")
     version = ".".join(keras.__version__.split(".")[:2])
     if f"Keras {version} " not in written:
@@ -55,7 +55,7 @@ def test_nine_of_ten_classes_convert() -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", [name for name in NAMES if LIST.road(name) != "refused"])
-def test_a_class_takes_the_road_that_the_page_names(name: str) -> None:
+def test_each_class_is_converted_as_the_page_says(name: str) -> None:
     example = EXAMPLES[name]
     converted = assert_converts(example.model(), *example.inputs(), tolerance=1e-4)
     assert bool(converted.traced) == (LIST.road(name) == "tf2onnx")
@@ -87,7 +87,7 @@ REFUSALS = {
 
 
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_is_refused_is_refused_by_name(name: str, tmp_path: Path) -> None:
+def test_refused_classes_are_refused_by_name(name: str, tmp_path: Path) -> None:
     with pytest.raises(UnsupportedModel, match=rf"\({name}\) has no ONNX form") as caught:
         convert_model(REFUSALS[name](tmp_path))
     assert REFUSED[name] in str(caught.value)
@@ -95,7 +95,7 @@ def test_what_is_refused_is_refused_by_name(name: str, tmp_path: Path) -> None:
 
 @pytest.mark.slow
 @pytest.mark.parametrize("name", REFUSALS)
-def test_what_is_refused_cannot_be_traced_either(
+def test_refused_classes_cannot_be_traced(
     name: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """The table states limits of tf2onnx and of ONNX, and none of kexport's own making."""
@@ -104,7 +104,7 @@ def test_what_is_refused_cannot_be_traced_either(
         convert_model(REFUSALS[name](tmp_path))
 
 
-def test_equalization_cannot_stand_in_a_functional_model() -> None:
+def test_equalization_cannot_be_in_a_functional_model() -> None:
     x = keras.Input((6, 5, 3))
     with pytest.raises(ValueError, match="cycle"):
         keras.Model(x, layers.Equalization()(x))

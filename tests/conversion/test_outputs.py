@@ -31,7 +31,7 @@ def test_a_classifier(head: Any, kind: str, layer: str) -> None:
     assert [value.name for value in converted.model.graph.outputs] == [kind]
 
 
-def test_anything_else_has_the_name_of_its_layer() -> None:
+def test_other_outputs_have_the_name_of_their_layer() -> None:
     x = keras.Input((4,))
     (output,) = convert_model(
         keras.Model(x, layers.Dense(3, activation="relu", name="h")(x))
@@ -39,14 +39,14 @@ def test_anything_else_has_the_name_of_its_layer() -> None:
     assert (output.name, output.kind) == ("h", "tensor")
 
 
-def test_what_the_caller_knows_comes_first() -> None:
+def test_the_kind_of_the_caller_takes_precedence() -> None:
     x = keras.Input((8, 8, 3))
     model = keras.Model(x, layers.GlobalAveragePooling2D()(layers.Conv2D(4, 3)(x)))
     (output,) = convert_model(model, kind="features").outputs
     assert (output.name, output.kind) == ("features", "features")
 
 
-def test_a_nested_head_tells_the_kind() -> None:
+def test_the_kind_is_found_in_a_nested_model() -> None:
     x = keras.Input((4,))
     head = keras.Model(x, layers.Dense(3, activation="softmax", name="top")(x), name="head")
     z = keras.Input((4,))

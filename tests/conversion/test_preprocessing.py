@@ -1,4 +1,4 @@
-"""Layers that bring pixels to the range a model was trained on."""
+"""Layers that scale pixel values to the range that a model was trained on."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_normalization_with_given_statistics(invert: bool) -> None:
     assert_converts(model_of(layer, (4, 5, 3)), normal(2, 4, 5, 3, scale=100))
 
 
-def test_a_variance_of_nothing_divides_by_keras_epsilon() -> None:
+def test_a_zero_variance_divides_by_keras_epsilon() -> None:
     layer = layers.Normalization(mean=MEAN, variance=VARIANCE)
     assert_converts(model_of(layer, (4, 5, 3)), normal(2, 4, 5, 3, scale=100))
 
@@ -43,7 +43,7 @@ def test_normalization_that_was_adapted(axis: Any, invert: bool) -> None:
     assert_converts(keras.Model(x, layer(x)), normal(2, 4, 5, 3, scale=100))
 
 
-def test_normalization_behind_a_convolution() -> None:
+def test_normalization_after_a_convolution() -> None:
     layer = layers.Normalization(mean=MEAN, variance=[1.0, 2.0, 3.0])
     x = keras.Input((4, 5, 3))
     model = randomise(keras.Model(x, layer(layers.Conv2D(3, 1)(x))))

@@ -1,4 +1,4 @@
-"""Resizing, CenterCrop and keras.ops.image.resize, pixel by pixel as TensorFlow computes them."""
+"""Resizing, CenterCrop, keras.ops.image.resize and UpSampling, pixel by pixel."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def test_resizing_that_keeps_the_aspect_ratio(
 
 @pytest.mark.parametrize("source", [50, 130, 224])
 @pytest.mark.parametrize("target", [3, 49, 224, 299])
-def test_nearest_takes_the_very_pixels(source: int, target: int) -> None:
+def test_nearest_copies_pixels_exactly(source: int, target: int) -> None:
     x = np.arange(source, dtype=np.float32).reshape(1, 1, source, 1)
     layer = layers.Resizing(1, target, interpolation="nearest")
     for width in (source, None):
@@ -79,7 +79,7 @@ def test_nearest_takes_the_very_pixels(source: int, target: int) -> None:
 
 @pytest.mark.parametrize("method", ["nearest", "bilinear"])
 @given(source=EXTENTS, target=EXTENTS)
-def test_an_image_whose_size_only_run_time_knows(
+def test_an_image_of_open_size(
     method: str, source: tuple[int, int], target: tuple[int, int]
 ) -> None:
     model = model_of(layers.Resizing(*target, interpolation=method), (None, None, 2))
@@ -95,7 +95,7 @@ def test_an_image_whose_size_only_run_time_knows(
         ({"pad_to_aspect_ratio": True}, "pad_to_aspect_ratio=True"),
     ],
 )
-def test_what_needs_the_size_is_refused_without_it(arguments: Any, word: str) -> None:
+def test_arguments_that_need_the_size_are_refused_without_it(arguments: Any, word: str) -> None:
     model = model_of(layers.Resizing(4, 4, name="thumb", **arguments), (None, None, 3))
     with pytest.raises(UnsupportedModel, match=f"'thumb' .*{word}") as caught:
         convert_model(model)
@@ -135,3 +135,41 @@ def test_the_operation(method: str) -> None:
     x = keras.Input((5, 6, 3))
     model = keras.Model(x, ops.image.resize(x, (7, 4), interpolation=method))
     assert assert_converts(model, normal(2, 5, 6, 3)).traced == ()
+
+
+DATA_FORMATS = st.sampled_from(["channels_last", "channels_first"])
+INTERPOLATIONS = ["nearest", "bilinear", "bicubic", "lanczos3", "lanczos5"]
+
+
+@pytest.mark.parametrize("size", [1, 2, 3, 7])
+def test_one_axis(size: int) -> None:
+    x = normal(2, 5, 3)
+    model = model_of(layers.UpSampling1D(size), (None, 3))
+    assert_converts(model, x, expected=[np.repeat(x, size, axis=1)], tolerance=0.0)
+
+
+@pytest.mark.parametrize("method", INTERPOLATIONS)
+@given(size=st.tuples(st.integers(1, 4), st.integers(1, 4)), data_format=DATA_FORMATS)
+def test_two_axes(method: str, size: tuple[int, int], data_format: str) -> None:
+    layer = layers.UpSampling2D(size, interpolation=method, data_format=data_format)
+    assert assert_converts(model_of(layer, (3, 4, 5)), normal(2, 3, 4, 5)).traced == ()
+
+
+@given(size=st.tuples(*[st.integers(1, 3)] * 3), data_format=DATA_FORMATS)
+def test_three_axes(size: tuple[int, int, int], data_format: str) -> None:
+    layer = layers.UpSampling3D(size, data_format=data_format)
+    model = model_of(layer, (3, 2, 4, 3))
+    assert assert_converts(model, normal(2, 3, 2, 4, 3), tolerance=0.0).traced == ()
+
+
+@pytest.mark.parametrize("method", ["nearest", "bilinear"])
+def test_upsampling_of_an_image_of_open_size(method: str) -> None:
+    layer = layers.UpSampling2D((2, 3), interpolation=method)
+    assert assert_converts(model_of(layer, (None, None, 3)), normal(2, 4, 5, 3)).traced == ()
+
+
+@pytest.mark.parametrize("method", ["bicubic", "lanczos3"])
+def test_wider_interpolation_without_a_size_is_refused(method: str) -> None:
+    layer: Any = layers.UpSampling2D(2, interpolation=method, name="wide")
+    with pytest.raises(UnsupportedModel, match=f"'wide' .*interpolation='{method}'"):
+        convert_model(model_of(layer, (None, None, 3)))

@@ -1,4 +1,4 @@
-"""Layers that move, cut or pad elements."""
+"""Layers that only move, crop or pad elements."""
 
 from __future__ import annotations
 
@@ -29,7 +29,7 @@ def test_flatten(shape: tuple[int, ...], data_format: str) -> None:
 
 
 @pytest.mark.parametrize("data_format", FORMATS)
-def test_flatten_behind_a_convolution(data_format: str) -> None:
+def test_flatten_after_a_convolution(data_format: str) -> None:
     assert_converts(behind(layers.Flatten(data_format=data_format), True), normal(2, 4, 5, 3))
 
 
@@ -82,7 +82,7 @@ def test_cropping(rank: int, data: st.DataObject) -> None:
 @pytest.mark.parametrize(
     "layer", [layers.ZeroPadding2D(((0, 1), (2, 3))), layers.Cropping2D(((0, 1), (2, 1)))]
 )
-def test_margins_behind_a_convolution(layer: Any) -> None:
+def test_margins_after_a_convolution(layer: Any) -> None:
     assert_converts(behind(layer, True), normal(2, 4, 5, 3))
 
 
@@ -91,7 +91,7 @@ def test_padding_of_an_open_axis() -> None:
     assert_converts(model_of(layer, (None, None, 3)), normal(2, 4, 5, 3))
 
 
-def test_cropping_nothing_is_nothing() -> None:
+def test_cropping_nothing_adds_no_node() -> None:
     converted = assert_converts(model_of(layers.Cropping2D(0), (4, 5, 3)), normal(2, 4, 5, 3))
     assert operators(converted.model) == {"Identity": 1}
 
@@ -115,7 +115,7 @@ def test_layers_that_do_nothing_at_inference(layer: Any) -> None:
 
 
 @pytest.mark.parametrize("dims", [(1, 2, 3), (3, 1, 2), (2, 3, 1)])
-def test_a_convolution_behind_permute_reads_the_right_axis(dims: tuple[int, ...]) -> None:
+def test_a_convolution_after_permute_reads_the_right_axis(dims: tuple[int, ...]) -> None:
     x = keras.Input((4, 5, 6))
     model = randomise(keras.Model(x, layers.Conv2D(2, 3)(layers.Permute(dims)(x))))
     converted = assert_converts(model, normal(2, 4, 5, 6))

@@ -1,4 +1,4 @@
-"""What has no rule goes through tf2onnx, and only that."""
+"""Layers without a rule go through tf2onnx, and no others."""
 
 from __future__ import annotations
 
@@ -163,7 +163,7 @@ def test_an_elementwise_layer_between_convolutions_costs_no_transposes() -> None
     assert operators(simplified(model))["Transpose"] == 1
 
 
-def test_what_tensorflow_cannot_trace_is_refused_by_name() -> None:
+def test_a_layer_that_tensorflow_cannot_trace_is_refused_by_name() -> None:
     class Stubborn(layers.Layer):
         def call(self, x: Any) -> Any:
             return ops.convert_to_tensor(np.asarray(x) * 2)

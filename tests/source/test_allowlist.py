@@ -1,4 +1,4 @@
-"""What a model file may name, held to the installed Keras."""
+"""The allow-list of model files, compared with the installed Keras."""
 
 from __future__ import annotations
 
@@ -39,7 +39,7 @@ def function(module: str | None, name: str) -> allowlist.Entry:
 
 
 def of_keras() -> Iterator[tuple[str, str]]:
-    """Module and name of all that a model is made of: public classes, and all operations."""
+    """List module and name of all parts of models: public classes, and all operations."""
     for path, found in api_export.REGISTERED_NAMES_TO_OBJS.items():
         if isinstance(found, type) and (
             issubclass(found, KerasSaveable) or "Policy" in path or hasattr(found, "from_config")
@@ -66,7 +66,7 @@ def test_every_class_of_keras_is_listed_or_left_out_for_a_reason() -> None:
 
 
 @pytest.mark.parametrize("name", sorted(LEFT_OUT["calls what its configuration names"]))
-def test_what_calls_others_is_refused_by_every_name(name: str) -> None:
+def test_functions_that_call_others_are_refused_by_every_name(name: str) -> None:
     homes = [module for module, found in of_keras() if found == name]
     assert homes, f"{name} is no class of this Keras"
     for module in homes:
@@ -109,7 +109,7 @@ def test_everything_listed_is_in_keras() -> None:
         ("keras.src.saving.saving_lib", "load_model"),
     ],
 )
-def test_a_function_that_is_none_of_tensors_is_refused(module: str, name: str) -> None:
+def test_a_function_that_takes_no_tensors_is_refused(module: str, name: str) -> None:
     found = function(module, name)
     assert found.is_of_keras
     assert not found.is_allowed

@@ -65,7 +65,7 @@ def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
     ],
 )
 @pytest.mark.usefixtures("nothing_is_built")
-def test_what_cannot_work_is_refused_before_building(
+def test_contradictory_arguments_are_refused_before_building(
     error: type[KexportError], said: dict[str, Any], told: str
 ) -> None:
     assert told in str(refused(error, **said))
@@ -103,7 +103,7 @@ def test_what_cannot_work_is_refused_before_building(
         ("convnext_tiny", {"preprocess": "tf"}, "as layers", "recipe.include_preprocessing=False"),
     ],
 )
-def test_what_one_architecture_does_not_take(
+def test_arguments_that_one_architecture_lacks_are_refused(
     name: str,
     said: dict[str, Any],
     told: str,
@@ -118,7 +118,7 @@ def test_what_one_architecture_does_not_take(
 
 
 @pytest.mark.slow
-def test_grey_images_suit_where_preprocessing_has_no_colours() -> None:
+def test_gray_images_need_a_preprocessing_without_colors() -> None:
     grey = (32, 32, 1)
     model = build(SMALL, Recipe(weights="random", input_shape=grey))
     assert model.input_shape == (None, *grey)
@@ -148,7 +148,7 @@ def test_keras_data_format_decides_the_layout() -> None:
 
 
 @pytest.mark.usefixtures("channels_first")
-def test_convnext_takes_channels_last_alone() -> None:
+def test_convnext_only_takes_channels_last() -> None:
     error = refused(UnsupportedModel, "convnext_tiny", weights="random")
     assert "takes channels last" in str(error)
 
@@ -185,7 +185,7 @@ def test_an_activation_may_be_a_function() -> None:
     assert build(SMALL, recipe).layers[-1].activation is keras.ops.sigmoid
 
 
-def test_what_keras_refuses_is_said_in_one_line() -> None:
+def test_a_refusal_of_keras_is_one_line() -> None:
     said: dict[str, Any] = {"weights": "random", "input_shape": SHAPE, "activation": "nonsense"}
     error = refused(UnsupportedModel, **said)
     assert str(error).startswith("Keras cannot build MobileNetV2: Could not interpret activation")
@@ -219,7 +219,7 @@ def test_random_weights_depend_on_the_seed_alone() -> None:
 
 @pytest.fixture(scope="module")
 def trained(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, keras.Model]:
-    """A folder with one model's weights in the three forms that Keras writes, and the model."""
+    """Save one model's weights in the three formats that Keras writes; return folder and model."""
     folder = tmp_path_factory.mktemp("trained")
     model = build(SMALL, Recipe(weights="random", input_shape=SHAPE, classes=5))
     model.save_weights(folder / "own.weights.h5")
@@ -293,7 +293,7 @@ def nothing_in_the_cache(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Ite
     ],
     ids=lambda failure: type(failure).__name__,
 )
-def test_no_network_leaves_two_ways(
+def test_without_a_network_the_hint_names_two_alternatives(
     failure: Exception, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     waited: list[float | None] = []

@@ -74,7 +74,7 @@ def test_features_of_a_channels_first_application_keep_their_layout(
     np.testing.assert_allclose(given, np.moveaxis(wanted, -1, 1), atol=1e-4 * wanted.std())
 
 
-def test_models_that_need_no_twin_are_themselves() -> None:
+def test_models_that_need_no_clone_are_returned_as_they_are() -> None:
     model = small_classifier()
     assert channels_last(model) is in_float32(model) is with_image_input(model) is model
 
@@ -157,7 +157,7 @@ class NoTwin(layers.Layer):
 
 @pytest.mark.parametrize("policy", ["mixed_float16"], indirect=True)
 @pytest.mark.usefixtures("policy")
-def test_a_layer_without_a_configuration_has_no_twin() -> None:
+def test_a_layer_without_a_configuration_cannot_be_cloned() -> None:
     x = keras.Input((4,))
     with pytest.raises(UnsupportedModel, match="layer 'odd' computes in half precision"):
         in_float32(keras.Model(x, NoTwin(2.0)(x)))

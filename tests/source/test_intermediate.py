@@ -1,4 +1,4 @@
-"""Outputs of layers of one's choice."""
+"""Outputs of chosen layers."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""Class names: where they come from, and that they fit."""
+"""Class labels: where they come from, and whether they fit the model."""
 
 import json
 from pathlib import Path
@@ -24,7 +24,7 @@ TF = Recipe(preprocess="tf")
 
 @pytest.fixture(scope="module")
 def training(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """A folder as image_dataset_from_directory takes it, with what it overlooks."""
+    """Make a folder for image_dataset_from_directory, with entries that it ignores."""
     folder = tmp_path_factory.mktemp("training")
     for name in CLASSES:
         (folder / name).mkdir()
@@ -45,7 +45,7 @@ def test_imagenets_are_those_of_decode_predictions() -> None:
     assert (len(names), names[385], names[386]) == (1000, "Indian_elephant", "African_elephant")
 
 
-def test_names_in_hand() -> None:
+def test_labels_in_a_list() -> None:
     assert labels.read(CLASSES) == tuple(CLASSES)
     for wrong in ([], ["a", ""], ["a\nb"]):
         with pytest.raises(BadArgument, match="each one line of text"):

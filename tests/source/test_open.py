@@ -1,4 +1,4 @@
-"""Opening a model: by an Application's name, from a file, or in hand."""
+"""Opening a model: by the name of an Application, from a file, or a Keras model."""
 
 import hashlib
 from pathlib import Path
@@ -56,7 +56,7 @@ def test_an_application_by_name() -> None:
         ({"include_top": False, "pooling": "avg"}, "features", False),
     ],
 )
-def test_what_the_output_is(said: dict[str, Any], kind: str | None, labels: bool) -> None:
+def test_the_kind_of_the_output(said: dict[str, Any], kind: str | None, labels: bool) -> None:
     source = open_model("mobilenet_v2", with_(**said))
     assert source.kind == kind
     assert (source.labels is not None) == labels
@@ -85,7 +85,7 @@ def test_the_model_decides_the_preprocessing(name: str, said: dict[str, Any], mo
 
 @pytest.mark.usefixtures("quickly")
 @pytest.mark.parametrize(("said", "told"), [(None, "random"), ("a/b/own.h5", "own.h5")])
-def test_the_weights_are_told_by_a_word_or_a_files_name(said: str | None, told: str) -> None:
+def test_weights_are_named_by_a_word_or_a_file(said: str | None, told: str) -> None:
     assert open_model("mobilenet_v2", Recipe(weights=said)).weights == told
 
 
@@ -101,7 +101,7 @@ def test_a_file(kind: str, tmp_path: Path) -> None:
     assert open_model(path, Recipe()).mode == "none"
 
 
-def test_a_model_in_hand() -> None:
+def test_a_keras_model() -> None:
     model = small()
     source = open_model(model, Recipe())
     assert source.model is model
@@ -124,7 +124,7 @@ def test_a_model_in_hand() -> None:
         ({"include_preprocessing": False}, "`recipe.include_preprocessing`"),
     ],
 )
-def test_arguments_of_applications_do_not_suit_a_model_of_ones_own(
+def test_arguments_of_applications_are_refused_for_other_models(
     said: dict[str, Any], option: str
 ) -> None:
     model = small()
@@ -152,7 +152,7 @@ def test_a_preprocessing_that_does_not_exist() -> None:
         ("mobilenet_v2", WeightsUnavailable, "no weights file gone.h5"),
     ],
 )
-def test_what_cannot_be_opened(
+def test_models_that_cannot_be_opened(
     model: str | Path,
     error: type[KexportError],
     told: str,

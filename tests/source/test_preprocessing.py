@@ -1,4 +1,4 @@
-"""The reference itself: equal to OpenCV, Pillow and Keras (docs/image-input.md has the names)."""
+"""The reference preprocessing equals OpenCV, Pillow and Keras, as docs/image-input.md says."""
 
 from __future__ import annotations
 
@@ -28,7 +28,7 @@ def packed(name: str) -> tuple[ImageInput, int]:
 
 
 @pytest.mark.parametrize("u", [0, 16, 77, 128, 200, 240, 255])
-def test_yuv_is_opencvs_for_every_y_and_v(u: int) -> None:
+def test_yuv_equals_opencv_for_every_y_and_v(u: int) -> None:
     """65536 colours for each U; the 2^24 of all U were compared once and are equal too."""
     y, v = (np.ascontiguousarray(grid) for grid in np.meshgrid(BYTES, BYTES, indexing="ij"))
     shared = np.stack([np.full_like(v, u), v], axis=-1)
@@ -38,7 +38,7 @@ def test_yuv_is_opencvs_for_every_y_and_v(u: int) -> None:
 
 
 @pytest.mark.parametrize("name", ["nv12", "yuyv"])
-def test_camera_formats_are_opencvs(name: str) -> None:
+def test_camera_formats_equal_opencv(name: str) -> None:
     pixels, code = packed(name)
     shape = pixels.shape(26, 34)
     raw = np.random.default_rng(0).integers(0, 256, (2, *shape), np.uint8)
@@ -57,7 +57,7 @@ def test_camera_formats_are_opencvs(name: str) -> None:
     ],
 )
 @pytest.mark.parametrize("layout", ["nhwc", "nchw"])
-def test_channels_are_opencvs(name: str, code: int, layout: Any) -> None:
+def test_channels_equal_opencv(name: str, code: int, layout: Any) -> None:
     pixels = ImageInput(format=name, layout=layout)
     stored = np.random.default_rng(0).integers(0, 256, (2, 9, 7, pixels.channels), np.uint8)
     raw = stored.transpose(0, 3, 1, 2) if layout == "nchw" else stored
@@ -65,7 +65,7 @@ def test_channels_are_opencvs(name: str, code: int, layout: Any) -> None:
     np.testing.assert_array_equal(decode(raw, pixels, (9, 7), 3), wanted)
 
 
-def test_grey_is_pillows() -> None:
+def test_gray_equals_pillow() -> None:
     drawn = pictures(2, 24, 20)
     wanted = [np.asarray(Image.fromarray(image).convert("L"))[..., None] for image in drawn]
     np.testing.assert_array_equal(decode(drawn, ImageInput(format="rgb"), (24, 20), 1), wanted)
@@ -77,7 +77,7 @@ def test_grey_is_pillows() -> None:
 
 @pytest.mark.parametrize("size", [(37, 53), (53, 37), (10, 90), (24, 20), (7, 5)])
 @pytest.mark.parametrize("crop", [None, "center"])
-def test_nearest_is_load_img(size: tuple[int, int], crop: Any, tmp_path: Path) -> None:
+def test_nearest_equals_load_img(size: tuple[int, int], crop: Any, tmp_path: Path) -> None:
     (drawn,) = pictures(1, *size)
     Image.fromarray(drawn).save(tmp_path / "image.png")
     loaded = keras.utils.load_img(
@@ -88,7 +88,7 @@ def test_nearest_is_load_img(size: tuple[int, int], crop: Any, tmp_path: Path) -
 
 
 @pytest.mark.parametrize("how", ["bilinear", "bicubic"])
-def test_the_others_are_keras_resize(how: Any) -> None:
+def test_other_interpolations_equal_keras(how: Any) -> None:
     drawn = pictures(2, 37, 53)
     wanted = keras.ops.image.resize(drawn.astype("float32"), (24, 20), interpolation=how)
     np.testing.assert_array_equal(decode(drawn, ImageInput(resize=how), (24, 20), 3), wanted)

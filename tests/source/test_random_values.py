@@ -67,14 +67,14 @@ def test_answers_differ_between_images(graph):
     assert len(set(wanted.argmax(axis=1))) > 1
 
 
-def test_a_swapped_colour_shows(graph):
+def test_swapped_colors_are_detected(graph):
     artifact, shown, wanted = graph
     single = pipeline.continue_with(artifact, lower(20)).model
     assert spread_error(_logits(single, shown), logits_of(wanted)) < 3e-5
     assert spread_error(_logits(single, shown[..., ::-1].copy()), logits_of(wanted)) > 0.1
 
 
-def test_a_window_that_slides_shows(graph):
+def test_a_shifted_window_is_detected(graph):
     artifact, shown, wanted = graph
     proto = ir.to_proto(pipeline.continue_with(artifact, lower(20)).model)
     pads = [

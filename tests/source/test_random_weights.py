@@ -1,4 +1,4 @@
-"""Random weights that tell images apart, the same in every process; test_families.py has more."""
+"""Random weights: answers differ between images, and every process draws the same."""
 
 import hashlib
 import subprocess
@@ -19,14 +19,14 @@ Array = np.ndarray[Any, Any]
 
 
 def mobilenet() -> keras.Model:
-    """An Application, randomised on eight images; its layers have names of their own."""
+    """Build an Application with weights drawn on eight images; its layers have fixed names."""
     model = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3))
     randomise(model, 0, prepare(pictures(8, 64, 64), "tf"))
     return model
 
 
 def nameless() -> keras.Model:
-    """A model whose layers Keras names by counting them."""
+    """Build a model whose layers Keras names by counting them."""
     x = image = keras.Input((8, 8, 3))
     for _ in range(3):
         x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, padding="same")(x))
@@ -78,7 +78,7 @@ def test_batch_norm_holds_the_statistics_of_its_input() -> None:
     np.testing.assert_allclose(norm.moving_variance, reaching.var((0, 1, 2)), rtol=1e-4)
 
 
-def test_biases_open_what_follows_and_the_last_layer_spreads() -> None:
+def test_biases_open_activations_and_the_last_layer_is_scaled() -> None:
     model, images = small()
     randomise(model, 0, images)
     top, hidden = model.get_layer("top"), model.get_layer("hidden")
@@ -164,7 +164,7 @@ def test_kernels_keep_the_deviation_of_what_they_sum() -> None:
 
 
 @pytest.mark.slow
-def test_efficientnet_normalises_as_imagenet_is() -> None:
+def test_efficientnet_normalizes_with_the_statistics_of_imagenet() -> None:
     model = keras.applications.EfficientNetB0(weights=None, input_shape=(32, 32, 3))
     images = pictures(4, 32, 32).astype(np.float32)
     randomise(model, 0, images)
@@ -187,7 +187,7 @@ class Probe(keras.layers.Layer):
         return inputs + 1
 
 
-def test_a_tensor_goes_after_its_last_use() -> None:
+def test_a_tensor_is_freed_after_its_last_use() -> None:
     Probe.seen, Probe.most = [], []
     x = image = keras.Input((4, 4, 3))
     for _ in range(20):

@@ -1,4 +1,4 @@
-"""Model files: what is wrong with one is said, and none runs code that it carries."""
+"""Model files: damage is reported, and no file runs code that it carries."""
 
 import json
 import shutil
@@ -92,7 +92,7 @@ def test_an_archive_without_a_member(member: str, saved: Path, tmp_path: Path) -
 
 @pytest.mark.parametrize("text", ["", "[", "[]", "17", '{"class_name": 3}', "[" * 100_000])
 @in_both
-def test_a_configuration_that_is_none(kind: str, text: str, saved: Path, tmp_path: Path) -> None:
+def test_a_configuration_of_no_model(kind: str, text: str, saved: Path, tmp_path: Path) -> None:
     assert refused(with_config(saved, tmp_path, kind, text), UnreadableModel)
 
 

@@ -1,4 +1,4 @@
-"""The synthetic images: repeatable, varied, and with the statistics of natural ones."""
+"""Synthetic images: repeatable, varied, and with the statistics of natural ones."""
 
 import numpy as np
 import pytest
@@ -18,7 +18,7 @@ def test_the_same_seed_draws_the_same_and_another_seed_does_not() -> None:
     assert not np.array_equal(first, pictures(2, 32, 48, seed=2))
 
 
-def test_asking_for_more_leaves_the_first_ones_as_they_were() -> None:
+def test_a_larger_count_keeps_the_first_images() -> None:
     assert np.array_equal(pictures(5, 32, 32)[:2], pictures(2, 32, 32))
 
 
@@ -29,7 +29,7 @@ def test_every_image_uses_the_whole_range() -> None:
         assert picture.std() > 25
 
 
-def test_images_differ_in_brightness_and_colour() -> None:
+def test_images_differ_in_brightness_and_color() -> None:
     means = pictures(16, 64, 64).mean(axis=(1, 2))
     assert means.mean(axis=1).std() > 10
     assert (means[:, 0] - means[:, 2]).std() > 10

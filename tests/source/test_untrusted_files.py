@@ -1,4 +1,4 @@
-"""What a model file may name: nothing that runs code, opens other files, or changes anything."""
+"""Untrusted model files run no code, open no other files and change no state."""
 
 import json
 import shutil
@@ -19,19 +19,19 @@ from kexport.source.saved_model import load_file
 
 
 def configured(change: Callable[[dict[str, Any]], None]) -> str:
-    """The plain model's configuration, changed."""
+    """Return the plain model's configuration with a change."""
     config = json.loads(plain().to_json())
     change(config["config"])
     return json.dumps(config)
 
 
 def named(module: str, name: str) -> dict[str, str]:
-    """A function, as Keras serialises one."""
+    """Return a function in the form in which Keras serializes one."""
     return {"module": module, "class_name": "function", "config": name, "registered_name": name}
 
 
 def calling(module: str, name: str, *arguments: Any) -> str:
-    """The plain model, and a Switch whose inputs are constants: loading calls what it names."""
+    """Add a Switch on constants to the plain model: loading calls the functions that it names."""
 
     def add(config: dict[str, Any]) -> None:
         config["layers"].append(
@@ -50,7 +50,7 @@ def calling(module: str, name: str, *arguments: Any) -> str:
 
 @pytest.fixture
 def epsilon() -> Iterator[float]:
-    """A part of Keras' global state that any file could change by calling a public function."""
+    """Return a part of Keras' global state that public functions change."""
     before = keras.config.epsilon()
     yield before
     keras.config.set_epsilon(before)
@@ -95,7 +95,7 @@ def test_a_saved_model_beside_the_file_is_not_loaded(
     ],
 )
 @pytest.mark.parametrize("argument", ["kernel_initializer", "activation", "kernel_regularizer"])
-def test_a_function_that_is_none_of_tensors_is_no_argument(
+def test_a_function_that_takes_no_tensors_is_refused_as_an_argument(
     argument: str, module: str, name: str, kind: str, saved: Path, tmp_path: Path
 ) -> None:
     def change(config: dict[str, Any]) -> None:
@@ -128,7 +128,7 @@ def test_a_vocabulary_in_another_file_is_not_read(kind: str, saved: Path, tmp_pa
     assert str(error) == f"{path} names another file as the vocabulary of layer 'words'"
 
 
-def test_a_text_that_legacy_files_take_for_a_function(saved: Path, tmp_path: Path) -> None:
+def test_a_text_that_legacy_files_read_as_a_function(saved: Path, tmp_path: Path) -> None:
     def change(config: dict[str, Any]) -> None:
         config["layers"][1]["config"]["activation"] = "deserialize"
 
@@ -140,7 +140,7 @@ def test_a_text_that_legacy_files_take_for_a_function(saved: Path, tmp_path: Pat
 
 @pytest.mark.parametrize("mark", ["__typespec__", "TypeSpec", "CompositeTensor"])
 @in_both
-def test_types_of_tensorflow_are_not_made_of_a_file(
+def test_types_of_tensorflow_are_not_created_from_a_file(
     kind: str, mark: str, saved: Path, tmp_path: Path
 ) -> None:
     def change(config: dict[str, Any]) -> None:
@@ -151,7 +151,7 @@ def test_types_of_tensorflow_are_not_made_of_a_file(
     assert refused(path, UntrustedModel)
 
 
-def test_what_a_model_was_trained_with_need_not_be_known(tmp_path: Path) -> None:
+def test_the_training_configuration_is_not_checked(tmp_path: Path) -> None:
     """The loss is neither registered nor needed: the file is loaded to predict."""
     model = plain()
     model.compile("adam", lambda truth, guess: guess - truth)

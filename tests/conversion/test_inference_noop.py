@@ -1,4 +1,4 @@
-"""Augmentation, which Keras leaves out at inference, and its like that it does not leave out."""
+"""Augmentation layers: those that do nothing at inference, and those that do."""
 
 from __future__ import annotations
 
@@ -43,7 +43,7 @@ PICTURES = np.random.default_rng(0).uniform(0, 255, (2, 8, 6, 3)).astype(np.floa
 
 
 @pytest.mark.parametrize("kind", QUIET, ids=lambda kind: kind.__name__)
-def test_images_come_out_as_they_went_in(kind: type) -> None:
+def test_augmentation_returns_its_images_unchanged(kind: type) -> None:
     x = keras.Input((8, 6, 3))
     model = keras.Model(x, kind(**ARGUMENTS.get(kind, {}))(x))
     (answer,) = keras_answers(model, [PICTURES])
@@ -52,12 +52,12 @@ def test_images_come_out_as_they_went_in(kind: type) -> None:
     assert assert_converts(model, PICTURES, tolerance=0.0).traced == ()
 
 
-def test_there_are_many() -> None:
+def test_augmentation_has_many_classes() -> None:
     assert len(QUIET) > 20
 
 
 @pytest.mark.parametrize("kind", [layers.RandomFlip, layers.RandomBrightness])
-def test_whole_numbers_become_what_keras_makes_of_them(kind: type) -> None:
+def test_whole_numbers_match_keras(kind: type) -> None:
     x = keras.Input((8, 6, 3), dtype="uint8")
     model = keras.Model(x, kind(**ARGUMENTS.get(kind, {}))(x))
     assert_converts(model, PICTURES.astype(np.uint8))

@@ -1,4 +1,4 @@
-"""Operations of keras.ops that functional graphs hold as nodes of their own."""
+"""Operations of keras.ops in functional graphs."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ SHAPE = (4, 5, 3)
 
 
 def behind(function: Callable[[Any], Any], shape: tuple[int, ...] = SHAPE) -> keras.Model:
-    """`function` of a convolution, which is stored NCHW."""
+    """Apply `function` to a convolution, which is stored as NCHW."""
     x = keras.Input(shape)
     return randomise(keras.Model(x, function(layers.Conv2D(3, 1)(x))))
 
@@ -66,12 +66,12 @@ ANY = [
 
 
 @pytest.mark.parametrize("name", ANY)
-def test_of_any_number(name: str) -> None:
+def test_functions_of_any_number(name: str) -> None:
     assert assert_converts(behind(getattr(ops, name)), normal(2, *SHAPE)).traced == ()
 
 
 @pytest.mark.parametrize("name", ["sqrt", "log", "rsqrt", "reciprocal"])
-def test_of_positive_numbers(name: str) -> None:
+def test_functions_of_positive_numbers(name: str) -> None:
     x = np.abs(normal(2, 4, 5)) + np.float32(0.1)
     assert assert_converts(of(getattr(ops, name), (4, 5)), x).traced == ()
 
@@ -91,7 +91,7 @@ def test_of_positive_numbers(name: str) -> None:
         lambda x: ops.maximum(x, ops.negative(x)),
     ],
 )
-def test_with_arguments(function: Any) -> None:
+def test_functions_with_arguments(function: Any) -> None:
     assert assert_converts(behind(function), normal(2, *SHAPE)).traced == ()
 
 
@@ -173,11 +173,12 @@ def test_repeat_vector(rank: int) -> None:
         lambda x: ops.clip(x, 1, 3),
     ],
 )
-def test_whole_numbers_are_promoted_as_keras_does(function: Any) -> None:
+def test_whole_numbers_are_promoted_as_in_keras(function: Any) -> None:
     model = of(function, (4,), dtype="int32")
     assert_converts(model, np.arange(8, dtype=np.int32).reshape(2, 4))
 
 
-def test_what_has_no_rule_is_traced() -> None:
+def test_operations_without_a_rule_are_traced() -> None:
     converted = assert_converts(of(lambda x: x[:, 1:3], (4, 5)), normal(2, 4, 5))
-    assert converted.traced == ("get_item",)
+    (name,) = converted.traced
+    assert name.startswith("get_item")
