@@ -33,7 +33,7 @@ Runs = Mapping[str, Sequence[Mapping[str, float]]]
 
 
 def kexport(task: Task) -> None:
-    """The ranges of all images, and the model that they give, before any repair."""
+    """Return the ranges of all images, and the model that they give before any repair."""
     import onnx_ir as ir
 
     from kexport.calibration.algorithms.cross_layer_equalization import find_regions
@@ -47,7 +47,7 @@ def kexport(task: Task) -> None:
     model = pipeline.run(ir.load(task.floating), passes).model
     watched = [value.name or "" for region in find_regions(model) for value in region.tensors]
     names = ONNXRUNTIME_CPU.tensors(model)
-    found = collect_statistics(model, names, watched, task.pictures, batch=4, method="mse")
+    found = collect_statistics(model, names, watched, task.images, batch=4, method="mse")
     quantized = ONNXRUNTIME_CPU.quantize(model, found.ranges, frozenset())
     save.save(pipeline.run(quantized, pipeline.passes_for(form, "finish int8")).model, task.made)
 
@@ -79,7 +79,7 @@ def prepare(name: str, work: Path) -> None:
 
 
 def rows(runs: Runs) -> list[list[str]]:
-    """The medians of each maker, and of what kexport takes of the peer's in each round."""
+    """Return each maker's medians, and the median ratio of kexport to the peer by round."""
     ours, theirs = runs.values()
     cells = [
         [

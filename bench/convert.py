@@ -98,7 +98,7 @@ def once(road: str, builder: str) -> dict[str, float]:
 
 
 def costs(roads: Sequence[str], builder: str, runs: int) -> list[Cost]:
-    """The cost of each road; they take turns, so that a slow minute slows all of them."""
+    """Measure each converter; they take turns, so that a slow minute slows all of them."""
     found: dict[str, list[dict[str, float]]] = {road: [] for road in roads}
     for _ in range(runs):
         for road in roads:

@@ -46,7 +46,7 @@ def make_once(name: str, folder: Path) -> dict[str, str]:
     from PIL import Image
 
     import kexport
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     digits = ROOT / "examples" / "digits"
     if name == "digits":
@@ -59,9 +59,9 @@ def make_once(name: str, folder: Path) -> dict[str, str]:
         model, "cpu-fp32", output=path, recipe=recipe, labels=labels, force=True
     )
     height, width = bundle.manifest["inputs"][0]["shape"][1:3]
-    picture = folder / f"{name}.ppm"
-    Image.fromarray(pictures(1, height, width)[0]).save(picture)
-    return {"bundle": str(bundle.path), "picture": str(picture)}
+    image = folder / f"{name}.ppm"
+    Image.fromarray(draw_images(1, height, width)[0]).save(image)
+    return {"bundle": str(bundle.path), "picture": str(image)}
 
 
 def built(bundle: Path, folder: Path, headers: Path) -> Path:
@@ -93,12 +93,12 @@ def overhead(programs: Path, bundle: Path, rounds: int, seconds: float) -> Overh
     return Overhead(tuple(pair[0] for pair in pairs), tuple(pair[1] for pair in pairs))
 
 
-def start_up(programs: Path, bundle: Path, picture: Path, rounds: int) -> dict[str, Times]:
+def start_up(programs: Path, bundle: Path, image: Path, rounds: int) -> dict[str, Times]:
     """Whole processes in turns: an image classified, and a bundle verified."""
     run = bundle / "run.py"
     commands = {
-        "classify": [programs / "kexport" / "kexport-classify", bundle, picture],
-        "run.py": [sys.executable, run, picture],
+        "classify": [programs / "kexport" / "kexport-classify", bundle, image],
+        "run.py": [sys.executable, run, image],
         "verify": [programs / "kexport" / "kexport-verify", bundle],
         "run.py --verify": [sys.executable, run, "--verify"],
     }
@@ -200,10 +200,10 @@ def main() -> int:
         if "error" in made:
             print(f"{name}: {made['error']}", file=sys.stderr)
             return 1
-        bundle, picture = Path(made["bundle"]), Path(made["picture"])
+        bundle, image = Path(made["bundle"]), Path(made["picture"])
         programs = programs or built(bundle, folder / "build", asked.headers)
         runs.append(overhead_row(name, overhead(programs, bundle, asked.rounds, asked.seconds)))
-        starts += start_rows(name, start_up(programs, bundle, picture, asked.rounds))
+        starts += start_rows(name, start_up(programs, bundle, image, asked.rounds))
         print(*runs[-1], sep="\t", flush=True)
     sizes = [size_row(name, stripped(folder / "build" / "kexport" / name)) for name in PROGRAMS]
     for cells in (*starts, *sizes):

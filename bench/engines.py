@@ -61,13 +61,13 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     from kexport.options.image_input import ImageInput
     from kexport.parity.samples import Samples
     from kexport.source.open import open_model
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
     from kexport.stages import optimize
 
     application = zoo.find(name)
     model = models.build(application)
     source = open_model(model, Recipe(preprocess=application.mode))
-    image = pictures(1, application.size, application.size)
+    image = draw_images(1, application.size, application.size)
     inputs = Samples({"image": image}, (image,), application.mode, ImageInput())
     converted = convert_model(model)
     shown = converted.outputs
@@ -106,7 +106,7 @@ def checked(
 
 
 def lowered(artifact: Any, target: Any, inputs: Any) -> tuple[Any, Any]:
-    """The target's graph, and the nodes that stay float32 where it is float16."""
+    """Return the target's graph, and its nodes that stay float32."""
     from kexport.calibration.quantizer.tensorrt import TENSORRT_STRONGLY_TYPED
     from kexport.calibration.statistics.ranges import measure_ranges
     from kexport.passes import pipeline
@@ -130,7 +130,7 @@ def silent(step: str) -> None:
 
 
 def cell(found: Mapping[str, Any] | None) -> str:
-    """What one graph became."""
+    """Describe the engine of one graph."""
     if found is None:
         return ""
     if "check" not in found:
@@ -152,7 +152,7 @@ def page(
     names: Sequence[str],
     targets: Sequence[str],
 ) -> str:
-    """The whole page."""
+    """Return the whole page."""
     rows = [[name, *(cell(results.get((name, target))) for target in targets)] for name in names]
     pairs = [(name, target) for name in names for target in targets]
     known = [results[pair] for pair in pairs if pair in results]
@@ -173,7 +173,7 @@ def page(
 
 
 def wanted(names: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
-    """What is to be built, lightest first; INT8 for those in INT8."""
+    """List the engines to build, the lightest first."""
     return [
         (name, target)
         for name in lightest_first(names)
@@ -183,7 +183,7 @@ def wanted(names: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]
 
 
 def built(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
-    """What `build_once` says in a process of its own."""
+    """Run `build_once` in a process of its own."""
     found = measure(__file__, ["--once", name, ",".join(targets)])
     if "results" in found:
         results: list[dict[str, Any]] = found["results"]

@@ -36,7 +36,7 @@ PEERS = ("onnxruntime-gpu", "tensorrt")
 
 
 def found_gpu() -> Gpu | str:
-    """The GPU, or why there is none."""
+    """Return the GPU, or the reason why there is none."""
     try:
         return Cuda().gpu
     except RuntimeFault as fault:
@@ -59,10 +59,10 @@ def export_once(name: str, road: str, batch: int, folder: Path) -> dict[str, Any
 def time_once(name: str, paths: dict[str, str], batch: int, rounds: int) -> dict[str, Any]:
     """Time the bundles of one model in this process, in turns, and Keras where it has the GPU."""
     from kexport import runtime, zoo
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     application = zoo.find(name)
-    images = pictures(batch, application.size, application.size)
+    images = draw_images(batch, application.size, application.size)
     runs: dict[str, Callable[[], Any]] = {}
     said: dict[str, str] = {}
     for road, path in paths.items():
@@ -119,7 +119,7 @@ def rows(name: str, batch: int, found: dict[str, Any]) -> Iterable[Sequence[str]
 
 
 def page(gpu: Gpu, lines: Iterable[Sequence[str]]) -> str:
-    """The section of the page."""
+    """Return the section of the page."""
     headings = ("model", "batch", "engine", "ms", "images/s", "Keras over it")
     head = f"{gpu.name}, compute capability {gpu.compute_capability}, {gpu.memory / 1e9:.0f} GB."
     return "\n\n".join(

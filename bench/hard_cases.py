@@ -47,7 +47,7 @@ def dead(model: keras.Model) -> None:
 
 
 def outlier(model: keras.Model) -> None:
-    """A layer with one channel a hundred times as large as the rest."""
+    """Scale one channel of a layer to a hundred times the others."""
     norm = model.get_layer("expanded_conv_project_BN")
     factor = np.ones(norm.gamma.shape)
     factor[3] = 100

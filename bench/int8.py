@@ -49,7 +49,7 @@ def subject(name: str, work: Path) -> None:
     from kexport.graph import save
     from kexport.passes import pipeline
     from kexport.source.preprocessing import prepare
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     application = zoo.find(name.partition("@")[0])
     folder = work / name
@@ -62,11 +62,11 @@ def subject(name: str, work: Path) -> None:
         if harder:
             HARD[case](model)
         train, held_out = split()
-        calibration = train.pictures[:CALIBRATED]
-        judged, labels = held_out.pictures, held_out.classes
+        calibration = train.images[:CALIBRATED]
+        judged, labels = held_out.images, held_out.classes
     else:
         model = models.build(application)
-        drawn = pictures(CALIBRATED + JUDGED, application.size, application.size)
+        drawn = draw_images(CALIBRATED + JUDGED, application.size, application.size)
         calibration, judged, labels = drawn[:CALIBRATED], drawn[CALIBRATED:], None
         condition(model, application.mode, calibration[:8])
     passes = models.fp32_passes(application.mode, pipeline.GraphFormat(18))
@@ -84,7 +84,7 @@ def is_trained(name: str) -> bool:
 
 
 def without_softmax(model: Any) -> Any:
-    """The model with its logits as the output: some quantise a Softmax, which hides all else."""
+    """Return the model with logits as its output: some tools quantize a Softmax."""
     graph = model.graph
     node = graph.outputs[0].producer()
     graph.outputs[0] = node.inputs[0]
@@ -136,7 +136,7 @@ def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
 
 
 def share(file: Path) -> float:
-    """The share of multiply-adds whose two factors are both read from integers."""
+    """Return the share of multiply-adds whose two factors are integers."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
@@ -170,18 +170,18 @@ def times(name: str, work: Path, rounds: int) -> dict[str, list[float]]:
     import models
 
     folder = work / name
-    picture = np.load(folder / "data.npz")["judged"][:1]
+    image = np.load(folder / "data.npz")["judged"][:1]
     runs: dict[str, Callable[[], object]] = {}
     for file in (folder / FLOATING, *(folder / f"{maker}.onnx" for maker in MAKERS)):
         if file.exists():
             session = models.onnx_session(file, 1)
-            runs[file.stem] = lambda session=session: session.run(None, {"image": picture})
+            runs[file.stem] = lambda session=session: session.run(None, {"image": image})
     found = interleave(runs, rounds=rounds, clock=time.process_time)
     return {maker: list(timed.rounds) for maker, timed in found.items()}
 
 
 def kept(file: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
-    """What is in `file`, computed and written where it is missing."""
+    """Read `file`; compute and write it first if it is missing."""
     if not file.exists():
         file.parent.mkdir(parents=True, exist_ok=True)
         file.write_text(json.dumps(compute()), encoding="utf-8")
@@ -249,7 +249,7 @@ def row(
 
 
 def calibrated(found: dict[str, Any]) -> str:
-    """The part of finding ranges, where it is known."""
+    """Return the time of finding ranges, if it is known."""
     if "calibrated" not in found:
         return ""
     return f" ({found['calibrated']:.0f} s, {found['calibrated_memory'] / 1e9:.1f} GB)"

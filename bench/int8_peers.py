@@ -24,7 +24,7 @@ class Task:
     """A float32 file."""
     made: Path
     """Where the int8 file is to be."""
-    pictures: Array
+    images: Array
     """The images to calibrate on; those that the table judges by are not among them."""
     random: bool
     """Whether the weights are random, so that classes mean nothing."""
@@ -53,11 +53,11 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
     floating = ir.load(task.floating)
     form = pipeline.GraphFormat(18, "int8")
     model = pipeline.run(floating, pipeline.passes_for(form, "prepare int8")).model
-    height, width, channels = task.pictures.shape[1:]
+    height, width, channels = task.images.shape[1:]
     with tempfile.TemporaryDirectory() as folder:
-        count = len(task.pictures)
+        count = len(task.images)
         found = load_images(
-            task.pictures, (height, width), channels, limit=count, seed=0, scratch=Path(folder)
+            task.images, (height, width), channels, limit=count, seed=0, scratch=Path(folder)
         )
         calibration, evaluation = split_images(found, 0)
         name, batches = floating.graph.outputs[0].name or "", Batches(floating, evaluation.images)
@@ -91,11 +91,11 @@ def quantize_static(task: Task) -> dict[str, Any]:
 
     class Reader(quantization.CalibrationDataReader):  # type: ignore[misc]
         def __init__(self) -> None:
-            self._left = iter(range(len(task.pictures)))
+            self._left = iter(range(len(task.images)))
 
         def get_next(self) -> dict[str, Array] | None:
             row = next(self._left, None)
-            return None if row is None else {"image": task.pictures[row : row + 1]}
+            return None if row is None else {"image": task.images[row : row + 1]}
 
     with tempfile.TemporaryDirectory() as folder:
         ready = Path(folder, "ready.onnx")
@@ -109,7 +109,7 @@ def with_nncf(task: Task, *, fast: bool) -> dict[str, Any]:
     import nncf
     import onnx
 
-    rows = [task.pictures[row : row + 1] for row in range(len(task.pictures))]
+    rows = [task.images[row : row + 1] for row in range(len(task.images))]
     found = nncf.quantize(
         onnx.load(task.floating),
         nncf.Dataset(rows, lambda row: {"image": row}),

@@ -50,14 +50,14 @@ def make(name: str, folder: Path) -> None:
     from kexport.graph import save
     from kexport.passes import pipeline
     from kexport.passes.pipeline import GraphFormat
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     application = zoo.find(name)
     model = models.build(application)
     folder.mkdir(parents=True, exist_ok=True)
     fp32, kexport, peer = (folder / f"{file}.onnx" for file in FILES)
     save.save(models.cpu_graph(model, application.mode), fp32)
-    images = pictures(CALIBRATED, application.size, application.size)
+    images = draw_images(CALIBRATED, application.size, application.size)
     plain = folder / "plain.onnx"
     before = models.fp32_passes(application.mode, GraphFormat(18))
     save.save(pipeline.run(convert_model(model).model, before).model, plain)
@@ -78,8 +78,8 @@ def timed(folder: Path, rounds: int) -> dict[str, list[float]]:
     for file in FILES:
         session = models.onnx_session(folder / f"{file}.onnx", 1)
         (given,) = session.get_inputs()
-        picture = np.random.default_rng(0).integers(0, 256, given.shape).astype(np.uint8)
-        feeds = {given.name: picture}
+        image = np.random.default_rng(0).integers(0, 256, given.shape).astype(np.uint8)
+        feeds = {given.name: image}
         runs[file] = lambda session=session, feeds=feeds: session.run(None, feeds)
     found = interleave(runs, rounds=rounds, clock=time.process_time)
     return {file: list(times.rounds) for file, times in found.items()}
@@ -87,7 +87,7 @@ def timed(folder: Path, rounds: int) -> dict[str, list[float]]:
 
 @contextmanager
 def preloaded(library: Path) -> Iterator[None]:
-    """Processes that are started meanwhile load `library` first."""
+    """Let processes that are started meanwhile load `library` first."""
     os.environ["LD_PRELOAD"] = str(library)
     try:
         yield

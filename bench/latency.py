@@ -67,7 +67,7 @@ def export_once(road: str, name: str, folder: Path) -> dict[str, Any]:
 
 
 def exported(road: str, name: str, folder: Path) -> dict[str, Any]:
-    """The export of one model by one road, from the cache where it is; failures are kept too."""
+    """Export one model with one tool, or take it from the cache; failures are cached too."""
     path = folder / f"{name}.{FILES[road]}"
     failure = path.with_name(f"{path.name}.error")
     if failure.exists():
@@ -91,7 +91,7 @@ def time_once(name: str, paths: dict[str, str], threads: int, rounds: int) -> di
     from kexport.source.preprocessing import prepare
 
     application = zoo.find(name)
-    picture = models.picture(application.size)
+    picture = models.image(application.size)
     pixels = np.asarray(prepare(picture, application.mode), np.float32)
     makers = {"kexport": onnx_runner, "keras": onnx_runner, "openvino": openvino_runner}
     runs: dict[str, Callable[[], Any]] = {}
@@ -161,7 +161,7 @@ def litert_runner(path: Path, threads: int) -> Runner:
 
 
 def installed(peers: Sequence[str]) -> tuple[list[str], list[str]]:
-    """The peers that can be imported, and those that cannot."""
+    """Return the peers that can be imported, and those that cannot."""
     from importlib.util import find_spec
 
     modules = {"keras": "tf2onnx", "litert": "ai_edge_litert", "openvino": "openvino"}
@@ -172,7 +172,7 @@ def installed(peers: Sequence[str]) -> tuple[list[str], list[str]]:
 def timed(
     name: str, peers: Sequence[str], threads: int, rounds: int, cache: Path
 ) -> dict[str, Any]:
-    """Times by peer, and notes on those that have none."""
+    """Return times by peer, and notes on peers without one."""
     ours = exported("kexport", name, cache)
     if "error" in ours:
         return {"times": {}, "far": {"kexport": ours["error"]}}
@@ -208,7 +208,7 @@ def _ratio(theirs: Times | None, ours: Times | None) -> str:
 
 
 def _milliseconds(times: Times | None) -> str:
-    """The least and the median."""
+    """Return the minimum and the median."""
     return f"{times.least * 1e3:.2f} ({times.median * 1e3:.2f})" if times else "-"
 
 

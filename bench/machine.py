@@ -46,7 +46,7 @@ def versions(packages: Sequence[str] = PACKAGES) -> str:
 
 
 def peak_memory() -> int:
-    """The most memory that this process has held, in bytes."""
+    """Return the peak memory of this process, in bytes."""
     status = Path("/proc/self/status")
     if status.exists():  # ru_maxrss would begin with what the parent held
         found = re.search(r"VmHWM:\s*(\d+) kB", status.read_text(encoding="utf-8"))

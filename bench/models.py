@@ -11,7 +11,7 @@ from kexport.zoo import Application
 
 
 def build(application: Application, *, as_called: bool = False) -> Any:
-    """An Application at its default size, with weights all different, the same in every process.
+    """Build an Application at its default size, with distinct weights, equal in every process.
 
     `as_called` leaves the size to the builder, as a user would: MobileNetV3 leaves it open then.
 
@@ -37,7 +37,7 @@ def build(application: Application, *, as_called: bool = False) -> Any:
 
 
 def cpu_graph(model: Any, mode: str) -> Any:
-    """The onnx_ir model of a cpu-fp32 bundle, batch 1."""
+    """Return the onnx_ir model of a cpu-fp32 bundle, batch 1."""
     from kexport import targets
     from kexport.conversion import convert_model
     from kexport.passes import pipeline
@@ -60,7 +60,7 @@ def fp32_passes(mode: str | None, form: Any, pixels: Any = None) -> tuple[Any, .
 
 
 def onnx_session(path: Path, threads: int) -> Any:
-    """An ONNX Runtime session on the CPU; 0 threads are as many as there are cores."""
+    """Open an ONNX Runtime session on the CPU; 0 threads means one for each core."""
     import onnxruntime
 
     options = onnxruntime.SessionOptions()
@@ -69,8 +69,8 @@ def onnx_session(path: Path, threads: int) -> Any:
     return onnxruntime.InferenceSession(str(path), options, ["CPUExecutionProvider"])
 
 
-def picture(size: int) -> Any:
+def image(size: int) -> Any:
     """One image [1, size, size, 3], uint8."""
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
-    return pictures(1, size, size)
+    return draw_images(1, size, size)

@@ -57,11 +57,11 @@ def once(name: str, rounds: int) -> dict[str, Any]:
     from kexport.conversion import convert_model
     from kexport.graph import save
     from kexport.passes import pipeline
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     case = CASES[name]
     source = convert_model(case.model()).model
-    feeds = {"image": pictures(1, case.size, case.size)[..., : case.pixels.channels]}
+    feeds = {"image": draw_images(1, case.size, case.size)[..., : case.pixels.channels]}
     found: dict[str, Any] = {}
     with tempfile.TemporaryDirectory() as folder:
         every = Path(folder, "every.onnx")

@@ -61,7 +61,7 @@ def variants() -> list[tuple[str, str, str, str | None]]:
 def contestants(
     variant: Sequence[Any], frame: tuple[int, int], size: int, folder: Path
 ) -> dict[str, Run]:
-    """The graph that takes what arrives, and what others do before one that takes float32."""
+    """Return the graph that takes camera images, and the steps before a float32 one."""
     import keras
     import models
     import numpy as np
@@ -72,14 +72,14 @@ def contestants(
     from kexport.options.image_input import ImageInput
     from kexport.passes import pipeline
     from kexport.runtime.pixel_formats import encode
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     keras.utils.set_random_seed(0)
     x = keras.Input((size, size, 3), name="pixels")
     stem = keras.Model(x, keras.layers.Conv2D(32, 3, strides=2)(x))
     pixels = ImageInput(*variant)
     height, width = (size, size) if pixels.resize is None else frame
-    drawn = pictures(1, height, width, channels=1 if pixels.form == "gray" else 3)[0]
+    drawn = draw_images(1, height, width, channels=1 if pixels.form == "gray" else 3)[0]
     raw = encode(drawn, pixels.color, pixels.layout.upper(), pixels.dtype)
     opset = targets.find("cpu-fp32").opset
     sessions = {}
@@ -103,7 +103,7 @@ def contestants(
 
 
 def outside(peer: str, pixels: Any, size: int) -> Callable[[Any], Any] | None:
-    """What a user writes before the model: float32 [1, size, size, 3] of what arrives."""
+    """Preprocess as a user would: return float32 [1, size, size, 3]."""
     import numpy as np
 
     packed = pixels.form in ("rgb", "bgr", "gray")
@@ -145,7 +145,7 @@ def pillow(pixels: Any, size: int) -> Callable[[Any], Any]:
 
 
 def time_once(rounds: int, frame: tuple[int, int], size: int) -> list[dict[str, Any]]:
-    """Times of every variant, in this process."""
+    """Time every variant in this process."""
     found = []
     for variant in variants():
         with tempfile.TemporaryDirectory() as folder:
@@ -171,7 +171,7 @@ def row(found: dict[str, Any], frame: tuple[int, int], size: int) -> list[str]:
 
 
 def milliseconds(times: Times) -> str:
-    """The least and the median."""
+    """Return the minimum and the median."""
     return f"{times.least * 1e3:.2f} ({times.median * 1e3:.2f})"
 
 

@@ -42,7 +42,7 @@ def measure(script: str, arguments: Sequence[str], *, gpu: bool = False) -> dict
 
 
 def environment(gpu: bool) -> dict[str, str]:
-    """The environment of a measured process."""
+    """Return the environment of a measured process."""
     chosen = {**os.environ, **QUIET}
     if gpu:
         del chosen["CUDA_VISIBLE_DEVICES"]
@@ -52,7 +52,7 @@ def environment(gpu: bool) -> dict[str, str]:
 
 
 def answer(result: dict[str, Any]) -> None:
-    """What the measured process says at its end."""
+    """Print the result of the measured process."""
     print(f"\n{json.dumps(result)}", flush=True)
 
 

@@ -29,7 +29,7 @@ class Results:
 
 
 def open_results(path: Path, *, resume: bool) -> Results:
-    """What the file holds, or with `resume` false nothing: the file then begins anew."""
+    """Read the file; with `resume` false start a new one."""
     path.parent.mkdir(parents=True, exist_ok=True)
     if not resume:
         path.unlink(missing_ok=True)
@@ -39,5 +39,5 @@ def open_results(path: Path, *, resume: bool) -> Results:
 
 
 def failed(model: str, target: str, why: str) -> Result:
-    """The result of a process that did not get to say one."""
+    """Return the result of a process that did not report one."""
     return {"model": model, "target": target, "ok": False, "message": why}

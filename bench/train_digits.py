@@ -41,7 +41,7 @@ PARTS = 5
 
 
 def augmented(pictures: Any) -> Any:
-    """The images of epoch after epoch: shifted, turned and zoomed at random."""
+    """Yield the images of each epoch: shifted, rotated and zoomed at random."""
     change = keras.Sequential(
         [
             keras.layers.RandomTranslation(0.1, 0.1, "nearest", seed=1),
@@ -112,13 +112,13 @@ def main() -> int:
         elif isinstance(layer, keras.layers.Dropout):
             layer.rate = 0.0  # so few epochs learn too little with parts of the model gone
     epochs = given.epochs or EPOCHS.get(application.name, 20)
-    inputs = (prepare(each, application.mode) for each in augmented(train.pictures))
+    inputs = (prepare(each, application.mode) for each in augmented(train.images))
     learn(model, epochs, inputs, train.classes, RATE, WARMUP)
-    take_statistics(model, prepare(train.pictures, application.mode))
+    take_statistics(model, prepare(train.images, application.mode))
     for norm in norms_of(model):
         norm.trainable = False
     learn(model, FROZEN.get(application.name, 0), inputs, train.classes, FROZEN_RATE, 0)
-    predicted = model.predict(prepare(held_out.pictures, application.mode), verbose=0)
+    predicted = model.predict(prepare(held_out.images, application.mode), verbose=0)
     given.folder.mkdir(parents=True, exist_ok=True)
     keras.Model(model.inputs, model.outputs).save(given.folder / f"{application.name}.keras")
     answer({"top1": float(np.mean(predicted.argmax(axis=1) == held_out.classes))})

@@ -96,7 +96,7 @@ FIRST, OBSERVATION, BEHIND = (
 
 
 def described(bundle: Path) -> dict[str, Any]:
-    """What a bundle, or a rejected one, says of itself."""
+    """Read the manifest of a bundle, or of a rejected one."""
     import onnx_ir as ir
 
     manifest = json.loads((bundle / "manifest.json").read_text(encoding="utf-8"))

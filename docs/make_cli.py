@@ -111,7 +111,7 @@ END = """| 130 | | stopped with Ctrl-C; nothing was written, unless the message 
 
 
 def page() -> str:
-    """The page, as it should be."""
+    """Return the page."""
     return "".join([HEAD, *_commands(), STATUSES, *_statuses(), END])
 
 
@@ -142,7 +142,7 @@ def _cell(text: str) -> str:
 
 
 def _statuses() -> Iterator[str]:
-    """The rows of the tree in the docstring of `kexport.errors`, by exit status."""
+    """Return the rows of the tree in the docstring of `kexport.errors`, by exit status."""
     rows = re.findall(r"^(?:[├└]── )?(\w+) +(\d+)   ?(.+)$", errors.__doc__ or "", re.MULTILINE)
     for name, status, meaning in sorted(rows, key=lambda row: int(row[1])):
         if status != "1":

@@ -24,7 +24,7 @@ from kexport.graph.shapes import infer_outputs
 from kexport.passes import pipeline
 from kexport.source import random_weights
 from kexport.source.preprocessing import prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 Array = np.ndarray[Any, Any]
 FLOAT = ir.DataType.FLOAT
@@ -203,7 +203,7 @@ def small_classifier(size: int = 24, classes: int = 10) -> keras.Model:
 def healthy(model: keras.Model, mode: str = "tf") -> keras.Model:
     """Draw random weights with which the answers differ between images."""
     _, height, width, channels = model.input_shape
-    drawn = pictures(8, height, width, channels)
+    drawn = draw_images(8, height, width, channels)
     random_weights.randomise(model, 0, prepare(drawn, mode))
     return model
 

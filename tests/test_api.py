@@ -33,7 +33,7 @@ from kexport.options.application import Recipe
 from kexport.options.toolchain import Toolchain
 from kexport.passes import image_input as pixels
 from kexport.source.preprocessing import prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 TF = Recipe(preprocess="tf")
 
@@ -65,7 +65,7 @@ def test_the_bundle_answers_as_keras_does(
     onnx.checker.check_model(proto, full_check=True)
     assert proto.opset_import[0].version == manifest["target"]["opset"]
     if target == "cpu-fp32":
-        unseen = pictures(1, 24, 24, seed=77)
+        unseen = draw_images(1, 24, 24, seed=77)
         given = runtime.load(bundle.path).run(unseen)["probabilities"]
         assert_near([given], keras_answers(model, [prepare(unseen, "tf")]))
         assert runtime.verify(bundle.path).passed
@@ -97,7 +97,7 @@ def test_batch(export_and_verify: Export, model: keras.Model, batch: Any, tmp_pa
     expected = None if batch == "dynamic" else batch
     assert bundle.manifest["inputs"][0]["shape"] == [expected, 24, 24, 3]
     assert bundle.manifest["outputs"][0]["shape"] == [expected, 10]
-    unseen = pictures(3 if batch == "dynamic" else batch, 24, 24, seed=5)
+    unseen = draw_images(3 if batch == "dynamic" else batch, 24, 24, seed=5)
     given = runtime.load(bundle.path).run(unseen)["probabilities"]
     assert_near([given], keras_answers(model, [prepare(unseen, "tf")]))
 
@@ -118,7 +118,7 @@ def test_outputs_of_chosen_layers(
         model, "cpu-fp32", output=tmp_path / "b", recipe=TF, output_layers=chosen
     )
     assert [output["name"] for output in bundle.manifest["outputs"]] == chosen
-    unseen = pictures(1, 24, 24, seed=5)
+    unseen = draw_images(1, 24, 24, seed=5)
     given = runtime.load(bundle.path).run(unseen)
     inner = keras.Model(model.inputs, [model.get_layer(name).output for name in chosen])
     wanted = keras_answers(inner, [prepare(unseen, "tf")])
@@ -140,7 +140,7 @@ def test_labels(export_and_verify: Export, model: keras.Model, tmp_path: Path) -
     file.write_text(f"\ufeff{LABELS}\n\n", encoding="utf-8")
     bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=file)
     assert (bundle.path / "labels.txt").read_text(encoding="utf-8") == LABELS
-    best = runtime.load(bundle.path).classify(pictures(1, 24, 24, seed=5)[0], top_k=1)[0]
+    best = runtime.load(bundle.path).classify(draw_images(1, 24, 24, seed=5)[0], top_k=1)[0]
     assert best.label == f"class {best.index}"
 
 

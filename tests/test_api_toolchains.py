@@ -23,7 +23,7 @@ from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.options.toolchain import Toolchain
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 TF = Recipe(preprocess="tf")
 
@@ -168,7 +168,7 @@ def test_pixels_are_exact_in_float16() -> None:
 def test_a_builder_that_chooses_types_gets_the_layers_that_need_float32(
     export_and_verify: Export, tmp_path: Path, target: str
 ) -> None:
-    drawn = pictures(40, 24, 24) if target.endswith("int8") else None
+    drawn = draw_images(40, 24, 24) if target.endswith("int8") else None
     for jetpack in ("5.1", "6.2"):
         bundle = export_and_verify(
             healthy(small_classifier()),

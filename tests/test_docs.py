@@ -39,12 +39,12 @@ def test_everything_on_a_page_runs(
     from PIL import Image
     from support import digits_module
 
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     shutil.copytree(ROOT / "examples", tmp_path / "examples")
-    Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "image.jpg")
+    Image.fromarray(draw_images(1, 240, 320)[0]).save(tmp_path / "image.jpg")
     (tmp_path / "photos").mkdir()
-    for number, digit in enumerate(digits_module(ROOT).split()[0].pictures[:60]):
+    for number, digit in enumerate(digits_module(ROOT).split()[0].images[:60]):
         Image.fromarray(digit).save(tmp_path / "photos" / f"{number}.png")
     monkeypatch.chdir(tmp_path)
     variables: dict[str, Any] = {"__name__": "document"}

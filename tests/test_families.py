@@ -23,7 +23,7 @@ from kexport.api import Bundle
 from kexport.options.application import Recipe
 from kexport.source.open import Source, open_model
 from kexport.source.preprocessing import prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 pytestmark = pytest.mark.slow
 
@@ -93,7 +93,7 @@ class Family:
     def floats(self, count: int) -> Array:
         """Draw images other than those that the weights were drawn with."""
         height, width, _ = self.model.input_shape[1:]
-        return prepare(pictures(count, height, width, seed=99), self.source.mode)
+        return prepare(draw_images(count, height, width, seed=99), self.source.mode)
 
     def logits(self, images: Array) -> Array:
         with bare(self.model.layers[-1]):

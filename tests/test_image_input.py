@@ -30,7 +30,7 @@ from kexport.passes import pipeline
 from kexport.passes.image_input import color_formats, resize, resize_and_layout
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 TF = Recipe(preprocess="tf")
 
@@ -68,7 +68,7 @@ def test_every_format_gives_a_bundle(
     assert all(row["error"] < 1e-5 for row in bundle.manifest["parity"]["outputs"].values())
     assert runtime.verify(bundle.path).passed
     size = (24, 24) if resize is None else (18, 50)
-    drawn = pictures(1, *size, channels=1 if name == "gray" else 3, seed=9)
+    drawn = draw_images(1, *size, channels=1 if name == "gray" else 3, seed=9)
     raw = np.stack([encode(image, pixels.color, "NHWC", "uint8") for image in drawn])
     given = runtime.load(bundle.path).run(raw)["probabilities"]
     np.testing.assert_allclose(given, answers(model, raw, pixels), atol=1e-5)
@@ -221,7 +221,7 @@ def test_best_classes_of_a_bundle(published: Export, activation: Any, tmp_path: 
     ]
     measured = set(bundle.manifest["parity"]["outputs"])
     assert measured == {"indices", "scores", *(["logits"] if activation else [])}
-    drawn = pictures(5, 24, 24, seed=4)
+    drawn = draw_images(5, 24, 24, seed=4)
     (every,) = keras_answers(model, [prepare(drawn, "tf")])
     given = runtime.load(bundle.path).run(drawn)
     np.testing.assert_array_equal(given["indices"], np.argsort(-every, axis=-1)[:, :3])
@@ -280,7 +280,7 @@ def test_the_runtime_classifies_images_of_the_format(
     published: Export, model: keras.Model, pixels: ImageInput, tmp_path: Path
 ) -> None:
     """The runtime brings an image of odd size into the form that the bundle takes."""
-    (drawn,) = pictures(1, 41, 57, seed=3)
+    (drawn,) = draw_images(1, 41, 57, seed=3)
     Image.fromarray(drawn).save(tmp_path / "image.png")
     bundle = published(model, tmp_path / "b", image_input=pixels, top_k=4)
     found = runtime.load(bundle.path).classify(tmp_path / "image.png")
@@ -383,7 +383,7 @@ def test_the_command_line_takes_every_image_option(
         "bilinear",
         "center",
     )
-    Image.fromarray(pictures(1, 33, 45)[0]).save(tmp_path / "image.jpg")
+    Image.fromarray(draw_images(1, 33, 45)[0]).save(tmp_path / "image.jpg")
     assert main(["run", str(tmp_path / "b"), str(tmp_path / "image.jpg"), "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)["pictures"]
     assert len(answer["predictions"]) == 2

@@ -17,7 +17,7 @@ from kexport import runtime
 from kexport.api import Bundle, export
 from kexport.errors import UnsupportedModel
 from kexport.runtime.errors import BadInput
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 
 class WithTraining(keras.Model):
@@ -146,7 +146,7 @@ def held_to_keras(bundle: Bundle, model: keras.Model) -> None:
     assert all(row["error"] <= 1e-4 for row in bundle.manifest["parity"]["outputs"].values())
     session = runtime.load(bundle.path)
     feeds = {
-        spec.name: pictures(1, *spec.shape[1:], seed=9)
+        spec.name: draw_images(1, *spec.shape[1:], seed=9)
         if spec.color
         else normal(*spec.shape, seed=9)
         for spec in session.manifest.inputs
@@ -214,7 +214,7 @@ def test_any_number_of_images_through_any_batch(
     model = randomise(with_augmentation())
     bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", batch=batch)
     session = runtime.load(bundle.path)
-    images = pictures(count, 20, 20, seed=5)
+    images = draw_images(count, 20, 20, seed=5)
     if batch != "dynamic" and count % batch:
         with pytest.raises(BadInput, match=f"got {count} samples, but the model takes {batch}"):
             session.run(images)

@@ -22,13 +22,13 @@ from kexport.options.image_input import ImageInput
 from kexport.runtime.pixel_formats import encode
 from kexport.source import random_weights
 from kexport.source.preprocessing import decode, prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 SIZES = ((64, 80), (50, 34))
 
 
 def segmenter() -> keras.Model:
-    """A fully convolutional model with strides, pools and upsampling."""
+    """Build a fully convolutional model with strides, pools and upsampling."""
     x = keras.Input((None, None, 3))
     y = layers.Conv2D(6, 3, strides=2, padding="same", use_bias=False)(x)
     y = layers.ReLU()(layers.BatchNormalization()(y))
@@ -46,7 +46,7 @@ def pooled(height: int | None = None) -> keras.Model:
 
 
 def test_int8_with_open_height_and_width(export_and_verify: Export, tmp_path: Path) -> None:
-    model, drawn = pooled(), pictures(32, *SIZES[0], seed=1)
+    model, drawn = pooled(), draw_images(32, *SIZES[0], seed=1)
     random_weights.randomise(model, 0, prepare(drawn[:8], "tf"))
     bundle = export_and_verify(
         model,
@@ -59,7 +59,7 @@ def test_int8_with_open_height_and_width(export_and_verify: Export, tmp_path: Pa
     assert bundle.manifest["quantization"]["multiply_adds_int8"] == 1
     session = runtime.load(bundle.path)
     for size in SIZES:
-        given = pictures(1, *size, seed=5)
+        given = draw_images(1, *size, seed=5)
         (wanted,) = keras_answers(model, [prepare(given, "tf")])
         (found,) = session.run(given).values()
         assert np.abs(found - wanted).max() < np.ptp(wanted) / 10
@@ -81,7 +81,7 @@ def test_bundles_with_open_height_and_width(
     assert names == ["" if batch == 2 else "batch", "height", "width", ""]
     session = runtime.load(bundle.path)
     for size in SIZES:
-        drawn = pictures(2, *size, seed=5)
+        drawn = draw_images(2, *size, seed=5)
         (given,) = session.run(drawn).values()
         (wanted,) = keras_answers(model, [prepare(drawn, "tf")])
         assert given.shape == wanted.shape
@@ -96,7 +96,7 @@ def test_formats_with_open_height_and_width(
     bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", image_input=pixels)
     session = runtime.load(bundle.path)
     for size in SIZES:
-        drawn = pictures(1, *size, channels=1 if name == "gray" else 3, seed=5)
+        drawn = draw_images(1, *size, channels=1 if name == "gray" else 3, seed=5)
         raw = np.stack([encode(image, pixels.color, "NHWC", "uint8") for image in drawn])
         (given,) = session.run(raw).values()
         (wanted,) = keras_answers(model, [decode(raw, pixels, size, 3).astype(np.float32)])
@@ -106,7 +106,7 @@ def test_formats_with_open_height_and_width(
 def test_images_are_not_resized_to_open_axes(export_and_verify: Export, tmp_path: Path) -> None:
     model = pooled()
     bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
-    (drawn,) = pictures(1, 31, 47)
+    (drawn,) = draw_images(1, 31, 47)
     (wanted,) = keras_answers(model, [drawn[None].astype(np.float32)])
     found = runtime.load(bundle.path).classify(drawn, top_k=1)
     assert (found[0].index, found[0].score) == (

@@ -33,12 +33,12 @@ from kexport.errors import (
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import ImageInput
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 from kexport.stages import quantize
 
 SIZE = 24
 TF = Recipe(preprocess="tf")
-DRAWN = pictures(32, SIZE, SIZE, seed=1)
+DRAWN = draw_images(32, SIZE, SIZE, seed=1)
 LOOSE = Calibration(data=DRAWN, max_drop=0.3)
 
 
@@ -290,7 +290,7 @@ def test_top_1_accuracy_on_labelled_images_decides(
         for digit, name in enumerate(names):
             rows = np.flatnonzero(some.classes == digit)[:5]
             (tmp_path / part).mkdir(exist_ok=True)
-            folder_of(tmp_path / part / name, some.pictures[rows])
+            folder_of(tmp_path / part / name, some.images[rows])
     words = [str(digits / "digits.keras"), "--target", "cpu-int8", "--preprocess", "tf", "--quiet"]
     words += ["--labels", str(digits / "labels.txt"), "--output", str(tmp_path / "bundle")]
     words += ["--calibration-data", str(tmp_path / "train"), "--eval-data", str(tmp_path / "held")]

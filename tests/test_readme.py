@@ -42,10 +42,10 @@ def test_everything_in_the_readme_runs(
     """From top to bottom in one folder, which has the examples and an image.jpg."""
     from PIL import Image
 
-    from kexport.source.synthetic_images import pictures
+    from kexport.source.synthetic_images import draw_images
 
     shutil.copytree(root / "examples", tmp_path / "examples")
-    Image.fromarray(pictures(1, 240, 320)[0]).save(tmp_path / "image.jpg")
+    Image.fromarray(draw_images(1, 240, 320)[0]).save(tmp_path / "image.jpg")
     for block in readme:
         if block.runs and block.language != "mermaid":
             run_apart(block, tmp_path)

@@ -48,7 +48,7 @@ def main() -> int:
         HERE / "digits.keras",
         "cpu-int8",
         output=folder / "bundle-int8",
-        calibration=kexport.Calibration(data=train.pictures),
+        calibration=kexport.Calibration(data=train.images),
         **said,
     )
 
@@ -57,13 +57,13 @@ def main() -> int:
     names = [labels[digit] for digit in held_out.classes[shown]]
     print(f"\n{SHOWN} of {len(held_out.classes)} held-out digits")
     print("".join(f"{name:<{SIZE // 2 + 2}}" for name in names))
-    print(ascii_art(held_out.pictures[shown]))
-    files = write_images(held_out.pictures[shown], names, folder / "images")
+    print(ascii_art(held_out.images[shown]))
+    files = write_images(held_out.images[shown], names, folder / "images")
     arguments = ["run.py", "--top-k", "2", *(os.path.relpath(f, bundle.path) for f in files)]
     print(f"\n$ cd {bundle.path}\n$ python {shlex.join(arguments)}", flush=True)
     subprocess.run([sys.executable, *arguments], cwd=bundle.path, check=True)
 
-    keras = accuracy(keras_answers(held_out.pictures), held_out)
+    keras = accuracy(keras_answers(held_out.images), held_out)
     ours, int8 = (accuracy(answers(made.path, held_out), held_out) for made in (bundle, integers))
     verified = kexport.verify(bundle.path)
     print(f"\naccuracy on {len(held_out.classes)} held-out images")
@@ -99,7 +99,7 @@ def write_images(images: np.ndarray, names: list[str], folder: Path) -> list[Pat
 
 def answers(bundle: Path, digits: Digits) -> np.ndarray:
     """Run a bundle on the raw images: [N, 10]."""
-    return kexport.load(bundle).run(digits.pictures)["probabilities"]
+    return kexport.load(bundle).run(digits.images)["probabilities"]
 
 
 def keras_answers(images: np.ndarray) -> np.ndarray:

@@ -22,7 +22,7 @@ INK = (24.0, 32.0, 96.0)
 class Digits:
     """Images, uint8 [N, 32, 32, 3] RGB 0..255, and their classes 0..9, int64 [N]."""
 
-    pictures: np.ndarray
+    images: np.ndarray
     classes: np.ndarray
 
 

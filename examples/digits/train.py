@@ -33,13 +33,13 @@ def batches(train: Digits, seed: int) -> tf.data.Dataset:
         augmented = augment(tf.cast(images, tf.float32), training=True)
         return keras.applications.mobilenet.preprocess_input(augmented), classes
 
-    data = tf.data.Dataset.from_tensor_slices((train.pictures, train.classes))
+    data = tf.data.Dataset.from_tensor_slices((train.images, train.classes))
     return data.shuffle(len(train.classes), seed=seed).batch(BATCH).map(prepare).prefetch(2)
 
 
 def accuracy(model: keras.Model, digits: Digits) -> float:
     """Return the top-1 accuracy."""
-    inputs = keras.applications.mobilenet.preprocess_input(digits.pictures.astype(np.float32))
+    inputs = keras.applications.mobilenet.preprocess_input(digits.images.astype(np.float32))
     predicted = np.argmax(model.predict(inputs, verbose=0), axis=-1)
     return float(np.mean(predicted == digits.classes))
 

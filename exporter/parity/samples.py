@@ -16,7 +16,7 @@ from kexport.keras_graph import structured
 from kexport.options.image_input import ImageInput
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
-from kexport.source.synthetic_images import count_for, pictures
+from kexport.source.synthetic_images import count_for, draw_images
 
 TENSOR_SAMPLES = 4
 """Number of samples for inputs that are not images."""
@@ -133,9 +133,9 @@ def _of_images(model: keras.Model, mode: str, seed: int, pixels: ImageInput) -> 
     arriving = own if pixels.resize is None else _other_size(own)
     pixels.shape(*arriving)
     shades = 1 if pixels.form == "gray" else 3
-    drawn = pictures(count_for(*arriving), *arriving, channels=shades, seed=seed)
+    drawn = draw_images(count_for(*arriving), *arriving, channels=shades, seed=seed)
     color, layout = pixels.color, pixels.layout.upper()
-    raw = np.stack([encode(picture, color, layout, pixels.dtype) for picture in drawn])
+    raw = np.stack([encode(image, color, layout, pixels.dtype) for image in drawn])
     prepared = prepare(decode(raw, pixels, own, int(channels)), mode)
     if is_open:
         _try(model, [arriving], [prepared[:1]])

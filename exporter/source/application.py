@@ -17,7 +17,7 @@ from kexport.options.application import Recipe
 from kexport.source.arguments import IMAGENET_CLASSES, check, further, mode_of
 from kexport.source.preprocessing import prepare
 from kexport.source.random_weights import randomise
-from kexport.source.synthetic_images import count_for, pictures
+from kexport.source.synthetic_images import count_for, draw_images
 from kexport.zoo import IMAGENET_DEVIATION, Application
 
 DOWNLOAD_TIMEOUT = 15.0
@@ -104,7 +104,7 @@ def _draw_weights(
     drawn in a channels-last copy, which has the same weights in the same order.
     """
     height, width, channels = _input_shape(application, recipe)
-    drawn = pictures(count_for(height, width), height, width, channels, recipe.seed)
+    drawn = draw_images(count_for(height, width), height, width, channels, recipe.seed)
     prepared = prepare(drawn, mode_of(application, recipe))
     if keras.config.image_data_format() == "channels_last":
         randomise(model, recipe.seed, prepared)

@@ -12,7 +12,7 @@ import numpy as np
 import numpy.typing as npt
 
 Floats = npt.NDArray[np.float64]
-ImageInput = npt.NDArray[np.uint8]
+UInt8Images = npt.NDArray[np.uint8]
 
 FEWEST, MOST = 4, 8
 """Images on which two models are compared: as few and as many as `random_weights` needs."""
@@ -28,7 +28,9 @@ def count_for(height: int, width: int) -> int:
     return max(FEWEST, min(MOST, MOST_PIXELS // (height * width)))
 
 
-def pictures(count: int, height: int, width: int, channels: int = 3, seed: int = 0) -> ImageInput:
+def draw_images(
+    count: int, height: int, width: int, channels: int = 3, seed: int = 0
+) -> UInt8Images:
     """Draw `count` different images, uint8 [count, height, width, channels], RGB 0..255.
 
     Image i only depends on `seed`, i and the shape: with a larger count the first ones stay equal.
@@ -39,7 +41,7 @@ def pictures(count: int, height: int, width: int, channels: int = 3, seed: int =
     return drawn
 
 
-def _image(rng: np.random.Generator, height: int, width: int, channels: int) -> ImageInput:
+def _image(rng: np.random.Generator, height: int, width: int, channels: int) -> UInt8Images:
     y, x = np.meshgrid(
         np.linspace(-1, 1, height), np.linspace(-1, 1, width) * width / height, indexing="ij"
     )
@@ -51,7 +53,7 @@ def _image(rng: np.random.Generator, height: int, width: int, channels: int) -> 
     low, high = np.percentile(canvas, (1, 99))
     stretched = np.clip((canvas - low) / max(high - low, 1e-6), 0, 1) ** rng.uniform(0.7, 1.5)
     grain = rng.normal(0, rng.uniform(0.5, 3), canvas.shape)
-    pixels: ImageInput = np.clip(np.rint(stretched * 255 + grain), 0, 255).astype(np.uint8)
+    pixels: UInt8Images = np.clip(np.rint(stretched * 255 + grain), 0, 255).astype(np.uint8)
     return pixels
 
 

@@ -25,7 +25,7 @@ from kexport.errors import BadArgument, GraphRefused, MissingDependency
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.toolchain import Toolchain
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 BUILT = EngineCheck("TensorRT-RTX 1.7", "built", "", 5, 1, {"FP32": 1}, ())
 
@@ -265,7 +265,7 @@ def test_invalid_compute_capabilities_are_refused(
 def test_every_int8_convolution_runs_in_int8(
     exported: Export, tmp_path: Path, target: str, tensorrt: str | None, rest: str
 ) -> None:
-    drawn = pictures(40, 24, 24)
+    drawn = draw_images(40, 24, 24)
     bundle = exported(
         tmp_path,
         target,

@@ -18,7 +18,7 @@ Answers = dict[str, dict[str, Any] | str]
 
 
 def prober(answers: Answers) -> Callable[[str], dict[str, Any]]:
-    """A probe that answers from a table; a text stands for a failure with that reason."""
+    """Make a probe that answers from a table; a text is a failure with that reason."""
 
     def probe(thing: str) -> dict[str, Any]:
         answer = answers[thing]

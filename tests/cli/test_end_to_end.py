@@ -14,14 +14,14 @@ from PIL import Image
 
 from kexport import runtime
 from kexport.cli import main
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 Capture = pytest.CaptureFixture[str]
 
 
 @pytest.fixture(scope="module")
 def words(root: Path) -> list[str]:
-    """The trained digits for the CPU, without an output folder."""
+    """Export the trained digits for the CPU, without an output folder."""
     digits = root / "examples" / "digits"
     model, labels = str(digits / "digits.keras"), str(digits / "labels.txt")
     return [model, "--target", "cpu-fp32", "--preprocess", "tf", "--labels", labels, "--quiet"]
@@ -38,9 +38,9 @@ def bundle(
 
 
 @pytest.fixture
-def picture(tmp_path: Path) -> Path:
+def image(tmp_path: Path) -> Path:
     file = tmp_path / "image.png"
-    Image.fromarray(pictures(1, 60, 80)[0]).save(file)
+    Image.fromarray(draw_images(1, 60, 80)[0]).save(file)
     return file
 
 
@@ -58,20 +58,20 @@ def test_verify_passes(bundle: Path, capsys: Capture) -> None:
     assert (report["passed"], report["path"]) == (True, str(bundle))
 
 
-def test_run_says_what_the_runtime_says(bundle: Path, picture: Path, capsys: Capture) -> None:
-    assert main(["run", str(bundle), str(picture), "-k", "3", "--json"]) == 0
+def test_run_says_what_the_runtime_says(bundle: Path, image: Path, capsys: Capture) -> None:
+    assert main(["run", str(bundle), str(image), "-k", "3", "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)["pictures"]
-    expected = runtime.load(bundle).classify(picture, top_k=3)
+    expected = runtime.load(bundle).classify(image, top_k=3)
     assert [row["index"] for row in answer["predictions"]] == [row.index for row in expected]
     assert [row["label"] for row in answer["predictions"]] == [row.label for row in expected]
-    assert main(["run", str(bundle), str(picture), "-k", "3"]) == 0
+    assert main(["run", str(bundle), str(image), "-k", "3"]) == 0
     _, _, first, *rest = capsys.readouterr().out.splitlines()
-    assert first.split()[:2] == [str(picture), str(expected[0].index)]
+    assert first.split()[:2] == [str(image), str(expected[0].index)]
     assert len(rest) == 2
 
 
-def test_a_bad_image_does_not_stop_the_others(bundle: Path, picture: Path, capsys: Capture) -> None:
-    words = ["run", str(bundle), "nowhere.png", str(picture), "--json"]
+def test_a_bad_image_does_not_stop_the_others(bundle: Path, image: Path, capsys: Capture) -> None:
+    words = ["run", str(bundle), "nowhere.png", str(image), "--json"]
     assert main(words) == 15
     out, err = capsys.readouterr()
     missing, found = json.loads(out)["pictures"]

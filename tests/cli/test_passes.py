@@ -16,7 +16,7 @@ Capture = pytest.CaptureFixture[str]
 
 
 def listed(capsys: Capture, *words: str) -> dict[str, list[str]]:
-    """The names of the steps by phase, from the JSON."""
+    """Return the names of the steps by phase, from the JSON."""
     assert main(["passes", *words, "--json"]) == 0
     phases = json.loads(capsys.readouterr().out)["phases"]
     return {phase["name"]: [step["name"] for step in phase["steps"]] for phase in phases}

@@ -41,11 +41,11 @@ def extents(rank: int) -> st.SearchStrategy[tuple[int, ...]]:
     return st.tuples(*[st.integers(7, 10)] * rank)
 
 
-def check(layer: Any, picture: tuple[int, ...], channels: int) -> None:
+def check(layer: Any, image: tuple[int, ...], channels: int) -> None:
     """Against Keras; channels first against the same layer with channels last."""
     first = layer.data_format == "channels_first"
-    model = model_of(layer, (channels, *picture) if first else (*picture, channels))
-    x = normal(2, *picture, channels)
+    model = model_of(layer, (channels, *image) if first else (*image, channels))
+    x = normal(2, *image, channels)
     if not first and getattr(layer, "groups", 1) == 1:
         assert_converts(model, x)
         return
@@ -205,15 +205,15 @@ def _least_extra(padding: str, size: int, stride: int) -> int:
     return 0
 
 
-def check_transposed(layer: Any, picture: tuple[int, ...]) -> None:
+def check_transposed(layer: Any, image: tuple[int, ...]) -> None:
     """Channels first against the same layer with channels last, which the CPU runs."""
-    x = normal(2, *picture, 3)
+    x = normal(2, *image, 3)
     if layer.data_format == "channels_last":
-        assert_converts(model_of(layer, (*picture, 3)), x)
+        assert_converts(model_of(layer, (*image, 3)), x)
         return
-    model = model_of(layer, (3, *picture))
+    model = model_of(layer, (3, *image))
     twin = type(layer).from_config({**layer.get_config(), "data_format": "channels_last"})
-    plain = model_of(twin, (*picture, 3))
+    plain = model_of(twin, (*image, 3))
     plain.set_weights(model.get_weights())
     (expected,) = keras_answers(plain, [x])
     assert_converts(model, np.moveaxis(x, -1, 1), expected=[np.moveaxis(expected, -1, 1)])

@@ -108,8 +108,8 @@ def test_equalization_cannot_be_in_a_functional_model() -> None:
     x = keras.Input((6, 5, 3))
     with pytest.raises(ValueError, match="cycle"):
         keras.Model(x, layers.Equalization()(x))
-    picture = np.full((1, 6, 5, 3), 7, np.float32)
-    assert (np.asarray(layers.Equalization()(picture, training=False)) == picture).all()
+    image = np.full((1, 6, 5, 3), 7, np.float32)
+    assert (np.asarray(layers.Equalization()(image, training=False)) == image).all()
 
 
 def test_every_refusal_is_held_to_its_reason() -> None:

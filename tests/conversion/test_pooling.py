@@ -31,14 +31,14 @@ GLOBAL = {
 FORMATS = ["channels_last", "channels_first"]
 
 
-def check(make: Any, picture: tuple[int, ...], data_format: str) -> None:
-    x = normal(2, *picture, 3)
+def check(make: Any, image: tuple[int, ...], data_format: str) -> None:
+    x = normal(2, *image, 3)
     if data_format == "channels_last":
-        assert_converts(model_of(make(data_format=data_format), (*picture, 3)), x)
+        assert_converts(model_of(make(data_format=data_format), (*image, 3)), x)
         return
-    (last,) = keras_answers(model_of(make(data_format="channels_last"), (*picture, 3)), [x])
+    (last,) = keras_answers(model_of(make(data_format="channels_last"), (*image, 3)), [x])
     expected = np.moveaxis(last, -1, 1) if last.ndim > 2 else last
-    model = model_of(make(data_format=data_format), (3, *picture))
+    model = model_of(make(data_format=data_format), (3, *image))
     assert_converts(model, np.moveaxis(x, -1, 1), expected=[expected])
 
 
@@ -55,9 +55,9 @@ def test_local(kind: str, rank: int, data: st.DataObject) -> None:
     # TensorFlow's Pool3D without oneDNN crops where a stride is wider than its window
     strides = arguments["strides"] or arguments["pool_size"]
     assume(rank < 3 or all(map(ge, arguments["pool_size"], strides)))
-    picture = data.draw(st.tuples(*[st.integers(4, 8)] * rank), "extents")
+    image = data.draw(st.tuples(*[st.integers(4, 8)] * rank), "extents")
     pool = LOCAL[kind][rank - 1]
-    check(lambda **more: pool(**arguments, **more), picture, data.draw(st.sampled_from(FORMATS)))
+    check(lambda **more: pool(**arguments, **more), image, data.draw(st.sampled_from(FORMATS)))
 
 
 @pytest.mark.parametrize("kind", GLOBAL)
@@ -96,10 +96,10 @@ POOLS = {
 @given(data=st.data())
 def test_adaptive_pool(kind: str, rank: int, data: st.DataObject) -> None:
     extents = st.tuples(*[st.integers(1, 7)] * rank)
-    picture, size = data.draw(extents, "extents"), data.draw(extents, "output_size")
+    image, size = data.draw(extents, "extents"), data.draw(extents, "output_size")
     data_format = data.draw(st.sampled_from(["channels_last", "channels_first"]), "data_format")
     layer = POOLS[kind][rank - 1](size if rank > 1 else size[0], data_format=data_format)
-    shape = (*picture, 2) if data_format == "channels_last" else (2, *picture)
+    shape = (*image, 2) if data_format == "channels_last" else (2, *image)
     assert assert_converts(model_of(layer, shape), normal(2, *shape)).traced == ()
 
 

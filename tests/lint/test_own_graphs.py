@@ -20,7 +20,7 @@ from kexport.graph.passes import Artifact
 from kexport.options.image_input import Dtype, ImageInput
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 from kexport.stages.optimize import halve
 
 DEVICES = [device for device in targets.devices() if targets.toolchains(device)]
@@ -93,7 +93,7 @@ def lowered(kind: str, precision: str, tensorrt: str, dtype: Dtype) -> ir.Model:
 
 def in_integers(artifact: Artifact, rules: targets.TensorRT, dtype: Dtype) -> ir.Model:
     """Return the graph in INT8, with the ranges of one image."""
-    opset, seen = rules.opset_of("int8"), pictures(2, 32, 32)[1:].astype(dtype)
+    opset, seen = rules.opset_of("int8"), draw_images(2, 32, 32)[1:].astype(dtype)
     scheme = TENSORRT_STRONGLY_TYPED if rules.half_scales else TENSORRT_EXPLICIT
     artifact = pipeline.continue_with(artifact, prepare_int8(opset, rules))
     names = scheme.tensors(artifact.model)
@@ -130,7 +130,7 @@ def test_no_rule_is_broken(place: tuple[str, str, str], kind: str, precision: st
 @pytest.mark.parametrize("row", targets.tensorrts(), ids=lambda row: row.name)
 def test_outputs_stay_the_same(row: targets.TensorRT, kind: str) -> None:
     dtype: Dtype = "uint8" if row.uint8_input else "float32"
-    given = pictures(2, 32, 32)[1:].astype(dtype)
+    given = draw_images(2, 32, 32)[1:].astype(dtype)
     mode = MODELS[kind][1]
     passes = (
         *simplify(mode, 1, ImageInput(dtype=dtype)),

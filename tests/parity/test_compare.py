@@ -26,7 +26,7 @@ from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat, PassArguments, PhaseName
 from kexport.runtime.verify import Row
 from kexport.source.preprocessing import prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 MODES = ("tf", "caffe", "torch")
 
@@ -182,7 +182,7 @@ def test_a_graph_that_gives_no_numbers(
 
 def test_reference_is_keras_in_batches_of_any_size() -> None:
     model = healthy(small_classifier(), "tf")
-    x = prepare(pictures(5, 24, 24), "tf")
+    x = prepare(draw_images(5, 24, 24), "tf")
     found = compare.reference(model, [x], ["top"])
     np.testing.assert_allclose(found["top"], keras_answers(model, [x])[0], atol=1e-6)
     assert found["top"].dtype == np.float32

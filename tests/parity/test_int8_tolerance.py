@@ -26,7 +26,7 @@ Fault = Callable[[ir.Graph], None]
 
 @pytest.fixture(scope="module")
 def bundle(export_and_verify: Export, root: Path, tmp_path_factory: pytest.TempPathFactory) -> Path:
-    """The trained digits, on digits: drawn images are far beyond what they were calibrated on."""
+    """Export the trained digits, calibrated on digits, which synthetic images do not resemble."""
     digits = root / "examples" / "digits"
     train, _ = digits_module(root).split()
     return export_and_verify(
@@ -34,7 +34,7 @@ def bundle(export_and_verify: Export, root: Path, tmp_path_factory: pytest.TempP
         "cpu-int8",
         output=tmp_path_factory.mktemp("proof") / "digits",
         recipe=Recipe(preprocess="tf"),
-        calibration=Calibration(data=train.pictures[:60], max_drop=0.5),
+        calibration=Calibration(data=train.images[:60], max_drop=0.5),
     ).path
 
 
@@ -57,7 +57,7 @@ def test_it_is_held_to_its_graph_where_keras_says_little(bundle: Path) -> None:
 
 
 def rounded_down(graph: ir.Graph) -> None:
-    """What every tensor is rounded to is the integer below."""
+    """Round every tensor down."""
     for node in [node for node in graph if node.op_type == "QuantizeLinear"]:
         emit = Emitter.before(graph, node)
         value, step = required(node, 0), required(node, 1)
@@ -92,7 +92,7 @@ def saturated(graph: ir.Graph) -> None:
 
 
 def scales_of_other_channels(graph: ir.Graph) -> None:
-    """The convolution in the middle has the scale of each channel on its neighbour."""
+    """Give each channel of the middle convolution the scale of its neighbour."""
     nodes = [node for node in graph if node.op_type == "DequantizeLinear"]
     held = [node for node in nodes if (step := small(node.inputs[1])) is not None and step.size > 8]
     node = held[len(held) // 2]

@@ -61,9 +61,9 @@ def test_inputs_and_outputs_keep_their_types_and_names() -> None:
 
 def test_outputs_equal_float32_up_to_rounding() -> None:
     model = network()
-    picture = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3)).astype(np.uint8)
+    image = np.random.default_rng(0).integers(0, 256, (2, 12, 12, 3)).astype(np.uint8)
     half = pipeline.run(model, to_float16(20, frozenset())).model
-    gap = far(onnx_answers(half, [picture])[0], onnx_answers(model, [picture])[0])
+    gap = far(onnx_answers(half, [image])[0], onnx_answers(model, [image])[0])
     assert 0 < gap < 2e-3
 
 

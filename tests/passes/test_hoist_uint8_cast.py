@@ -6,10 +6,10 @@ import pytest
 from support import Sketch, assert_pure_and_equal, operators, snapshot
 
 from kexport.passes.hoist_uint8_cast import hoist_uint8_cast
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 UINT8, HALF, SINGLE = ir.DataType.UINT8, ir.DataType.FLOAT16, ir.DataType.FLOAT
-PICTURE = pictures(1, 4, 6)
+PICTURE = draw_images(1, 4, 6)
 
 
 def types_read(model: ir.Model, op_type: str) -> set[ir.DataType | None]:

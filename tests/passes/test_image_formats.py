@@ -21,7 +21,7 @@ from kexport.options.image_input import DTYPES, FORMATS, LAYOUTS, RESIZES, Image
 from kexport.passes import pipeline
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 Array = np.ndarray[Any, Any]
 SIZE = (12, 16)
@@ -34,12 +34,12 @@ def graph_of(first: Any, pixels: ImageInput, channels: int = 3, mode: str = "non
 
 
 def through(pixels: ImageInput, channels: int = 3) -> ir.Model:
-    """A model whose output is its image."""
+    """Build a model whose output is its image."""
     return graph_of(layers.ReLU(negative_slope=1.0), pixels, channels)
 
 
 def arriving(pixels: ImageInput, height: int, width: int) -> Array:
-    drawn = pictures(2, height, width, channels=1 if pixels.form == "gray" else 3)
+    drawn = draw_images(2, height, width, channels=1 if pixels.form == "gray" else 3)
     raw = [encode(image, pixels.color, pixels.layout.upper(), pixels.dtype) for image in drawn]
     return np.stack(raw)
 

@@ -15,7 +15,7 @@ from kexport.errors import BadArgument, KexportError, UnsupportedModel, WeightsU
 from kexport.options.application import Recipe
 from kexport.source.application import build
 from kexport.source.preprocessing import prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 from kexport.zoo import ZOO
 
 SMALL = ZOO["mobilenet_v2"]
@@ -266,7 +266,7 @@ def test_imagenet_weights_of_efficientnet_given_by_path_see_the_same_images(
     norm.adapt_variance.assign(deviation)
     published.save_weights(file)
     model = build(ZOO["efficientnet_b0"], Recipe(weights=str(file), input_shape=SHAPE))
-    images = pictures(2, 32, 32)
+    images = draw_images(2, 32, 32)
     seen = keras.Model(model.input, normalization(model).output)(images.astype(np.float32))
     np.testing.assert_allclose(np.asarray(seen), prepare(images, "torch"), atol=1e-5)
 

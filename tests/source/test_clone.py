@@ -49,8 +49,8 @@ def test_channels_first_is_computed_with_channels_last() -> None:
     np.testing.assert_allclose(
         np.asarray(channels_last(first)(x)), golden["answers"], rtol=1e-5, atol=1e-7
     )
-    picture = channels_last(with_image_input(first))
-    given = picture(golden["images"].astype(np.float32))
+    image = channels_last(with_image_input(first))
+    given = image(golden["images"].astype(np.float32))
     np.testing.assert_allclose(np.asarray(given), golden["answers"], rtol=1e-5, atol=1e-7)
 
 

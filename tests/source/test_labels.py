@@ -16,7 +16,7 @@ from kexport.api import export
 from kexport.errors import BadArgument
 from kexport.options.application import Recipe
 from kexport.source import labels
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 CLASSES = ["Zebra", "ant 10", "ant 9", "éléphant", "owl"]
 TF = Recipe(preprocess="tf")
@@ -69,7 +69,7 @@ def test_labels_are_in_the_file_the_manifest_and_the_models_metadata(
     assert "labels.txt" in bundle.manifest["files"]
     props = {p.key: p.value for p in onnx.load(bundle.path / "model.onnx").metadata_props}
     assert json.loads(props["names"]) == {str(i): name for i, name in enumerate(names)}
-    best = runtime.load(bundle.path).classify(pictures(1, 24, 24, seed=5)[0], top_k=5)
+    best = runtime.load(bundle.path).classify(draw_images(1, 24, 24, seed=5)[0], top_k=5)
     assert [row.label for row in best] == [names[row.index] for row in best]
 
 

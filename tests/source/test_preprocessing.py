@@ -14,7 +14,7 @@ from PIL import Image
 from kexport.options.image_input import ImageInput
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, rgb_from_yuv
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 Array = np.ndarray[Any, Any]
 BYTES = np.arange(256, dtype=np.uint8)
@@ -66,7 +66,7 @@ def test_channels_equal_opencv(name: str, code: int, layout: Any) -> None:
 
 
 def test_gray_equals_pillow() -> None:
-    drawn = pictures(2, 24, 20)
+    drawn = draw_images(2, 24, 20)
     wanted = [np.asarray(Image.fromarray(image).convert("L"))[..., None] for image in drawn]
     np.testing.assert_array_equal(decode(drawn, ImageInput(format="rgb"), (24, 20), 1), wanted)
     floats = decode(
@@ -78,7 +78,7 @@ def test_gray_equals_pillow() -> None:
 @pytest.mark.parametrize("size", [(37, 53), (53, 37), (10, 90), (24, 20), (7, 5)])
 @pytest.mark.parametrize("crop", [None, "center"])
 def test_nearest_equals_load_img(size: tuple[int, int], crop: Any, tmp_path: Path) -> None:
-    (drawn,) = pictures(1, *size)
+    (drawn,) = draw_images(1, *size)
     Image.fromarray(drawn).save(tmp_path / "image.png")
     loaded = keras.utils.load_img(
         tmp_path / "image.png", target_size=(24, 20), keep_aspect_ratio=crop is not None
@@ -89,7 +89,7 @@ def test_nearest_equals_load_img(size: tuple[int, int], crop: Any, tmp_path: Pat
 
 @pytest.mark.parametrize("how", ["bilinear", "bicubic"])
 def test_other_interpolations_equal_keras(how: Any) -> None:
-    drawn = pictures(2, 37, 53)
+    drawn = draw_images(2, 37, 53)
     wanted = keras.ops.image.resize(drawn.astype("float32"), (24, 20), interpolation=how)
     np.testing.assert_array_equal(decode(drawn, ImageInput(resize=how), (24, 20), 3), wanted)
     window = drawn[:, :, 11:41].astype("float32")  # 37 * 20 // 24 columns from the middle of 53

@@ -14,7 +14,7 @@ from kexport.conversion import convert_model
 from kexport.passes import pipeline
 from kexport.runtime.compare import logits_of, spread_error
 from kexport.source.random_weights import randomise
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 pytestmark = pytest.mark.slow
 
@@ -38,7 +38,7 @@ def _efficientnet():
 def graph(request):
     build, mode = request.param
     model = build()
-    shown = pictures(4, SIZE, SIZE, seed=0)
+    shown = draw_images(4, SIZE, SIZE, seed=0)
     given = shown.astype(np.float32) / 127.5 - 1 if mode == "tf" else shown.astype(np.float32)
     randomise(model, 0, given)
     converted = convert_model(model).model

@@ -13,7 +13,7 @@ import pytest
 from kexport.source.preprocessing import prepare
 from kexport.source.random_values import OPENING
 from kexport.source.random_weights import LOGITS_DEVIATION, randomise
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 Array = np.ndarray[Any, Any]
 
@@ -21,7 +21,7 @@ Array = np.ndarray[Any, Any]
 def mobilenet() -> keras.Model:
     """Build an Application with weights drawn on eight images; its layers have fixed names."""
     model = keras.applications.MobileNetV2(weights=None, input_shape=(64, 64, 3))
-    randomise(model, 0, prepare(pictures(8, 64, 64), "tf"))
+    randomise(model, 0, prepare(draw_images(8, 64, 64), "tf"))
     return model
 
 
@@ -32,7 +32,7 @@ def nameless() -> keras.Model:
         x = keras.layers.BatchNormalization()(keras.layers.Conv2D(4, 3, padding="same")(x))
         x = keras.layers.ReLU()(x)
     model = keras.Model(image, keras.layers.Dense(10)(keras.layers.Flatten()(x)))
-    randomise(model, 0, prepare(pictures(8, 8, 8), "tf"))
+    randomise(model, 0, prepare(draw_images(8, 8, 8), "tf"))
     return model
 
 
@@ -166,7 +166,7 @@ def test_kernels_keep_the_deviation_of_what_they_sum() -> None:
 @pytest.mark.slow
 def test_efficientnet_normalizes_with_the_statistics_of_imagenet() -> None:
     model = keras.applications.EfficientNetB0(weights=None, input_shape=(32, 32, 3))
-    images = pictures(4, 32, 32).astype(np.float32)
+    images = draw_images(4, 32, 32).astype(np.float32)
     randomise(model, 0, images)
     layer = next(one for one in model.layers if isinstance(one, keras.layers.Normalization))
     normalised = np.asarray(keras.Model(model.input, layer.output)(images))

@@ -64,7 +64,7 @@ LEGACY = {"ImageScaler", "ParametricSoftplus", "ScaledTanh"}
 
 
 def canonical(table: Mapping[str, Any]) -> str:
-    """A file as it must be written: this spacing, lists over 100 columns wrapped."""
+    """Format a file: fixed spacing, and lists over 100 columns wrapped."""
 
     def scalar(value: Any) -> str:
         if isinstance(value, dict):

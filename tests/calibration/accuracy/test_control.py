@@ -29,7 +29,7 @@ from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, place
 from kexport.conversion import convert_model
 from kexport.passes import pipeline
 from kexport.source.preprocessing import prepare
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 pytestmark = pytest.mark.slow
 
@@ -119,10 +119,10 @@ def quantized(
     )
     floating = pipeline.run(convert_model(model).model, passes).model
     train, held_out = digits.split()
-    images, classes = held_out.pictures[:120], held_out.classes[:120]
+    images, classes = held_out.images[:120], held_out.classes[:120]
     reference = model.predict(prepare(images, "tf"), verbose=0)
     evaluator = Evaluator(images, reference, "probabilities", classes)
-    dataset = Dataset(train.pictures[:24], evaluator)
+    dataset = Dataset(train.images[:24], evaluator)
     return floating, quantize_with_accuracy_control(floating, dataset, ONNXRUNTIME_CPU, criterion)
 
 
@@ -155,7 +155,7 @@ def small() -> tuple[ir.Model, Evaluator]:
         *prepare_int8(18),
     )
     floating = pipeline.run(convert_model(model).model, passes).model
-    drawn = pictures(24, 16, 16)
+    drawn = draw_images(24, 16, 16)
     reference = model.predict(prepare(drawn, "tf"), verbose=0)
     return floating, Evaluator(drawn, reference, "probabilities")
 

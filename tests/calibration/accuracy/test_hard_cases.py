@@ -73,17 +73,17 @@ class MetSuffices(Criterion):
 
 def quantized(model: keras.Model, floating: ir.Model, digits: Any) -> QuantizedModel:
     """Quantize on 32 digits, and evaluate on 200 others."""
-    images = digits.pictures[32:232]
+    images = digits.images[32:232]
     reference = model.predict(prepare(images, "tf"), verbose=0)
     evaluator = Evaluator(images, reference, "probabilities")
     criterion = MetSuffices("agreement", 0.01, evaluator.evaluate_reference())
-    dataset = Dataset(digits.pictures[:32], evaluator)
+    dataset = Dataset(digits.images[:32], evaluator)
     return quantize_with_accuracy_control(floating, dataset, ONNXRUNTIME_CPU, criterion)
 
 
 def test_the_model_classifies_the_digits(model: keras.Model, digits: Any) -> None:
     """Agreement on the digits is meaningful only then."""
-    found = model.predict(prepare(digits.pictures, "tf"), verbose=0).argmax(axis=1)
+    found = model.predict(prepare(digits.images, "tf"), verbose=0).argmax(axis=1)
     assert np.mean(found == digits.classes) > 0.98
     assert np.bincount(found).min() > 0.08 * len(found)
 

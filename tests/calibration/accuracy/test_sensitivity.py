@@ -15,9 +15,9 @@ from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.statistics.ranges import Range, measure_ranges
 from kexport.conversion import convert_model
 from kexport.passes import pipeline
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
-PICTURES = pictures(8, 16, 16)
+PICTURES = draw_images(8, 16, 16)
 
 
 @pytest.fixture(scope="module")

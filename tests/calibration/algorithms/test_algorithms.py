@@ -28,7 +28,7 @@ from kexport.calibration.statistics.ranges import (
 )
 from kexport.conversion import convert_model
 from kexport.passes import pipeline
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 SIZE = 24
 NONE: frozenset[str] = frozenset()
@@ -58,7 +58,7 @@ def spread() -> ir.Model:
 
 @pytest.fixture(scope="module")
 def images() -> np.ndarray:
-    return pictures(16, SIZE, SIZE)
+    return draw_images(16, SIZE, SIZE)
 
 
 def equalizable(model: ir.Model) -> list[str]:
@@ -102,7 +102,7 @@ def test_equalization_does_not_change_the_float_function(
     spread: ir.Model, images: np.ndarray
 ) -> None:
     changed = equalized(spread, images)
-    others = pictures(8, SIZE, SIZE, seed=4)
+    others = draw_images(8, SIZE, SIZE, seed=4)
     assert noise(changed, spread, images) < 1e-10
     assert noise(changed, spread, others) < 1e-4
 
@@ -178,7 +178,7 @@ def test_bias_correction_removes_the_mean_shift(spread: ir.Model, images: np.nda
 def test_gptq_lowers_the_noise_below_that_of_bias_correction(
     spread: ir.Model, images: np.ndarray
 ) -> None:
-    scheme, others = ONNXRUNTIME_CPU, pictures(16, SIZE, SIZE, seed=4)
+    scheme, others = ONNXRUNTIME_CPU, draw_images(16, SIZE, SIZE, seed=4)
     both = np.concatenate([images, others])  # so that nothing is clipped
     plain = QuantizationPlan(spread, collect(spread, scheme, both, "minmax", silent).ranges)
     bare = plain.quantize(scheme)

@@ -17,7 +17,7 @@ from kexport.calibration.statistics.ranges import measure_ranges
 from kexport.conversion import convert_model
 from kexport.graph import save
 from kexport.passes import pipeline
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 SIZE = 32
 FLOATS = frozenset({"Softmax"})
@@ -78,7 +78,7 @@ def network(body: object) -> ir.Model:
 
 
 def quantized(model: ir.Model) -> ir.Model:
-    drawn = pictures(8, SIZE, SIZE)
+    drawn = draw_images(8, SIZE, SIZE)
     ranges = measure_ranges(model, ONNXRUNTIME_CPU.tensors(model), drawn, batch=1, method="mse")
     whole = ONNXRUNTIME_CPU.quantize(model, ranges, frozenset())
     return pipeline.run(whole, FINISH_INT8).model
@@ -107,7 +107,7 @@ def test_every_node_except_the_softmax_runs_on_integers(body: object, tmp_path: 
     runs = optimised(whole, tmp_path)
     assert set(operators(runs)) <= FLOATS | INTEGERS
     assert operators(runs)["QLinearConv"] == sum(n.op_type == "Conv" for n in model.graph)
-    drawn = pictures(4, SIZE, SIZE, seed=3)
+    drawn = draw_images(4, SIZE, SIZE, seed=3)
     for row in range(len(drawn)):
         image = [drawn[row : row + 1]]
         exact = onnx_answers(model, image)[0]
@@ -125,7 +125,7 @@ def test_a_named_node_stays_in_float() -> None:
     whole = ONNXRUNTIME_CPU.quantize(
         model,
         measure_ranges(
-            model, ONNXRUNTIME_CPU.tensors(model), pictures(4, SIZE, SIZE), batch=1, method="mse"
+            model, ONNXRUNTIME_CPU.tensors(model), draw_images(4, SIZE, SIZE), batch=1, method="mse"
         ),
         frozenset({first}),
     )

@@ -15,7 +15,7 @@ from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.errors import ParityFailed
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 from kexport.stages import quantize
 
 SIZE = 16
@@ -33,7 +33,7 @@ def haswell(plain: Build) -> Build:
 
 def bundle(folder: Path) -> Path:
     """Export a classifier in int8, and return its bundle even if it was rejected."""
-    output, drawn = folder / "bundle", pictures(16, SIZE, SIZE, seed=1)
+    output, drawn = folder / "bundle", draw_images(16, SIZE, SIZE, seed=1)
     model, recipe = healthy(small_classifier(SIZE), "tf"), Recipe(preprocess="tf")
     try:
         return export(

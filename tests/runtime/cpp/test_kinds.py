@@ -17,7 +17,7 @@ from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.runtime import verify
-from kexport.source.synthetic_images import pictures
+from kexport.source.synthetic_images import draw_images
 
 SIZE = 16
 ROOT = Path(__file__).resolve().parents[3]
@@ -29,7 +29,7 @@ Maker = Callable[[Path], Bundle]
 def small(target: str = "cpu-fp32", **options: Any) -> Maker:
     """Return a function that exports an image classifier with these arguments."""
     if target.endswith("int8"):
-        drawn = pictures(16, SIZE, SIZE, seed=1)
+        drawn = draw_images(16, SIZE, SIZE, seed=1)
         options = {"calibration": Calibration(data=drawn, max_drop=0.5), **options}
 
     def make(folder: Path) -> Bundle:
@@ -66,7 +66,7 @@ def digits(folder: Path, target: str = "cpu-fp32", **options: Any) -> Bundle:
 
 
 def digits_in_int8(folder: Path) -> Bundle:
-    seen = digits_module(ROOT).split()[0].pictures[:24]
+    seen = digits_module(ROOT).split()[0].images[:24]
     return digits(folder, "arm64-int8", calibration=Calibration(data=seen, max_drop=0.1))
 
 
