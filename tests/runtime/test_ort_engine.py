@@ -67,7 +67,7 @@ def test_a_missing_model(bundle: Path):
     ("edit", "message"),
     [
         (
-            lambda data: data["inputs"][0].update(name="picture"),
+            lambda data: data["inputs"][0].update(name="photo"),
             "model.onnx has an input 'image' that the manifest does not list",
         ),
         (

@@ -187,7 +187,7 @@ def test_an_engine_of_other_tensors_is_refused(build, opened, rewrite):
     rewrite(bundle, lambda data: data["outputs"][0].update(name="else"))
     with pytest.raises(BundleRefused, match=r"has no output 'else'"):
         opened(bundle)
-    rewrite(bundle, lambda data: data["inputs"][0].update(name="picture"))
+    rewrite(bundle, lambda data: data["inputs"][0].update(name="photo"))
     with pytest.raises(BundleRefused, match=r"has an input 'image' that the manifest does not"):
         opened(bundle)
 

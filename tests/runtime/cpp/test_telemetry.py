@@ -53,9 +53,9 @@ def test_in_cpp(plain, program: list[str], bundle: Path, kept: Kept) -> None:
     assert not kept(plain.command(name, bundle, *options), unset(plain.surroundings))
 
 
-@pytest.mark.parametrize(("before", "behind"), [(None, "1"), ("0", "0")])
+@pytest.mark.parametrize(("before", "after"), [(None, "1"), ("0", "0")])
 def test_the_users_setting_is_kept(
-    before: str | None, behind: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
+    before: str | None, after: str, bundle: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     for use in (lambda: load(bundle), lambda: need("onnxruntime")):
         if before is None:
@@ -63,4 +63,4 @@ def test_the_users_setting_is_kept(
         else:
             monkeypatch.setenv(VARIABLE, before)
         use()
-        assert os.environ[VARIABLE] == behind
+        assert os.environ[VARIABLE] == after
