@@ -300,17 +300,12 @@ def test_the_runtime_classifies_images_of_the_format(
         runtime.load(bundle.path).classify(tmp_path / "image.png", top_k=5)
 
 
-<<<<<<< ours
 def test_images_too_small_for_their_format_are_refused(
     published: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     bundle = published(
         model, tmp_path / "b", image_input=ImageInput(format="nv12", resize="nearest")
     )
-=======
-def test_an_image_too_small_for_its_format(model: keras.Model, tmp_path: Path) -> None:
-    bundle = published(model, tmp_path / "b", pixels=ImageInput(format="nv12", resize="nearest"))
->>>>>>> theirs
     with pytest.raises(runtime.BadInput, match="an image of 1 x 7 is too small for NV12"):
         runtime.load(bundle.path).classify(np.zeros((1, 7, 3), np.uint8))
 
