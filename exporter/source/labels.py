@@ -94,7 +94,7 @@ def fit(
         return None
     classes = " or ".join(str(width) for width in widths) or "no"
     raise BadArgument(
-        f"{_name(given)} {len(labels or ())} labels, and the model has {classes} classes",
+        f"{_name(given)} {len(labels or ())} labels, but the model has {classes} classes",
         hint="give one label for each class, in the order of the classes",
     )
 
