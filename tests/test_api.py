@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import onnx
 import pytest
-from cpp_verifiers import Export
+from cpp_verifiers import Export, Verify
 from keras import layers
 from support import (
     assert_near,
@@ -332,3 +332,13 @@ def test_the_golden_arrays_are_what_keras_gave(
     assert_near(
         [golden["probabilities"]], keras_answers(model, [prepare(golden["image"], "tf")]), 1e-6
     )
+
+
+@pytest.mark.usefixtures("plain")  # skips where C++ cannot be built
+def test_a_bundle_that_cpp_refuses_fails_the_test_that_exports_it(
+    export_and_verify: Export, verify_in_cpp: Verify, model: keras.Model, tmp_path: Path
+) -> None:
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=TF)
+    (bundle.path / "golden.npz").write_bytes(b"altered")
+    with pytest.raises(pytest.fail.Exception, match=r"kexport-verify \(C\+\+\) exits with 14"):
+        verify_in_cpp(bundle.path)
