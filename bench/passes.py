@@ -106,7 +106,7 @@ def cells(found: dict[str, Any], left_out: str) -> str:
 
 def page(found: dict[str, dict[str, Any]], rows: Sequence[Sequence[str]]) -> str:
     parts = [
-        "## What each pass is worth",
+        "## Ablation of the passes",
         "The first row is the whole pipeline: the number of nodes, the size of the file, and the "
         "time on one thread. Each other row leaves one pass out: how many more nodes and "
         "kilobytes that gives, and the time relative to the whole pipeline, or *the same* where "

@@ -26,11 +26,11 @@ int main(int count, char** words) {
     file >> mark >> width >> height >> greatest;
     if (mark != "P6" || greatest != 255 || width < 1 || height < 1 || width > 10000 ||
         height > 10000)
-        return report({kexport::Status::bad_image, std::string(words[2]) + " is not a PPM file", ""});
+        return report({kexport::Status::bad_image, std::string(words[2]) + " is not a PPM image", ""});
     std::vector<char> pixels(3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
     file.get();
     if (!file.read(pixels.data(), static_cast<std::streamsize>(pixels.size())))
-        return report({kexport::Status::bad_image, std::string(words[2]) + " is truncated", ""});
+        return report({kexport::Status::bad_image, std::string(words[2]) + " is cut off", ""});
 
     const auto model = kexport::Model::open(words[1]);
     if (!model) return report(model.fault());

@@ -1,4 +1,4 @@
-"""The reference itself: equal to OpenCV, Pillow and Keras, whose names docs/image-input.md gives."""
+"""The reference itself: equal to OpenCV, Pillow and Keras, as docs/image-input.md says."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""examples/cpp, configured and built by its own CMakeLists as docs/cpp.md tells a user, and run."""
+"""examples/cpp, built with its own CMakeLists as docs/cpp.md says, and run."""
 
 from __future__ import annotations
 
@@ -17,7 +17,7 @@ from kexport.runtime import load
 def example(
     root: Path, sources: Path, packages: Path, bundle: Path, reseal, tmp_path: Path
 ) -> Build:
-    """The project, which takes the runtime out of the bundle; without optimisation."""
+    """Build the project, which uses the runtime in the bundle, without optimisation."""
     shutil.copytree(sources, bundle / "cpp")
     reseal(bundle)
     headers = packages / "headers" / "usr" / "include" / "onnxruntime"
@@ -38,7 +38,7 @@ def example(
 
 
 @pytest.mark.slow
-def test_the_example_names_what_python_names(
+def test_the_example_prints_pythons_labels(
     example: Build, bundle: Path, sample_images, tmp_path: Path
 ):
     pixels = sample_images(1, seed=3)[0]
@@ -54,4 +54,4 @@ def test_the_example_names_what_python_names(
 
     refused = example.run("label-image", bundle, bundle / "labels.txt")
     assert (refused.status, refused.out) == (15, "")
-    assert refused.err.endswith("labels.txt is not a PPM file\n")
+    assert refused.err.endswith("labels.txt is not a PPM image\n")
