@@ -114,7 +114,7 @@ def lowered(artifact: Any, target: Any, inputs: Any) -> tuple[Any, Any]:
     from kexport.stages.optimize import halve
 
     if target.precision != "int8":
-        return optimize.of_floats(artifact, target, target.opset, inputs, 1, silent)
+        return optimize.of_floats(artifact, target, inputs, 1, silent)
     form = pipeline.GraphFormat.of(target)
     plain = pipeline.continue_with(artifact, pipeline.passes_for(form, "prepare int8"))
     names, images = TENSORRT_STRONGLY_TYPED.tensors(plain.model), inputs.raw["image"]

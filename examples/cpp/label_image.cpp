@@ -30,7 +30,7 @@ int main(int count, char** words) {
     std::vector<char> pixels(3 * static_cast<std::size_t>(width) * static_cast<std::size_t>(height));
     file.get();
     if (!file.read(pixels.data(), static_cast<std::streamsize>(pixels.size())))
-        return report({kexport::Status::bad_image, std::string(words[2]) + " is truncated", ""});
+        return report({kexport::Status::bad_image, std::string(words[2]) + " is cut off", ""});
 
     const auto model = kexport::Model::open(words[1]);
     if (!model) return report(model.fault());
