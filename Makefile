@@ -11,8 +11,9 @@ CLEAN := build/test-venv
 OLDEST := build/oldest-venv
 DOCS := build/docs-venv
 TOOLS := pytest pytest-xdist hypothesis jsonschema opencv-python-headless scikit-learn
-OLD_TESTS := tests/source/test_saved_model.py tests/source/test_untrusted_files.py tests/source/test_allowlist.py tests/cli/test_end_to_end.py \
-    tests/cli/test_doctor.py tests/test_quantize.py tests/test_api.py tests/graph/test_save.py tests/conversion tests/passes
+OLD_TESTS := tests/source/test_saved_model.py tests/source/test_untrusted_files.py tests/source/test_allowlist.py \
+    tests/cli/test_end_to_end.py tests/cli/test_doctor.py tests/test_quantize.py tests/test_api.py tests/graph/test_save.py \
+    tests/conversion tests/passes
 # Its protobuf of Triton's configuration is what tests read; its ceilings on other packages do not fit.
 ALONE := tritonclient
 WHEELS := build/wheels
@@ -67,7 +68,7 @@ test-oldest: ## a part of the suite, with the oldest versions of all that kexpor
 test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, all that tests export on aarch64; long, and heavy on memory
 	@$(VENV)/bin/pytest -n $(JOBS) --hypothesis-profile=zoo tests/conversion tests/passes
 	@$(VENV)/bin/pytest -m zoo tests/runtime/cpp
-	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --aarch64 tests/test_*.py tests/bundle tests/calibration
+	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --aarch64 tests/test_*.py tests/bundle tests/calibration tests/cli tests/parity tests/source
 	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
 	@$(VENV)/bin/python bench/engines.py --out docs/engines.md $(ZOO)
 

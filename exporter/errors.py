@@ -1,7 +1,7 @@
-"""Every error that a user can meet, and the exit status that the command line gives it.
+"""Errors that users can meet, and the exit status of each on the command line.
 
-KexportError              1   something failed that has no number of its own
-├── BadArgument           2   an argument that does not suit this model (click uses 2 for usage too)
+KexportError              1   any other failure
+├── BadArgument           2   an argument that does not suit the model, or wrong usage
 ├── UnknownModel          3   no Keras Application of that name, and no such file
 ├── UnknownTarget         4   no such device, or not in that precision
 ├── UnreadableModel       5   the model file is missing, truncated or not Keras'
@@ -18,7 +18,7 @@ KexportError              1   something failed that has no number of its own
 
 RuntimeFault              1   raised by kexport.runtime, which stands alone on a device
 ├── BundleRefused        14   a bundle that is incomplete, altered or of another schema
-├── BadImage           15   an image that cannot be read
+├── BadImage             15   an image that cannot be read
 ├── BadInput             16   an array of the wrong name, shape or type
 └── EngineMissing        17   the engine that the bundle needs is not installed
 
@@ -49,7 +49,7 @@ class KexportError(Exception):
 
 
 class BadArgument(KexportError):
-    """An argument is fine by itself and makes no sense for this model."""
+    """An argument that is valid in itself does not suit this model."""
 
     exit_code = 2
 
@@ -79,7 +79,7 @@ class UntrustedModel(KexportError):
 
 
 class UnsupportedModel(KexportError):
-    """A layer has no road to ONNX, or the architecture cannot take the shape asked for."""
+    """A layer has no ONNX form, or the architecture cannot take the requested shape."""
 
     exit_code = 7
 
@@ -109,7 +109,7 @@ class PassFailed(KexportError):
 
 
 class ParityFailed(KexportError):
-    """The exported model's outputs stray from Keras' by more than the tolerance."""
+    """The exported model's outputs differ from Keras' by more than the tolerance."""
 
     exit_code = 12
 
