@@ -1,7 +1,7 @@
 """Every error that a user can meet, and the exit status that the command line gives it.
 
 KexportError              1   something failed that has no number of its own
-├── BadArgument           2   an argument that does not suit this model (click uses 2 for usage too)
+├── BadArgument           2   an argument that does not suit this model, or wrong usage
 ├── UnknownModel          3   no Keras Application of that name, and no such file
 ├── UnknownTarget         4   no such device, or not in that precision
 ├── UnreadableModel       5   the model file is missing, truncated or not Keras'

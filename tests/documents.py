@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 _BLOCK = re.compile(
-    r"(?:<!-- (?P<mark>not run|run as): (?P<said>[^>]+(?:=>[^>]+)*) -->\n)?"
+    r"(?:<!-- (?P<mark>not run|run as|file): (?P<said>[^>]+(?:=>[^>]+)*) -->\n)?"
     r"^```(?P<language>\w*)\n(?P<body>.*?)^```$",
     re.MULTILINE | re.DOTALL,
 )
@@ -30,12 +30,14 @@ class Block:
 
     `<!-- not run: why -->` above a block leaves it out. `<!-- run as: a => b; c => d -->` runs it
     with b for a and d for c: a smaller image, or random weights in the place of a download.
+    `<!-- file: NAME -->` above a block is the content of a file, for the commands after it.
     """
 
     language: str
     body: str
     runs: bool
     changes: tuple[tuple[str, str], ...] = ()
+    file: str | None = None
 
     @property
     def code(self) -> str:
@@ -86,7 +88,8 @@ def _block(found: re.Match[str]) -> Block:
     if found["mark"] == "run as":
         pairs = (pair.split("=>") for pair in found["said"].split(";"))
         changes = tuple((old.strip(), new.strip()) for old, new in pairs)
-    return Block(found["language"], found["body"], found["mark"] != "not run", changes)
+    file = found["said"].strip() if found["mark"] == "file" else None
+    return Block(found["language"], found["body"], found["mark"] != "not run", changes, file)
 
 
 def comparable(output: str) -> list[str]:
