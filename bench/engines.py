@@ -63,6 +63,7 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     from kexport.source.open import open_model
     from kexport.source.synthetic_images import draw_images
     from kexport.stages import optimize
+    from kexport.stages.convert import Subject
 
     application = zoo.find(name)
     model = models.build(application)
@@ -70,30 +71,43 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     image = draw_images(1, application.size, application.size)
     inputs = Samples({"image": image}, (image,), application.mode, ImageInput())
     converted = convert_model(model)
-    shown = converted.outputs
     artifact = optimize.simplified(converted, inputs, 1, silent)
-    return [checked(name, target, source, shown, artifact, inputs) for target in targets]
+    subject = Subject(source, model, artifact, converted.outputs, None, (), None, inputs)
+    return [checked(name, target, subject) for target in targets]
 
 
-def checked(
-    name: str, target: str, source: Any, shown: Any, artifact: Any, inputs: Any
-) -> dict[str, Any]:
+def checked(name: str, target: str, subject: Any) -> dict[str, Any]:
     """Lower one Application's graph for a target, and let the builder build it."""
     from kexport import targets
-    from kexport.bundle import manifest, tensorrt, write
-    from kexport.bundle import manifest as entries
-    from kexport.parity import compare
+    from kexport.options.application import Recipe
+    from kexport.options.calibration import Calibration
+    from kexport.options.image_input import ImageInput
+    from kexport.parity.reference import Expected, Reference
+    from kexport.stages.finish import Finished
+    from kexport.stages.request import Request
+    from kexport.stages.write import write
 
     chosen = targets.find(target)
-    graph, kept = lowered(artifact, chosen, inputs)
-    said = manifest.describe(source, chosen, chosen.opset, (), shown, graph, kept, inputs)
-    said["parity"] = compare.pending([output.name for output in shown], 1)
-    said["build"] = tensorrt.build_entry(chosen, graph.model, kept)
+    graph, guard = lowered(subject.artifact, chosen, subject.samples)
+    request = Request(
+        target=chosen,
+        recipe=Recipe(),
+        image_input=ImageInput(),
+        calibration=Calibration(),
+        batch=1,
+        labels=None,
+        class_names=None,
+        output_layers=(),
+        top_k=None,
+        output=None,
+        layout_triton=None,
+        force=False,
+        timestamps=False,
+    )
+    nothing = Reference(subject.samples.raw, Expected({}, 0.0))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
-        write.write_files(work, graph.model, said, inputs.raw, None)
-        tensorrt.write_programs(work, chosen, said["build"], said["inputs"])
-        entries.write_manifest(work, said)
+        write(work, subject, Finished(graph, guard, None, ()), nothing, request, silent)
         report = rtx_builder.build_rtx_engine(work, graph.model)
     strays = [stray for row in report.coverage for stray in row.strays]
     return {

@@ -7,6 +7,7 @@ the code.
 from __future__ import annotations
 
 import inspect
+import textwrap
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -71,7 +72,8 @@ def _line(number: int, phase: Phase) -> str:
         f"[{step.name}](#{step.name})" if isinstance(step, Pass) else f"*{step.name}*"
         for step in phase.members
     )
-    return f"{number}. {phase.name}: {', '.join(steps)}\n"
+    line = f"{number}. {phase.name}: {', '.join(steps)}"
+    return textwrap.fill(line, 100, subsequent_indent="   ") + "\n"
 
 
 def _passes(phases: dict[str, tuple[Phase, ...]]) -> Iterator[str]:

@@ -30,7 +30,7 @@ class Block:
 
     `<!-- not run: why -->` above a block leaves it out. `<!-- run as: a => b; c => d -->` runs it
     with b for a and d for c: a smaller image, or random weights in the place of a download.
-    `<!-- file: NAME -->` above a block is the content of a file, for the commands after it.
+    `<!-- file: name -->` writes the block to that file of the current folder.
     """
 
     language: str
@@ -119,6 +119,9 @@ def run_here(block: Block, variables: dict[str, Any]) -> None:
 
     Python snippets share `variables`, as the cells of a notebook do; commands are kexport's own.
     """
+    if block.file is not None:
+        Path(block.file).write_text(block.code, encoding="utf-8")
+        return
     if block.language == "python":
         exec(compile(block.code, "<document>", "exec"), variables)
         return

@@ -147,8 +147,8 @@ def test_labels(export_and_verify: Export, model: keras.Model, tmp_path: Path) -
 @pytest.mark.parametrize(
     ("content", "told"),
     [
-        (LABELS.encode() + b"one more\n", "11 labels, and the model has 10 classes"),
-        (b"one\n", "1 labels, and the model has 10 classes"),
+        (LABELS.encode() + b"one more\n", "11 labels, but the model has 10 classes"),
+        (b"one\n", "1 labels, but the model has 10 classes"),
         (b"", "no labels"),
         (b"\n\n", "no labels"),
         (LABELS.replace("class 3", "").encode(), "an empty line"),

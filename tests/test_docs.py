@@ -50,9 +50,7 @@ def test_everything_on_a_page_runs(
     monkeypatch.chdir(tmp_path)
     variables: dict[str, Any] = {"__name__": "document"}
     for block in blocks(text_of(page)):
-        if block.file is not None:
-            Path(block.file).write_text(block.body, encoding="utf-8")
-        elif block.runs and block.language in ("sh", "console", "python"):
+        if block.file or (block.runs and block.language in ("sh", "console", "python")):
             run_here(block, variables)
     for manifest in tmp_path.rglob("manifest.json"):
         assert runtime.verify(manifest.parent).passed, manifest.parent.name

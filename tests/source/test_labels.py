@@ -76,9 +76,9 @@ def test_labels_are_in_the_file_the_manifest_and_the_models_metadata(
 @pytest.mark.parametrize(
     ("said", "told"),
     [
-        ("imagenet", "ImageNet has 1000 labels, and the model has 4 classes"),
-        (CLASSES, "there are 5 labels, and the model has 4 classes"),
-        ("training", "has 5 labels, and the model has 4 classes"),
+        ("imagenet", "ImageNet has 1000 labels, but the model has 4 classes"),
+        (CLASSES, "there are 5 labels, but the model has 4 classes"),
+        ("training", "has 5 labels, but the model has 4 classes"),
         (Path("nowhere"), "labels file nowhere cannot be read"),
     ],
 )
@@ -96,5 +96,5 @@ def test_a_regression_has_no_classes_to_name(tmp_path: Path) -> None:
     x = keras.Input((8, 8, 3))
     y = keras.layers.Dense(5, activation="sigmoid")(keras.layers.Flatten()(x))
     model = keras.Model(x, y)
-    with pytest.raises(BadArgument, match="there are 5 labels, and the model has no classes"):
+    with pytest.raises(BadArgument, match="there are 5 labels, but the model has no classes"):
         export(model, "cpu-fp32", output=tmp_path / "b", labels=CLASSES)
