@@ -41,7 +41,7 @@ line that says what happened, and mostly a hint that says what to do next:
 <!-- not run: it fails -->
 ```console
 $ kexport inceptoin_v3 --target cpu-fp32 --quiet
-error: no Keras Application is named 'inceptoin_v3'
+error: no Keras Application named 'inceptoin_v3'
 hint: did you mean 'inception_v3'?
 ```
 
@@ -69,10 +69,9 @@ model = "examples/digits/digits.keras"
 target = "trt-fp16"
 output = "digits"
 preprocess = "tf"
-input-format = "bgr"
 labels = "examples/digits/labels.txt"
-compute-capabilities = []
-output-layer = []
+resize = "bilinear"
+top-k = 3
 force = true
 ```
 
@@ -116,7 +115,7 @@ def page() -> str:
 
 
 def _commands() -> Iterator[str]:
-    root = click.Context(program, info_name="kexport")
+    root = click.Context(program, info_name="kexport", **program.context_settings)
     for name, command in program.commands.items():
         context = click.Context(command, info_name=name, parent=root)
         usage = " ".join(command.collect_usage_pieces(context))

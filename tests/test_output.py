@@ -1,4 +1,4 @@
-"""No folder is lost, whatever happens around an export: with real processes and a real model."""
+"""Output folders: no export loses one, with real processes and a real model."""
 
 from __future__ import annotations
 
@@ -46,8 +46,8 @@ def bundle(finished: Path, tmp_path: Path) -> Path:
 
 
 @pytest.fixture
-def heeded() -> Iterator[None]:
-    """Ctrl-C as in a terminal; a job in a script's background inherits that it does nothing."""
+def interruptible() -> Iterator[None]:
+    """Handle Ctrl-C as in a terminal; a background job would ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
@@ -68,7 +68,7 @@ def contents(folder: Path) -> dict[str, bytes]:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("force", "statuses"), [(False, [0, 9, 9]), (True, [0, 0, 0])])
-def test_three_exports_to_one_output(
+def test_parallel_exports_to_one_output_leave_one_bundle(
     force: bool, statuses: list[int], words: list[str], tmp_path: Path
 ) -> None:
     output = tmp_path / "digits"
@@ -94,8 +94,8 @@ def test_the_next_export_clears_what_a_killed_one_left(words: list[str], tmp_pat
     assert list(tmp_path.iterdir()) == [output]
 
 
-@pytest.mark.usefixtures("heeded")
-def test_ctrl_c_while_it_publishes_is_too_late(
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_is_ignored_while_publishing(
     words: list[str], bundle: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     swap = publishing.swap
@@ -116,8 +116,8 @@ def test_ctrl_c_while_it_publishes_is_too_late(
 
 
 @pytest.mark.slow
-@pytest.mark.usefixtures("heeded")
-def test_ctrl_c_after_the_publishing_says_what_was_written(
+@pytest.mark.usefixtures("interruptible")
+def test_ctrl_c_after_publishing_names_the_bundle(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     def interrupted(table: Any) -> None:
@@ -145,7 +145,7 @@ def test_force_replaces_no_folder_that_only_has_a_manifest(
     assert list(tmp_path.iterdir()) == [site]
 
 
-def test_force_names_what_else_is_in_a_bundle(
+def test_force_names_the_first_foreign_file(
     words: list[str], bundle: Path, capsys: Capture
 ) -> None:
     (bundle / "cpp" / "build").mkdir()
@@ -167,7 +167,7 @@ def test_a_bundle_that_has_run_is_replaced(words: list[str], bundle: Path, tmp_p
     assert list(tmp_path.iterdir()) == [bundle]
 
 
-def test_this_folder(
+def test_the_current_folder_is_not_replaced(
     words: list[str], bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     monkeypatch.chdir(bundle)
@@ -178,7 +178,7 @@ def test_this_folder(
 
 
 @pytest.mark.parametrize("name", ["n" * 300, "file/b"])
-def test_a_place_where_no_folder_can_be(
+def test_an_impossible_output_is_refused_before_any_work(
     name: str, words: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     (tmp_path / "file").write_text("mine")
@@ -189,7 +189,9 @@ def test_a_place_where_no_folder_can_be(
     assert [path.name for path in tmp_path.iterdir()] == ["file"]
 
 
-def test_a_file_for_a_model_repository(words: list[str], tmp_path: Path, capsys: Capture) -> None:
+def test_a_file_is_refused_as_model_repository(
+    words: list[str], tmp_path: Path, capsys: Capture
+) -> None:
     (tmp_path / "file").write_text("mine")
     layout = ["--layout-triton", str(tmp_path / "file")]
     assert main([*words, *layout, "-o", str(tmp_path / "b")]) == 10
@@ -201,7 +203,7 @@ def test_a_file_for_a_model_repository(words: list[str], tmp_path: Path, capsys:
 
 @pytest.mark.slow
 @pytest.mark.parametrize(("output", "models"), [("m/digits", "m"), ("m", "m"), ("m/digits/b", "m")])
-def test_a_bundle_and_a_model_in_one_folder(
+def test_a_bundle_and_a_model_cannot_share_a_folder(
     output: str, models: str, words: list[str], tmp_path: Path, capsys: Capture
 ) -> None:
     layout = ["--layout-triton", str(tmp_path / models)]
@@ -211,7 +213,7 @@ def test_a_bundle_and_a_model_in_one_folder(
 
 
 @pytest.mark.slow
-def test_a_layout_that_fails_says_that_the_bundle_is_there(
+def test_a_failed_layout_names_the_bundle_that_was_written(
     words: list[str], tmp_path: Path, monkeypatch: pytest.MonkeyPatch, capsys: Capture
 ) -> None:
     output, models = tmp_path / "b", tmp_path / "models"

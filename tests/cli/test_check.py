@@ -1,4 +1,4 @@
-"""`kexport check`: any ONNX file against a device, before the device says so."""
+"""`kexport check`: an ONNX file against the rules of a device."""
 
 import json
 from pathlib import Path
@@ -26,14 +26,14 @@ def written(folder: Path, graph: str, opset: int = 13) -> str:
     return str(folder / "model.onnx")
 
 
-def test_a_clean_graph(tmp_path: Path, capsys: Capture) -> None:
+def test_a_clean_graph_passes(tmp_path: Path, capsys: Capture) -> None:
     assert main(["check", written(tmp_path, CLEAN), "--target", "jetson-nano-fp16"]) == 0
     out = capsys.readouterr().out
     assert "toolchain  TensorRT 8.2.1, JetPack 4.6.6" in out
     assert "findings   none" in out
 
 
-def test_a_graph_that_is_wrong_in_silence(tmp_path: Path, capsys: Capture) -> None:
+def test_a_silent_violation_is_refused_and_explained(tmp_path: Path, capsys: Capture) -> None:
     path = written(tmp_path, WRONG, 18)
     assert main(["check", path, "-t", "jetson-orin", "--jetpack", "5.1"]) == GraphRefused.exit_code
     captured = capsys.readouterr()
@@ -57,7 +57,7 @@ def test_names_cannot_steer_the_terminal(tmp_path: Path, capsys: Capture) -> Non
     assert (captured.out + captured.err).replace("\n", "").isprintable()
 
 
-def test_as_json(tmp_path: Path, capsys: Capture) -> None:
+def test_json_has_every_finding(tmp_path: Path, capsys: Capture) -> None:
     path = written(tmp_path, WRONG, 18)
     assert main(["check", path, "-t", "trt", "--tensorrt", "8.6", "--json"]) == 18
     report = json.loads(capsys.readouterr().out)
@@ -74,7 +74,7 @@ def test_a_warning_does_not_refuse(tmp_path: Path, capsys: Capture) -> None:
     assert [row["rule"] for row in report["findings"]] == ["open-axis"]
 
 
-def test_weights_in_a_file_that_is_not_there(tmp_path: Path, capsys: Capture) -> None:
+def test_missing_weight_files_do_not_matter(tmp_path: Path, capsys: Capture) -> None:
     weight = numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "w")
     graph = helper.make_graph(
         [helper.make_node("Conv", ["x", "w"], ["y"], name="conv")],
@@ -99,7 +99,7 @@ def test_weights_in_a_file_that_is_not_there(tmp_path: Path, capsys: Capture) ->
         (None, "cannot be read: No such file"),
     ],
 )
-def test_a_file_that_is_none(
+def test_other_files_are_refused(
     content: bytes | None, message: str, tmp_path: Path, capsys: Capture
 ) -> None:
     path = tmp_path / "model.onnx"
@@ -109,14 +109,14 @@ def test_a_file_that_is_none(
     assert message in capsys.readouterr().err
 
 
-def test_half_a_file(tmp_path: Path, capsys: Capture) -> None:
+def test_a_truncated_file_is_refused(tmp_path: Path, capsys: Capture) -> None:
     path = Path(written(tmp_path, CLEAN))
     path.write_bytes(path.read_bytes()[:-20])
     assert main(["check", str(path), "-t", "trt"]) == 5
     assert "is not a complete ONNX model" in capsys.readouterr().err
 
 
-def test_a_folder_is_no_model(tmp_path: Path, capsys: Capture) -> None:
+def test_a_folder_is_refused(tmp_path: Path, capsys: Capture) -> None:
     assert main(["check", str(tmp_path), "-t", "trt"]) == 5
     assert "cannot be read" in capsys.readouterr().err
 
@@ -129,7 +129,7 @@ def test_a_folder_is_no_model(tmp_path: Path, capsys: Capture) -> None:
         ("jetson-oryn", 4, "unknown target 'jetson-oryn'"),
     ],
 )
-def test_a_target_without_rules(
+def test_a_target_without_rules_is_refused(
     target: str, status: int, message: str, tmp_path: Path, capsys: Capture
 ) -> None:
     assert main(["check", written(tmp_path, CLEAN), "-t", target]) == status
@@ -144,7 +144,7 @@ def test_a_target_without_rules(
         (["jetson-orin"], "TensorRT 10.16.2, JetPack 7.2.2 does not drive", "--jetpack 6.2.1"),
     ],
 )
-def test_an_accelerator_that_is_not_there(
+def test_a_missing_accelerator_is_refused(
     said: list[str], message: str, hint: str, tmp_path: Path, capsys: Capture
 ) -> None:
     assert main(["check", written(tmp_path, CLEAN), "--dla", "-t", *said]) == 2

@@ -1,4 +1,4 @@
-"""`kexport doctor`: what it finds here, and what it would say of machines in a worse state."""
+"""`kexport doctor`: results on this machine, and on machines with faults."""
 
 import json
 import subprocess
@@ -59,7 +59,7 @@ def test_this_machine_is_healthy(capsys: pytest.CaptureFixture[str]) -> None:
     assert "AzureExecutionProvider" not in found
 
 
-def test_the_table_and_the_exit_status(
+def test_a_missing_requirement_decides_the_exit_status(
     capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     rows = [
@@ -80,7 +80,7 @@ def test_the_table_and_the_exit_status(
     assert main(["doctor"]) == 0
 
 
-def test_packages_are_held_to_the_requirements(owners: Callable[..., None]) -> None:
+def test_packages_are_compared_with_the_requirements(owners: Callable[..., None]) -> None:
     owners({}, {"click": "8.3.0", "onnx": "1.2.0", "tensorflow": "2.20.0"})
     wanted = [
         "click>=8.2",
@@ -121,13 +121,13 @@ def test_a_provider_in_the_list_must_run_a_model() -> None:
     assert cpu == Check("CPUExecutionProvider", "ok", "ran a model")
 
 
-def test_no_onnxruntime_is_the_end_of_it() -> None:
+def test_without_onnxruntime_no_provider_is_checked() -> None:
     (check,) = installation.engines(prober({"providers": "not installed"}))
     assert (check.state, check.required) == ("missing", True)
     assert check.advice == "pip install 'kexport[cpu]'"
 
 
-def test_keras_that_does_not_load() -> None:
+def test_keras_that_does_not_load_is_broken() -> None:
     check = installation.keras(prober({"keras": "libcuda broke"}))
     assert (check.state, check.detail) == ("broken", "libcuda broke")
 
@@ -149,7 +149,7 @@ def test_tensorrt_for_rtx_is_optional() -> None:
     assert "kexport[rtx]" in (absent.advice or "")
 
 
-def test_a_provider_that_does_not_load_says_what_brings_its_libraries() -> None:
+def test_the_advice_for_a_provider_that_does_not_load_names_its_packages() -> None:
     answers: Answers = {
         "providers": {"version": "1.31.1", "providers": ["CUDAExecutionProvider"]},
         "CUDAExecutionProvider": "libcudnn.so.9: cannot open shared object file",
@@ -171,7 +171,7 @@ def test_a_provider_that_does_not_load_says_what_brings_its_libraries() -> None:
         (9, "no driver\n", "broken", "no driver"),
     ],
 )
-def test_gpus(
+def test_gpus_are_listed(
     status: int, out: str, state: str, detail: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     done = SimpleNamespace(returncode=status, stdout=out, stderr="")
@@ -193,7 +193,7 @@ def test_two_distributions_with_the_same_folder_clash(owners: Callable[..., None
 
 
 @pytest.mark.parametrize(("installed", "count"), [("11.4.0", 1), ("10.13.2", 0), (None, 0)])
-def test_the_providers_tensorrt_must_be_the_installed_one(
+def test_another_tensorrt_than_the_provider_needs_is_a_clash(
     installed: str | None,
     count: int,
     owners: Callable[..., None],
@@ -236,7 +236,7 @@ def test_a_failed_probe_gives_its_reason(
         run_probe.probe("anything")
 
 
-def test_a_probe_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_probe_that_hangs_fails(monkeypatch: pytest.MonkeyPatch) -> None:
     def hang(command: list[str], **options: Any) -> None:
         raise subprocess.TimeoutExpired(command, options["timeout"])
 
@@ -245,6 +245,6 @@ def test_a_probe_that_hangs(monkeypatch: pytest.MonkeyPatch) -> None:
         run_probe.probe("anything")
 
 
-def test_a_provider_that_does_not_exist() -> None:
+def test_a_provider_that_does_not_exist_fails() -> None:
     with pytest.raises(ProbeFailed):
         run_probe.probe("NoSuchExecutionProvider")

@@ -1,4 +1,4 @@
-"""The command line on a real model: export, verify, run, and what can go wrong on the way."""
+"""The command line on a real model: export, verify, run, and failures."""
 
 import json
 import os
@@ -58,7 +58,9 @@ def test_verify_passes(bundle: Path, capsys: Capture) -> None:
     assert (report["passed"], report["path"]) == (True, str(bundle))
 
 
-def test_run_says_what_the_runtime_says(bundle: Path, image: Path, capsys: Capture) -> None:
+def test_run_prints_the_predictions_of_the_runtime(
+    bundle: Path, image: Path, capsys: Capture
+) -> None:
     assert main(["run", str(bundle), str(image), "-k", "3", "--json"]) == 0
     (answer,) = json.loads(capsys.readouterr().out)["pictures"]
     expected = runtime.load(bundle).classify(image, top_k=3)
@@ -127,7 +129,7 @@ def test_an_altered_bundle_is_refused(bundle: Path, tmp_path: Path, capsys: Capt
         ("text.keras", 5, "text.keras"),
     ],
 )
-def test_models_that_cannot_be_opened(
+def test_models_that_cannot_be_opened_are_refused(
     model: str,
     status: int,
     told: str,
@@ -142,8 +144,8 @@ def test_models_that_cannot_be_opened(
     assert [file.name for file in tmp_path.iterdir()] == ["text.keras"]
 
 
-def heed_interrupts() -> None:
-    """As in a terminal; a job in a script's background inherits that Ctrl-C does nothing."""
+def accept_interrupts() -> None:
+    """Handle Ctrl-C as in a terminal; a background job would ignore it."""
     signal.signal(signal.SIGINT, signal.SIG_DFL)
 
 
@@ -152,7 +154,7 @@ def heed_interrupts() -> None:
 def test_an_interrupt_leaves_nothing_behind(words: list[str], tmp_path: Path) -> None:
     command = [sys.executable, "-m", "kexport", *words[:-1], "--output", str(tmp_path / "digits")]
     with subprocess.Popen(
-        command, stderr=subprocess.PIPE, text=True, preexec_fn=heed_interrupts
+        command, stderr=subprocess.PIPE, text=True, preexec_fn=accept_interrupts
     ) as process:
         assert process.stderr is not None
         for line in process.stderr:

@@ -1,4 +1,4 @@
-"""What `kexport export` says of engines: who builds them, and what NVIDIA's builder made of it."""
+"""The rows about engines in the result of `kexport export`."""
 
 from __future__ import annotations
 
@@ -33,7 +33,9 @@ def said(capsys: pytest.CaptureFixture[str], **about: Any) -> list[str]:
     return [line.strip() for line in capsys.readouterr().out.splitlines()]
 
 
-def test_an_engine_that_the_device_builds(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_check_of_an_engine_that_the_device_builds_is_shown(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
     coverage = [
         {"said": "90 of 94 convolutions in INT8", "strays": [f"conv{i}: FP32" for i in range(4)]}
     ]
@@ -56,19 +58,19 @@ def test_an_engine_that_the_device_builds(capsys: pytest.CaptureFixture[str]) ->
     assert "next       on the device: python out/build_engine.py --verify" in lines
 
 
-def test_a_builder_that_refuses(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_reason_of_a_builder_that_refuses_is_shown(capsys: pytest.CaptureFixture[str]) -> None:
     check = {"builder": "TensorRT-RTX 1.7", "state": "refused", "message": "top (Erfc): no"}
     lines = said(capsys, engine_check=check)
     assert "refused by TensorRT-RTX 1.7: top (Erfc): no" in lines
 
 
-def test_without_the_builder_only_the_device_is_named(capsys: pytest.CaptureFixture[str]) -> None:
+def test_without_a_builder_only_the_device_is_named(capsys: pytest.CaptureFixture[str]) -> None:
     assert "engine     to be built on the device" in said(capsys, engine_check=None)
     without = said(capsys, build=None, engine_check=None)
     assert not any("engine" in line for line in without)
 
 
-def test_a_board_with_an_old_python_is_told_of_the_script(
+def test_a_board_with_an_old_python_builds_with_the_script(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     old = {"builder": "tensorrt", "program": "build_engine.sh"}
@@ -86,14 +88,16 @@ def test_a_board_with_an_old_python_is_told_of_the_script(
         ("trt-fp16", None, "build_engine.py"),
     ],
 )
-def test_which_program_builds_on_the_device(target: str, jetpack: str | None, program: str) -> None:
+def test_the_target_decides_the_program_that_builds(
+    target: str, jetpack: str | None, program: str
+) -> None:
     model = ir.Model(ir.Graph([], [], nodes=[]), ir_version=8)
     entry = build_entry(targets.find(target, jetpack=jetpack), model, ())
     assert entry is not None
     assert entry["program"] == program
 
 
-def test_what_float16_cannot_hold(capsys: pytest.CaptureFixture[str]) -> None:
+def test_nodes_that_stay_float32_are_named(capsys: pytest.CaptureFixture[str]) -> None:
     nodes = [{"node": f"exp_{i}", "reason": "Exp in float16 loses digits"} for i in range(4)]
     lines = said(capsys, float32_nodes=nodes, largest_value={"tensor": "conv/Relu", "value": 812.4})
     first = lines.index("float32    exp_0: Exp in float16 loses digits")

@@ -36,7 +36,7 @@ def test_the_result_is_a_table_on_stdout(
     assert "Downloading" not in out
 
 
-def test_a_path_with_brackets_and_blanks_survives(
+def test_a_path_with_brackets_and_blanks_is_quoted(
     fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     bundle = SimpleNamespace(
@@ -47,7 +47,7 @@ def test_a_path_with_brackets_and_blanks_survives(
     assert "kexport run 'my [bold] models' image.jpg" in capsys.readouterr().out
 
 
-def test_a_model_without_classes_is_to_be_verified_next(
+def test_the_next_command_of_a_model_without_classes_is_verify(
     fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     outputs = [
@@ -75,7 +75,7 @@ def test_quiet_leaves_stderr_empty(fake_export: Fake, capsys: pytest.CaptureFixt
     assert capsys.readouterr().err == ""
 
 
-def test_progress_on_a_terminal() -> None:
+def test_progress_on_a_terminal_is_one_line() -> None:
     pty = pytest.importorskip("pty")
     code = (
         "from kexport.cli.progress import progress\n"
@@ -118,7 +118,7 @@ def quantized(model: str, target: str, **options: Any) -> Any:
     return SimpleNamespace(path=Path("int8"), manifest=manifest, speed=Speed(4.0, 5.0), engine=None)
 
 
-def test_int8_comes_with_what_it_cost(
+def test_int8_is_shown_with_its_accuracy_and_speed(
     fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     fake_export(quantized)
@@ -149,7 +149,7 @@ def test_json_has_the_speed_that_the_manifest_leaves_out(
     }
 
 
-def test_a_quantized_bundle_is_shown_beside_keras_and_beside_its_graph(
+def test_a_quantized_bundle_is_compared_with_keras_and_with_its_graph(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     from kexport.cli.tables.bundle import show, verification_table

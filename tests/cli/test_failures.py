@@ -19,7 +19,7 @@ ERRORS = [
 
 
 @pytest.mark.parametrize("error", ERRORS, ids=lambda error: error.__name__)
-def test_each_error_is_two_lines_and_its_number(
+def test_each_error_is_two_lines_and_its_exit_status(
     error: type[errors.KexportError], fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def fail(*args: Any, **options: Any) -> None:
@@ -33,7 +33,9 @@ def test_each_error_is_two_lines_and_its_number(
     assert report == {"error": "it broke", "hint": "fix it", "exit_status": error.exit_code}
 
 
-def test_no_hint_is_no_line(fake_export: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+def test_an_error_without_a_hint_is_one_line(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
     def fail(*args: Any, **options: Any) -> None:
         raise errors.OutputFailed("disk full")
 

@@ -59,7 +59,8 @@ def test_other_commands_group_their_options_too(name: str, capsys: Capture) -> N
 @pytest.mark.parametrize("name", program.commands)
 def test_every_option_has_a_help_text_and_a_default(name: str) -> None:
     command = program.commands[name]
-    context = click.Context(command, info_name=name, show_default=True)
+    root = click.Context(program, info_name="kexport", **program.context_settings)
+    context = click.Context(command, info_name=name, parent=root)
     for options in options_by_heading(command, context).values():
         for option in options:
             assert option.help, option.name

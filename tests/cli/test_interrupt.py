@@ -1,4 +1,4 @@
-"""Ctrl-C in the middle of a step, also where a library swallows it."""
+"""Ctrl-C during a step, also if a library swallows it."""
 
 import contextlib
 import signal
@@ -10,15 +10,15 @@ from kexport.cli.progress import progress
 
 
 @pytest.fixture
-def heeded() -> Iterator[None]:
-    """Ctrl-C as in a terminal; a job in a script's background inherits that it does nothing."""
+def interruptible() -> Iterator[None]:
+    """Handle Ctrl-C as in a terminal; a background job would ignore it."""
     before = signal.signal(signal.SIGINT, signal.default_int_handler)
     yield
     signal.signal(signal.SIGINT, before)
 
 
-@pytest.mark.usefixtures("heeded")
-def test_an_interrupt_that_a_library_swallows() -> None:
+@pytest.mark.usefixtures("interruptible")
+def test_an_interrupt_that_a_library_swallows_is_raised_again() -> None:
     with progress(quiet=True) as report:
         report("converting")
         with contextlib.suppress(KeyboardInterrupt):
@@ -28,8 +28,8 @@ def test_an_interrupt_that_a_library_swallows() -> None:
     assert signal.getsignal(signal.SIGINT) is signal.default_int_handler
 
 
-@pytest.mark.usefixtures("heeded")
-def test_an_interrupt_stays_ignored_where_it_was() -> None:
+@pytest.mark.usefixtures("interruptible")
+def test_an_ignored_interrupt_stays_ignored() -> None:
     signal.signal(signal.SIGINT, signal.SIG_IGN)
     with progress(quiet=True):
         assert signal.getsignal(signal.SIGINT) is signal.SIG_IGN

@@ -11,7 +11,7 @@ from kexport.zoo import ZOO
 Capture = pytest.CaptureFixture[str]
 
 
-def test_models_lists_all_forty(capsys: Capture) -> None:
+def test_models_lists_all_applications(capsys: Capture) -> None:
     assert main(["models"]) == 0
     header, _, *rows = capsys.readouterr().out.splitlines()
     assert header.split() == ["model", "keras.applications", "image", "preprocessing"]
@@ -21,7 +21,7 @@ def test_models_lists_all_forty(capsys: Capture) -> None:
     assert row.split() == ["inception_v3", "InceptionV3", "299", "x", "299", "tf:", "-1..1"]
 
 
-def test_models_as_json(capsys: Capture) -> None:
+def test_json_has_all_models(capsys: Capture) -> None:
     assert main(["models", "--json"]) == 0
     rows = {row["name"]: row for row in json.loads(capsys.readouterr().out)["models"]}
     assert list(rows) == list(ZOO)
@@ -35,14 +35,14 @@ def test_models_as_json(capsys: Capture) -> None:
     assert rows["convnext_tiny"]["inside"] is True
 
 
-def test_targets_lists_all(capsys: Capture) -> None:
+def test_targets_lists_all_targets(capsys: Capture) -> None:
     assert main(["targets"]) == 0
     _, _, *rows = capsys.readouterr().out.splitlines()
     assert [row.split()[0] for row in rows] == list(targets.names())
 
 
 @pytest.mark.parametrize("name", ["trt", "TRT", "trt-fp16"])
-def test_one_device_with_the_sources_of_its_facts(name: str, capsys: Capture) -> None:
+def test_a_device_is_shown_with_sources(name: str, capsys: Capture) -> None:
     assert main(["targets", name]) == 0
     out = capsys.readouterr().out
     assert "trt-fp32, trt-fp16" in out
@@ -54,7 +54,7 @@ def test_one_device_with_the_sources_of_its_facts(name: str, capsys: Capture) ->
     ]
 
 
-def test_the_toolchains_of_a_device(capsys: Capture) -> None:
+def test_a_device_is_shown_with_its_toolchains(capsys: Capture) -> None:
     assert main(["targets", "jetson-xavier"]) == 0
     out = capsys.readouterr().out
     assert "Jetson AGX Xavier 64GB: 64 GB, DLA cores: 2" in out
@@ -66,7 +66,7 @@ def test_the_toolchains_of_a_device(capsys: Capture) -> None:
     assert "3.10     22.04    17, int8 19 of 20   uint8" in capsys.readouterr().out
 
 
-def test_one_toolchain_with_the_sources_of_its_facts(capsys: Capture) -> None:
+def test_a_toolchain_is_shown_with_sources(capsys: Capture) -> None:
     assert main(["targets", "jetson-orin", "--jetpack", "6.2"]) == 0
     out = capsys.readouterr().out
     assert "TensorRT 10.3.0, JetPack 6.2.1" in out
@@ -79,12 +79,12 @@ def test_one_toolchain_with_the_sources_of_its_facts(capsys: Capture) -> None:
     assert "Gelu" in chain["rules"]["operators"]
 
 
-def test_a_toolchain_of_no_device(capsys: Capture) -> None:
+def test_a_toolchain_without_a_device_is_refused(capsys: Capture) -> None:
     assert main(["targets", "--jetpack", "6.2"]) == 2
     assert "a toolchain needs a device" in capsys.readouterr().err
 
 
-def test_targets_as_json(capsys: Capture) -> None:
+def test_json_has_all_targets(capsys: Capture) -> None:
     assert main(["targets", "--json"]) == 0
     devices = json.loads(capsys.readouterr().out)["devices"]
     assert [name for device in devices for name in device["targets"]] == list(targets.names())
@@ -93,7 +93,9 @@ def test_targets_as_json(capsys: Capture) -> None:
     assert (cpu["name"], cpu["opset"], cpu["toolchains"]) == ("cpu", 18, [])
 
 
-def test_a_narrow_terminal_loses_nothing(capsys: Capture, monkeypatch: pytest.MonkeyPatch) -> None:
+def test_a_narrow_terminal_wraps_and_cuts_nothing(
+    capsys: Capture, monkeypatch: pytest.MonkeyPatch
+) -> None:
     monkeypatch.setenv("COLUMNS", "40")
     assert main(["targets", "cpu"]) == 0
     out = capsys.readouterr().out

@@ -1,4 +1,4 @@
-"""The command line as it is used: mistakes and their hints, help, the version."""
+"""Usage of the command line: mistakes and their hints, help, the version."""
 
 import json
 import subprocess
@@ -39,7 +39,7 @@ from kexport.runtime.verify import Row
         ("verify nowhere", 14, "nowhere", ""),
     ],
 )
-def test_a_users_mistake_is_told_and_counted(
+def test_mistakes_have_a_message_a_hint_and_an_exit_status(
     words: str, status: int, message: str, hint: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     assert main(words.split()) == status
@@ -54,7 +54,7 @@ def test_a_users_mistake_is_told_and_counted(
         assert hint in rest[0]
 
 
-def test_a_bundle_that_has_drifted(
+def test_verify_fails_for_other_outputs(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     row = Row("logits", max_abs=0.5, error=0.25, tolerance=1e-4, top1_agreement=1.0)
@@ -69,7 +69,7 @@ def test_a_bundle_that_has_drifted(
     assert json.loads(capsys.readouterr().out)["passed"] is False
 
 
-def test_the_runtimes_warnings_are_lines(
+def test_warnings_of_the_runtime_are_lines(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     def load(bundle: Path) -> Any:
@@ -86,7 +86,7 @@ def test_usage_errors_are_json_too(capsys: pytest.CaptureFixture[str]) -> None:
     assert json.loads(capsys.readouterr().out)["exit_status"] == 2
 
 
-def test_nothing_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> None:
+def test_no_arguments_show_the_help(capsys: pytest.CaptureFixture[str]) -> None:
     assert main([]) == 2
     assert "Usage: kexport MODEL --target TARGET" in capsys.readouterr().err
 
@@ -94,19 +94,19 @@ def test_nothing_at_all_shows_the_help(capsys: pytest.CaptureFixture[str]) -> No
 @pytest.mark.parametrize(
     "words", [["--help"], ["-h"], *([name, "-h"] for name in program.commands)]
 )
-def test_help_is_there_for_all(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
+def test_every_command_has_help(words: list[str], capsys: pytest.CaptureFixture[str]) -> None:
     assert main(words) == 0
     out = capsys.readouterr().out
     assert out.startswith("Usage: kexport ")
     assert "..." not in "".join(line for line in out.splitlines() if line.startswith("  run"))
 
 
-def test_the_version(capsys: pytest.CaptureFixture[str]) -> None:
+def test_the_version_is_printed(capsys: pytest.CaptureFixture[str]) -> None:
     assert main(["--version"]) == 0
     assert capsys.readouterr().out == f"kexport {kexport.__version__}\n"
 
 
-def test_python_m_kexport_is_the_same() -> None:
+def test_python_m_kexport_runs_the_command_line() -> None:
     command = [sys.executable, "-m", "kexport", "vgg16"]
     done = subprocess.run(command, capture_output=True, text=True, check=False)
     assert done.returncode == 2
