@@ -15,7 +15,7 @@ DECADES = 4
 
 
 def spread(model: keras.Model) -> None:
-    """Variances of all norms over four decades, with the layers behind them adapted.
+    """Variances of all norms over four decades, with the layers after them adapted.
 
     A channel shrinks, and what reads it grows, so that all is computed as before but for values
     that a ReLU6 ended at 6 and no longer does.

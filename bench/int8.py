@@ -37,8 +37,8 @@ HERE = Path(__file__).resolve().parent
 def subject(name: str, work: Path) -> None:
     """Write the float graph, images, and Keras' answers of one model; trained where it is small.
 
-    `name` is that of an Application, with "@digits" behind it for one that was trained, and with
-    "+" and one of `hard_cases.HARD` behind that where it is made hard on purpose.
+    `name` is that of an Application, followed by "@digits" if it was trained, and by "+" and
+    one of `hard_cases.HARD` if it is made hard on purpose.
     """
     import keras
     import models

@@ -26,10 +26,10 @@ SMALL = {"mobilenet": {"alpha": 0.5}}
 """Arguments of the builders for which full width would be too much of a small thing."""
 
 EPOCHS = {"mobilenet": 60, "mobilenet_v2": 30, "efficientnet_b0": 20, "resnet50_v2": 12}
-"""As many as that time is enough for; 20 of what is not here."""
+"""As many as the time allows; 20 for models that are not listed."""
 
 FROZEN = {"efficientnet_b0": 8}
-"""Epochs behind them in which batch normalisations keep the statistics that were taken, as images
+"""Further epochs in which batch normalisations keep the statistics that were taken, as images
 meet them later. Without them the gates of EfficientNetB0 send some images' values far beyond
 those of all others, which the statistics of a batch hide in training."""
 

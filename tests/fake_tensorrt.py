@@ -2,8 +2,8 @@
 
 The GPU's memory is real memory, streams do nothing until they are waited for, and an address that
 was not allocated is an error; so what forgets a copy or a wait gets wrong numbers here too. An
-engine's plan is the ONNX file behind a marker, and ONNX Runtime computes it. Names that a release
-of TensorRT does not have are missing.
+engine's plan is a marker followed by the ONNX file, and ONNX Runtime computes it. Names that a
+release of TensorRT does not have are missing.
 """
 
 from __future__ import annotations

@@ -103,7 +103,7 @@ def measure(bundle: Path, reference: Reference) -> Parity:
             expected = reference.graph
         name = found.name.removeprefix(GRAPH)
         kind = kinds.get(name, "log-probabilities")
-        source = name if name in kinds else _softmax_behind(name, kinds)
+        source = name if name in kinds else _softmax_of(name, kinds)
         limit = _tolerance(kind, expected.outputs[source], expected.tolerance)
         rows.append(Row(**asdict(found), tolerance=limit))
     return Parity(len(next(iter(reference.inputs.values()))), tuple(rows))
@@ -114,7 +114,7 @@ def _kind(spec: OutputSpec) -> str:
     return spec.of or spec.kind if spec.kind == "scores" else spec.kind
 
 
-def _softmax_behind(name: str, kinds: Mapping[str, str]) -> str:
+def _softmax_of(name: str, kinds: Mapping[str, str]) -> str:
     """Return the output whose logits `runtime.compare.differences` measures under `name`."""
     output = name.removesuffix(".logits")
     return output if output in kinds else next(n for n, k in kinds.items() if k == "probabilities")

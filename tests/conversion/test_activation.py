@@ -81,19 +81,19 @@ def test_elu(alpha: float) -> None:
 
 
 @pytest.mark.parametrize("shared", [None, [1], [2], [1, 2], [3], [1, 2, 3]])
-@pytest.mark.parametrize("behind_a_convolution", [False, True])
-def test_prelu(shared: list[int] | None, behind_a_convolution: bool) -> None:
+@pytest.mark.parametrize("after_a_convolution", [False, True])
+def test_prelu(shared: list[int] | None, after_a_convolution: bool) -> None:
     x = keras.Input((4, 5, 3))
-    before = layers.Conv2D(3, 1)(x) if behind_a_convolution else x
+    before = layers.Conv2D(3, 1)(x) if after_a_convolution else x
     model = randomise(keras.Model(x, layers.PReLU(shared_axes=shared)(before)))
     assert_converts(model, normal(2, 4, 5, 3))
 
 
 @pytest.mark.parametrize("axis", [-1, 1, 2, 3, -2])
-@pytest.mark.parametrize("behind_a_convolution", [False, True])
-def test_softmax(axis: int, behind_a_convolution: bool) -> None:
+@pytest.mark.parametrize("after_a_convolution", [False, True])
+def test_softmax(axis: int, after_a_convolution: bool) -> None:
     x = keras.Input((4, 5, 3))
-    before = layers.Conv2D(3, 1)(x) if behind_a_convolution else x
+    before = layers.Conv2D(3, 1)(x) if after_a_convolution else x
     assert_converts(
         randomise(keras.Model(x, layers.Softmax(axis=axis)(before))), normal(2, 4, 5, 3)
     )

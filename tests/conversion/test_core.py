@@ -78,10 +78,10 @@ def test_a_tensor_with_itself(kind: str) -> None:
 
 
 @pytest.mark.parametrize("axis", [-1, 1, 2, 3, -2])
-@pytest.mark.parametrize("behind_a_convolution", [False, True])
-def test_concatenate(axis: int, behind_a_convolution: bool) -> None:
+@pytest.mark.parametrize("after_a_convolution", [False, True])
+def test_concatenate(axis: int, after_a_convolution: bool) -> None:
     x = keras.Input((4, 5, 3))
-    y = layers.Conv2D(3, 1)(x) if behind_a_convolution else x * 2
+    y = layers.Conv2D(3, 1)(x) if after_a_convolution else x * 2
     model = randomise(keras.Model(x, layers.Concatenate(axis=axis)([x, y, x])))
     assert_converts(model, normal(2, 4, 5, 3))
 
@@ -122,10 +122,10 @@ OPERATIONS: dict[str, Any] = {
 
 
 @pytest.mark.parametrize("operation", OPERATIONS)
-@pytest.mark.parametrize("behind_a_convolution", [False, True])
-def test_operations_on_tensors(operation: str, behind_a_convolution: bool) -> None:
+@pytest.mark.parametrize("after_a_convolution", [False, True])
+def test_operations_on_tensors(operation: str, after_a_convolution: bool) -> None:
     x = keras.Input((5, 6, 4))
-    before = layers.Conv2D(4, 1)(x) if behind_a_convolution else x
+    before = layers.Conv2D(4, 1)(x) if after_a_convolution else x
     model = randomise(keras.Model(x, OPERATIONS[operation](before)))
     assert_converts(model, normal(2, 5, 6, 4))
 

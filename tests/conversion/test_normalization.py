@@ -97,7 +97,7 @@ def test_groups_of_one_channel_are_one_node() -> None:
 SHAPE = (4, 5, 3)
 
 
-def behind(layer: Any, convolution: bool) -> keras.Model:
+def after(layer: Any, convolution: bool) -> keras.Model:
     x = keras.Input(SHAPE)
     return randomise(keras.Model(x, layer(layers.Conv2D(3, 1)(x) if convolution else x)))
 
@@ -105,7 +105,7 @@ def behind(layer: Any, convolution: bool) -> keras.Model:
 @pytest.mark.parametrize("axis", [-1, 1, 2, [1, 2], [1, -1], [1, 2, 3]])
 @pytest.mark.parametrize("convolution", [False, True])
 def test_unit_normalization(axis: Any, convolution: bool) -> None:
-    model = behind(layers.UnitNormalization(axis=axis), convolution)
+    model = after(layers.UnitNormalization(axis=axis), convolution)
     assert assert_converts(model, normal(2, *SHAPE)).traced == ()
 
 
@@ -118,7 +118,7 @@ def test_a_vector_of_zeros_stays_zero() -> None:
 @pytest.mark.parametrize("epsilon", [1e-6, 0.1])
 @pytest.mark.parametrize("convolution", [False, True])
 def test_rms_normalization(axis: Any, epsilon: float, convolution: bool) -> None:
-    model = behind(layers.RMSNormalization(axis=axis, epsilon=epsilon), convolution)
+    model = after(layers.RMSNormalization(axis=axis, epsilon=epsilon), convolution)
     assert assert_converts(model, normal(2, *SHAPE)).traced == ()
 
 

@@ -16,7 +16,7 @@ from support import assert_converts, model_of, normal, operators, randomise
 SHAPE = (4, 5, 3)
 
 
-def behind(function: Callable[[Any], Any], shape: tuple[int, ...] = SHAPE) -> keras.Model:
+def after(function: Callable[[Any], Any], shape: tuple[int, ...] = SHAPE) -> keras.Model:
     """Apply `function` to a convolution, which is stored as NCHW."""
     x = keras.Input(shape)
     return randomise(keras.Model(x, function(layers.Conv2D(3, 1)(x))))
@@ -67,7 +67,7 @@ ANY = [
 
 @pytest.mark.parametrize("name", ANY)
 def test_functions_of_any_number(name: str) -> None:
-    assert assert_converts(behind(getattr(ops, name)), normal(2, *SHAPE)).traced == ()
+    assert assert_converts(after(getattr(ops, name)), normal(2, *SHAPE)).traced == ()
 
 
 @pytest.mark.parametrize("name", ["sqrt", "log", "rsqrt", "reciprocal"])
@@ -92,7 +92,7 @@ def test_functions_of_positive_numbers(name: str) -> None:
     ],
 )
 def test_functions_with_arguments(function: Any) -> None:
-    assert assert_converts(behind(function), normal(2, *SHAPE)).traced == ()
+    assert assert_converts(after(function), normal(2, *SHAPE)).traced == ()
 
 
 @pytest.mark.parametrize("name", ["mean", "max", "min", "sum", "prod", "amax", "amin"])
@@ -102,7 +102,7 @@ def test_functions_with_arguments(function: Any) -> None:
 )
 def test_reductions(name: str, axis: Any, keepdims: bool) -> None:
     axis = tuple(axis) if isinstance(axis, list) else axis
-    model = behind(lambda x: getattr(ops, name)(x, axis=axis, keepdims=keepdims))
+    model = after(lambda x: getattr(ops, name)(x, axis=axis, keepdims=keepdims))
     assert assert_converts(model, normal(2, *SHAPE)).traced == ()
 
 
@@ -139,7 +139,7 @@ def test_squeeze_and_excite_written_in_operations_transposes_only_at_the_ends() 
     ],
 )
 def test_operations_on_axes(function: Any) -> None:
-    assert assert_converts(behind(function), normal(2, *SHAPE)).traced == ()
+    assert assert_converts(after(function), normal(2, *SHAPE)).traced == ()
 
 
 def test_reshape_keeps_an_open_batch() -> None:

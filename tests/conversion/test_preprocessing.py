@@ -15,10 +15,10 @@ MEAN, VARIANCE = [103.0, 116.0, 123.0], [57.0, 58.0, 1e-20]
 
 @pytest.mark.parametrize("scale", [1.0, 1 / 255, [0.1, 0.2, 0.3]])
 @pytest.mark.parametrize("offset", [0.0, -1.0, [0.5, 0.0, -0.5]])
-@pytest.mark.parametrize("behind_a_convolution", [False, True])
-def test_rescaling(scale: Any, offset: Any, behind_a_convolution: bool) -> None:
+@pytest.mark.parametrize("after_a_convolution", [False, True])
+def test_rescaling(scale: Any, offset: Any, after_a_convolution: bool) -> None:
     x = keras.Input((4, 5, 3))
-    before = layers.Conv2D(3, 1)(x) if behind_a_convolution else x
+    before = layers.Conv2D(3, 1)(x) if after_a_convolution else x
     model = randomise(keras.Model(x, layers.Rescaling(scale, offset)(before)))
     assert_converts(model, normal(2, 4, 5, 3, scale=100))
 

@@ -16,7 +16,7 @@ CROPPING = {1: layers.Cropping1D, 2: layers.Cropping2D, 3: layers.Cropping3D}
 FORMATS = ["channels_last", "channels_first"]
 
 
-def behind(layer: Any, convolution: bool) -> keras.Model:
+def after(layer: Any, convolution: bool) -> keras.Model:
     """`layer` on an input [N, 4, 5, 3], or on a convolution of it, which is stored NCHW."""
     x = keras.Input((4, 5, 3))
     return randomise(keras.Model(x, layer(layers.Conv2D(3, 1)(x) if convolution else x)))
@@ -30,7 +30,7 @@ def test_flatten(shape: tuple[int, ...], data_format: str) -> None:
 
 @pytest.mark.parametrize("data_format", FORMATS)
 def test_flatten_after_a_convolution(data_format: str) -> None:
-    assert_converts(behind(layers.Flatten(data_format=data_format), True), normal(2, 4, 5, 3))
+    assert_converts(after(layers.Flatten(data_format=data_format), True), normal(2, 4, 5, 3))
 
 
 @pytest.mark.parametrize(
@@ -38,7 +38,7 @@ def test_flatten_after_a_convolution(data_format: str) -> None:
 )
 @pytest.mark.parametrize("convolution", [False, True])
 def test_reshape(target: tuple[int, ...], convolution: bool) -> None:
-    assert_converts(behind(layers.Reshape(target), convolution), normal(2, 4, 5, 3))
+    assert_converts(after(layers.Reshape(target), convolution), normal(2, 4, 5, 3))
 
 
 def test_reshape_of_an_open_axis() -> None:
@@ -48,7 +48,7 @@ def test_reshape_of_an_open_axis() -> None:
 @pytest.mark.parametrize("dims", [(1, 2, 3), (3, 1, 2), (2, 3, 1), (2, 1, 3), (3, 2, 1)])
 @pytest.mark.parametrize("convolution", [False, True])
 def test_permute(dims: tuple[int, ...], convolution: bool) -> None:
-    assert_converts(behind(layers.Permute(dims), convolution), normal(2, 4, 5, 3))
+    assert_converts(after(layers.Permute(dims), convolution), normal(2, 4, 5, 3))
 
 
 def margins(rank: int, most: int) -> st.SearchStrategy[Any]:
@@ -83,7 +83,7 @@ def test_cropping(rank: int, data: st.DataObject) -> None:
     "layer", [layers.ZeroPadding2D(((0, 1), (2, 3))), layers.Cropping2D(((0, 1), (2, 1)))]
 )
 def test_margins_after_a_convolution(layer: Any) -> None:
-    assert_converts(behind(layer, True), normal(2, 4, 5, 3))
+    assert_converts(after(layer, True), normal(2, 4, 5, 3))
 
 
 def test_padding_of_an_open_axis() -> None:

@@ -140,7 +140,7 @@ def test_preprocessing_modes_follow_formats(name: Any, mode: str, padding: str) 
 
 def test_nchw_images_need_no_transpose() -> None:
     changed = graph_of(layers.Conv2D(4, 3), ImageInput(layout="nchw", dtype="float32"), mode="tf")
-    assert operators(changed) == {"Conv": 1, "Transpose": 1}  # the one behind, to Keras' layout
+    assert operators(changed) == {"Conv": 1, "Transpose": 1}  # the one after, to Keras' layout
 
 
 def test_uint8_is_cast_after_nodes_that_move_it() -> None:
