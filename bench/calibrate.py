@@ -26,14 +26,14 @@ from process import answer, measure
 HERE = Path(__file__).resolve().parent
 FLOATING, BESIDE = "float.onnx", "beside.onnx"
 GOALS = {"seconds": 1.0, "memory": 0.5}
-"""What kexport may take of the peer's at most."""
+"""Upper limits of kexport's time and memory relative to the peer's."""
 
 Runs = Mapping[str, Sequence[Mapping[str, float]]]
-"""What each maker took in each round."""
+"""Time and memory of each tool in each round."""
 
 
 def kexport(task: Task) -> None:
-    """Return the ranges of all images, and the model that they give before any repair."""
+    """Measure the ranges of all images, and write the int8 model without repairs."""
     import onnx_ir as ir
 
     from kexport.calibration.algorithms.cross_layer_equalization import find_regions
@@ -67,7 +67,7 @@ def make(maker: str, folder: Path) -> dict[str, float]:
 
 
 def prepare(name: str, work: Path) -> None:
-    """Write what both read, where it is missing."""
+    """Write the files that both read, unless they exist."""
     import onnx_ir as ir
 
     from kexport.graph import save

@@ -38,7 +38,7 @@ HEADINGS = (
 
 @dataclass(frozen=True, slots=True)
 class Cost:
-    """Medians of one road for one model: seconds and peak bytes."""
+    """Medians of one converter for one model: seconds and peak bytes."""
 
     seconds: float
     peak: float
@@ -128,7 +128,7 @@ def row(builder: str, ours: Cost, streamed: Cost, theirs: Cost) -> list[str]:
 
 
 def verdict(builder: str, faster: float, less: float) -> str:
-    """Whether the goals are met: times faster, and for some models times less memory."""
+    """Say whether the goals for time, and for some models for memory, are met."""
     goal = FASTER.get(builder, FASTER_OTHERWISE)
     memory = LESS_MEMORY.get(builder, 0.0)
     said = [f"{'met' if faster >= goal else 'missed'}: {goal:.0f} x faster"]

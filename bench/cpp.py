@@ -65,7 +65,7 @@ def make_once(name: str, folder: Path) -> dict[str, str]:
 
 
 def built(bundle: Path, folder: Path, headers: Path) -> Path:
-    """Build the programs; the folder that they lie in."""
+    """Build the programs, and return their folder."""
     settings = {
         "BUNDLE": bundle.resolve(),
         "CMAKE_BUILD_TYPE": "MinSizeRel",
@@ -79,7 +79,7 @@ def built(bundle: Path, folder: Path, headers: Path) -> Path:
 
 
 def library() -> Path:
-    """ONNX Runtime's library in this Python's package."""
+    """Return the path of ONNX Runtime's library in this Python's package."""
     import onnxruntime
 
     (found,) = (Path(onnxruntime.__file__).parent / "capi").glob("libonnxruntime.so*")
@@ -94,7 +94,7 @@ def overhead(programs: Path, bundle: Path, rounds: int, seconds: float) -> Overh
 
 
 def start_up(programs: Path, bundle: Path, image: Path, rounds: int) -> dict[str, Times]:
-    """Whole processes in turns: an image classified, and a bundle verified."""
+    """Time two kinds of process in turns: classify one image, and verify the bundle."""
     run = bundle / "run.py"
     commands = {
         "classify": [programs / "kexport" / "kexport-classify", bundle, image],
@@ -112,7 +112,7 @@ def start_up(programs: Path, bundle: Path, image: Path, rounds: int) -> dict[str
 
 
 def stripped(program: Path) -> int:
-    """Bytes of a program without its symbols."""
+    """Return the size of a stripped program, in bytes."""
     thin = program.with_name(f"{program.name}.stripped")
     subprocess.run(["strip", "-o", thin, program], check=True)
     return thin.stat().st_size

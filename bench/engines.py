@@ -53,7 +53,7 @@ float32.
 
 
 def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
-    """Build the graphs of one Application in this process, and say what came of each."""
+    """Build the engines of one Application in this process, and report each result."""
     import models
 
     from kexport.conversion import convert_model
@@ -187,7 +187,7 @@ def page(
 
 
 def wanted(names: Sequence[str], targets: Sequence[str]) -> list[tuple[str, str]]:
-    """List the engines to build, the lightest first."""
+    """List the engines to build, the smallest model first."""
     return [
         (name, target)
         for name in lightest_first(names)

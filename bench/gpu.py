@@ -84,7 +84,7 @@ def time_once(name: str, paths: dict[str, str], batch: int, rounds: int) -> dict
 
 
 def keras_on_gpu(application: Any, images: Any) -> Callable[[], Any] | None:
-    """Keras' own answer to images; None where TensorFlow sees no GPU."""
+    """Return Keras' own prediction function; None if TensorFlow sees no GPU."""
     import keras
     import models
     import tensorflow as tf
@@ -102,7 +102,7 @@ def keras_on_gpu(application: Any, images: Any) -> Callable[[], Any] | None:
 
 
 def rows(name: str, batch: int, found: dict[str, Any]) -> Iterable[Sequence[str]]:
-    """One row of the table for each contestant."""
+    """Return one row of the table per contestant."""
     times = {road: Times(tuple(rounds)) for road, rounds in found["times"].items()}
     keras = times.get(KERAS)
     for road, measured in times.items():
@@ -180,7 +180,7 @@ def has_tensorrt() -> bool:
 def model_rows(
     name: str, batch: str, roads: Sequence[str], asked: argparse.Namespace
 ) -> list[Sequence[str]]:
-    """Export, time, and say what came of it."""
+    """Export and time one model, and report the result."""
     common = ["--cache", str(asked.cache), "--rounds", str(asked.rounds)]
     exports = {
         road: measure(__file__, [*common, "--export", name, road, batch], gpu=True)

@@ -11,7 +11,7 @@ import numpy as np
 Array = np.ndarray[Any, Any]
 
 DECADES = 4
-"""Over how many decades `spread` spreads the variances."""
+"""The number of decades over which `spread` spreads the variances."""
 
 
 def spread(model: keras.Model) -> None:
@@ -36,7 +36,7 @@ def spread(model: keras.Model) -> None:
 
 
 def dead(model: keras.Model) -> None:
-    """In every block the faintest channel never says anything."""
+    """Make the weakest channel of every block constantly zero."""
     for norm in model.layers:
         if norm.name.endswith(("expand_BN", "depthwise_BN")):
             gamma, beta = (np.asarray(variable).copy() for variable in (norm.gamma, norm.beta))

@@ -93,7 +93,7 @@ def without_softmax(model: Any) -> Any:
 
 
 def condition(model: Any, mode: str, drawn: Any) -> None:
-    """Weights with which the answers differ from image to image, as kexport's random ones."""
+    """Draw weights with which outputs differ between images, as kexport's random weights do."""
     from kexport.source import random_weights
     from kexport.source.preprocessing import prepare
 
@@ -101,7 +101,7 @@ def condition(model: Any, mode: str, drawn: Any) -> None:
 
 
 def make(name: str, maker: str, work: Path) -> dict[str, Any]:
-    """Make one int8 file, in this process; seconds and peak memory."""
+    """Make one int8 file in this process, and return seconds and peak memory."""
     folder = work / name
     data = np.load(folder / "data.npz")
     made = folder / f"{maker}.onnx"
@@ -112,7 +112,7 @@ def make(name: str, maker: str, work: Path) -> dict[str, Any]:
 
 
 def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
-    """SQNR of the logits, agreement, top-1 and share of one file, as ONNX Runtime runs it."""
+    """Measure SQNR of the logits, agreement, top-1 and int8 share of one file in ONNX Runtime."""
     import models
 
     from kexport.calibration.metrics import class_quality
@@ -136,7 +136,7 @@ def judge(name: str, maker: str, work: Path) -> dict[str, Any]:
 
 
 def share(file: Path) -> float:
-    """Return the share of multiply-adds whose two factors are integers."""
+    """Return the share of multiply-adds with two integer factors."""
     import onnx
 
     graph = onnx.shape_inference.infer_shapes(onnx.load(file)).graph
@@ -166,7 +166,7 @@ def share(file: Path) -> float:
 
 
 def times(name: str, work: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds an image on one thread, of the float file and all int8 files that there are."""
+    """Time the float file and every int8 file on one thread, in seconds per image."""
     import models
 
     folder = work / name
@@ -190,7 +190,7 @@ def kept(file: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
 
 
 def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
-    """One row of the table for each maker."""
+    """Return one row of the table per tool."""
     folder, script = work / name, str(Path(__file__).resolve())
     trained = is_trained(name)
     if trained and not (work / f"{name.partition('@')[0]}.keras").exists():
@@ -217,7 +217,7 @@ def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
 
 
 def made_and_judged(name: str, maker: str, work: Path) -> dict[str, Any]:
-    """One int8 file made and judged, each in a process of its own, or why it could not be."""
+    """Make and evaluate one int8 file, each in its own process, or return the error."""
     script = str(Path(__file__).resolve())
     found: dict[str, Any] = {}
     for step in ("make", "judge"):

@@ -1,4 +1,4 @@
-"""The makers of INT8 models that are compared: kexport, ONNX Runtime's own quantiser, and NNCF."""
+"""The tools that make INT8 models: kexport, ONNX Runtime's own quantiser, and NNCF."""
 
 from __future__ import annotations
 
@@ -18,20 +18,20 @@ Array = np.ndarray[Any, Any]
 
 @dataclass(frozen=True, slots=True)
 class Task:
-    """What a maker is given."""
+    """The inputs of a tool."""
 
     floating: Path
-    """A float32 file."""
+    """The float32 model."""
     made: Path
-    """Where the int8 file is to be."""
+    """The path to write the int8 model to."""
     images: Array
-    """The images to calibrate on; those that the table judges by are not among them."""
+    """The calibration images; the images of the evaluation are not among them."""
     random: bool
-    """Whether the weights are random, so that classes mean nothing."""
+    """Whether the weights are random, so that classes have no meaning."""
 
 
 Maker = Callable[[Task], dict[str, Any]]
-"""Writes the int8 file, and says what is to be said of it beside time and memory."""
+"""Writes the int8 file, and returns what to report besides time and memory."""
 
 
 def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
@@ -85,7 +85,7 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
 
 
 def quantize_static(task: Task) -> dict[str, Any]:
-    """As its documentation has it: preprocessed, QDQ, weights by channel, ranges by MinMax."""
+    """Quantize as ONNX Runtime documents it: preprocessed, QDQ, per-channel weights, MinMax."""
     from onnxruntime import quantization
     from onnxruntime.quantization.shape_inference import quant_pre_process
 
@@ -105,7 +105,7 @@ def quantize_static(task: Task) -> dict[str, Any]:
 
 
 def with_nncf(task: Task, *, fast: bool) -> dict[str, Any]:
-    """With its fast bias correction, or with the accurate one."""
+    """Quantize with NNCF, with its fast or its accurate bias correction."""
     import nncf
     import onnx
 

@@ -30,7 +30,7 @@ MODELS = (
     *("densenet121", "nasnet_mobile", "convnext_tiny", "efficientnet_b0", "mobilenet_v3_small"),
 )
 GOALS = {"inception_v3": 1.6, "resnet50": 1.6, "mobilenet_v2": 1.4}
-"""Least of fp32's time over kexport's int8 with AVX2 alone."""
+"""Lower limits of the speed-up of int8 over fp32 with AVX2 alone."""
 
 CALIBRATED = 4
 FILES = ("fp32", "kexport", "quantize_static")
@@ -71,7 +71,7 @@ def make(name: str, folder: Path) -> None:
 
 
 def timed(folder: Path, rounds: int) -> dict[str, list[float]]:
-    """Seconds an image on one thread."""
+    """Time every file on one thread, in seconds per image."""
     import models
 
     runs: dict[str, Callable[[], object]] = {}
@@ -87,7 +87,7 @@ def timed(folder: Path, rounds: int) -> dict[str, list[float]]:
 
 @contextmanager
 def preloaded(library: Path) -> Iterator[None]:
-    """Let processes that are started meanwhile load `library` first."""
+    """Preload `library` into the processes that are started in this context."""
     os.environ["LD_PRELOAD"] = str(library)
     try:
         yield
@@ -96,7 +96,7 @@ def preloaded(library: Path) -> Iterator[None]:
 
 
 def compiled(folder: Path) -> Path:
-    """as_avx2.c as a library."""
+    """Compile as_avx2.c into a library, and return its path."""
     library = folder.resolve() / "as_avx2.so"
     command = ["cc", "-O2", "-shared", "-fPIC", "-o", str(library), str(HERE / "as_avx2.c")]
     subprocess.run(command, check=True)

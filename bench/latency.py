@@ -36,16 +36,16 @@ MODELS = (
 
 GOAL = 0.97
 GOALS = {"mobilenet_v3_small": 1.8}
-"""Least of Keras' time over kexport's."""
+"""Lower limits of Keras' time over kexport's."""
 
 AGREE = 1e-2
-"""How far, in units of its spread, a peer's answer may lie from kexport's, for both to be timed."""
+"""Largest error of a peer that is still timed, relative to the spread of kexport's output."""
 
 FILES = {"kexport": "kexport.onnx", "keras": "keras.onnx", "litert": "litert.tflite"}
 
 
 def export_once(road: str, name: str, folder: Path) -> dict[str, Any]:
-    """Export one model by one road in this process."""
+    """Export one model with one tool in this process."""
     import models
 
     from kexport import zoo
@@ -116,7 +116,7 @@ def time_once(name: str, paths: dict[str, str], threads: int, rounds: int) -> di
 
 
 Runner = Callable[[Any], Any]
-"""From an image, [1, H, W, 3], to the model's answer."""
+"""Maps an image, [1, H, W, 3], to the model's output."""
 
 
 def onnx_runner(path: Path, threads: int) -> Runner:
@@ -213,7 +213,7 @@ def _milliseconds(times: Times | None) -> str:
 
 
 def verdict(name: str, times: dict[str, Times]) -> str:
-    """Whether the goal against Keras' export is met."""
+    """Say whether the goal against Keras' export is met."""
     if "keras" not in times or "kexport" not in times:
         return ""
     goal = GOALS.get(name, GOAL)

@@ -1,4 +1,4 @@
-"""What a benchmark ran on."""
+"""The machine and the packages that a benchmark ran on."""
 
 from __future__ import annotations
 
@@ -16,7 +16,7 @@ PEERS = ("openvino", "ai-edge-litert")
 
 
 def machine() -> str:
-    """Processor, cores and memory in one line."""
+    """Describe processor, cores and memory in one line."""
     cores = len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count()
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 1e9
     return f"{_processor()}, {cores} cores, {memory:.0f} GB, {platform.system()}"
@@ -35,7 +35,7 @@ def _processor() -> str:
 
 
 def versions(packages: Sequence[str] = PACKAGES) -> str:
-    """Python and the packages that are installed, in one line."""
+    """List Python and the installed packages in one line."""
     found = [f"Python {platform.python_version()}"]
     for package in packages:
         try:

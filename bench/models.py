@@ -1,4 +1,4 @@
-"""The models that are timed, and kexport's graph of them."""
+"""The models of the benchmarks, and kexport's graphs of them."""
 
 from __future__ import annotations
 
@@ -70,7 +70,7 @@ def onnx_session(path: Path, threads: int) -> Any:
 
 
 def image(size: int) -> Any:
-    """One image [1, size, size, 3], uint8."""
+    """Draw one image, uint8 [1, size, size, 3]."""
     from kexport.source.synthetic_images import draw_images
 
     return draw_images(1, size, size)

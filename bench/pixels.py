@@ -46,13 +46,13 @@ OPENCV = {"nearest": "INTER_NEAREST", "bilinear": "INTER_LINEAR", "bicubic": "IN
 PEERS = ("OpenCV", "Pillow")
 
 REPORTED = frozenset({"bicubic"})
-"""What has no goal: it is reported."""
+"""Rows without a goal, which are only reported."""
 
 Run = Callable[[], Any]
 
 
 def variants() -> list[tuple[str, str, str, str | None]]:
-    """Format, layout, dtype and resize of every row."""
+    """Return format, layout, dtype and resize of every row."""
     rows = [(name, "nhwc", "uint8", None) for name in PLAIN]
     rows += [("rgb", "nchw", "uint8", None), ("rgb", "nhwc", "float32", None)]
     return [*rows, *((name, "nhwc", "uint8", how) for name, how in RESIZED)]
@@ -157,7 +157,7 @@ def time_once(rounds: int, frame: tuple[int, int], size: int) -> list[dict[str, 
 
 
 def row(found: dict[str, Any], frame: tuple[int, int], size: int) -> list[str]:
-    """One line of the table: times in milliseconds, and ratios over kexport's."""
+    """Return one row of the table: times in milliseconds, and ratios over kexport's."""
     name, layout, dtype, how = found["variant"]
     times = {peer: Times(tuple(seconds)) for peer, seconds in found["times"].items()}
     height, width = (size, size) if how is None else frame
@@ -176,7 +176,7 @@ def milliseconds(times: Times) -> str:
 
 
 def verdict(how: str | None, times: dict[str, Times]) -> str:
-    """Whether the graph is no slower than OpenCV and NumPy before it."""
+    """Say whether the graph is no slower than OpenCV and NumPy before it."""
     if how in REPORTED:
         return "reported"
     return "met" if times["OpenCV"].over(times["kexport"]) >= 1 else "missed"

@@ -24,7 +24,7 @@ class Results:
             file.write(f"{json.dumps(result)}\n")
 
     def is_done(self, model: str, target: str) -> bool:
-        """Whether there is a good result already."""
+        """Say whether there is a good result already."""
         return bool(self.found.get((model, target), {}).get("ok"))
 
 

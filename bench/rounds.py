@@ -19,16 +19,16 @@ class Times:
 
     @property
     def least(self) -> float:
-        """The shortest run of all."""
+        """Return the shortest run of all rounds."""
         return min(self.rounds)
 
     @property
     def median(self) -> float:
-        """The median of the rounds' shortest runs."""
+        """Return the median of the rounds' shortest runs."""
         return statistics.median(self.rounds)
 
     def over(self, other: Times) -> float:
-        """How many times longer than `other`: the median of the ratios in each round."""
+        """Return the ratio to `other`: the median of the rounds' ratios."""
         pairs = zip(self.rounds, other.rounds, strict=True)
         return statistics.median(mine / theirs for mine, theirs in pairs)
 

@@ -35,7 +35,7 @@ FIXED = {
 FILES = ("model.onnx", "model.onnx.data", "golden.npz", "labels.txt")
 DIGITS = Path(__file__).resolve().parents[1] / "examples" / "digits"
 IMAGES = "images.npy"
-"""Where the images to calibrate on lie, in the folder in which the exports run."""
+"""The calibration images, in the folder in which the exports run."""
 
 SMALL = ("mobilenet_v2", "--weights", "random", "--input-shape", "32,32")
 FLOAT = (*SMALL, "--target", "cpu-fp32")
@@ -57,10 +57,10 @@ COMMANDS = {
     "any batch": (*FLOAT, "--batch", "dynamic"),
     "file": (*TRAINED, "--target", "cpu-fp32", "--labels", f"{DIGITS / 'labels.txt'}"),
 }
-"""What `kexport export` is told, by the kind of bundle."""
+"""The arguments of `kexport export`, by kind of bundle."""
 
 SUBCLASSED = "subclassed"
-"""The kind that no command line can give: a model that is a class of the user's."""
+"""The kind that the command line cannot export: a subclassed model."""
 
 KINDS = (*COMMANDS, SUBCLASSED)
 
@@ -129,7 +129,7 @@ def export_once(kind: str, folder: Path) -> dict[str, str]:
 
 
 def compared(before: Hashes, after: Hashes) -> Iterator[tuple[str, str, str]]:
-    """Yield kind, file and "same" or "DIFFERENT" of whatever either has; a missing file differs."""
+    """Yield kind, file and "same" or "DIFFERENT" for every file; a missing file differs."""
     for kind in {**before, **after}:
         old, new = before.get(kind, {}), after.get(kind, {})
         for file in {**old, **new}:

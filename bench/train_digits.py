@@ -23,7 +23,7 @@ sys.path.insert(0, str(Path(__file__).resolve().parent.parent / "examples" / "di
 
 BATCH, RATE, FROZEN_RATE, WARMUP, DECAY, SMOOTHING = 32, 1e-3, 2e-4, 100, 0.05, 0.1
 SMALL = {"mobilenet": {"alpha": 0.5}}
-"""Arguments of the builders for which full width would be too much of a small thing."""
+"""Arguments of the builders whose full width is too large for digits."""
 
 EPOCHS = {"mobilenet": 60, "mobilenet_v2": 30, "efficientnet_b0": 20, "resnet50_v2": 12}
 """As many as the time allows; 20 for models that are not listed."""
@@ -34,10 +34,10 @@ meet them later. Without them the gates of EfficientNetB0 send some images' valu
 those of all others, which the statistics of a batch hide in training."""
 
 MOMENTUM = 0.9
-"""Of the batch normalisations' averages: MobileNetV2's own 0.999 wants thousands of steps."""
+"""Momentum of the batch normalisations: MobileNetV2's own 0.999 needs thousands of steps."""
 
 PARTS = 5
-"""In how many parts the training set is run for the statistics."""
+"""The number of batches of the training set for the statistics."""
 
 
 def augmented(pictures: Any) -> Any:
@@ -57,7 +57,7 @@ def augmented(pictures: Any) -> Any:
 def learn(
     model: keras.Model, epochs: int, inputs: Any, classes: Any, highest: float, warmup: int
 ) -> None:
-    """Learn for some epochs, each with the next of `inputs`, at a rate that ends at nought."""
+    """Train for some epochs, each on the next of `inputs`; the learning rate decays to zero."""
     steps = epochs * -(-len(classes) // BATCH) - warmup
     rate = keras.optimizers.schedules.CosineDecay(
         0.0 if warmup else highest, max(steps, 1), warmup_target=highest, warmup_steps=warmup
@@ -86,7 +86,7 @@ def norms_of(model: keras.Model) -> list[Any]:
 
 
 def main() -> int:
-    """Train, save, and say the accuracy on 500 held-out digits."""
+    """Train, save, and print the accuracy on 500 held-out digits."""
     from digits import SIZE, split
 
     from kexport import zoo

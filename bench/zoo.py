@@ -36,11 +36,11 @@ HEAVY = (
     *("vgg16", "vgg19", "nasnet_large", "efficientnet_v2_m", "efficientnet_b6", "convnext_large"),
     *("efficientnet_v2_l", "efficientnet_b7", "convnext_xlarge"),
 )
-"""Those that come last, lightest first."""
+"""The largest models, which run last, the smallest of them first."""
 
 
 def export_once(name: str, target: str) -> dict[str, Any]:
-    """Export one Application in this process, and say what came of it."""
+    """Export one Application in this process, and report the result."""
     from kexport.api import export
     from kexport.errors import KexportError
     from kexport.options.application import Recipe
@@ -74,7 +74,7 @@ def export_once(name: str, target: str) -> dict[str, Any]:
 
 
 def convert_seconds(marks: Iterable[tuple[str, float]]) -> float:
-    """Processor seconds from the Keras model to the finished graph, without the observation."""
+    """Return the processor seconds from the Keras model to the finished graph, less observation."""
     marks = list(marks)
     spent = {
         step: until - since
@@ -160,7 +160,7 @@ def main() -> int:
 
 
 def said(result: dict[str, Any]) -> str:
-    """One line on the terminal."""
+    """Format one line for the terminal."""
     state = "ok" if result["ok"] else result["message"]
     if "error" not in result:
         return f"{result['model']} {result['target']}: {state}"
