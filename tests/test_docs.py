@@ -1,6 +1,5 @@
 """Pages are executed: what they show works, and every link and path leads somewhere."""
 
-import importlib.util
 import re
 import shutil
 from collections.abc import Iterator
@@ -11,6 +10,7 @@ import keras
 import pytest
 from cpp_verifiers import Verify
 from documents import anchors, blocks, links, repository_paths, run_here
+from support import module_at
 
 from kexport import runtime
 
@@ -108,9 +108,4 @@ def text_of(page: str) -> str:
 
 def make_api() -> Any:
     """Return docs/make_api.py as a module."""
-    spec = importlib.util.spec_from_file_location("make_api", ROOT / "docs" / "make_api.py")
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
+    return module_at(ROOT / "docs" / "make_api.py")

@@ -1,23 +1,19 @@
 """docs/cli.md is generated from the commands, and the config file on it is valid."""
 
-import importlib.util
 import re
 from pathlib import Path
 
 import pytest
 from documents import blocks
 from fake_export import Fake, succeed
+from support import module_at
 
 from kexport.cli import main
 from kexport.cli.group import program
 
 
 def test_the_page_matches_the_commands(root: Path) -> None:
-    spec = importlib.util.spec_from_file_location("make_cli", root / "docs/make_cli.py")
-    assert spec is not None
-    assert spec.loader is not None
-    make_cli = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_cli)
+    make_cli = module_at(root / "docs/make_cli.py")
     written = (root / "docs/cli.md").read_text(encoding="utf-8")
     assert written == make_cli.page(), "run: python docs/make_cli.py"
 

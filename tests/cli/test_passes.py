@@ -1,12 +1,12 @@
 """`kexport passes`: the list of passes for a target, as a table and as JSON."""
 
-import importlib.util
 import json
 import subprocess
 import sys
 from pathlib import Path
 
 import pytest
+from support import module_at
 
 from kexport import targets
 from kexport.cli import main
@@ -93,10 +93,6 @@ def test_it_loads_neither_keras_nor_tensorflow() -> None:
 
 
 def test_the_page_is_up_to_date(root: Path) -> None:
-    spec = importlib.util.spec_from_file_location("make_passes", root / "docs/make_passes.py")
-    assert spec is not None
-    assert spec.loader is not None
-    make_passes = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_passes)
+    make_passes = module_at(root / "docs/make_passes.py")
     written = (root / "docs/passes.md").read_text(encoding="utf-8")
     assert written == make_passes.page(), "run: python docs/make_passes.py"

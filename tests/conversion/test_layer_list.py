@@ -2,9 +2,7 @@
 
 from __future__ import annotations
 
-import importlib.util
 from pathlib import Path
-from types import ModuleType
 from typing import Any
 
 import keras
@@ -12,24 +10,13 @@ import numpy as np
 import pytest
 from keras import layers
 from layer_examples import EXAMPLES
-from support import assert_converts
+from support import assert_converts, module_at
 
 from kexport.conversion import convert, convert_model
 from kexport.conversion.unsupported import REFUSED
 from kexport.errors import UnsupportedModel
 
-
-def _load() -> ModuleType:
-    path = Path(__file__).resolve().parents[2] / "docs" / "make_layers.py"
-    spec = importlib.util.spec_from_file_location("make_layers", path)
-    assert spec is not None
-    assert spec.loader is not None
-    module = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(module)
-    return module
-
-
-LIST = _load()
+LIST = module_at(Path(__file__).resolve().parents[2] / "docs" / "make_layers.py")
 NAMES = list(LIST.classes())
 ELSEWHERE = {"FlaxLayer", "JaxLayer", "TorchModuleWrapper"}
 """Layers that cannot even be made where Keras runs on TensorFlow alone."""

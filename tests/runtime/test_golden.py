@@ -6,24 +6,10 @@ from pathlib import Path
 
 import numpy as np
 import pytest
+from golden_files import npy, npz
 
 from kexport.runtime import BundleRefused, verify
 from kexport.runtime.golden import arrays
-
-
-def npy(array: np.ndarray) -> bytes:
-    stream = io.BytesIO()
-    np.save(stream, array)
-    return stream.getvalue()
-
-
-def npz(**members: bytes) -> bytes:
-    stream = io.BytesIO()
-    with zipfile.ZipFile(stream, "w", zipfile.ZIP_DEFLATED) as archive:
-        for name, content in members.items():
-            archive.writestr(f"{name}.npy", content)
-    return stream.getvalue()
-
 
 HEAD = npy(np.zeros((4, 5), np.float32))
 

@@ -1,6 +1,5 @@
 """The targets: strict reading, stable names, the right toolchain, helpful refusals."""
 
-import importlib.util
 import json
 import textwrap
 from collections.abc import Mapping
@@ -10,6 +9,7 @@ from typing import Any
 
 import onnx.defs
 import pytest
+from support import module_at
 
 from kexport import targets
 from kexport.errors import KexportError, UnknownTarget
@@ -362,10 +362,6 @@ def test_versions() -> None:
 
 
 def test_the_page_is_what_the_data_say(root: Path) -> None:
-    spec = importlib.util.spec_from_file_location("make_targets", root / "docs/make_targets.py")
-    assert spec is not None
-    assert spec.loader is not None
-    make_targets = importlib.util.module_from_spec(spec)
-    spec.loader.exec_module(make_targets)
+    make_targets = module_at(root / "docs/make_targets.py")
     said = (root / "docs/targets.md").read_text(encoding="utf-8")
     assert said == make_targets.page(), "run: python docs/make_targets.py"
