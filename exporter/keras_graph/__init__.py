@@ -1,9 +1,10 @@
 """Keras' model graphs: the only package that touches private parts of Keras.
 
-`walk` reads and runs the graph of a model, `inputs` names its inputs, and `names` finds classes by
-the names that Keras gives them.
+`walk` reads and runs the graph of a model, `inputs` names its inputs, `names` finds classes by the
+names that Keras gives them, and `beside` knows what Keras keeps beside a tensor.
 """
 
+from kexport.keras_graph.beside import carry_over, logits_before
 from kexport.keras_graph.inputs import InputSpec, input_specs, structured
 from kexport.keras_graph.names import (
     import_private,
@@ -27,12 +28,14 @@ from kexport.keras_graph.walk import (
 __all__ = [
     "InputSpec",
     "Step",
+    "carry_over",
     "flatten_layers",
     "import_private",
     "input_specs",
     "is_functional",
     "is_graph",
     "legacy_name",
+    "logits_before",
     "nodes",
     "operations",
     "private_name",

@@ -2,39 +2,24 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-import keras
 import numpy as np
 
 from kexport import runtime
-from kexport.arrays import Array
 from kexport.errors import ParityFailed
-from kexport.keras_graph import structured
-from kexport.parity.reference import Reference
-from kexport.runtime.compare import logits_of
-from kexport.runtime.manifest import GRAPH, OutputSpec
+from kexport.parity.graph_logits import read_logits
+from kexport.parity.reference import Expected, Reference
+from kexport.parity.tolerance import CEILING, relative
+from kexport.runtime.compare import differences
+from kexport.runtime.manifest import GRAPH, Manifest, OutputSpec
 from kexport.runtime.verify import Row, distances, reference_of
-
-TOLERANCES = {"fp32": 1e-4, "fp16": 2e-2}
-"""Largest error allowed by precision: max |runtime - keras| / std(keras)."""
-
-RESOLUTION = 3 * float(np.finfo(np.float32).eps)
-"""Largest difference that rounding alone makes between the logits of two float32 softmaxes. A good
-exp is wrong by less than one unit in the last place (relative error eps), the division by half of
-one, and log p changes by as much, in both softmaxes. The sum's error is equal for all classes."""
-
-FLAT = 1e-2
-"""Upper limit of what RESOLUTION adds to a tolerance, for models whose classes hardly differ."""
 
 UNMEASURED = float(np.finfo(np.float64).max)
 """Error of an output that was not measured, or is not finite; no tolerance is as large."""
-
-AT_ONCE = 2
-"""Batch size in Keras, which bounds the memory that large models need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,47 +31,32 @@ class Parity:
 
     images: int
     rows: tuple[Row, ...]
+    """What `runtime.verify` measures as well."""
+    before_softmax: tuple[Row, ...] = ()
+    """The logits of the softmaxes, read where the graph computes them, by the output's name."""
+    noise: Mapping[str, float] = field(default_factory=dict)
+    """The rounding noise of each output relative to its spread; for a softmax, of its logits."""
 
     @property
     def passed(self) -> bool:
         """Whether every output is within its tolerance."""
-        return all(row.passed for row in self.rows)
+        return all(row.passed for row in (*self.rows, *self.before_softmax))
 
     def entry(self) -> dict[str, Any]:
         """Return the manifest's entry `parity`."""
-        outputs = {
-            row.name: {
-                "max_abs": _json_number(row.max_abs),
-                "error": _json_number(row.error),
-                "tolerance": row.tolerance,
-                "top1_agreement": row.top1_agreement,
-            }
-            for row in self.rows
+        return {
+            "images": self.images,
+            "passed": self.passed,
+            "outputs": _entries(self.rows),
+            "before_softmax": _entries(self.before_softmax),
+            "noise": {name: _json_number(value) for name, value in self.noise.items()},
         }
-        return {"images": self.images, "passed": self.passed, "outputs": outputs}
-
-
-def reference(
-    model: keras.Model, inputs: Sequence[Array], names: Sequence[str]
-) -> dict[str, Array]:
-    """Run Keras; return each output by name, float32, in Keras' own layout.
-
-    Args:
-        model: the Keras model.
-        inputs: one array for each input of the model, already preprocessed, batch first.
-        names: the outputs' names, in the order of `keras.tree.flatten`.
-    """
-    parts = []
-    for start in range(0, len(inputs[0]), AT_ONCE):
-        batch = [array[start : start + AT_ONCE] for array in inputs]
-        outputs = keras.tree.flatten(model(structured(model, batch), training=False))
-        parts.append([keras.ops.convert_to_numpy(output) for output in outputs])
-    joined = (np.concatenate(arrays).astype(np.float32) for arrays in zip(*parts, strict=True))
-    return dict(zip(names, joined, strict=True))
 
 
 def measure(bundle: Path, reference: Reference) -> Parity:
     """Run a bundle through its runtime on the golden inputs, and compare the outputs.
+
+    The logits of a softmax are also compared where they are computed, in a copy of the graph.
 
     Args:
         bundle: a folder with a manifest; the hashes of its files are not checked.
@@ -95,52 +65,56 @@ def measure(bundle: Path, reference: Reference) -> Parity:
     """
     session = runtime.load(bundle, check=False, engine="onnxruntime")
     given = session.run(dict(reference.inputs), fill=True)
-    kinds = {spec.name: _kind(spec) for spec in session.manifest.outputs}
-    rows = []
-    for found in distances(session.manifest, given, reference.arrays()):
-        expected = reference.keras
-        if reference.graph is not None and found.name.startswith(GRAPH):
-            expected = reference.graph
-        name = found.name.removeprefix(GRAPH)
-        kind = kinds.get(name, "log-probabilities")
-        source = name if name in kinds else _softmax_of(name, kinds)
-        limit = _tolerance(kind, expected.outputs[source], expected.tolerance)
-        rows.append(Row(**asdict(found), tolerance=limit))
-    return Parity(len(next(iter(reference.inputs.values()))), tuple(rows))
+    rows = tuple(
+        Row(**asdict(found), tolerance=_tolerance(session.manifest, reference, found.name))
+        for found in distances(session.manifest, given, reference.arrays())
+    )
+    inner = _before_softmax(bundle, session.manifest, reference)
+    count = len(next(iter(reference.inputs.values())))
+    return Parity(count, rows, inner, reference.keras.noise)
 
 
-def _kind(spec: OutputSpec) -> str:
-    """Return the kind that an output is measured as; for the best scores, that of their source."""
-    return spec.of or spec.kind if spec.kind == "scores" else spec.kind
+def _before_softmax(bundle: Path, manifest: Manifest, reference: Reference) -> tuple[Row, ...]:
+    expected = reference.keras
+    given = read_logits(bundle, manifest, expected.logits, reference.inputs)
+    return tuple(
+        Row(
+            **asdict(row),
+            tolerance=relative("logits", expected.logits[row.name], expected.gaps[row.name]),
+        )
+        for row in differences(dict.fromkeys(given, "logits"), given, expected.logits)
+    )
 
 
-def _softmax_of(name: str, kinds: Mapping[str, str]) -> str:
+def _tolerance(manifest: Manifest, reference: Reference, name: str) -> float:
+    """Return the tolerance of the row `name` of `runtime.verify`, in units of its own spread."""
+    of_graph = name.startswith(GRAPH) and reference.graph is not None
+    expected = reference.graph if of_graph and reference.graph else reference.keras
+    name = name.removeprefix(GRAPH)
+    outputs = {output.name: output for output in manifest.outputs}
+    output = outputs.get(name)
+    if output is None:
+        return _of(expected, _softmax_of(name, outputs), "log-probabilities")
+    if output.kind == "indices":
+        scores = next(spec.name for spec in manifest.outputs if spec.kind == "scores")
+        return 2 * _of(expected, scores, output.of or "tensor")
+    return _of(expected, name, output.of or output.kind)
+
+
+def _of(expected: Expected, name: str, kind: str) -> float:
+    return relative(kind, expected.outputs[name], expected.gaps[name])
+
+
+def _softmax_of(name: str, outputs: Mapping[str, OutputSpec]) -> str:
     """Return the output whose logits `runtime.compare.differences` measures under `name`."""
     output = name.removesuffix(".logits")
-    return output if output in kinds else next(n for n, k in kinds.items() if k == "probabilities")
-
-
-def _tolerance(kind: str, expected: Array, tolerance: float) -> float:
-    """Return the tolerance of one row, in units of its own spread.
-
-    The logits of a softmax may differ by `tolerance` plus the resolution of its float32
-    probabilities (`RESOLUTION`), which matters only if the classes hardly differ. A softmax changes
-    by at most half of the change of its input (its Lipschitz constant is 1/2: Gao and Pavel, 2017,
-    proposition 4), so the probabilities may differ by half of what the logits may, in units of the
-    much smaller spread of probabilities.
-
-    Two classes may be swapped in a ranking if their scores differ by at most twice the tolerance of
-    a score, since each may have that error.
-    """
-    if kind == "indices":
-        return 2 * tolerance
-    if kind not in ("probabilities", "log-probabilities") or expected.shape[-1] < 2:
-        return tolerance
-    spread, within = float(expected.astype(np.float64).std()), float(logits_of(expected).std())
-    if spread == 0:
-        return tolerance
-    tolerance += min(RESOLUTION / within, FLAT)
-    return tolerance if kind == "log-probabilities" else tolerance * within / (2 * spread)
+    if output in outputs:
+        return output
+    return next(
+        spec.name
+        for spec in outputs.values()
+        if "probabilities" in (spec.kind, spec.of) and spec.kind != "indices"
+    )
 
 
 def pending(names: Sequence[str], images: int) -> dict[str, Any]:
@@ -162,15 +136,38 @@ def require(parity: Parity, kept: str) -> None:
     """
     if parity.passed:
         return
-    worst = max(
-        (row for row in parity.rows if not row.passed),
-        key=lambda row: row.error,
-    )
+    outside = [(row, "") for row in parity.rows if not row.passed]
+    inside = [(row, " before its softmax") for row in parity.before_softmax if not row.passed]
+    worst, where = max((*outside, *inside), key=lambda found: found[0].error)
     raise ParityFailed(
-        f"output {worst.name!r} is {worst.error:.2g} of its spread away from "
-        f"{reference_of(worst.name)} on {parity.images} samples; {worst.tolerance:g} is allowed",
+        f"output {worst.name!r}{where} is {worst.error:.2g} of its spread away from "
+        f"{reference_of(worst.name)} on {parity.images} samples; {worst.tolerance:g} is allowed"
+        + _conditioning(parity.noise),
         hint=f"nothing was published; {kept}",
     )
+
+
+def _conditioning(noise: Mapping[str, float]) -> str:
+    """Say where rounding alone makes a model's outputs uncertain."""
+    largest = max(noise.values(), default=0.0)
+    if largest < CEILING / 10:
+        return ""
+    return (
+        f" (the model is badly conditioned: changing its numbers by one unit in the last place "
+        f"moves Keras' own output by {largest:.2g} of its spread)"
+    )
+
+
+def _entries(rows: Iterable[Row]) -> dict[str, dict[str, Any]]:
+    return {
+        row.name: {
+            "max_abs": _json_number(row.max_abs),
+            "error": _json_number(row.error),
+            "tolerance": row.tolerance,
+            "top1_agreement": row.top1_agreement,
+        }
+        for row in rows
+    }
 
 
 def _json_number(value: float) -> float:

@@ -1,23 +1,34 @@
-"""What a bundle is compared with: golden inputs, Keras' outputs, and the tolerances."""
+"""What a bundle is compared with: golden inputs, Keras' outputs, and the differences allowed."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping
+from dataclasses import dataclass, field
+from typing import TypeVar
 
 from kexport.arrays import Array
+from kexport.outputs import Output, Ranking
+from kexport.parity.tolerance import spread
+from kexport.runtime.compare import logits_of
 from kexport.runtime.manifest import GRAPH
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
 class Expected:
-    """Outputs that a runtime is compared with, float32, and the largest error allowed.
+    """Outputs that a runtime is compared with, float32, and what is known about them.
 
-    The tolerance is in units of the spread of an output: max |runtime - expected| / std(expected).
+    All are by the output's name. Under that of the best scores are the scores of all classes.
     """
 
     outputs: Mapping[str, Array]
-    tolerance: float
+    gaps: Mapping[str, float]
+    """The largest difference allowed, in units of the output; for a softmax, of its logits."""
+    logits: Mapping[str, Array] = field(default_factory=dict)
+    """The logits before a softmax, where they are to be compared as well."""
+    noise: Mapping[str, float] = field(default_factory=dict)
+    """The rounding noise relative to the output's spread; for a softmax, of its logits."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -38,3 +49,37 @@ class Reference:
     def measured_names(self) -> list[str]:
         """Return the names under which the manifest lists errors before they are measured."""
         return [name for name in self.arrays() if name not in self.inputs]
+
+
+def within(shown: Iterable[Output], outputs: Mapping[str, Array], tolerance: float) -> Expected:
+    """Return outputs from which each may differ by `tolerance` of its spread.
+
+    For a softmax it is the spread of the logits taken back from its probabilities.
+    """
+    quantities = {
+        output.name: logits_of(outputs[output.name])
+        if output.kind == "probabilities"
+        else outputs[output.name]
+        for output in shown
+    }
+    return Expected(
+        outputs, {name: tolerance * spread(array) for name, array in quantities.items()}
+    )
+
+
+def ranked(expected: Expected, ranking: Ranking | None) -> Expected:
+    """Return what is expected of a bundle that returns the best classes; unchanged for None."""
+    if ranking is None:
+        return expected
+    name = ranking.output.name
+    return Expected(
+        ranking.golden(expected.outputs),
+        _renamed(expected.gaps, name),
+        _renamed(expected.logits, name),
+        _renamed(expected.noise, name),
+    )
+
+
+def _renamed(values: Mapping[str, T], name: str) -> dict[str, T]:
+    """Return values by output with that of `name` under the name of the best scores."""
+    return {"scores" if key == name else key: value for key, value in values.items()}

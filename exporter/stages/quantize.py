@@ -44,7 +44,7 @@ from kexport.graph.passes import Artifact, Step
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.outputs import SCORED, Output
-from kexport.parity import compare
+from kexport.parity import keras_outputs
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
 from kexport.source.preprocessing import decode, prepare
@@ -214,11 +214,11 @@ def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluat
     first = subject.shown[0]
     progress = percent_progress(say, "running Keras on the held-out images")
     outputs = []
-    for start in range(0, len(images), compare.AT_ONCE):
-        raw = images[start : start + compare.AT_ONCE]
+    for start in range(0, len(images), keras_outputs.AT_ONCE):
+        raw = images[start : start + keras_outputs.AT_ONCE]
         prepared = prepare(decode(raw, pixels, (height, width), channels), subject.mode)
         names = [output.name for output in subject.shown]
-        outputs.append(compare.reference(subject.model, [prepared], names)[first.name])
+        outputs.append(keras_outputs.compute(subject.model, [prepared], names).outputs[first.name])
         progress(min(start + len(raw), len(images)), len(images))
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
     return Evaluator(images, np.concatenate(outputs), output_kind(first), labels)

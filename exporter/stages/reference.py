@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from kexport.arrays import Array
-from kexport.parity import compare
+from kexport.parity import keras_outputs, noise
 from kexport.parity.int8_tolerance import prove
-from kexport.parity.reference import Expected, Reference
+from kexport.parity.keras_outputs import KerasOutputs
+from kexport.parity.reference import Expected, Reference, ranked, within
+from kexport.parity.tolerance import FLOORS, allowed_gap, spread
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
 from kexport.stages.convert import Subject
@@ -16,29 +17,45 @@ from kexport.targets import Target
 def compute_reference(
     subject: Subject, finished: Finished, target: Target, say: Progress
 ) -> Reference:
-    """Run Keras on the samples; for int8 also the quantised graph, which sets its tolerance."""
+    """Run Keras on the samples, and find out how near a runtime must come.
+
+    For a float target that follows from the rounding noise of the model; for int8 from that of the
+    quantised graph, which is run as well.
+    """
     say("running Keras for comparison")
     samples, ranking = subject.samples, subject.ranking
+    model = channels_last(subject.model)
+    softmaxes = [output.name for output in subject.outputs if output.kind == "probabilities"]
     names = [output.name for output in subject.outputs]
-    answers = compare.reference(channels_last(subject.model), samples.prepared, names)
-
-    def ranked(outputs: dict[str, Array]) -> dict[str, Array]:
-        return outputs if ranking is None else ranking.golden(outputs)
-
+    answers = keras_outputs.compute(model, samples.prepared, names, softmaxes)
     if finished.quantized is None:
-        expected = Expected(ranked(answers), compare.TOLERANCES[target.precision])
-        return Reference(samples.raw, expected)
+        say("measuring the rounding noise of the model")
+        moved = noise.measure(model, samples.prepared, answers, target.precision)
+        expected = expect(answers, moved, target.precision)
+        return Reference(samples.raw, ranked(expected, ranking))
     say("measuring the effect of rounding on the int8 graph")
     rest = "fp32" if target.engine == "onnxruntime" else "fp16"
     proof = prove(
         finished.quantized.in_float32,
         subject.outputs,
         samples.raw,
-        answers,
-        least=compare.TOLERANCES[rest],
+        answers.outputs,
+        least=FLOORS[rest],
     )
     return Reference(
         samples.raw,
-        Expected(ranked(answers), proof.from_keras),
-        Expected(ranked(proof.answers), proof.from_graph),
+        ranked(within(subject.outputs, answers.outputs, proof.from_keras), ranking),
+        ranked(within(subject.outputs, proof.answers, proof.from_graph), ranking),
     )
+
+
+def expect(answers: KerasOutputs, moved: dict[str, float], precision: str) -> Expected:
+    """Return what is expected of a float runtime, from Keras' outputs and their rounding noise."""
+    quantities = {name: answers.quantity(name) for name in answers.outputs}
+    gaps = {name: allowed_gap(array, moved[name], precision) for name, array in quantities.items()}
+    shares = {name: _share(moved[name], spread(array)) for name, array in quantities.items()}
+    return Expected(answers.outputs, gaps, answers.logits, shares)
+
+
+def _share(gap: float, whole: float) -> float:
+    return gap / whole if whole else 0.0

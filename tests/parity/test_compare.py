@@ -12,7 +12,7 @@ import numpy as np
 import onnx_ir as ir
 import pytest
 from cpp_verifiers import Export
-from support import healthy, keras_answers, normal, small_classifier
+from support import healthy, small_classifier
 
 from kexport.api import export
 from kexport.conversion.rules import convolution
@@ -21,12 +21,11 @@ from kexport.graph import affine, edit
 from kexport.graph.passes import Pass
 from kexport.options.application import Recipe
 from kexport.parity import compare
+from kexport.parity.tolerance import FACTORS, FLOORS
 from kexport.passes import image_input as pixels
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat, PassArguments, PhaseName
 from kexport.runtime.verify import Row
-from kexport.source.preprocessing import prepare
-from kexport.source.synthetic_images import draw_images
 
 MODES = ("tf", "caffe", "torch")
 
@@ -56,6 +55,47 @@ def refused(model: keras.Model, mode: str, tmp_path: Path, target: str = "cpu-fp
     return str(caught.value)
 
 
+def saturated() -> keras.Model:
+    """Return a classifier whose logits are hundreds apart."""
+    model = healthy(small_classifier(), "tf")
+    top = model.layers[-1]
+    top.kernel.assign(np.asarray(top.kernel) * 300)
+    return model
+
+
+def badly_conditioned() -> keras.Model:
+    """Return a model that subtracts two features which are nearly equal."""
+    x = keras.Input((16, 16, 3))
+    y = keras.layers.Conv2D(8, 3, activation="relu")(x)
+    first, second = (keras.layers.Conv2D(8, 3, name=name)(y) for name in ("first", "second"))
+    model = keras.Model(x, keras.layers.Subtract()([first, second]))
+    kernel = np.asarray(model.get_layer("first").kernel)
+    nearly = kernel * (1 + 1e-3 * np.random.default_rng(0).normal(size=kernel.shape))
+    model.get_layer("second").kernel.assign(nearly)
+    return model
+
+
+def spoil_one_weight(
+    monkeypatch: pytest.MonkeyPatch, operator: str, share: float, *, last: bool = False
+) -> None:
+    """Add `share` of the spread of the first or last kernel to one of its numbers."""
+
+    @Pass
+    def spoil(model: ir.Model) -> None:
+        node = [node for node in model.graph if node.op_type == operator][-1 if last else 0]
+        weights = edit.constant(node.inputs[1]).numpy().copy()
+        weights.flat[weights.size // 2] += share * weights.std()
+        node.replace_input_with(1, edit.numbers(model.graph, "spoilt", weights))
+
+    right = pipeline.passes_for
+
+    def spoilt(form: GraphFormat, phase: PhaseName, *given: PassArguments) -> tuple[Pass, ...]:
+        passes = right(form, phase, *given)
+        return (spoil, *passes) if phase == "lower" else passes
+
+    monkeypatch.setattr(pipeline, "passes_for", spoilt)
+
+
 @pytest.mark.parametrize("mode", MODES)
 def test_without_a_fault_it_passes_far_within_the_tolerance(
     publish: Export, models: dict[str, keras.Model], mode: str, tmp_path: Path
@@ -64,8 +104,11 @@ def test_without_a_fault_it_passes_far_within_the_tolerance(
     assert entry["passed"] is True
     assert set(entry["outputs"]) == {"probabilities", "logits"}
     assert all(row["error"] < 1e-5 for row in entry["outputs"].values())
-    stated = entry["outputs"]["logits"]["tolerance"]
-    assert compare.TOLERANCES["fp32"] < stated < 1.01 * compare.TOLERANCES["fp32"]
+    assert set(entry["before_softmax"]) == set(entry["noise"]) == {"probabilities"}
+    inner = entry["before_softmax"]["probabilities"]
+    assert inner["error"] < 1e-5
+    assert inner["tolerance"] == FLOORS["fp32"] > FACTORS["fp32"] * entry["noise"]["probabilities"]
+    assert FLOORS["fp32"] < entry["outputs"]["logits"]["tolerance"] < 1.01 * FLOORS["fp32"]
 
 
 def test_initial_weights_whose_classes_hardly_differ(publish: Export, tmp_path: Path) -> None:
@@ -73,8 +116,36 @@ def test_initial_weights_whose_classes_hardly_differ(publish: Export, tmp_path: 
     x = keras.Input((8, 8, 3))
     y = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
     y = keras.layers.Dense(1000, activation="softmax")(keras.layers.Rescaling(3e-3)(y))
-    row = publish(keras.Model(x, y), "tf", tmp_path / "bundle")["parity"]["outputs"]["logits"]
-    assert compare.TOLERANCES["fp32"] < row["error"] <= row["tolerance"] < 1e-2
+    parity = publish(keras.Model(x, y), "tf", tmp_path / "bundle")["parity"]
+    row, inner = parity["outputs"]["logits"], parity["before_softmax"]["probabilities"]
+    assert FLOORS["fp32"] < row["error"] <= row["tolerance"] < 1e-2
+    assert inner["error"] < inner["tolerance"] == FLOORS["fp32"]
+
+
+def test_a_softmax_that_saturates_is_judged_by_its_logits(publish: Export, tmp_path: Path) -> None:
+    """Most probabilities are 0, so that their logarithms tell nothing."""
+    parity = publish(saturated(), "tf", tmp_path / "bundle")["parity"]
+    golden = np.load(tmp_path / "bundle" / "golden.npz")["probabilities"]
+    assert np.mean(golden == 0) > 0.3
+    inner = parity["before_softmax"]["probabilities"]
+    assert inner["error"] < 1e-5
+    assert inner["tolerance"] == FLOORS["fp32"]
+
+
+@pytest.mark.parametrize("model", [saturated, badly_conditioned])
+def test_a_fault_that_a_hard_model_could_hide(
+    model: Callable[[], keras.Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """One number of the last kernel is off by a hundredth of that kernel's spread."""
+    spoil_one_weight(monkeypatch, "Conv", 1e-2, last=True)
+    refused(model(), "tf", tmp_path)
+
+
+def test_a_right_model_whose_rounding_exceeds_the_floor(publish: Export, tmp_path: Path) -> None:
+    parity = publish(badly_conditioned(), "tf", tmp_path / "bundle")["parity"]
+    ((name, row),) = parity["outputs"].items()
+    assert row["error"] > FLOORS["fp32"]
+    assert row["tolerance"] == pytest.approx(FACTORS["fp32"] * parity["noise"][name])
 
 
 @pytest.mark.parametrize("target", ["cpu-fp32", "trt-fp16"])
@@ -153,21 +224,7 @@ def test_one_weight_off(
     models: dict[str, keras.Model], operator: str, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """A single number of a kernel, off by the spread of that kernel."""
-
-    @Pass
-    def spoil(model: ir.Model) -> None:
-        node = next(node for node in model.graph if node.op_type == operator)
-        weights = edit.constant(node.inputs[1]).numpy().copy()
-        weights.flat[weights.size // 2] += weights.std()
-        node.replace_input_with(1, edit.numbers(model.graph, "spoilt", weights))
-
-    right = pipeline.passes_for
-
-    def spoilt(form: GraphFormat, phase: PhaseName, *given: PassArguments) -> tuple[Pass, ...]:
-        passes = right(form, phase, *given)
-        return (spoil, *passes) if phase == "lower" else passes
-
-    monkeypatch.setattr(pipeline, "passes_for", spoilt)
+    spoil_one_weight(monkeypatch, operator, 1.0)
     assert refused(models["tf"], "tf", tmp_path)
 
 
@@ -178,23 +235,6 @@ def test_a_graph_that_gives_no_numbers(
     spoilt = dataclasses.replace(recipe, scale=(float("nan"),))
     monkeypatch.setitem(pixels.RECIPES, "tf", spoilt)
     assert refused(models["tf"], "tf", tmp_path)
-
-
-def test_reference_is_keras_in_batches_of_any_size() -> None:
-    model = healthy(small_classifier(), "tf")
-    x = prepare(draw_images(5, 24, 24), "tf")
-    found = compare.reference(model, [x], ["top"])
-    np.testing.assert_allclose(found["top"], keras_answers(model, [x])[0], atol=1e-6)
-    assert found["top"].dtype == np.float32
-
-
-def test_reference_of_several_inputs_and_outputs() -> None:
-    a, b = keras.Input((3,), name="a"), keras.Input((3,), name="b")
-    model = keras.Model({"first": a, "second": b}, {"sum": a + b, "less": a - b})
-    x, y = normal(4, 3), normal(4, 3, seed=1)
-    found = compare.reference(model, [x, y], ["less", "sum"])
-    np.testing.assert_allclose(found["sum"], x + y, atol=1e-6)
-    np.testing.assert_allclose(found["less"], x - y, atol=1e-6)
 
 
 def row(error: float, tolerance: float = 1e-4) -> Row:

@@ -77,7 +77,7 @@ def bundle_table(
         ("size", megabytes(size)),
         *_named("float32", _float32(manifest["float32_nodes"])),
         *_named("largest", _largest(manifest["largest_value"])),
-        *_named("parity", _parity(parity["outputs"], parity["images"])),
+        *_named("parity", _parity(parity)),
         *_named("engine", (*_engine_here(built), *_engine(manifest, here=built is not None))),
         ("bundle", str(path)),
         *_named("next", _next_commands(path, manifest, built=built is not None)),
@@ -207,9 +207,17 @@ def _largest(found: Mapping[str, Any] | None) -> Iterable[str]:
         yield f"{found['value']:g} in {found['tensor']}, of 65504 that float16 holds"
 
 
-def _parity(outputs: Mapping[str, Mapping[str, Any]], images: int) -> Iterable[str]:
-    measured = [_measured(name, row) for name, row in outputs.items()]
-    return _compared(measured, f"on {images} images", "the bundle's runtime")
+def _parity(parity: Mapping[str, Any]) -> Iterable[str]:
+    measured = [_measured(name, row) for name, row in parity["outputs"].items()]
+    inner = [
+        _measured(f"{name} before the softmax", row)
+        for name, row in parity.get("before_softmax", {}).items()
+    ]
+    yield from _compared(
+        [*inner, *measured], f"on {parity['images']} images", "the bundle's runtime"
+    )
+    for name, noise in parity.get("noise", {}).items():
+        yield f"rounding alone moves {name} by {noise:.1e}"
 
 
 def _measured(name: str, row: Mapping[str, Any]) -> _Measured:

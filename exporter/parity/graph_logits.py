@@ -1,0 +1,82 @@
+"""The logits of a bundle's softmaxes, read where its graph computes them."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterable, Mapping
+from dataclasses import replace
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import onnx_ir as ir
+
+from kexport.arrays import Array
+from kexport.graph import save
+from kexport.graph.emit import Emitter
+from kexport.runtime.manifest import MODEL, Manifest, OutputSpec
+from kexport.runtime.ort_engine import OrtEngine
+from kexport.runtime.session import Session
+
+MOVES = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
+"""Operators after a softmax that change no number; the logits go through a copy of them."""
+
+
+def read_logits(
+    bundle: Path, manifest: Manifest, names: Iterable[str], inputs: Mapping[str, Array]
+) -> dict[str, Array]:
+    """Run a bundle's graph with the inputs of its softmaxes as further outputs.
+
+    The graph is a copy that exists for this proof alone: the bundle's own returns probabilities,
+    whose logarithms do not tell what underflowed.
+
+    Args:
+        bundle: the bundle's folder.
+        manifest: its manifest.
+        names: outputs that are probabilities, or the scores of the best classes.
+        inputs: the golden inputs by name, batch first.
+
+    Returns:
+        The logits by the output's name, float32, in the shape of all probabilities. An output
+        without a Softmax before it is missing.
+    """
+    model = ir.load(bundle / MODEL)
+    found = {name: value for name in names if (value := _before_softmax(model, name)) is not None}
+    if not found:
+        return {}
+    model.graph.outputs.extend(found.values())
+    specs = tuple(_spec(value) for value in found.values())
+    with tempfile.TemporaryDirectory(prefix="kexport-") as folder:
+        save.save(model, Path(folder, MODEL))
+        asked = replace(manifest, outputs=specs)
+        given = Session(asked, OrtEngine(Path(folder), asked)).run(dict(inputs), fill=True)
+    return {
+        name: given[spec.name].astype(np.float32) for name, spec in zip(found, specs, strict=True)
+    }
+
+
+def _before_softmax(model: ir.Model, name: str) -> ir.Value | None:
+    """Return the logits of an output in the output's own shape; None without a Softmax."""
+    value = next(output for output in model.graph.outputs if output.name == name)
+    moves: list[ir.Node] = []
+    node = value.producer()
+    while node is not None and node.op_type in (*MOVES, "TopK"):
+        moves += [node] if node.op_type in MOVES else []
+        node = None if node.inputs[0] is None else node.inputs[0].producer()
+    if node is None or node.op_type != "Softmax" or node.inputs[0] is None:
+        return None
+    logits = node.inputs[0]
+    emit = Emitter.before(model.graph, node).part("logits")
+    for move in reversed(moves):
+        logits = emit(move.op_type, logits, *move.inputs[1:], **_attributes(move))
+    return emit("Identity", logits)
+
+
+def _attributes(node: ir.Node) -> dict[str, Any]:
+    return {name: attribute.value for name, attribute in node.attributes.items()}
+
+
+def _spec(value: ir.Value) -> OutputSpec:
+    shape = tuple(dim if isinstance(dim, int) else None for dim in value.shape or ())
+    dtype = (value.dtype or ir.DataType.FLOAT).numpy()
+    return OutputSpec(value.name or "", np.dtype(dtype).name, shape, "tensor", "", None, None)

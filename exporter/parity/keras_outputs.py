@@ -1,0 +1,84 @@
+"""Keras' outputs on the samples, and the logits before each softmax."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+
+from kexport.arrays import Array
+from kexport.keras_graph import logits_before, structured
+from kexport.runtime.compare import logits_of
+
+AT_ONCE = 2
+"""Batch size in Keras, which bounds the memory that large models need."""
+
+
+@dataclass(frozen=True, slots=True)
+class KerasOutputs:
+    """Outputs by name, float32, in Keras' own layout.
+
+    `logits` has the input of each softmax among the outputs, under the output's name, in the same
+    shape. An output whose softmax Keras does not record, or whose numbers are moved after it, is
+    missing there.
+    """
+
+    outputs: dict[str, Array]
+    softmaxes: tuple[str, ...]
+    """The outputs that are probabilities."""
+    logits: dict[str, Array]
+
+    def quantity(self, name: str) -> Array:
+        """Return the numbers that tell errors of an output: its logits for a softmax, or itself.
+
+        Where Keras does not tell the logits, they are taken back from the probabilities.
+        """
+        if name in self.logits or name not in self.softmaxes:
+            return self.logits.get(name, self.outputs[name])
+        return logits_of(self.outputs[name])
+
+
+def compute(
+    model: keras.Model,
+    inputs: Sequence[Array],
+    names: Sequence[str],
+    softmaxes: Sequence[str] = (),
+    call: Callable[[keras.Model, Any], Any] | None = None,
+) -> KerasOutputs:
+    """Run Keras on samples, `AT_ONCE` at a time.
+
+    Args:
+        model: the Keras model.
+        inputs: one array for each input of the model, already preprocessed, batch first.
+        names: the outputs' names, in the order of `keras.tree.flatten`.
+        softmaxes: the outputs that are probabilities.
+        call: runs the model on a batch in the structure of its inputs; as `Model.predict` does by
+            default.
+    """
+    run = call or _predict
+    parts, inner = [], []
+    for start in range(0, len(inputs[0]), AT_ONCE):
+        batch = structured(model, [array[start : start + AT_ONCE] for array in inputs])
+        found = keras.tree.flatten(run(model, batch))
+        parts.append([keras.ops.convert_to_numpy(output) for output in found])
+        kept = [logits_before(output) for output in found]
+        inner.append([None if one is None else keras.ops.convert_to_numpy(one) for one in kept])
+        del found, kept
+    outputs = {
+        name: np.concatenate(arrays).astype(np.float32)
+        for name, arrays in zip(names, zip(*parts, strict=True), strict=True)
+    }
+    logits = {
+        name: np.concatenate(arrays).astype(np.float32)
+        for name, arrays in zip(names, zip(*inner, strict=True), strict=True)
+        if name in softmaxes and all(array is not None for array in arrays)
+    }
+    fitting = {name: one for name, one in logits.items() if one.shape == outputs[name].shape}
+    return KerasOutputs(outputs, tuple(softmaxes), fitting)
+
+
+def _predict(model: keras.Model, batch: Any) -> Any:
+    return model(batch, training=False)

@@ -1,0 +1,108 @@
+"""Rounding noise: its size against closed forms and float64, and that nothing is changed by it."""
+
+from __future__ import annotations
+
+import keras
+import numpy as np
+import pytest
+from keras import layers
+from support import healthy, normal, small_classifier
+
+from kexport.parity import keras_outputs, noise
+from kexport.parity.tolerance import FACTORS
+from kexport.source.preprocessing import prepare
+from kexport.source.synthetic_images import draw_images
+
+
+def measured(model: keras.Model, *inputs: np.ndarray, precision: str = "fp32") -> float:
+    answers = keras_outputs.compute(model, inputs, ["y"])
+    return noise.measure(model, inputs, answers, precision)["y"]
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_of_one_product_it_is_at_most_three_units(precision: str) -> None:
+    x = keras.Input((1,))
+    model = keras.Model(x, layers.Dense(1, use_bias=False)(x))
+    given = np.linspace(1, 2, 256, dtype=np.float32)[:, np.newaxis]
+    largest = 2 * abs(float(np.asarray(model.layers[1].kernel).item()))
+    unit = noise.UNITS[precision]
+    assert unit < measured(model, given, precision=precision) / largest < 3.1 * unit
+
+
+def test_of_a_sum_that_cancels_it_is_that_of_its_terms() -> None:
+    """y = sum w x + w' x with w' near -w: errors are relative to the terms, not to their sum."""
+    x = keras.Input((1,))
+    up, down = layers.Dense(1, use_bias=False), layers.Dense(1, use_bias=False)
+    model = keras.Model(x, layers.Add()([up(x), down(x)]))
+    up.kernel.assign([[1000.0]])
+    down.kernel.assign([[-999.0]])
+    given = np.linspace(1, 2, 64, dtype=np.float32)[:, np.newaxis]
+    found = measured(model, given)
+    assert 500 * noise.UNITS["fp32"] < found < 2 * 2 * 3 * 1000 * noise.UNITS["fp32"]
+
+
+@pytest.mark.parametrize("gain", [1.0, 30.0])
+def test_it_is_of_the_size_of_float32s_own_error(gain: float) -> None:
+    """Keras in float32 is away from NumPy in float64 by less than what would be allowed."""
+    rng = np.random.default_rng(0)
+    model = keras.Sequential([keras.Input((64,))])
+    for _ in range(8):
+        model.add(layers.Dense(64, activation="tanh"))
+    weights = [(rng.normal(0, gain / 8, (64, 64)), rng.normal(0, 0.1, 64)) for _ in range(8)]
+    for layer, (kernel, bias) in zip(model.layers, weights, strict=True):
+        layer.set_weights([kernel, bias])
+    given = normal(8, 64)
+    exact = given.astype(np.float64)
+    for layer in model.layers:
+        kernel, bias = (np.asarray(variable).astype(np.float64) for variable in layer.variables)
+        exact = np.tanh(exact @ kernel + bias)
+    error = float(np.abs(np.asarray(model(given)) - exact).max())
+    found = measured(model, given)
+    assert error < FACTORS["fp32"] * found
+    assert found < 20 * error
+
+
+def test_a_model_is_left_as_it_was() -> None:
+    model = healthy(small_classifier(), "tf")
+    x = prepare(draw_images(3, 24, 24), "tf")
+    before, answer = [np.asarray(v).copy() for v in model.variables], np.asarray(model(x))
+    answers = keras_outputs.compute(model, [x], ["y"], ["y"])
+    first = noise.measure(model, [x], answers, "fp32")
+    assert first == noise.measure(model, [x], answers, "fp32")
+    for variable, array in zip(model.variables, before, strict=True):
+        np.testing.assert_array_equal(np.asarray(variable), array)
+    np.testing.assert_array_equal(np.asarray(model(x)), answer)
+
+
+def test_masks_reach_the_layers_behind_a_perturbed_one() -> None:
+    """A mask that got lost would change the outputs by as much as the masked steps weigh."""
+    model = keras.Sequential(
+        [keras.Input((6, 3)), layers.Masking(), layers.Dense(4), layers.LSTM(5)]
+    )
+    x = normal(4, 6, 3)
+    x[:, 3:] = 0
+    model.layers[1].bias.assign(np.full(4, 3.0))
+    assert measured(model, x) < 1e-5
+
+
+class Scaled(keras.Model):
+    """A subclassed model, whose layers have no graph."""
+
+    def __init__(self) -> None:
+        super().__init__()
+        self.dense = layers.Dense(3)
+
+    def call(self, inputs: object) -> object:
+        return self.dense(inputs) * 2.0
+
+
+def test_a_subclassed_model_is_perturbed_through_its_weights() -> None:
+    model = Scaled()
+    x = normal(4, 5)
+    model(x)
+    assert noise.UNITS["fp32"] / 4 < measured(model, x) < 100 * noise.UNITS["fp32"]
+
+
+def test_integers_and_empty_outputs_have_no_noise() -> None:
+    x = keras.Input((4,), dtype="int32")
+    assert measured(keras.Model(x, x * 2), np.arange(8, dtype=np.int32).reshape(2, 4)) == 0

@@ -1,0 +1,44 @@
+"""Tolerances: floors, factors and ceiling, and how they pass through a softmax."""
+
+from __future__ import annotations
+
+import numpy as np
+import pytest
+
+from kexport.parity.tolerance import CEILING, FACTORS, FLOORS, allowed_gap, relative
+from kexport.runtime.compare import softmax
+
+VALUES = np.random.default_rng(0).normal(3, 2, (50, 40)).astype(np.float32)
+STD = float(VALUES.astype(np.float64).std())
+
+
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+@pytest.mark.parametrize(
+    ("noise", "share"),
+    [
+        (0.0, FLOORS),
+        (1e-9, FLOORS),
+        (3e-2, {name: factor * 3e-2 / STD for name, factor in FACTORS.items()}),
+        (100.0, dict.fromkeys(FLOORS, CEILING)),
+    ],
+)
+def test_what_is_allowed(precision: str, noise: float, share: dict[str, float]) -> None:
+    gap = allowed_gap(VALUES, noise, precision)
+    assert gap / STD == pytest.approx(share[precision], rel=1e-9)
+    assert relative("features", VALUES, gap) == pytest.approx(gap / STD)
+
+
+@pytest.mark.parametrize("scale", [0.5, 3.0, 20.0])
+def test_no_change_of_logits_within_the_gap_is_refused(scale: float) -> None:
+    """Signs are drawn, and the worst case of the bound is tried: half up, half down."""
+    rng = np.random.default_rng(1)
+    logits, gap = VALUES * scale, 1e-3
+    expected = softmax(logits).astype(np.float32)
+    allowed = relative("probabilities", expected, gap) * expected.astype(np.float64).std()
+    for _ in range(20):
+        moved = logits + gap * rng.choice([-1, 1], logits.shape)
+        assert np.abs(softmax(moved) - expected).max() <= allowed
+
+
+def test_a_constant_output_must_be_matched_exactly() -> None:
+    assert relative("features", np.ones((3, 4), np.float32), 1e-3) == 0
