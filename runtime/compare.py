@@ -15,6 +15,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
 
+SMALLEST = 2.0**-100
+"""Probabilities below it count as equal. Engines compute a float32 softmax with exponentials that
+underflow at different values near 2^-126: one returns 2e-38 where another returns 0."""
+
+
 @dataclass(frozen=True)
 class Difference:
     """One measured quantity: `max_abs`, `spread_error` and, for class scores, `top1_agreement`."""
@@ -56,11 +61,9 @@ def spread_error(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
 def logits_of(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     """Recover the input of a softmax, up to a constant per row, from its output.
 
-    The result is log p minus its mean over the last axis. p is first clipped at the smallest normal
-    float32, so that a score that underflowed does not become minus infinity.
+    The result is log p minus its mean over the last axis. p is first clipped at `SMALLEST`.
     """
-    tiny = float(np.finfo(np.float32).tiny)
-    logs = np.log(np.maximum(probabilities.astype(np.float64), tiny))
+    logs = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
     centred: NDArray[np.float64] = logs - logs.mean(axis=-1, keepdims=True)
     return centred
 

@@ -14,6 +14,10 @@ namespace {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+/// Probabilities below it count as equal. Engines compute a float32 softmax with exponentials that
+/// underflow at different values near 2^-126: one returns 2e-38 where another returns 0.
+constexpr double smallest = 0x1p-100;
+
 /// Return the sum by pairwise summation, as NumPy computes it, to keep the rounding error small.
 double sum_of(const double* first, std::size_t count) {
     if (count <= 128) return std::accumulate(first, first + count, 0.0);
@@ -75,13 +79,12 @@ Row difference(const std::string& name, const Values& candidate, const Values& r
 }
 
 /// Recover the input of a softmax, up to a constant per row, from its output: log p minus its mean
-/// over the row. p is first clipped at the smallest normal float32, so that a score that
-/// underflowed does not become minus infinity.
+/// over the row. p is first clipped at `smallest`.
 Values logits_of(Values values) {
     const std::size_t width = values.width();
     for (double& value : values.all)
         if (!std::isnan(value))
-            value = std::log(std::max(value, double{std::numeric_limits<float>::min()}));
+            value = std::log(std::max(value, smallest));
     for (std::size_t row = 0; row < values.rows(); ++row) {
         double* first = values.all.data() + row * width;
         const double mean = sum_of(first, width) / static_cast<double>(width);
