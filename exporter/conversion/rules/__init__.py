@@ -135,6 +135,9 @@ LAYERS: dict[type, Rule] = {
 }
 """Rules of the public layer classes; a subclass has none, for it may compute something else."""
 
+MASKED: frozenset[type] = frozenset({layers.BatchNormalization})
+"""Classes whose rule takes the `mask` that their call takes; other rules are for calls without."""
+
 PRIVATE: dict[str, Rule] = {
     "applications.convnext.LayerScale": core.layer_scale,
     "applications.convnext.StochasticDepth": identity,
@@ -205,3 +208,8 @@ def rule_for(operation: Any) -> Rule | None:
     """Return the rule for a layer or operation; None where it has to be traced."""
     kind = type(operation)
     return LAYERS.get(kind) or PRIVATE.get(private_name(kind))
+
+
+def takes_mask(layer: Any) -> bool:
+    """Tell whether the rule of a layer has an argument `mask`."""
+    return type(layer) in MASKED
