@@ -1,7 +1,7 @@
 """Keras' model graphs: the only package that touches private parts of Keras.
 
-`walk` reads and runs the graph of a model, `inputs` names its inputs, `masks` knows what tensors
-carry, and `names` finds classes by the names that Keras gives them.
+`walk` reads and runs the graph of a model, `inputs` and `axes` name its inputs and their open
+axes, `masks` knows what tensors carry, and `names` finds classes by the names that Keras gives.
 """
 
 from kexport.keras_graph.inputs import InputSpec, input_specs, structured
