@@ -117,7 +117,10 @@ def _unit(g: Graph, x: Tensor, axes: Sequence[int], shortest: float) -> Tensor:
 
 
 def batch_normalization(g: Graph, layer: Any, x: Tensor, mask: Any = None) -> Tensor:
-    """Convert BatchNormalization with its moving statistics (Ioffe and Szegedy, 2015)."""
+    """Convert BatchNormalization with its moving statistics (Ioffe and Szegedy, 2015).
+
+    The mask counts in training only.
+    """
     order = channels_second(x.rank, layer.axis)
     channels = tuple(layer.moving_mean.shape)
     scale = (
