@@ -44,7 +44,7 @@ class Reveal(layers.Layer):
 
     def call(self, x: Any, mask: Any = None) -> Any:
         if mask is None:
-            return ops.sum(ops.reshape(x, (-1, int(np.prod(x.shape[1:])))), axis=1) * 0.0 - 1.0
+            return ops.sum(x, axis=tuple(range(1, len(x.shape)))) * 0.0 - 1.0
         flat = ops.cast(ops.reshape(mask, (-1, int(np.prod(mask.shape[1:])))), "float32")
         return ops.sum(flat * ops.cumsum(ops.ones_like(flat), axis=1), axis=1)
 

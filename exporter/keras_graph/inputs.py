@@ -32,8 +32,8 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
     a subclassed model are those that it was first called on.
 
     Raises:
-        UnsupportedModel: the model has never been called, so its inputs are not known; or it takes
-            them as several arguments, which `Model.predict` cannot give it.
+        UnsupportedModel: the model has never been called, so its inputs are not known; it takes
+            them as several arguments, which `Model.predict` cannot give it; or one is ragged.
     """
     inputs = getattr(model, "inputs", None)
     if inputs:
@@ -42,12 +42,22 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
         names = _keys(_structure(model)) or [
             name or number for name, number in zip(given, numbered, strict=True)
         ]
+        _refuse_ragged(names, inputs)
         return _specs(names, [x.dtype for x in inputs], [x.shape for x in inputs])
     shapes = _shapes(model)
     flat = [shape.sizes for shape in keras.tree.flatten(shapes)]
     names = _keys(shapes) or _numbered(len(flat))
     dtypes = [model.input_dtype] * len(flat)
     return _specs(names, dtypes, [(None, *shape[1:]) for shape in flat])
+
+
+def _refuse_ragged(names: Sequence[str], inputs: Sequence[Any]) -> None:
+    for name, x in zip(names, inputs, strict=True):
+        if x.ragged:
+            raise UnsupportedModel(
+                f"input {name!r} is ragged, and ONNX has no ragged tensors",
+                hint="take padded sequences instead, with a Masking layer or a mask as an input",
+            )
 
 
 def structured(model: keras.Model, flat: Sequence[Any]) -> Any:
