@@ -30,7 +30,7 @@ def global_average_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
     return _global(g, layer, x, "GlobalAveragePool")
 
 
-def masked_average_pool(g: Graph, layer: Any, x: Tensor, mask: Tensor | None = None) -> Tensor:
+def masked_average_pool(g: Graph, layer: Any, x: Tensor, mask: Any = None) -> Tensor:
     """Convert GlobalAveragePooling1D: the mean of all steps, or of those that the mask counts."""
     if mask is None:
         return _global(g, layer, x, "GlobalAveragePool")

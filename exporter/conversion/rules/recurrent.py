@@ -40,7 +40,7 @@ class _Result:
 
 
 def recurrent(
-    g: Graph, layer: Any, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None
+    g: Graph, layer: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None
 ) -> Any:
     """Convert LSTM, GRU, SimpleRNN or RNN; other cells and stateful layers have no rule."""
     form = _form(layer, sequences, mask)
@@ -52,7 +52,7 @@ def recurrent(
 
 
 def bidirectional(
-    g: Graph, layer: Any, sequences: Tensor, initial_state: Any = None, mask: Tensor | None = None
+    g: Graph, layer: Any, sequences: Tensor, initial_state: Any = None, mask: Any = None
 ) -> Any:
     """Convert Bidirectional of two layers that have a rule, in each of its merge modes."""
     inner = (layer.forward_layer, layer.backward_layer)
@@ -73,7 +73,7 @@ def bidirectional(
     return (merged, *final) if layer.return_state else merged
 
 
-def _form(layer: Any, sequences: Tensor, mask: Tensor | None) -> Form:
+def _form(layer: Any, sequences: Tensor, mask: Any) -> Form:
     """Return how the layer's cell is written, or raise NoRule before anything is emitted."""
     if type(layer) not in RECURRENT or layer.stateful or sequences.rank != 3:
         raise NoRule("stateful, or not a sequence of vectors")

@@ -42,7 +42,7 @@ def read(g: Graph, mask: Tensor | None) -> Steps | None:
         value = g.op("Cast", value, to=ir.DataType.BOOL)
     one = g.integers([1], "one")
     axis = g.integers([1], "axis")
-    time = g.constant(np.int64(1), "time")
+    time = g.constant(np.asarray(1, np.int64), "time")
     along = g.op("Cast", value, to=ir.DataType.INT64)
     along_others = g.op("Sub", one, along)
     counted, others = (g.op("CumSum", x, time) for x in (along, along_others))
