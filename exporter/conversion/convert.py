@@ -59,7 +59,7 @@ def _call_model(g: Graph, model: Any, args: tuple[Any, ...], kwargs: dict[str, A
     for name in sorted(set(kwargs) - {"inputs", "mask"}):
         refuse(model, name, kwargs[name], "a call with inputs and a mask only")
     filled = masks.fill(g, model, args, kwargs)
-    masks.replace(g, filled.first, filled.kwargs.get("mask"))
+    masks.replace(g, filled.first, filled.rest.get("mask"))
     outputs = run_graph(g, model, filled.first)
     masks.leave(g, model, filled, outputs)
     return outputs
@@ -73,13 +73,13 @@ def _call_layer(
     A rule that takes no mask serves where masks do not change what the layer computes.
     """
     filled = masks.fill(g, layer, args, kwargs)
-    given = filled.kwargs
+    given = filled.rest
     if not takes_mask(layer):
         if filled.masked and not passes_masks_on(layer):
             return trace_layer(g, layer, args, kwargs)
         given = {key: value for key, value in given.items() if key != "mask"}
     try:
-        outputs = rule(g, layer, *args, **given)
+        outputs = rule(g, layer, filled.first, **given)
     except NoRule:
         return trace_layer(g, layer, args, kwargs)
     if not layer.supports_masking and rule not in (identity, augmentation):

@@ -23,10 +23,10 @@ from kexport.keras_graph import call_arguments
 class LayerCall:
     """A call of a layer, with its masks."""
 
-    kwargs: dict[str, Any]
-    """The keyword arguments, with masks where Keras fills them in."""
     first: Any
     """The first argument."""
+    rest: dict[str, Any]
+    """All others that the caller gave, by name, and the masks that Keras fills in."""
     previous: Any
     """The mask that goes to `compute_mask`: a structure of masks like that of `first`."""
     masked: bool
@@ -42,15 +42,20 @@ def fill(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     arguments = call_arguments(layer, args, kwargs)
     tensors = {name: value for name, value in arguments.items() if _holds_tensors(value)}
     first = next(iter(arguments.values()))
-    filled = dict(kwargs)
+    given = {name: arguments[name] for name in list(arguments)[1 : len(args)]} | kwargs
+    automatic = {}
     for name, value in tensors.items():
         mask_name = "mask" if len(tensors) == 1 else f"{name}_mask"
         if mask_name in arguments and arguments[mask_name] is None:
-            filled[mask_name] = _masks(g, value)
-    previous = _masks(g, first) if filled.get("mask") is None else filled["mask"]
-    masks = [v for k, v in {**arguments, **filled}.items() if k == "mask" or k.endswith("_mask")]
+            automatic[mask_name] = _masks(g, value)
+    previous = {**kwargs, **automatic}.get("mask")
+    if previous is None:
+        previous = _masks(g, first)
+    rest = {**given, **automatic}
+    rest = {name: value for name, value in rest.items() if value is not None and name != "training"}
+    masks = [value for name, value in rest.items() if name == "mask" or name.endswith("_mask")]
     masked = any(mask is not None for mask in keras.tree.flatten([previous, *masks]))
-    return LayerCall(filled, first, previous, masked)
+    return LayerCall(first, rest, previous, masked)
 
 
 def leave(g: Graph, layer: Any, call: LayerCall, outputs: Any) -> None:

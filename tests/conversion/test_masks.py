@@ -184,6 +184,16 @@ def test_inputs_that_are_masks() -> None:
     assert_converts(randomise(keras.Model([x, mask], outputs)), sequences(), PATTERNS)
 
 
+def test_masks_by_position() -> None:
+    x, mask = keras.Input((STEPS, FEATURES)), keras.Input((STEPS,), dtype="bool")
+    outputs = [
+        layers.LSTM(3)(x, None, mask),
+        POOL()(x, mask),
+        layers.Softmax(axis=1)(x[:, :, 0], mask),
+    ]
+    assert_converts(randomise(keras.Model([x, mask], outputs)), sequences(), PATTERNS)
+
+
 def test_a_mask_that_is_given_to_an_inner_model() -> None:
     inner = keras.Sequential([keras.Input((STEPS, FEATURES)), layers.Dense(3), POOL()])
     x, mask = keras.Input((STEPS, FEATURES)), keras.Input((STEPS,), dtype="bool")
