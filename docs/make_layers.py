@@ -13,6 +13,7 @@ from pathlib import Path
 import keras
 
 from kexport.conversion.rules import LAYERS
+from kexport.conversion.rules.recurrent_cells import FORMS
 from kexport.conversion.unsupported import REFUSED
 
 PAGE = Path(__file__).with_name("layers.md")
@@ -23,14 +24,21 @@ NO_LAYERS = ("InputSpec", "Layer", "Wrapper")
 WALKED = ("InputLayer", "SpectralNormalization")
 """Classes without a rule, which the walk through the model converts."""
 
+ACTIVATION = "traced with an activation that the operator of ONNX does not know"
+
 NOTES = {
+    "Bidirectional": "of LSTM, GRU, SimpleRNN or RNN by rule, of others traced",
     "CenterCrop": "traced if the height or width is dynamic, or if pixels are integers",
     "Dot": "traced for tensors of more than three axes",
+    "GRU": ACTIVATION,
+    "LSTM": ACTIVATION,
     "RMSNormalization": "traced unless the axes are the last ones",
+    "RNN": "of LSTMCell, GRUCell or SimpleRNNCell by rule, of others traced",
     "Resizing": "cubic, Lanczos, area, antialiasing and preserved aspect ratios need a static "
     "height and width; integers may differ by one where float32 cannot tell on which side of a "
     "half a value is",
-    "Softmax": "one axis; several are refused",
+    "SimpleRNN": ACTIVATION,
+    "Softmax": "one axis; several are refused; traced with a mask",
     "UpSampling2D": "cubic and Lanczos need a static height and width",
 }
 """Limits of the rules."""
@@ -45,7 +53,7 @@ writes this page, and the tests convert an example of every class.
 - **refused**: conversion fails, names the layer and says why.
 
 {count} classes: {rule} by rule, {tf2onnx} through tf2onnx, {refused} refused.
-Custom layers go through tf2onnx.
+Custom layers go through tf2onnx. So do layers that merge tensors of which one has a mask.
 
 | layer | conversion | notes |
 |---|---|---|
@@ -67,7 +75,7 @@ def road(name: str) -> str:
     """Return how a class is converted: rule, tf2onnx or refused."""
     if name in REFUSED:
         return "refused"
-    ruled = name in WALKED or any(kind.__name__ == name for kind in LAYERS)
+    ruled = name in WALKED or any(kind.__name__ == name for kind in (*LAYERS, *FORMS))
     return "rule" if ruled else "tf2onnx"
 
 

@@ -86,7 +86,7 @@ def far(candidate: Array, reference: Array) -> float:
     if not reference.size:
         return 0.0
     finite = np.isfinite(reference)
-    assert (candidate[~finite] == reference[~finite]).all()
+    np.testing.assert_array_equal(candidate[~finite], reference[~finite])
     wanted = reference[finite].astype(np.float64)
     gap = np.abs(candidate[finite] - wanted).max(initial=0.0)
     return float(gap / np.abs(wanted).max(initial=1.0))

@@ -28,6 +28,8 @@ class Graph:
     def __init__(self, name: str) -> None:
         self.traced: list[str] = []
         """Names of the layers that went through tf2onnx."""
+        self.masks: dict[Tensor, Tensor] = {}
+        """The mask of each tensor that has one (`conversion.masks`)."""
         self.ir = ir.Graph([], [], nodes=[], opset_imports={"": OPSET}, name=name)
         self._scopes: list[str] = []
         self._taken: set[str] = set()

@@ -9,36 +9,88 @@ from typing import Any
 import keras
 import onnx_ir as ir
 
+from kexport.conversion import masks
 from kexport.conversion.builder import IR_VERSION, Graph
 from kexport.conversion.outputs import name_outputs
-from kexport.conversion.rules import rule_for
+from kexport.conversion.rules import Rule, rule_for, takes_mask
+from kexport.conversion.rules.inference_noop import augmentation, identity
 from kexport.conversion.tensor import Tensor, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
-from kexport.conversion.unsupported import NoRule, refuse_class
-from kexport.keras_graph import InputSpec, input_specs, is_functional, is_graph, rerun, structured
+from kexport.conversion.unsupported import NoRule, refuse, refuse_class
+from kexport.keras_graph import (
+    InputSpec,
+    computes_mask,
+    has_nodes,
+    input_specs,
+    is_graph,
+    passes_masks_on,
+    rerun,
+    structured,
+)
 from kexport.outputs import Kind, Output
 
 
 def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
     """Convert one call of a layer, model or operation; tensors come in and go out as `Tensor`.
 
-    The `training` argument recorded in the graph is ignored, as `Model.predict` ignores it.
+    The `training` argument recorded in the graph is ignored, as `Model.predict` ignores it: Keras
+    calls the model with `training=False`, and a functional model gives that to each of its layers.
     """
+    kwargs = {key: value for key, value in kwargs.items() if key != "training"}
     with g.scope(operation.name):
-        if is_graph(operation):
-            return run_graph(g, operation, *args)
+        if is_graph(operation) and not computes_mask(operation):
+            return _call_model(g, operation, args, kwargs)
         if type(operation) is keras.layers.SpectralNormalization:
             return call(g, operation.layer, *args)
         rule = rule_for(operation)
         if rule is None:
             refuse_class(operation)
             return trace_layer(g, operation, args, kwargs)
-        return _apply(rule, g, operation, args, kwargs)
+        if isinstance(operation, keras.Layer):
+            return _call_layer(rule, g, operation, args, kwargs)
+        try:
+            return masks.without(g, rule(g, operation, *args, **kwargs))
+        except NoRule:
+            return trace_layer(g, operation, args, kwargs)
+
+
+def _call_model(g: Graph, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
+    """Convert a call of an inner model; its inputs keep their masks, or get those of `mask`."""
+    for name in sorted(set(kwargs) - {"inputs", "mask"}):
+        refuse(model, name, kwargs[name], "a call with inputs and a mask only")
+    filled = masks.fill(g, model, args, kwargs)
+    masks.replace(g, filled.first, filled.rest.get("mask"))
+    outputs = run_graph(g, model, filled.first)
+    masks.leave(g, model, filled, outputs)
+    return outputs
+
+
+def _call_layer(
+    rule: Rule, g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
+) -> Any:
+    """Convert a call of a layer by its rule, and give the outputs the masks that Keras gives them.
+
+    A rule that takes no mask serves where masks do not change what the layer computes.
+    """
+    filled = masks.fill(g, layer, args, kwargs)
+    given = filled.rest
+    if not takes_mask(layer):
+        if filled.masked and not passes_masks_on(layer):
+            return trace_layer(g, layer, args, kwargs)
+        given = {key: value for key, value in given.items() if key != "mask"}
+    try:
+        outputs = rule(g, layer, filled.first, **given)
+    except NoRule:
+        return trace_layer(g, layer, args, kwargs)
+    if not layer.supports_masking and rule not in (identity, augmentation):
+        outputs = masks.without(g, outputs)
+    masks.leave(g, layer, filled, outputs)
+    return outputs
 
 
 def run_graph(g: Graph, model: Any, inputs: Any) -> Any:
     """Convert every call in the graph of a functional or Sequential model, in Keras' own order."""
-    if not is_functional(model):
+    if not has_nodes(model):
         for layer in model.layers:
             inputs = call(g, layer, inputs)
         return inputs
@@ -47,16 +99,6 @@ def run_graph(g: Graph, model: Any, inputs: Any) -> Any:
         return call(g, operation, *args, **kwargs)
 
     return rerun(model, inputs, convert_call)
-
-
-def _apply(rule: Any, g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    given = {key: value for key, value in kwargs.items() if key not in ("training", "mask")}
-    if kwargs.get("mask") is not None:
-        return trace_layer(g, layer, args, kwargs)
-    try:
-        return rule(g, layer, *args, **given)
-    except NoRule:
-        return trace_layer(g, layer, args, kwargs)
 
 
 @dataclass(frozen=True, slots=True)

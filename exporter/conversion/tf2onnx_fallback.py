@@ -19,8 +19,9 @@ import onnx_ir as ir
 
 from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import Tensor, as_keras
+from kexport.conversion.traced_call import Call, Results, prepare, resolve, run
 from kexport.errors import UnsupportedModel, one_line
-from kexport.keras_graph import takes_training
+from kexport.keras_graph import outside_of_pipelines, takes_training
 from kexport.needs import need
 
 TRACE_OPSET = 18
@@ -32,13 +33,17 @@ WITH_BODY = frozenset({"If", "Loop", "Scan"})
 
 @dataclass(frozen=True, slots=True)
 class _Traced:
-    proto: onnx.ModelProto
+    proto: onnx.ModelProto | None
+    """None where the call makes no tensor."""
     constants: list[np.ndarray[Any, Any]]
-    structure: Any
+    results: Results
 
 
 def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Convert one call of a layer, model or operation through tf2onnx.
+    """Convert one call of a layer, model or operation through tf2onnx, with its masks.
+
+    The tensors of the trace carry the masks of those in the graph, and Keras does with them what
+    it always does; the masks that its outputs carry are outputs of the trace too.
 
     Returns:
         Tensors in the structure that the layer returns, in Keras' own layout.
@@ -50,43 +55,32 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
     given = kwargs
     if takes_training(layer):
         given = {**kwargs, "training": False}  # the default of RandomFlip and others is True
-    if not isinstance(layer, keras.Layer) or not layer.variables:
-        outputs = _splice(g, layer.name, layer, [], args, given)
-        return _with_keras_shapes(layer, outputs, args, kwargs)
-    trainable, fixed = layer.trainable_variables, layer.non_trainable_variables
+    variables = layer.variables if isinstance(layer, keras.Layer) else []
 
     def stateless(weights: Sequence[Any], *call_args: Any, **call_kwargs: Any) -> Any:
-        split = len(trainable)
-        outputs, _ = layer.stateless_call(
-            weights[:split], weights[split:], *call_args, **call_kwargs
-        )
-        return outputs
+        with keras.StatelessScope(state_mapping=list(zip(variables, weights, strict=True))):
+            return function(*call_args, **call_kwargs)
 
-    outputs = _splice(g, layer.name, stateless, [*trainable, *fixed], args, given)
+    function = outside_of_pipelines(layer)
+    call = prepare(g, stateless if variables else function, args, given)
+    outputs = _splice(g, layer.name, call, variables)
     return _with_keras_shapes(layer, outputs, args, kwargs)
 
 
 def trace_function(g: Graph, function: Callable[[Any], Any], x: Tensor) -> Tensor:
     """Convert a function of one tensor, such as a user's own activation function."""
     name = getattr(function, "__name__", "function")
-    return _splice(g, name, function, [], (x,), {})  # type: ignore[no-any-return]
+    return _splice(g, name, prepare(g, function, (x,), {}), [])  # type: ignore[no-any-return]
 
 
-def _splice(
-    g: Graph,
-    name: str,
-    function: Callable[..., Any],
-    variables: Sequence[Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-) -> Any:
-    tensors = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
-    sources = [g.in_keras_order(x) for x in tensors]
+def _splice(g: Graph, name: str, call: Call, variables: Sequence[Any]) -> Any:
     try:
-        traced = _convert(function, tensors, variables, args, kwargs, frozen=False)
-        frozen = any(node.op_type in WITH_BODY for node in traced.proto.graph.node)
+        traced = _convert(call, variables, frozen=False)
+        frozen = traced.proto is not None and any(
+            node.op_type in WITH_BODY for node in traced.proto.graph.node
+        )
         if frozen:
-            traced = _convert(function, tensors, variables, args, kwargs, frozen=True)
+            traced = _convert(call, variables, frozen=True)
     except UnsupportedModel:
         raise
     except Exception as error:
@@ -94,24 +88,18 @@ def _splice(
             f"layer {name!r} has no rule, and tracing it for tf2onnx failed: {one_line(error)}",
             hint="write the layer with keras.ops or TensorFlow operations that tf2onnx knows",
         ) from error
+    g.traced.append(name)
+    if traced.proto is None:
+        return resolve(g, call, traced.results, [])
     _refuse_unknown(name, traced.proto)
+    sources = [g.in_keras_order(x) for x in call.tensors]
     if not frozen:
         sources += [g.weight(variable, variable.name) for variable in variables]
     sources += [g.constant(array, "constant") for array in traced.constants]
-    outputs = _insert(g, traced, sources)
-    g.traced.append(name)
-    return keras.tree.pack_sequence_as(traced.structure, outputs)
+    return resolve(g, call, traced.results, _insert(g, traced.proto, sources))
 
 
-def _convert(
-    function: Callable[..., Any],
-    tensors: Sequence[Tensor],
-    variables: Sequence[Any],
-    args: tuple[Any, ...],
-    kwargs: dict[str, Any],
-    *,
-    frozen: bool,
-) -> _Traced:
+def _convert(call: Call, variables: Sequence[Any], *, frozen: bool) -> _Traced:
     """Trace a call to ONNX; its inputs are the tensors, the variables, then captured constants.
 
     With `frozen` the variables are constants of the trace: tf2onnx recognizes an LSTM or a GRU in a
@@ -119,23 +107,18 @@ def _convert(
     """
     tf = need("tensorflow")
     tf2onnx = need("tf2onnx")
-    structure: list[Any] = []
+    results: list[Results] = []
     fixed = [np.asarray(variable.value) for variable in variables] if frozen else []
 
     def positional(*flat: Any) -> list[Any]:
-        values = iter(flat[: len(tensors)])
-        call_args, call_kwargs = keras.tree.map_structure(
-            lambda x: next(values) if isinstance(x, Tensor) else x, (args, kwargs)
-        )
-        weights = [tf.constant(v) for v in fixed] if frozen else flat[len(tensors) :]
-        first = [list(weights)] if variables else []
-        outputs = function(*first, *call_args, **call_kwargs)
-        structure[:] = [keras.tree.map_structure(lambda _: None, outputs)]
-        return [tf.identity(y) for y in keras.tree.flatten(outputs)]
+        count = len(call.tensors)
+        weights = [tf.constant(v) for v in fixed] if frozen else flat[count:]
+        results[:] = [run(call, flat[:count], *([list(weights)] if variables else []))]
+        return [tf.identity(y) for y in results[0].new]
 
     signature = [
         tf.TensorSpec(x.shape, tf.as_dtype(x.value.dtype.numpy()), name=f"x{i}")
-        for i, x in enumerate(tensors)
+        for i, x in enumerate(call.tensors)
         if x.value.dtype is not None
     ] + [
         tf.TensorSpec(tuple(v.shape), tf.as_dtype(v.dtype), name=f"w{i}")
@@ -144,6 +127,8 @@ def _convert(
     traced = tf.function(positional, autograph=False)
     with _inlined(tf):
         concrete = traced.get_concrete_function(*signature)
+    if not concrete.outputs:
+        return _Traced(None, [], results[0])
     names = [x.name for x in concrete.inputs]
     constants = [np.asarray(x) for x in concrete.captured_inputs]
     graph = tf2onnx.tf_loader.from_function(concrete, names, [y.name for y in concrete.outputs])
@@ -160,7 +145,7 @@ def _convert(
     onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, catch_errors=True)
     proto = onnx.shape_inference.infer_shapes(onnx_graph.make_model("traced"))
     _order(proto, names)
-    return _Traced(proto, constants, structure[0])
+    return _Traced(proto, constants, results[0])
 
 
 @contextmanager
@@ -213,9 +198,9 @@ def _refuse_unknown(name: str, proto: onnx.ModelProto) -> None:
         )
 
 
-def _insert(g: Graph, traced: _Traced, sources: Sequence[ir.Value]) -> list[Tensor]:
+def _insert(g: Graph, proto: onnx.ModelProto, sources: Sequence[ir.Value]) -> list[Tensor]:
     """Move the traced nodes into the graph, where they read `sources` instead of their inputs."""
-    graph = ir.from_proto(traced.proto).graph
+    graph = ir.from_proto(proto).graph
     for value, source in zip(graph.inputs, sources, strict=True):
         value.replace_all_uses_with(source)
     for value in _constants(graph):
@@ -245,12 +230,15 @@ def _with_keras_shapes(
     layer: Any, outputs: Any, args: tuple[Any, ...], kwargs: dict[str, Any]
 ) -> Any:
     """Complete the shapes that ONNX inferred for the outputs with those that Keras knows."""
+    inputs = [x for x in keras.tree.flatten((args, kwargs)) if isinstance(x, Tensor)]
     symbolic_args, symbolic_kwargs = keras.tree.map_structure(
         lambda x: keras.KerasTensor(x.shape, "float32") if isinstance(x, Tensor) else x,
         (args, kwargs),
     )
     specs = keras.tree.flatten(layer.compute_output_spec(*symbolic_args, **symbolic_kwargs))
     for output, spec in zip(keras.tree.flatten(outputs), specs, strict=True):
+        if output in inputs:
+            continue
         found = list(output.value.shape or [None] * len(spec.shape))
         output.value.shape = ir.Shape(
             theirs if theirs is not None else ours

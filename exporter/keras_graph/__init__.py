@@ -1,14 +1,23 @@
 """Keras' model graphs: the only package that touches private parts of Keras.
 
-`walk` reads and runs the graph of a model, `inputs` names its inputs, `names` finds classes by the
-names that Keras gives them, and `beside` knows what Keras keeps beside a tensor.
+`walk` reads and runs the graph of a model, `inputs` and `axes` name its inputs and their open
+axes, `masks` and `beside` know what tensors carry, and `names` finds classes by the names that
+Keras gives.
 """
 
 from kexport.keras_graph.beside import carry_over, logits_before
 from kexport.keras_graph.inputs import InputSpec, input_specs, structured
+from kexport.keras_graph.masks import (
+    call_arguments,
+    computes_mask,
+    mask_of,
+    passes_masks_on,
+    set_mask,
+)
 from kexport.keras_graph.names import (
     import_private,
     legacy_name,
+    outside_of_pipelines,
     private_name,
     symbol,
     takes_training,
@@ -16,6 +25,7 @@ from kexport.keras_graph.names import (
 from kexport.keras_graph.walk import (
     Step,
     flatten_layers,
+    has_nodes,
     is_functional,
     is_graph,
     nodes,
@@ -29,19 +39,26 @@ __all__ = [
     "InputSpec",
     "Step",
     "carry_over",
+    "call_arguments",
+    "computes_mask",
     "flatten_layers",
+    "has_nodes",
     "import_private",
     "input_specs",
     "is_functional",
     "is_graph",
     "legacy_name",
     "logits_before",
+    "mask_of",
     "nodes",
     "operations",
+    "outside_of_pipelines",
+    "passes_masks_on",
     "private_name",
     "producer",
     "readers",
     "rerun",
+    "set_mask",
     "structured",
     "symbol",
     "takes_training",

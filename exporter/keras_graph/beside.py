@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
-from keras.src import backend
+from kexport.keras_graph.masks import mask_of, set_mask
 
 
 def logits_before(output: Any) -> Any:
@@ -18,9 +18,9 @@ def logits_before(output: Any) -> Any:
 
 def carry_over(source: Any, changed: Any) -> Any:
     """Give `changed`, which takes the place of `source`, the mask and logits of `source`."""
-    mask = backend.get_keras_mask(source)
+    mask = mask_of(source)
     if mask is not None:
-        backend.set_keras_mask(changed, mask)
+        set_mask(changed, mask)
     logits = logits_before(source)
     if logits is not None:
         changed._keras_logits = logits

@@ -12,11 +12,12 @@ import keras
 import onnx_ir as ir
 
 from kexport.errors import UnsupportedModel
+from kexport.keras_graph.axes import name_axes
 
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """An input as Keras declares it; open axes have a name in place of a number."""
+    """An input as Keras declares it; open axes have a name in place of a number (`axes`)."""
 
     name: str
     dtype: ir.DataType
@@ -31,8 +32,8 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
     a subclassed model are those that it was first called on.
 
     Raises:
-        UnsupportedModel: the model has never been called, so its inputs are not known; or it takes
-            them as several arguments, which `Model.predict` cannot give it.
+        UnsupportedModel: the model has never been called, so its inputs are not known; it takes
+            them as several arguments, which `Model.predict` cannot give it; or one is ragged.
     """
     inputs = getattr(model, "inputs", None)
     if inputs:
@@ -41,14 +42,22 @@ def input_specs(model: keras.Model) -> tuple[InputSpec, ...]:
         names = _keys(_structure(model)) or [
             name or number for name, number in zip(given, numbered, strict=True)
         ]
-        return tuple(_spec(name, x.dtype, x.shape) for name, x in zip(names, inputs, strict=True))
+        _refuse_ragged(names, inputs)
+        return _specs(names, [x.dtype for x in inputs], [x.shape for x in inputs])
     shapes = _shapes(model)
     flat = [shape.sizes for shape in keras.tree.flatten(shapes)]
     names = _keys(shapes) or _numbered(len(flat))
-    return tuple(
-        _spec(name, model.input_dtype, (None, *shape[1:]))
-        for name, shape in zip(names, flat, strict=True)
-    )
+    dtypes = [model.input_dtype] * len(flat)
+    return _specs(names, dtypes, [(None, *shape[1:]) for shape in flat])
+
+
+def _refuse_ragged(names: Sequence[str], inputs: Sequence[Any]) -> None:
+    for name, x in zip(names, inputs, strict=True):
+        if x.ragged:
+            raise UnsupportedModel(
+                f"input {name!r} is ragged, and ONNX has no ragged tensors",
+                hint="take padded sequences instead, with a Masking layer or a mask as an input",
+            )
 
 
 def structured(model: keras.Model, flat: Sequence[Any]) -> Any:
@@ -120,9 +129,13 @@ def _leaves(shapes: Any) -> Any:
     return [_leaves(value) for value in shapes]
 
 
-def _spec(name: str, dtype: str, shape: Sequence[int | None]) -> InputSpec:
-    dims = tuple(_dim_name(axis) if dim is None else dim for axis, dim in enumerate(shape))
-    return InputSpec(_clean(name), ir.DataType[_ONNX_NAMES.get(dtype, dtype.upper())], dims)
+def _specs(
+    names: Sequence[str], dtypes: Sequence[str], shapes: Sequence[Sequence[int | None]]
+) -> tuple[InputSpec, ...]:
+    cleaned = [_clean(name) for name in names]
+    named = name_axes(list(zip(cleaned, shapes, strict=True)))
+    types = [ir.DataType[_ONNX_NAMES.get(dtype, dtype.upper())] for dtype in dtypes]
+    return tuple(map(InputSpec, cleaned, types, named))
 
 
 _ONNX_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
@@ -131,10 +144,6 @@ _ONNX_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
 
 _COUNTED = re.compile(r"keras_tensor(_\d+)?(CLONE)?")
 """Names that Keras makes up by counting all tensors of the process."""
-
-
-def _dim_name(axis: int) -> str:
-    return "batch" if axis == 0 else f"dim_{axis}"
 
 
 def _clean(name: str) -> str:

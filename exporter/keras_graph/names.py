@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 import sys
+from functools import partial
 from importlib import import_module
 from typing import Any
 
 import keras
 from keras.src import api_export, layers
+from keras.src.layers.preprocessing.data_layer import DataLayer
 from keras.src.models import Functional
 
 PRIVATE = "keras.src."
@@ -45,6 +47,15 @@ def import_private(module: str) -> None:
     """Import a private module of Keras, so that `symbol` finds its names; leave others alone."""
     if module.startswith(PRIVATE):
         import_module(module)
+
+
+def outside_of_pipelines(layer: Any) -> Any:
+    """Return the call of a layer or operation as a model makes it.
+
+    Preprocessing layers take any graph of TensorFlow for a pipeline of tf.data, and would turn
+    whole numbers into floats.
+    """
+    return partial(keras.Layer.__call__, layer) if isinstance(layer, DataLayer) else layer
 
 
 def takes_training(layer: Any) -> bool:

@@ -18,6 +18,15 @@ def is_graph(operation: Any) -> bool:
     return type(operation) is keras.Sequential or is_functional(operation)
 
 
+def has_nodes(model: Any) -> bool:
+    """Tell whether a functional or Sequential model has recorded the calls of its layers.
+
+    A Sequential model has not where it takes a structure of tensors; it calls one layer after the
+    other.
+    """
+    return _functional(model) is not None
+
+
 def is_functional(operation: Any) -> bool:
     """Tell whether `operation` is a functional model, or a subclass that keeps its `call`."""
     return isinstance(operation, Functional) and type(operation).call is Functional.call

@@ -21,7 +21,7 @@ import keras
 import numpy as np
 
 from kexport.arrays import Array
-from kexport.keras_graph import carry_over, is_functional, is_graph, rerun, takes_training
+from kexport.keras_graph import carry_over, has_nodes, is_graph, rerun, takes_training
 from kexport.parity.keras_outputs import KerasOutputs, compute
 from kexport.parity.tolerance import allowed_gap
 
@@ -96,9 +96,9 @@ class _Perturbed:
             return self._run(model, batch) if is_graph(model) else model(batch, training=False)
 
     def _run(self, model: Any, inputs: Any) -> Any:
-        if is_functional(model) or model.inputs:
+        if has_nodes(model):
             return rerun(model, inputs, self._step)
-        for layer in model.layers:  # a Sequential model whose layers have no graph
+        for layer in model.layers:  # a Sequential model that keeps no graph
             inputs = self._step(layer, inputs)
         return inputs
 

@@ -20,6 +20,7 @@ from kexport.conversion.rules import (
     ops,
     pooling,
     preprocessing,
+    recurrent,
     resize,
     shape,
 )
@@ -48,6 +49,7 @@ LAYERS: dict[type, Rule] = {
     layers.AveragePooling2D: pooling.average_pool,
     layers.AveragePooling3D: pooling.average_pool,
     layers.BatchNormalization: normalization.batch_normalization,
+    layers.Bidirectional: recurrent.bidirectional,
     layers.CenterCrop: resize.center_crop,
     layers.Concatenate: core.concatenate,
     layers.Conv1D: convolution.conv,
@@ -67,9 +69,10 @@ LAYERS: dict[type, Rule] = {
     layers.Dropout: identity,
     layers.ELU: activation.elu,
     layers.Flatten: shape.flatten,
+    layers.GRU: recurrent.recurrent,
     layers.GaussianDropout: identity,
     layers.GaussianNoise: identity,
-    layers.GlobalAveragePooling1D: pooling.global_average_pool,
+    layers.GlobalAveragePooling1D: pooling.masked_average_pool,
     layers.GlobalAveragePooling2D: pooling.global_average_pool,
     layers.GlobalAveragePooling3D: pooling.global_average_pool,
     layers.GlobalMaxPooling1D: pooling.global_max_pool,
@@ -77,6 +80,7 @@ LAYERS: dict[type, Rule] = {
     layers.GlobalMaxPooling3D: pooling.global_max_pool,
     layers.GroupNormalization: normalization.group_normalization,
     layers.Identity: identity,
+    layers.LSTM: recurrent.recurrent,
     layers.LayerNormalization: normalization.layer_normalization,
     layers.LeakyReLU: activation.leaky_relu,
     layers.MaxNumBoundingBoxes: augmentation,
@@ -91,6 +95,7 @@ LAYERS: dict[type, Rule] = {
     layers.PReLU: activation.prelu,
     layers.Permute: shape.permute,
     layers.RMSNormalization: normalization.rms_normalization,
+    layers.RNN: recurrent.recurrent,
     layers.RandAugment: augmentation,
     layers.RandomBrightness: augmentation,
     layers.RandomColorDegeneration: augmentation,
@@ -119,6 +124,7 @@ LAYERS: dict[type, Rule] = {
     layers.Resizing: resize.resizing,
     layers.SeparableConv1D: convolution.separable_conv,
     layers.SeparableConv2D: convolution.separable_conv,
+    layers.SimpleRNN: recurrent.recurrent,
     layers.Softmax: activation.softmax,
     layers.Solarization: augmentation,
     layers.SpatialDropout1D: identity,
@@ -134,6 +140,19 @@ LAYERS: dict[type, Rule] = {
     layers.ZeroPadding3D: shape.zero_padding,
 }
 """Rules of the public layer classes; a subclass has none, for it may compute something else."""
+
+MASKED: frozenset[type] = frozenset(
+    {
+        layers.BatchNormalization,
+        layers.Bidirectional,
+        layers.GRU,
+        layers.GlobalAveragePooling1D,
+        layers.LSTM,
+        layers.RNN,
+        layers.SimpleRNN,
+    }
+)
+"""Classes whose rule takes the `mask` that their call takes; other rules are for calls without."""
 
 PRIVATE: dict[str, Rule] = {
     "applications.convnext.LayerScale": core.layer_scale,
@@ -205,3 +224,8 @@ def rule_for(operation: Any) -> Rule | None:
     """Return the rule for a layer or operation; None where it has to be traced."""
     kind = type(operation)
     return LAYERS.get(kind) or PRIVATE.get(private_name(kind))
+
+
+def takes_mask(layer: Any) -> bool:
+    """Tell whether the rule of a layer has an argument `mask`."""
+    return type(layer) in MASKED

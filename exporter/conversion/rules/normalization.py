@@ -116,8 +116,11 @@ def _unit(g: Graph, x: Tensor, axes: Sequence[int], shortest: float) -> Tensor:
     return Tensor(g.op("Div", x.value, g.op("Max", length, floor)), x.order)
 
 
-def batch_normalization(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Convert BatchNormalization with its moving statistics (Ioffe and Szegedy, 2015)."""
+def batch_normalization(g: Graph, layer: Any, x: Tensor, mask: Any = None) -> Tensor:
+    """Convert BatchNormalization with its moving statistics (Ioffe and Szegedy, 2015).
+
+    The mask counts in training only.
+    """
     order = channels_second(x.rank, layer.axis)
     channels = tuple(layer.moving_mean.shape)
     scale = (

@@ -26,8 +26,26 @@ def average_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def global_average_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Convert GlobalAveragePooling1D, 2D, 3D."""
+    """Convert GlobalAveragePooling2D, 3D."""
     return _global(g, layer, x, "GlobalAveragePool")
+
+
+def masked_average_pool(g: Graph, layer: Any, x: Tensor, mask: Any = None) -> Tensor:
+    """Convert GlobalAveragePooling1D: the mean of all steps, or of those that the mask counts."""
+    if mask is None:
+        return _global(g, layer, x, "GlobalAveragePool")
+    if not isinstance(mask, Tensor) or mask.rank != 2 or x.value.dtype is None:
+        raise NoRule("a mask that is not [batch, time]")
+    channel = channel_axis(layer) % 3
+    value, steps = g.in_keras_order(x), g.integers([3 - channel], "steps")
+    bools = g.op("Cast", g.in_keras_order(mask), to=ir.DataType.BOOL)
+    counts = g.op("Unsqueeze", bools, g.integers([channel], "channel"))
+    kept = g.op("Where", counts, value, g.floats(0.0, "zero", value))
+    sums = [
+        g.op("ReduceSum", y, steps, keepdims=int(layer.keepdims))
+        for y in (kept, g.op("Cast", counts, to=x.value.dtype))
+    ]
+    return Tensor(g.op("Div", *sums), as_keras(3 if layer.keepdims else 2))
 
 
 def global_max_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
