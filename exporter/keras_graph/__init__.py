@@ -38,8 +38,8 @@ from kexport.keras_graph.walk import (
 __all__ = [
     "InputSpec",
     "Step",
-    "carry_over",
     "call_arguments",
+    "carry_over",
     "computes_mask",
     "flatten_layers",
     "has_nodes",
