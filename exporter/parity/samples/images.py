@@ -127,6 +127,9 @@ def hard_images(shape: Sequence[int], pixels: ImageInput) -> Iterator[tuple[str,
             "a white picture": np.full_like(x, 255),
             "a grey picture": np.full_like(x, 128),
         }
+    else:  # grain of one level, 0 and 1 or 254 and 255, so that sums do not round in one direction
+        grain = np.random.default_rng(0).integers(0, 2, x.shape)
+        planes = {name: np.abs(plane - grain) for name, plane in planes.items()}
     axis = 0 if planar else 2
     for name, plane in planes.items():
         yield name, np.repeat(np.expand_dims(plane, axis), shape[axis], axis)
