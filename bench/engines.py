@@ -69,7 +69,7 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     model = models.build(application)
     source = open_model(model, Recipe(preprocess=application.mode))
     image = draw_images(1, application.size, application.size)
-    inputs = Samples({"image": image}, (image,), application.mode, ImageInput())
+    inputs = Samples({"image": image}, (image,), application.mode, ImageInput(), ordinary=1)
     converted = convert_model(model)
     artifact = optimize.simplified(converted, inputs, 1, silent)
     subject = Subject(source, model, artifact, converted.outputs, None, (), None, inputs)

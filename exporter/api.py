@@ -114,7 +114,7 @@ def export(
     with staging(folder) as work:
         reference = compute_reference(subject, finished, request.target, say)
         draft = write(work, subject, finished, reference, request, say)
-        proven = prove(work, draft, finished, reference, request.target, say)
+        proven = prove(work, draft, subject, finished, reference, request.target, say)
         say(FINISHING)
         if not proven.parity.passed:
             compare.require(proven.parity, rejected.keep(work, folder))

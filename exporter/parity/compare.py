@@ -11,7 +11,9 @@ import numpy as np
 
 from kexport import runtime
 from kexport.errors import ParityFailed
+from kexport.parity import probes
 from kexport.parity.graph_logits import read_logits
+from kexport.parity.probes import ProbeRows
 from kexport.parity.reference import Expected, Reference
 from kexport.parity.tolerance import CEILING, relative
 from kexport.runtime.compare import differences
@@ -37,10 +39,14 @@ class Parity:
     noise: Mapping[str, float] = field(default_factory=dict)
     """The rounding noise of each output relative to its spread; for a softmax, of its logits."""
 
+    probes: tuple[ProbeRows, ...] = ()
+    """The outputs at other sizes."""
+
     @property
     def passed(self) -> bool:
         """Whether every output is within its tolerance."""
-        return all(row.passed for row in (*self.rows, *self.before_softmax))
+        within = all(row.passed for row in (*self.rows, *self.before_softmax))
+        return within and all(probe.passed for probe in self.probes)
 
     def entry(self) -> dict[str, Any]:
         """Return the manifest's entry `parity`."""
@@ -50,6 +56,7 @@ class Parity:
             "outputs": _entries(self.rows),
             "before_softmax": _entries(self.before_softmax),
             "noise": {name: _json_number(value) for name, value in self.noise.items()},
+            "probes": {probe.name: _entries(probe.rows) for probe in self.probes},
         }
 
 
@@ -71,7 +78,8 @@ def measure(bundle: Path, reference: Reference) -> Parity:
     )
     inner = _before_softmax(bundle, session.manifest, reference)
     count = len(next(iter(reference.inputs.values())))
-    return Parity(count, rows, inner, reference.keras.noise)
+    other = probes.measure(session, reference.probes, reference.keras)
+    return Parity(count, rows, inner, reference.keras.noise, other)
 
 
 def _before_softmax(bundle: Path, manifest: Manifest, reference: Reference) -> tuple[Row, ...]:
@@ -138,7 +146,13 @@ def require(parity: Parity, kept: str) -> None:
         return
     outside = [(row, "") for row in parity.rows if not row.passed]
     inside = [(row, " before its softmax") for row in parity.before_softmax if not row.passed]
-    worst, where = max((*outside, *inside), key=lambda found: found[0].error)
+    other = [
+        (row, f" at {probe.name}")
+        for probe in parity.probes
+        for row in probe.rows
+        if not row.passed
+    ]
+    worst, where = max((*outside, *inside, *other), key=lambda found: found[0].error)
     raise ParityFailed(
         f"output {worst.name!r}{where} is {worst.error:.2g} of its spread away from "
         f"{reference_of(worst.name)} on {parity.images} samples; {worst.tolerance:g} is allowed"

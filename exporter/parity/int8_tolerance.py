@@ -11,7 +11,7 @@ integers, a wrong scale, or a bias in all roundings do not.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -82,6 +82,21 @@ def prove(
         max(MIN_TOLERANCE, SAFETY_FACTOR * _error(shown, own, answers)),
         min(max(least, SAFETY_FACTOR * moved), UNMEASURED),
     )
+
+
+def unfused(
+    model: ir.Model, shown: Sequence[Output]
+) -> Callable[[Mapping[str, Array]], dict[str, Array]]:
+    """Return what computes a quantised graph, node by node without fusion, on raw inputs."""
+    opened: list[Any] = []
+
+    def run(raw: Mapping[str, Array]) -> dict[str, Array]:
+        (images,) = raw.values()
+        if not opened:
+            opened.append(open_session(model, optimised=False))
+        return _answers(opened[0], model, shown, images)
+
+    return run
 
 
 def _answers(

@@ -14,7 +14,7 @@ Only Keras is perturbed. A wrong graph has no influence on the tolerance that it
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Collection, Sequence
 from typing import Any
 
 import keras
@@ -43,6 +43,7 @@ def measure(
     inputs: Sequence[Array],
     answers: KerasOutputs,
     precision: str,
+    discrete: Collection[int] = (),
 ) -> dict[str, float]:
     """Return the largest change of each output in up to `DRAWS` runs, in the output's own units.
 
@@ -55,11 +56,12 @@ def measure(
         inputs: one array for each input of the model, already preprocessed, batch first.
         answers: the outputs without noise, by name in the order of `keras.tree.flatten`.
         precision: "fp32" or "fp16".
+        discrete: places of the inputs whose numbers are ids or masks, which no rounding changes.
     """
     names, rng = list(answers.outputs), np.random.default_rng(0)
     largest = dict.fromkeys(names, 0.0)
     for _ in range(DRAWS):
-        perturbed = _Perturbed(model, UNITS[precision], rng)
+        perturbed = _Perturbed(model, UNITS[precision], rng, discrete)
         found = compute(model, inputs, names, answers.softmaxes, perturbed.call)
         largest = {name: max(largest[name], _gap(answers, found, name)) for name in names}
         if all(_is_small(answers, name, largest[name], precision) for name in names):
@@ -85,14 +87,22 @@ def _is_small(answers: KerasOutputs, name: str, noise: float, precision: str) ->
 class _Perturbed:
     """A model with every floating number off by up to `unit`, relative to itself."""
 
-    def __init__(self, model: keras.Model, unit: float, rng: np.random.Generator) -> None:
-        self._unit, self._rng = unit, rng
+    def __init__(
+        self,
+        model: keras.Model,
+        unit: float,
+        rng: np.random.Generator,
+        discrete: Collection[int],
+    ) -> None:
+        self._unit, self._rng, self._discrete = unit, rng, discrete
         self._weights = [(variable, self._number(variable.value)) for variable in model.variables]
 
     def call(self, model: keras.Model, batch: Any) -> Any:
         """Run the model with perturbed weights; its variables stay as they are."""
         with keras.StatelessScope(state_mapping=self._weights):
-            batch = keras.tree.map_structure(self._number, batch)
+            flat = enumerate(keras.tree.flatten(batch))
+            moved = [x if at in self._discrete else self._number(x) for at, x in flat]
+            batch = keras.tree.pack_sequence_as(batch, moved)
             return self._run(model, batch) if is_graph(model) else model(batch, training=False)
 
     def _run(self, model: Any, inputs: Any) -> Any:

@@ -8,6 +8,7 @@ from typing import TypeVar
 
 from kexport.arrays import Array
 from kexport.outputs import Output, Ranking
+from kexport.parity.probes import AnsweredProbe
 from kexport.parity.tolerance import spread
 from kexport.runtime.compare import logits_of
 from kexport.runtime.manifest import GRAPH
@@ -39,6 +40,8 @@ class Reference:
     keras: Expected
     graph: Expected | None = None
     """For int8: the outputs of the quantised graph with every node computed unfused."""
+    probes: tuple[AnsweredProbe, ...] = ()
+    """Inputs of other sizes, which are not stored in golden.npz."""
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays of golden.npz; the graph's outputs have the prefix GRAPH."""

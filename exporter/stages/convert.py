@@ -57,7 +57,8 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     image_input = request.image_input
     if samples.is_image_model(model):
         image_input = optimize.readable(image_input, request.target)
-    inputs = samples.make(model, source.mode, request.recipe.seed, image_input)
+    batch = optimize.fixed(request.batch)
+    inputs = samples.make(model, source.mode, request.recipe.seed, image_input, batch)
     artifact = optimize.simplified(converted, inputs, request.batch, say)
     traced = tuple(converted.traced)
     return Subject(source, model, artifact, converted.outputs, ranking, traced, names, inputs)

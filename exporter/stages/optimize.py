@@ -48,7 +48,7 @@ def readable(pixels: ImageInput, target: Target) -> ImageInput:
 def simplified(converted: Converted, inputs: Samples, batch: Batch, progress: Progress) -> Artifact:
     """Return the graph with the batch and the inputs of the bundle, simplified."""
     image = inputs.pixels is not None
-    given = PassArguments(_fixed(batch), inputs.mode if image else None, inputs.pixels)
+    given = PassArguments(fixed(batch), inputs.mode if image else None, inputs.pixels)
     passes = pipeline.passes_for(GraphFormat(), "simplify", given)
     return pipeline.run(converted.model, passes, progress)
 
@@ -73,7 +73,7 @@ def of_floats(
     if form.precision == "fp32":
         passes = pipeline.passes_for(form, "lower")
         return pipeline.continue_with(artifact, passes, progress), Guard()
-    return _to_float16(artifact, form, [inputs.of_batch(_fixed(batch))], progress)
+    return _to_float16(artifact, form, inputs.batches(fixed(batch)), progress)
 
 
 def halve(
@@ -118,8 +118,9 @@ def beyond_float16(model: ir.Model, target: Target, inputs: Samples, batch: Batc
     """
     if target.rules is None or target.rules.typing != "weak":
         return Guard()
-    return guard(model, observe(model, inputs.of_batch(_fixed(batch))))
+    return guard(model, observe(model, *inputs.batches(fixed(batch))))
 
 
-def _fixed(batch: Batch) -> int | None:
+def fixed(batch: Batch) -> int | None:
+    """Return the size of a fixed batch; None for an open one."""
     return None if batch == "dynamic" else batch

@@ -7,10 +7,11 @@ from pathlib import Path
 
 from kexport.bundle import local_engine, rtx_builder
 from kexport.bundle.manifest import Manifest, write_manifest
-from kexport.parity import compare
+from kexport.parity import compare, coverage
 from kexport.parity.compare import Parity
 from kexport.parity.reference import Reference
 from kexport.progress import Progress
+from kexport.stages.convert import Subject
 from kexport.stages.finish import Finished
 from kexport.targets import Target
 
@@ -28,6 +29,7 @@ class Proven:
 def prove(
     folder: Path,
     draft: Manifest,
+    subject: Subject,
     finished: Finished,
     reference: Reference,
     target: Target,
@@ -45,7 +47,11 @@ def prove(
         checked = rtx_builder.check_engine(folder, finished.artifact.model, target, name)
     say("comparing with Keras")
     parity = compare.measure(folder, reference)
-    manifest = replace(draft, engine_check=checked, parity=parity.entry())
+    entry = parity.entry()
+    if parity.passed:
+        say("measuring what the samples reach")
+        entry["coverage"] = coverage.of_samples(subject.artifact.model, subject.samples).entry()
+    manifest = replace(draft, engine_check=checked, parity=entry)
     write_manifest(folder, manifest)
     engine = None
     if parity.passed and local_engine.device_is_here(target.platform):

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from kexport.parity import keras_outputs, noise
-from kexport.parity.int8_tolerance import prove
+from kexport.parity import keras_outputs, noise, probes
+from kexport.parity.int8_tolerance import prove, unfused
 from kexport.parity.keras_outputs import KerasOutputs
 from kexport.parity.reference import Expected, Reference, ranked, within
 from kexport.parity.tolerance import FLOORS, allowed_gap, spread
@@ -30,9 +30,12 @@ def compute_reference(
     answers = keras_outputs.compute(model, samples.prepared, names, softmaxes)
     if finished.quantized is None:
         say("measuring the rounding noise of the model")
-        moved = noise.measure(model, samples.prepared, answers, target.precision)
+        moved = noise.measure(model, samples.prepared, answers, target.precision, samples.discrete)
         expected = expect(answers, moved, target.precision)
-        return Reference(samples.raw, ranked(expected, ranking))
+        others = probes.answer(model, samples.probes, subject.outputs, expected.gaps)
+        return Reference(
+            samples.raw, ranked(expected, ranking), probes=probes.ranked(others, ranking)
+        )
     say("measuring the effect of rounding on the int8 graph")
     rest = "fp32" if target.engine == "onnxruntime" else "fp16"
     proof = prove(
@@ -42,10 +45,14 @@ def compute_reference(
         answers.outputs,
         least=FLOORS[rest],
     )
+    expected = within(subject.outputs, answers.outputs, proof.from_keras)
+    rounded = unfused(finished.quantized.in_float32, subject.outputs)
+    others = probes.answer(model, samples.probes, subject.outputs, expected.gaps, rounded)
     return Reference(
         samples.raw,
-        ranked(within(subject.outputs, answers.outputs, proof.from_keras), ranking),
+        ranked(expected, ranking),
         ranked(within(subject.outputs, proof.answers, proof.from_graph), ranking),
+        probes.ranked(others, ranking),
     )
 
 

@@ -165,3 +165,25 @@ def test_a_quantized_bundle_is_compared_with_keras_and_with_its_graph(
         "on the same, the quantized graph against the bundle",
         "result  passed",
     ]
+
+
+def test_branches_that_no_sample_reaches_are_named(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    missed = [{"layer": f"relu_{i}", "operator": "Clip", "branch": "above 6"} for i in range(6)]
+    coverage = {"reached": 8, "total": 14, "unreached": missed, "left_out": ["x with zeros: NaN"]}
+    rows: dict[str, Any] = {"batch 1": {}, "height 95, width 131": {}}
+    parity = {**MANIFEST["parity"], "coverage": coverage, "probes": rows}
+    bundle = SimpleNamespace(
+        path=Path("b"), manifest={**MANIFEST, "parity": parity}, speed=None, engine=None
+    )
+    fake_export(lambda *args, **options: bundle)
+    main(["vgg16", "-t", "cpu-fp32"])
+    lines = [line.strip() for line in capsys.readouterr().out.splitlines()]
+    assert "and at batch 1; height 95, width 131" in lines
+    start = lines.index("coverage  8 of 14 branches reached")
+    assert lines[start + 1 : start + 3] == [
+        "never: relu_0 above 6, relu_1 above 6, relu_2 above 6, relu_3 above 6 and 2 more, see "
+        "manifest.json",
+        "left out: x with zeros: NaN",
+    ]

@@ -106,3 +106,12 @@ def test_a_subclassed_model_is_perturbed_through_its_weights() -> None:
 def test_integers_and_empty_outputs_have_no_noise() -> None:
     x = keras.Input((4,), dtype="int32")
     assert measured(keras.Model(x, x * 2), np.arange(8, dtype=np.int32).reshape(2, 4)) == 0
+
+
+def test_ids_in_floating_point_are_not_moved() -> None:
+    model = keras.Sequential([keras.Input((7,)), layers.Embedding(90, 3)])
+    given = [np.arange(28, dtype=np.float32).reshape(4, 7)]
+    answers = keras_outputs.compute(model, given, ["output"])
+    moved = noise.measure(model, given, answers, "fp32")["output"]
+    kept = noise.measure(model, given, answers, "fp32", discrete={0})["output"]
+    assert kept < 1e-6 < moved

@@ -39,6 +39,10 @@ _NAMED_NODES = 3
 """Number of nodes named that run in a type other than the graph's; manifest.json has all."""
 
 
+_NAMED_BRANCHES = 4
+"""Number of branches named that no sample reaches; manifest.json has all."""
+
+
 class PlainTable(Table):
     """A table whose cells are one line each, and cannot steer the terminal."""
 
@@ -78,6 +82,7 @@ def bundle_table(
         *_named("float32", _float32(manifest["float32_nodes"])),
         *_named("largest", _largest(manifest["largest_value"])),
         *_named("parity", _parity(parity)),
+        *_named("coverage", _coverage(parity.get("coverage"))),
         *_named("engine", (*_engine_here(built), *_engine(manifest, here=built is not None))),
         ("bundle", str(path)),
         *_named("next", _next_commands(path, manifest, built=built is not None)),
@@ -218,6 +223,21 @@ def _parity(parity: Mapping[str, Any]) -> Iterable[str]:
     )
     for name, noise in parity.get("noise", {}).items():
         yield f"rounding alone moves {name} by {noise:.1e}"
+    if parity.get("probes"):
+        yield f"and at {'; '.join(parity['probes'])}"
+
+
+def _coverage(found: Mapping[str, Any] | None) -> Iterable[str]:
+    """Yield how many branches of the graph the samples reach, and name some that they do not."""
+    if found is None or not found["total"]:
+        return
+    yield f"{found['reached']} of {found['total']} branches reached"
+    missed = [f"{row['layer']} {row['branch']}" for row in found["unreached"]]
+    if missed:
+        more = len(missed) - _NAMED_BRANCHES
+        others = f" and {more} more, see manifest.json" if more > 0 else ""
+        yield f"never: {', '.join(missed[:_NAMED_BRANCHES])}{others}"
+    yield from (f"left out: {one}" for one in found["left_out"])
 
 
 def _measured(name: str, row: Mapping[str, Any]) -> _Measured:

@@ -1,0 +1,71 @@
+"""Samples and probes: the same inputs for the bundle and for Keras."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+
+from kexport.arrays import Array
+from kexport.options.image_input import ImageInput
+
+
+@dataclass(frozen=True, slots=True)
+class Probe:
+    """Further inputs of other sizes: compared with Keras when a bundle is made, and not stored.
+
+    `name` says in plain words how they differ, such as "height 95, width 131". `raw` and `prepared`
+    are as in `Samples`.
+    """
+
+    name: str
+    raw: Mapping[str, Array]
+    prepared: tuple[Array, ...]
+
+
+@dataclass(frozen=True, slots=True)
+class Samples:
+    """Inputs for both sides of the comparison.
+
+    `raw` has the bundle's inputs by name, batch first; images are in the format of `pixels`, which
+    is None for a model without an image input. `prepared` has the same samples for Keras, in the
+    order of the model's inputs: images decoded, resized and preprocessed in `mode`.
+    """
+
+    raw: Mapping[str, Array]
+    prepared: tuple[Array, ...]
+    mode: str
+    pixels: ImageInput | None
+    ordinary: int
+    """How many of the first samples are ordinary ones. Those after them are hard: constants,
+    extremes, masks. An error is measured in units of the spread of the ordinary ones' outputs."""
+    probes: tuple[Probe, ...] = ()
+    left_out: tuple[str, ...] = ()
+    """Hard samples for which Keras itself gives no usable numbers, and why, in words."""
+    discrete: frozenset[int] = frozenset()
+    """Places of the inputs whose numbers are ids or masks, which no rounding changes."""
+
+    @property
+    def count(self) -> int:
+        """Number of samples."""
+        return len(self.prepared[0])
+
+    @property
+    def size(self) -> tuple[int, int] | None:
+        """Height and width that the graph resizes to; None if it does not resize."""
+        if self.pixels is None or self.pixels.resize is None:
+            return None
+        height, width = self.prepared[0].shape[1:3]
+        return height, width
+
+    def batches(self, batch: int | None) -> list[dict[str, Array]]:
+        """Return the raw inputs in runs of a fixed batch, or all in one for an open batch.
+
+        The last run of a fixed batch is filled up with the first samples.
+        """
+        if batch is None:
+            return [dict(self.raw)]
+        starts = range(0, self.count, batch)
+        places = [np.arange(start, start + batch) % self.count for start in starts]
+        return [{name: array[rows] for name, array in self.raw.items()} for rows in places]
