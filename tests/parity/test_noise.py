@@ -115,3 +115,23 @@ def test_ids_in_floating_point_are_not_moved() -> None:
     moved = noise.measure(model, given, answers, "fp32")["output"]
     kept = noise.measure(model, given, answers, "fp32", discrete={0})["output"]
     assert kept < 1e-6 < moved
+
+
+AVERAGES = {
+    "layer": lambda x: layers.GlobalAveragePooling2D()(x),
+    "operation": lambda x: keras.ops.mean(x, axis=(1, 2)),
+    "masked": lambda x: layers.GlobalAveragePooling1D()(
+        layers.Masking()(layers.Reshape((-1, 1))(x))
+    ),
+}
+
+
+@pytest.mark.parametrize("average", AVERAGES)
+def test_the_error_of_a_long_sum_is_part_of_it(average: str) -> None:
+    """The sum of equal numbers rounds in one direction; float64 tells by how much."""
+    x = keras.Input((512, 512, 1))
+    model = keras.Model(x, AVERAGES[average](x))
+    given = np.full((1, 512, 512, 1), 0.7, np.float32)
+    exact = float(given.astype(np.float64).mean())
+    error = float(np.abs(np.asarray(model(given), np.float64) - exact).max())
+    assert measured(model, given) >= 0.9 * error
