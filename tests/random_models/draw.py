@@ -1,0 +1,78 @@
+"""A random model for each seed."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import keras
+import numpy as np
+import tensorflow as tf
+from support import Array
+
+from kexport.parity import samples
+from random_models.build import FEATURES, build
+from random_models.condition import condition
+from random_models.kind import Rng, pick
+
+ATTEMPTS = 200
+"""Draws for one seed before it is given up."""
+
+MODES = ("none", "none", "tf", "caffe", "torch")
+
+SHORTEST, LONGEST = 1e-30, 1e30
+"""Limits of the spread of an output, well within float32."""
+
+
+@dataclass(frozen=True, slots=True)
+class Drawn:
+    """A valid random model, its preprocessing, and the samples of its proof."""
+
+    seed: int
+    feature: str
+    model: keras.Model
+    families: frozenset[str]
+    samples: samples.Samples
+    redraws: Mapping[str, int]
+    """How often it was drawn again, by reason."""
+
+
+def draw(seed: int) -> Drawn:
+    """Draw a model; equal seeds give equal models, and successive seeds other kinds of layers.
+
+    A model is drawn again if Keras refuses the arguments, or if an output is not finite, constant,
+    or near the limits of float32: there is nothing to compare.
+    """
+    feature = FEATURES[seed % len(FEATURES)]
+    redraws: Counter[str] = Counter()
+    for attempt in range(ATTEMPTS):
+        keras.utils.clear_session(free_memory=False)
+        rng = np.random.default_rng((seed, attempt))
+        try:
+            model, families = build(rng, feature)
+            mode = _mode(rng, model)
+            with np.errstate(all="ignore"):
+                outputs = condition(model, samples.make(model, mode, seed + 1).prepared, rng)
+        except (ValueError, TypeError, tf.errors.InvalidArgumentError):
+            redraws["arguments"] += 1
+            continue
+        if not all(map(_is_alive, outputs)):
+            redraws["outputs"] += 1
+            continue
+        shown = samples.make(model, mode, seed)
+        return Drawn(seed, feature, model, families, shown, redraws)
+    raise ValueError(f"seed {seed} gives no model with {feature}")
+
+
+def _mode(rng: Rng, model: keras.Model) -> str:
+    if not samples.is_image_model(model):
+        return "none"
+    return pick(rng, *MODES) if model.inputs[0].shape[-1] == 3 else pick(rng, "none", "tf")
+
+
+def _is_alive(output: Array) -> bool:
+    if not np.isfinite(output).all():
+        return False
+    spread = output.astype(np.float64).std()
+    return bool(SHORTEST < spread < LONGEST)
