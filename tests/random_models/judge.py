@@ -1,4 +1,4 @@
-"""The proof of kexport on one model: the graph of a bundle, and its judgement."""
+"""The proof of kexport on one model: the graph of a bundle, and its judgement, without files."""
 
 from __future__ import annotations
 
@@ -14,31 +14,50 @@ from support import Array
 from kexport import targets
 from kexport.conversion import convert_model
 from kexport.outputs import Output
-from kexport.parity import compare
+from kexport.parity import keras_outputs, noise
+from kexport.parity.graph_logits import _before_softmax
+from kexport.parity.reference import Expected
 from kexport.parity.samples import Samples
+from kexport.parity.tolerance import relative
 from kexport.runtime.compare import differences
 from kexport.source.clone import channels_last
 from kexport.stages import optimize
+from kexport.stages.reference import expect
 
 TARGET = targets.find("cpu-fp32")
+
+LOGITS = "logits before "
+"""What the name of an output that the proof adds to a graph begins with."""
 
 
 @dataclass(frozen=True, slots=True)
 class Verdict:
-    """The output that is furthest from its tolerance."""
+    """The row of a proof whose error is the largest part of its tolerance."""
 
-    passed: bool
+    row: str
     error: float
     tolerance: float
+
+    @property
+    def passed(self) -> bool:
+        """Whether every row is within its tolerance."""
+        return self.error <= self.tolerance
+
+    @property
+    def ratio(self) -> float:
+        """The error in tolerances."""
+        if self.error == 0:
+            return 0.0
+        return self.error / self.tolerance if self.tolerance else float("inf")
 
 
 @dataclass(frozen=True, slots=True)
 class Subject:
-    """A converted model with what Keras computes for the samples."""
+    """A converted model, with what Keras computes for the samples and what it allows."""
 
     graph: ir.Model
     outputs: tuple[Output, ...]
-    expected: Mapping[str, Array]
+    expected: Expected
     samples: Samples
 
 
@@ -48,40 +67,81 @@ def convert(model: keras.Model, samples: Samples) -> Subject:
     artifact = optimize.simplified(converted, samples, "dynamic", _silent)
     artifact, _ = optimize.of_floats(artifact, TARGET, samples, "dynamic", _silent)
     names = [output.name for output in converted.outputs]
-    expected = compare.reference(channels_last(model), samples.prepared, names)
+    softmaxes = [output.name for output in converted.outputs if output.kind == "probabilities"]
+    asked = channels_last(model)
+    answers = keras_outputs.compute(asked, samples.prepared, names, softmaxes)
+    moved = noise.measure(asked, samples.prepared, answers, "fp32")
+    expected = expect(answers, moved, "fp32")
     return Subject(artifact.model, converted.outputs, expected, samples)
 
 
-def answers(graph: ir.Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Run a graph in ONNX Runtime as a bundle's session does; outputs by name."""
+def open_session(graph: ir.Model) -> Any:
+    """Open a session as a bundle's runtime does, on one thread."""
     options = onnxruntime.SessionOptions()
     options.log_severity_level = 4
     options.intra_op_num_threads = options.inter_op_num_threads = 1
-    session = onnxruntime.InferenceSession(
-        ir.to_proto(graph).SerializeToString(), options, ["CPUExecutionProvider"]
-    )
+    serialized = ir.to_proto(graph).SerializeToString()
+    return onnxruntime.InferenceSession(serialized, options, ["CPUExecutionProvider"])
+
+
+def with_logits(subject: Subject, graph: ir.Model) -> ir.Model:
+    """Return a graph with the logits of its softmaxes as further outputs."""
+    graph = graph.clone()
+    for name in subject.expected.logits:
+        value = _before_softmax(graph, name)
+        if value is not None:
+            value.name = f"{LOGITS}{name}"
+            graph.graph.outputs.append(value)
+    return graph
+
+
+def run(session: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Run a session; outputs by name."""
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(inputs)), strict=True))
 
 
-def judge(subject: Subject, graph: ir.Model) -> Verdict:
-    """Compare a graph with Keras on the samples."""
-    return verdict(subject, answers(graph, subject.samples.raw))
+def answers(subject: Subject, graph: ir.Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
+    """Run a graph with its logits in ONNX Runtime; outputs by name."""
+    return run(open_session(with_logits(subject, graph)), inputs)
 
 
-def verdict(
-    subject: Subject, given: Mapping[str, Array], expected: Mapping[str, Array] | None = None
+def judge(subject: Subject, given: Mapping[str, Array]) -> Verdict:
+    """Compare what a graph gave for the samples with Keras, as `parity.compare.measure` does."""
+    return _judged(subject, given, subject.expected.outputs, subject.expected.logits)
+
+
+def change(subject: Subject, given: Mapping[str, Array], before: Mapping[str, Array]) -> Verdict:
+    """Compare two graphs on any inputs by the tolerances of the proof."""
+    logits = {name: before.get(f"{LOGITS}{name}") for name in subject.expected.logits}
+    return _judged(subject, given, before, {k: v for k, v in logits.items() if v is not None})
+
+
+def _judged(
+    subject: Subject,
+    given: Mapping[str, Array],
+    outputs: Mapping[str, Array],
+    logits: Mapping[str, Array],
 ) -> Verdict:
-    """Compare what a graph gave with Keras' outputs for the samples, or with other outputs."""
-    expected = subject.expected if expected is None else expected
+    gaps = subject.expected.gaps
     kinds = {output.name: output.kind for output in subject.outputs}
     found = []
-    for row in differences(kinds, given, expected):
+    for row in differences(kinds, given, outputs):
         kind = kinds.get(row.name, "log-probabilities")
-        source = row.name if row.name in kinds else compare._softmax_of(row.name, kinds)
-        tolerance = compare._tolerance(kind, expected[source], compare.TOLERANCES["fp32"])
-        found.append(Verdict(row.error <= tolerance, row.error, tolerance))
-    return max(found, key=lambda one: one.error / one.tolerance)
+        name = row.name if row.name in kinds else _softmax_of(row.name, kinds)
+        found.append(Verdict(row.name, row.error, relative(kind, outputs[name], gaps[name])))
+    inner = {name: f"{LOGITS}{name}" for name in logits if f"{LOGITS}{name}" in given}
+    read = {name: given[key] for name, key in inner.items()}
+    for row in differences(dict.fromkeys(read, "logits"), read, logits):
+        tolerance = relative("logits", logits[row.name], gaps[row.name])
+        found.append(Verdict(f"{LOGITS}{row.name}", row.error, tolerance))
+    return max(found, key=lambda verdict: verdict.ratio)
+
+
+def _softmax_of(name: str, kinds: Mapping[str, str]) -> str:
+    """Return the output whose logits `runtime.compare.differences` measures under `name`."""
+    output = name.removesuffix(".logits")
+    return output if output in kinds else next(n for n, k in kinds.items() if k == "probabilities")
 
 
 def _silent(message: str) -> Any:

@@ -13,7 +13,7 @@ from support import Array
 
 from kexport.parity import samples
 from random_models.draw import Drawn, draw
-from random_models.judge import Subject, Verdict, answers, convert, judge, verdict
+from random_models.judge import Subject, Verdict, answers, change, convert, judge
 
 OTHERS = 4
 """Number of further sets of samples on which a fault that passed is looked for."""
@@ -51,7 +51,7 @@ def run(seed: int, faults: int) -> Trial:
     """
     drawn = draw(seed)
     subject = convert(drawn.model, drawn.samples)
-    right = judge(subject, subject.graph)
+    right = judge(subject, answers(subject, subject.graph, subject.samples.raw))
     rng = np.random.default_rng((seed, 1 << 20))
     planted: list[Planted] = []
     for at in rng.permutation(len(FAULTS)):
@@ -66,10 +66,10 @@ def run(seed: int, faults: int) -> Trial:
 def _planted(drawn: Drawn, subject: Subject, at: int, rng: Rng) -> Planted | None:
     fault = FAULTS[at]
     graph = fault.plant(subject.graph, rng)
-    given = None if graph is None else _answers(graph, subject.samples.raw)
-    if graph is None or given is None or _shapes(given) != _shapes(subject.expected):
+    given = None if graph is None else _answers(subject, graph)
+    if graph is None or given is None or not _same_shapes(given, subject.expected.outputs):
         return None
-    judged = verdict(subject, given)
+    judged = judge(subject, given)
     if not judged.passed:
         return Planted(fault.name, "refused", judged, 0.0)
     visible = _visible(drawn, subject, graph)
@@ -81,19 +81,19 @@ def _visible(drawn: Drawn, subject: Subject, graph: ir.Model) -> float:
     largest = 0.0
     for at in range(OTHERS):
         shown = samples.make(drawn.model, subject.samples.mode, drawn.seed + (at + 2) * 10**8)
-        right = answers(subject.graph, shown.raw)
-        changed = verdict(subject, answers(graph, shown.raw), right)
-        largest = max(largest, changed.error / changed.tolerance)
+        right = answers(subject, subject.graph, shown.raw)
+        changed = change(subject, answers(subject, graph, shown.raw), right)
+        largest = max(largest, changed.ratio)
     return largest
 
 
-def _answers(graph: ir.Model, inputs: Mapping[str, Array]) -> dict[str, Array] | None:
-    """Run a graph; None if ONNX Runtime refuses it."""
+def _answers(subject: Subject, graph: ir.Model) -> dict[str, Array] | None:
+    """Run a graph on the samples; None if ONNX Runtime refuses it."""
     try:
-        return answers(graph, inputs)
+        return answers(subject, graph, subject.samples.raw)
     except Exception:  # noqa: BLE001 - ONNX Runtime has no common class for what it refuses
         return None
 
 
-def _shapes(arrays: Mapping[str, Array]) -> dict[str, tuple[int, ...]]:
-    return {name: array.shape for name, array in arrays.items()}
+def _same_shapes(given: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
+    return all(given[name].shape == array.shape for name, array in expected.items())

@@ -1,0 +1,95 @@
+"""How sharp a proof is: the smallest relative error of weights that it finds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass
+from typing import Any
+
+import keras
+import numpy as np
+import onnx_ir as ir
+from planted_faults.fault import Rng, array
+from planted_faults.weights import KERNELS, RECURRENT
+from support import Array
+
+from random_models.judge import Subject, judge, open_session, run, with_logits
+from random_models.layers import KINDS
+
+SMALLEST, LARGEST = 1e-7, 1.0
+"""Relative errors between which the limit is looked for."""
+
+STEPS = 10
+"""Halvings of the seven decades between them, to 1.6 %."""
+
+PLACES = dict.fromkeys(KERNELS, (1,)) | dict.fromkeys(RECURRENT, (1, 2))
+"""Inputs of each operator that are kernels."""
+
+FAMILIES = {kind.name: kind.family for kind in KINDS}
+
+
+@dataclass(frozen=True, slots=True)
+class Place:
+    """A kernel in a graph, and the family of the layer that it belongs to."""
+
+    node: str
+    name: str
+    kernel: Array
+    family: str
+
+
+def places(graph: ir.Model, model: keras.Model) -> Iterator[Place]:
+    """Yield the kernels of a graph outside of loops, in its order."""
+    classes = {layer.name: type(layer).__name__ for layer in model._flatten_layers()}
+    for node in graph.graph:
+        for index in PLACES.get(node.op_type, ()):
+            kernel, value = array(node, index), node.inputs[index]
+            scopes = (node.name or "").split("/")
+            known = [classes[scope] for scope in scopes if scope in classes]
+            if kernel is not None and value is not None and kernel.any() and known:
+                family = FAMILIES.get(known[-1], "other")
+                yield Place(node.name or "", value.name or "", kernel, family)
+
+
+def of_one_weight(subject: Subject, place: Place, rng: Rng) -> float | None:
+    """Return the smallest relative error of one weight, drawn, that the proof finds.
+
+    None if the weight may even be twice as large: nothing on the samples depends on it.
+    """
+    at = int(rng.choice(np.flatnonzero(place.kernel)))
+
+    def off(error: float) -> Array:
+        kernel = place.kernel.copy()
+        kernel.flat[at] *= np.float32(1 + error)
+        return kernel
+
+    return smallest(subject, place, off)
+
+
+def of_a_layer(subject: Subject, place: Place) -> float | None:
+    """Return the smallest relative error of a whole kernel that the proof finds."""
+    return smallest(subject, place, lambda error: place.kernel * np.float32(1 + error))
+
+
+def smallest(subject: Subject, place: Place, off: Callable[[float], Array]) -> float | None:
+    """Find by bisection the smallest error from which on the proof refuses the graph."""
+    session = _of_any_kernel(subject, place)
+
+    def is_found(error: float) -> bool:
+        inputs = {**subject.samples.raw, place.name: off(error)}
+        return not judge(subject, run(session, inputs)).passed
+
+    if not is_found(LARGEST):
+        return None
+    low, high = np.log10(SMALLEST), np.log10(LARGEST)
+    for _ in range(STEPS):
+        middle = (low + high) / 2
+        low, high = (low, middle) if is_found(10.0**middle) else (middle, high)
+    return float(10.0**high)
+
+
+def _of_any_kernel(subject: Subject, place: Place) -> Any:
+    """Open a session that takes the kernel as an input."""
+    graph = with_logits(subject, subject.graph)
+    graph.graph.inputs.append(graph.graph.initializers[place.name])
+    return open_session(graph)
