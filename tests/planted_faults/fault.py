@@ -18,22 +18,17 @@ Mutate = Callable[[ir.Model, Rng], bool]
 
 @dataclass(frozen=True, slots=True)
 class Fault:
-    """A fault of one kind. `mutate` changes a graph in place, and returns False if it cannot."""
+    """A fault of one kind.
+
+    `mutate` changes a graph in place. Where it cannot, it returns False and changes nothing.
+    """
 
     name: str
     mutate: Mutate
 
-    def plant(self, model: ir.Model, rng: Rng) -> ir.Model | None:
-        """Return a copy of the graph with the fault, None where it does not apply."""
-        changed = model.clone()
-        if not self.mutate(changed, rng):
-            return None
-        _forget_shapes(changed)
-        return changed
 
-
-def _forget_shapes(model: ir.Model) -> None:
-    """Drop what is declared of values between nodes, which the fault may have changed."""
+def forget_shapes(model: ir.Model) -> None:
+    """Drop what is declared of values between nodes, which a fault may have changed."""
     for node in model.graph.all_nodes():
         for value in node.outputs:
             if not value.is_graph_output():

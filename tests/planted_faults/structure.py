@@ -6,9 +6,13 @@ from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from support import Array
 
 from kexport.graph import edit
 from planted_faults.fault import Fault, Mutate, Rng, bypass, nodes, one, put, set_number
+
+LOGITS = "logits before "
+"""What the name of an output that a proof adds to read logits begins with."""
 
 
 def _rank(value: ir.Value | None) -> int:
@@ -77,23 +81,26 @@ _OTHERS = {
 
 
 def other_reduction(model: ir.Model, rng: Rng) -> bool:
-    """Reduce by another operator."""
-    node = one(rng, nodes(model, *_REDUCTIONS))
-    if node is None:
+    """Reduce by another operator, whose axes are an input or, before opset 18, an attribute."""
+    found = [(n, axes) for n in nodes(model, *_REDUCTIONS) if (axes := _axes(n)) is not None]
+    node, axes = one(rng, found) or (None, None)
+    if node is None or axes is None:
         return False
-    axes = list(edit.attribute(node, "axes", []))
     node.op_type = _OTHERS[node.op_type]
-    if axes and node.op_type == "ReduceSum":
-        node.attributes.pop("axes")
+    node.resize_inputs(1)
+    node.attributes.pop("axes", None)
+    if node.op_type == "ReduceSum" or model.opset_imports[""] >= 18:
         node.resize_inputs(2)
-        node.replace_input_with(1, edit.numbers(model.graph, "planted", np.array(axes, np.int64)))
-    elif node.op_type == "ReduceMean" and len(node.inputs) > 1 and model.opset_imports[""] < 18:
-        found = edit.small(node.inputs[1])
-        if found is None:
-            return False
-        node.resize_inputs(1)
-        set_number(node, "axes", found.tolist())
-    return True
+        node.replace_input_with(1, edit.numbers(model.graph, "planted", axes))
+        return True
+    return set_number(node, "axes", axes.tolist())
+
+
+def _axes(node: ir.Node) -> Array | None:
+    if len(node.inputs) > 1:
+        return edit.small(node.inputs[1])
+    axes = edit.attribute(node, "axes", None)
+    return None if axes is None else np.array(axes, np.int64)
 
 
 def transposed(model: ir.Model, rng: Rng) -> bool:
@@ -158,7 +165,7 @@ def reset_elsewhere(model: ir.Model, rng: Rng) -> bool:
 
 def outputs_exchanged(model: ir.Model, rng: Rng) -> bool:
     """Exchange the names of two outputs of one rank."""
-    outputs = model.graph.outputs
+    outputs = [value for value in model.graph.outputs if not _is_of_proof(value)]
     if len(outputs) != 2 or _rank(outputs[0]) != _rank(outputs[1]):
         return False
     first, second = outputs
@@ -166,6 +173,11 @@ def outputs_exchanged(model: ir.Model, rng: Rng) -> bool:
     first.name = "exchanged"
     second.name, first.name = one_name, other_name
     return True
+
+
+def _is_of_proof(value: ir.Value) -> bool:
+    """Tell whether the proof added an output to read logits from."""
+    return (value.name or "").startswith(LOGITS)
 
 
 def inputs_exchanged(model: ir.Model, rng: Rng) -> bool:

@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
 
 import keras
 import onnx_ir as ir
 import onnxruntime
+from planted_faults.structure import LOGITS
 from support import Array
 
 from kexport import targets
@@ -25,9 +26,6 @@ from kexport.stages import optimize
 from kexport.stages.reference import expect
 
 TARGET = targets.find("cpu-fp32")
-
-LOGITS = "logits before "
-"""What the name of an output that the proof adds to a graph begins with."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +54,7 @@ class Subject:
     """A converted model, with what Keras computes for the samples and what it allows."""
 
     graph: ir.Model
+    """The graph of a bundle, with the logits of its softmaxes as further outputs."""
     outputs: tuple[Output, ...]
     expected: Expected
     samples: Samples
@@ -72,7 +71,18 @@ def convert(model: keras.Model, samples: Samples) -> Subject:
     answers = keras_outputs.compute(asked, samples.prepared, names, softmaxes)
     moved = noise.measure(asked, samples.prepared, answers, "fp32")
     expected = expect(answers, moved, "fp32")
-    return Subject(artifact.model, converted.outputs, expected, samples)
+    graph = _with_logits(artifact.model, expected.logits)
+    return Subject(graph, converted.outputs, expected, samples)
+
+
+def _with_logits(graph: ir.Model, names: Iterable[str]) -> ir.Model:
+    graph = graph.clone()
+    for name in names:
+        value = _before_softmax(graph, name)
+        if value is not None:
+            value.name = f"{LOGITS}{name}"
+            graph.graph.outputs.append(value)
+    return graph
 
 
 def open_session(graph: ir.Model) -> Any:
@@ -84,26 +94,10 @@ def open_session(graph: ir.Model) -> Any:
     return onnxruntime.InferenceSession(serialized, options, ["CPUExecutionProvider"])
 
 
-def with_logits(subject: Subject, graph: ir.Model) -> ir.Model:
-    """Return a graph with the logits of its softmaxes as further outputs."""
-    graph = graph.clone()
-    for name in subject.expected.logits:
-        value = _before_softmax(graph, name)
-        if value is not None:
-            value.name = f"{LOGITS}{name}"
-            graph.graph.outputs.append(value)
-    return graph
-
-
 def run(session: Any, inputs: Mapping[str, Array]) -> dict[str, Array]:
     """Run a session; outputs by name."""
     names = [value.name for value in session.get_outputs()]
     return dict(zip(names, session.run(names, dict(inputs)), strict=True))
-
-
-def answers(subject: Subject, graph: ir.Model, inputs: Mapping[str, Array]) -> dict[str, Array]:
-    """Run a graph with its logits in ONNX Runtime; outputs by name."""
-    return run(open_session(with_logits(subject, graph)), inputs)
 
 
 def judge(subject: Subject, given: Mapping[str, Array]) -> Verdict:

@@ -13,7 +13,7 @@ from planted_faults.fault import Rng, array
 from planted_faults.weights import KERNELS, RECURRENT
 from support import Array
 
-from random_models.judge import Subject, judge, open_session, run, with_logits
+from random_models.judge import Subject, judge, open_session, run
 from random_models.layers import KINDS
 
 SMALLEST, LARGEST = 1e-7, 1.0
@@ -90,6 +90,6 @@ def smallest(subject: Subject, place: Place, off: Callable[[float], Array]) -> f
 
 def _of_any_kernel(subject: Subject, place: Place) -> Any:
     """Open a session that takes the kernel as an input."""
-    graph = with_logits(subject, subject.graph)
+    graph = subject.graph.clone()
     graph.graph.inputs.append(graph.graph.initializers[place.name])
     return open_session(graph)

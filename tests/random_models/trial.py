@@ -4,19 +4,23 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from dataclasses import dataclass
+from functools import cached_property
+from typing import Any
 
 import numpy as np
-import onnx_ir as ir
 from planted_faults import FAULTS
-from planted_faults.fault import Rng
+from planted_faults.fault import Fault, Rng, forget_shapes
 from support import Array
 
 from kexport.parity import samples
 from random_models.draw import Drawn, draw
-from random_models.judge import Subject, Verdict, answers, change, convert, judge
+from random_models.judge import Subject, Verdict, change, convert, judge, open_session, run
 
 OTHERS = 4
 """Number of further sets of samples on which a fault that passed is looked for."""
+
+FAR = 10**8
+"""Distance between their seeds."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -41,7 +45,7 @@ class Trial:
     planted: tuple[Planted, ...]
 
 
-def run(seed: int, faults: int) -> Trial:
+def try_seed(seed: int, faults: int) -> Trial:
     """Draw a model, judge its graph, and plant up to `faults` faults of different kinds.
 
     A fault that gives outputs of other shapes, or a graph that does not run, needs no proof to be
@@ -51,49 +55,55 @@ def run(seed: int, faults: int) -> Trial:
     """
     drawn = draw(seed)
     subject = convert(drawn.model, drawn.samples)
-    right = judge(subject, answers(subject, subject.graph, subject.samples.raw))
+    session = open_session(subject.graph)
+    right = judge(subject, run(session, drawn.samples.raw))
+    bench = _Bench(drawn, subject, session)
     rng = np.random.default_rng((seed, 1 << 20))
     planted: list[Planted] = []
     for at in rng.permutation(len(FAULTS)):
         if sum(one.outcome != "changes nothing" for one in planted) == faults:
             break
-        found = _planted(drawn, subject, int(at), rng)
+        found = bench.planted(FAULTS[at], rng)
         if found is not None:
             planted.append(found)
     return Trial(drawn, subject, right, tuple(planted))
 
 
-def _planted(drawn: Drawn, subject: Subject, at: int, rng: Rng) -> Planted | None:
-    fault = FAULTS[at]
-    graph = fault.plant(subject.graph, rng)
-    given = None if graph is None else _answers(subject, graph)
-    if graph is None or given is None or not _same_shapes(given, subject.expected.outputs):
-        return None
-    judged = judge(subject, given)
-    if not judged.passed:
-        return Planted(fault.name, "refused", judged, 0.0)
-    visible = _visible(drawn, subject, graph)
-    return Planted(fault.name, "accepted" if visible > 1 else "changes nothing", judged, visible)
+class _Bench:
+    """A converted model, with what the faults planted in it share."""
 
+    def __init__(self, drawn: Drawn, subject: Subject, session: Any) -> None:
+        self._subject, self._session = subject, session
+        self._drawn = drawn
+        self._copy = subject.graph.clone()
 
-def _visible(drawn: Drawn, subject: Subject, graph: ir.Model) -> float:
-    """Return the largest change that a fault makes to the graph's outputs, in tolerances."""
-    largest = 0.0
-    for at in range(OTHERS):
-        shown = samples.make(drawn.model, subject.samples.mode, drawn.seed + (at + 2) * 10**8)
-        right = answers(subject, subject.graph, shown.raw)
-        changed = change(subject, answers(subject, graph, shown.raw), right)
-        largest = max(largest, changed.ratio)
-    return largest
+    def planted(self, fault: Fault, rng: Rng) -> Planted | None:
+        """Plant one fault, and judge; None where it does not apply or the graph does not run."""
+        graph, subject = self._copy, self._subject
+        if not fault.mutate(graph, rng):
+            return None
+        self._copy = subject.graph.clone()
+        forget_shapes(graph)
+        try:
+            session = open_session(graph)
+            given = run(session, subject.samples.raw)
+        except Exception:  # noqa: BLE001 - ONNX Runtime has no common class for what it refuses
+            return None
+        if any(given[n].shape != array.shape for n, array in subject.expected.outputs.items()):
+            return None
+        judged = judge(subject, given)
+        if not judged.passed:
+            return Planted(fault.name, "refused", judged, 0.0)
+        visible = max(
+            change(subject, run(session, inputs), before).ratio for inputs, before in self._others
+        )
+        outcome = "accepted" if visible > 1 else "changes nothing"
+        return Planted(fault.name, outcome, judged, visible)
 
-
-def _answers(subject: Subject, graph: ir.Model) -> dict[str, Array] | None:
-    """Run a graph on the samples; None if ONNX Runtime refuses it."""
-    try:
-        return answers(subject, graph, subject.samples.raw)
-    except Exception:  # noqa: BLE001 - ONNX Runtime has no common class for what it refuses
-        return None
-
-
-def _same_shapes(given: Mapping[str, Array], expected: Mapping[str, Array]) -> bool:
-    return all(given[name].shape == array.shape for name, array in expected.items())
+    @cached_property
+    def _others(self) -> list[tuple[Mapping[str, Array], dict[str, Array]]]:
+        """Further samples, and what the right graph gives for them."""
+        model, mode = self._drawn.model, self._subject.samples.mode
+        seeds = (self._drawn.seed + at * FAR for at in range(2, 2 + OTHERS))
+        inputs = [samples.make(model, mode, seed).raw for seed in seeds]
+        return [(given, run(self._session, given)) for given in inputs]
