@@ -74,18 +74,24 @@ def of_a_layer(subject: Subject, place: Place) -> float | None:
 def smallest(subject: Subject, place: Place, off: Callable[[float], Array]) -> float | None:
     """Find by bisection the smallest error from which on the proof refuses the graph."""
     session = _of_any_kernel(subject, place)
-
-    def is_found(error: float) -> bool:
-        inputs = {**subject.samples.raw, place.name: off(error)}
-        return not judge(subject, run(session, inputs)).passed
-
-    if not is_found(LARGEST):
+    if not _is_refused(subject, session, place, off(LARGEST)):
         return None
     low, high = np.log10(SMALLEST), np.log10(LARGEST)
     for _ in range(STEPS):
         middle = (low + high) / 2
-        low, high = (low, middle) if is_found(10.0**middle) else (middle, high)
+        refused = _is_refused(subject, session, place, off(10.0**middle))
+        low, high = (low, middle) if refused else (middle, high)
     return float(10.0**high)
+
+
+def is_found(subject: Subject, place: Place, kernel: Array) -> bool:
+    """Tell whether the proof refuses the graph with another kernel in one place."""
+    return _is_refused(subject, _of_any_kernel(subject, place), place, kernel)
+
+
+def _is_refused(subject: Subject, session: Any, place: Place, kernel: Array) -> bool:
+    given = run(session, {**subject.samples.raw, place.name: kernel})
+    return not judge(subject, given).passed
 
 
 def _of_any_kernel(subject: Subject, place: Place) -> Any:
