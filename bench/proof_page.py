@@ -106,7 +106,7 @@ def section(results: Sequence[Result]) -> str:
         + ", ".join(f"{n} x {name}" for name, n in sorted(missed.items()) if n)
         + ("." if counts["accepted"] else ""),
         f"A fault counts if it changes the outputs by more than the tolerance on the samples, or "
-        f"on four further sets of samples; {counts['changes nothing']:,} more changed nothing.",
+        f"on two further sets of samples; {counts['changes nothing']:,} more changed nothing.",
         "The smallest relative error that is found, of one weight and of all weights of a layer:",
         table(
             ["family", "one weight, median", "90 %", "a layer, median", "90 %", "weights"],

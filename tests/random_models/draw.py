@@ -12,6 +12,8 @@ import tensorflow as tf
 from support import Array
 
 from kexport.parity import samples
+from kexport.source.preprocessing import prepare
+from kexport.source.synthetic_images import draw_images
 from random_models.build import FEATURES, build
 from random_models.condition import condition
 from random_models.kind import Rng, pick
@@ -20,6 +22,9 @@ ATTEMPTS = 200
 """Draws for one seed before it is given up."""
 
 MODES = ("none", "none", "tf", "caffe", "torch")
+
+COUNT = 4
+"""Number of inputs on which a model is conditioned."""
 
 SHORTEST, LONGEST = 1e-30, 1e30
 """Limits of the spread of an output, well within float32."""
@@ -53,7 +58,7 @@ def draw(seed: int) -> Drawn:
             model, families = build(rng, feature)
             mode = _mode(rng, model)
             with np.errstate(all="ignore"):
-                outputs = condition(model, samples.make(model, mode, seed + 1).prepared, rng)
+                outputs = condition(model, _inputs(model, mode, rng), rng)
         except (ValueError, TypeError, tf.errors.InvalidArgumentError):
             redraws["arguments"] += 1
             continue
@@ -69,6 +74,20 @@ def _mode(rng: Rng, model: keras.Model) -> str:
     if not samples.is_image_model(model):
         return "none"
     return pick(rng, *MODES) if model.inputs[0].shape[-1] == 3 else pick(rng, "none", "tf")
+
+
+def _inputs(model: keras.Model, mode: str, rng: Rng) -> list[Array]:
+    """Draw inputs to condition a model on: ordinary ones, other than those of the proof."""
+    shapes = [x.shape[1:] for x in model.inputs]
+    if samples.is_image_model(model):
+        images = draw_images(COUNT, *shapes[0], seed=int(rng.integers(1 << 30)))
+        return [prepare(images, mode)]
+    return [
+        rng.integers(0, 4, (COUNT, *shape)).astype(x.dtype)
+        if "int" in x.dtype
+        else rng.normal(size=(COUNT, *shape)).astype(np.float32)
+        for x, shape in zip(model.inputs, shapes, strict=True)
+    ]
 
 
 def _is_alive(output: Array) -> bool:

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
+from unittest import mock
 
 import keras
 import onnx_ir as ir
@@ -60,16 +61,20 @@ class Subject:
     samples: Samples
 
 
-def convert(model: keras.Model, samples: Samples) -> Subject:
-    """Convert a model as an export to `cpu-fp32` does, and run Keras on the samples."""
+def convert(model: keras.Model, samples: Samples, at_once: int = 2) -> Subject:
+    """Convert a model as an export to `cpu-fp32` does, and run Keras on the samples.
+
+    `at_once` is the batch in Keras: small models are quicker with all samples in one.
+    """
     converted = convert_model(model)
     artifact = optimize.simplified(converted, samples, "dynamic", _silent)
     artifact, _ = optimize.of_floats(artifact, TARGET, samples, "dynamic", _silent)
     names = [output.name for output in converted.outputs]
     softmaxes = [output.name for output in converted.outputs if output.kind == "probabilities"]
     asked = channels_last(model)
-    answers = keras_outputs.compute(asked, samples.prepared, names, softmaxes)
-    moved = noise.measure(asked, samples.prepared, answers, "fp32")
+    with mock.patch.object(keras_outputs, "AT_ONCE", at_once):
+        answers = keras_outputs.compute(asked, samples.prepared, names, softmaxes)
+        moved = noise.measure(asked, samples.prepared, answers, "fp32")
     expected = expect(answers, moved, "fp32")
     graph = _with_logits(artifact.model, expected.logits)
     return Subject(graph, converted.outputs, expected, samples)

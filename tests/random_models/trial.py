@@ -16,7 +16,7 @@ from kexport.parity import samples
 from random_models.draw import Drawn, draw
 from random_models.judge import Subject, Verdict, change, convert, judge, open_session, run
 
-OTHERS = 4
+OTHERS = 2
 """Number of further sets of samples on which a fault that passed is looked for."""
 
 FAR = 10**8
@@ -54,7 +54,7 @@ def try_seed(seed: int, faults: int) -> Trial:
     no fault, since it changes nothing: a moved window over zeros, a dead branch.
     """
     drawn = draw(seed)
-    subject = convert(drawn.model, drawn.samples)
+    subject = convert(drawn.model, drawn.samples, drawn.samples.count)
     session = open_session(subject.graph)
     right = judge(subject, run(session, drawn.samples.raw))
     bench = _Bench(drawn, subject, session)
