@@ -57,6 +57,7 @@ def trial(seed: int) -> dict[str, Any]:
             {
                 "name": one.name,
                 "outcome": one.outcome,
+                "moved": _number(one.moved),
                 "visible": _number(one.visible),
                 **_entry(one.verdict),
             }

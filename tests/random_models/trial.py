@@ -30,9 +30,11 @@ class Planted:
     name: str
     outcome: str
     verdict: Verdict
+    moved: float
+    """The largest change that the fault makes to what the right graph gives for the samples, in
+    tolerances."""
     visible: float
-    """On further samples of the same distribution, the change that an accepted fault makes to the
-    right graph, in tolerances; 0 where that was not asked."""
+    """The same on further samples of the same distribution; 0 for a fault that was refused."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,8 +58,9 @@ def try_seed(seed: int, faults: int) -> Trial:
     drawn = draw(seed)
     subject = convert(drawn.model, drawn.samples, drawn.samples.count)
     session = open_session(subject.graph)
-    right = judge(subject, run(session, drawn.samples.raw))
-    bench = _Bench(drawn, subject, session)
+    given = run(session, drawn.samples.raw)
+    right = judge(subject, given)
+    bench = _Bench(drawn, subject, session, given)
     rng = np.random.default_rng((seed, 1 << 20))
     planted: list[Planted] = []
     for at in rng.permutation(len(FAULTS)):
@@ -72,8 +75,10 @@ def try_seed(seed: int, faults: int) -> Trial:
 class _Bench:
     """A converted model, with what the faults planted in it share."""
 
-    def __init__(self, drawn: Drawn, subject: Subject, session: Any) -> None:
-        self._subject, self._session = subject, session
+    def __init__(
+        self, drawn: Drawn, subject: Subject, session: Any, right: Mapping[str, Array]
+    ) -> None:
+        self._subject, self._session, self._right = subject, session, right
         self._drawn = drawn
         self._copy = subject.graph.clone()
 
@@ -91,14 +96,14 @@ class _Bench:
             return None
         if any(given[n].shape != array.shape for n, array in subject.expected.outputs.items()):
             return None
-        judged = judge(subject, given)
+        judged, moved = judge(subject, given), change(subject, given, self._right).ratio
         if not judged.passed:
-            return Planted(fault.name, "refused", judged, 0.0)
+            return Planted(fault.name, "refused", judged, moved, 0.0)
         visible = max(
             change(subject, run(session, inputs), before).ratio for inputs, before in self._others
         )
         outcome = "accepted" if visible > 1 else "changes nothing"
-        return Planted(fault.name, outcome, judged, visible)
+        return Planted(fault.name, outcome, judged, moved, visible)
 
     @cached_property
     def _others(self) -> list[tuple[Mapping[str, Array], dict[str, Array]]]:
