@@ -43,11 +43,16 @@ class Drawn:
     """How often it was drawn again, by reason."""
 
 
+FAINTEST = 1e-3
+"""Least deviation of an output between samples, relative to its spread. A model whose outputs are
+the same for all samples does not depend on them."""
+
+
 def draw(seed: int) -> Drawn:
     """Draw a model; equal seeds give equal models, and successive seeds other kinds of layers.
 
-    A model is drawn again if Keras refuses the arguments, or if an output is not finite, constant,
-    or near the limits of float32: there is nothing to compare.
+    A model is drawn again if Keras refuses the arguments, or if an output is not finite, near the
+    limits of float32, or the same for all inputs: there is nothing to compare.
     """
     feature = FEATURES[seed % len(FEATURES)]
     redraws: Counter[str] = Counter()
@@ -93,5 +98,6 @@ def _inputs(model: keras.Model, mode: str, rng: Rng) -> list[Array]:
 def _is_alive(output: Array) -> bool:
     if not np.isfinite(output).all():
         return False
-    spread = output.astype(np.float64).std()
-    return bool(SHORTEST < spread < LONGEST)
+    exact = output.astype(np.float64)
+    spread, between = exact.std(), exact.std(axis=0).max()
+    return bool(SHORTEST < spread < LONGEST and between > FAINTEST * spread)
