@@ -105,7 +105,7 @@ def read(path: Path) -> dict[int, dict[str, Any]]:
     if not path.exists():
         return {}
     found = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
+    for line in filter(None, path.read_text(encoding="utf-8").splitlines()):
         try:
             result = json.loads(line)
         except json.JSONDecodeError:
@@ -120,6 +120,8 @@ def run(start: int, count: int, path: Path) -> None:
     done, begun = read(path), time.perf_counter()
     left = [seed for seed in range(start, start + count) if seed not in done]
     with path.open("a", encoding="utf-8") as file:
+        if done:
+            file.write("\n")  # after a line that was cut off
         for at, seed in enumerate(left, 1):
             file.write(f"{json.dumps(trial(seed))}\n")
             file.flush()

@@ -43,6 +43,10 @@ class Drawn:
     """How often it was drawn again, by reason."""
 
 
+CONSTANT = 1e-5
+"""Spread of an output, relative to its largest value, that is no more than rounding makes of a
+constant in a few layers."""
+
 FAINTEST = 1e-3
 """Least deviation of an output between samples, relative to its spread. A model whose outputs are
 the same for all samples does not depend on them."""
@@ -100,4 +104,5 @@ def _is_alive(output: Array) -> bool:
         return False
     exact = output.astype(np.float64)
     spread, between = exact.std(), exact.std(axis=0).max()
-    return bool(SHORTEST < spread < LONGEST and between > FAINTEST * spread)
+    is_constant = spread < CONSTANT * np.abs(exact).max() or between < FAINTEST * spread
+    return bool(SHORTEST < spread < LONGEST and not is_constant)
