@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import Any
 
 from keras import layers
@@ -32,6 +33,7 @@ def layer(rng: Rng, x: Any) -> Any:
     """Apply a LayerNormalization over the last axis, the last ones, or another."""
     last = len(x.shape) - 1
     axis = pick(rng, -1, -1, list(range(1, last + 1)), 1)
+    _need_several(x, axis if isinstance(axis, list) else [axis])
     return layers.LayerNormalization(
         axis=axis, center=chance(rng, 0.8), scale=chance(rng, 0.8), epsilon=_epsilon(rng)
     )(x)
@@ -41,6 +43,8 @@ def group(rng: Rng, x: Any) -> Any:
     """Apply a GroupNormalization with a number of groups that divides the channels."""
     channels = int(x.shape[-1])
     groups = pick(rng, *(n for n in range(1, channels + 1) if channels % n == 0))
+    if math.prod(x.shape[1:]) == groups:
+        raise ValueError("every element is a group")
     return layers.GroupNormalization(
         groups, center=chance(rng, 0.8), scale=chance(rng, 0.8), epsilon=_epsilon(rng)
     )(x)
@@ -48,12 +52,15 @@ def group(rng: Rng, x: Any) -> Any:
 
 def root_mean_square(rng: Rng, x: Any) -> Any:
     """Apply an RMSNormalization."""
+    _need_several(x, [-1])
     return layers.RMSNormalization(epsilon=_epsilon(rng))(x)
 
 
 def unit(rng: Rng, x: Any) -> Any:
     """Apply a UnitNormalization."""
-    return layers.UnitNormalization(axis=pick(rng, -1, 1))(x)
+    axis = pick(rng, -1, 1)
+    _need_several(x, [axis])
+    return layers.UnitNormalization(axis=axis)(x)
 
 
 def statistics(rng: Rng, x: Any) -> Any:
@@ -64,6 +71,12 @@ def statistics(rng: Rng, x: Any) -> Any:
         variance=decades(rng, -3, 3, [channels]).tolist(),
         invert=chance(rng, 0.3),
     )(x)
+
+
+def _need_several(x: Any, axes: list[int]) -> None:
+    """Refuse to normalize a single number, which gives its sign, or zero and what rounding adds."""
+    if math.prod(x.shape[axis] for axis in axes) == 1:
+        raise ValueError("one element is normalized")
 
 
 def _epsilon(rng: Rng) -> float:
