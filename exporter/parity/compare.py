@@ -33,9 +33,10 @@ class Parity:
     rows: tuple[Row, ...]
     """What `runtime.verify` measures as well."""
     before_softmax: tuple[Row, ...] = ()
-    """The logits of the softmaxes, read where the graph computes them, by the output's name."""
+    """The logits of softmaxes and sigmoids, read where the graph computes them, by the output's
+    name."""
     noise: Mapping[str, float] = field(default_factory=dict)
-    """The rounding noise of each output relative to its spread; for a softmax, of its logits."""
+    """The rounding noise of each output relative to its spread; of its logits where it has some."""
 
     @property
     def passed(self) -> bool:
@@ -56,7 +57,8 @@ class Parity:
 def measure(bundle: Path, reference: Reference) -> Parity:
     """Run a bundle through its runtime on the golden inputs, and compare the outputs.
 
-    The logits of a softmax are also compared where they are computed, in a copy of the graph.
+    The logits of a softmax or sigmoid are also compared where they are computed, in a copy of the
+    graph.
 
     Args:
         bundle: a folder with a manifest; the hashes of its files are not checked.
@@ -102,6 +104,8 @@ def _tolerance(manifest: Manifest, reference: Reference, name: str) -> float:
 
 
 def _of(expected: Expected, name: str, kind: str) -> float:
+    if name in expected.logits and "probabilities" not in kind:
+        kind = "sigmoid"
     return relative(kind, expected.outputs[name], expected.gaps[name])
 
 
@@ -137,7 +141,7 @@ def require(parity: Parity, kept: str) -> None:
     if parity.passed:
         return
     outside = [(row, "") for row in parity.rows if not row.passed]
-    inside = [(row, " before its softmax") for row in parity.before_softmax if not row.passed]
+    inside = [(row, " before its activation") for row in parity.before_softmax if not row.passed]
     worst, where = max((*outside, *inside), key=lambda found: found[0].error)
     raise ParityFailed(
         f"output {worst.name!r}{where} is {worst.error:.2g} of its spread away from "

@@ -123,11 +123,13 @@ def _judged(
     logits: Mapping[str, Array],
 ) -> Verdict:
     gaps = subject.expected.gaps
-    kinds = {output.name: output.kind for output in subject.outputs}
+    kinds: dict[str, str] = {output.name: output.kind for output in subject.outputs}
     found = []
     for row in differences(kinds, given, outputs):
         kind = kinds.get(row.name, "log-probabilities")
         name = row.name if row.name in kinds else _softmax_of(row.name, kinds)
+        if name in subject.expected.logits and "probabilities" not in kind:
+            kind = "sigmoid"
         found.append(Verdict(row.name, row.error, relative(kind, outputs[name], gaps[name])))
     inner = {name: f"{LOGITS}{name}" for name in logits if f"{LOGITS}{name}" in given}
     read = {name: given[key] for name, key in inner.items()}
