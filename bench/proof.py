@@ -91,13 +91,9 @@ def _sharpness(found: Any) -> list[dict[str, Any]]:
     if not places or not found.right.passed:
         return []
     place = places[int(rng.integers(len(places)))]
-    return [
-        {
-            "family": place.family,
-            "weight": sharpness.of_one_weight(found.subject, place, rng),
-            "kernel": sharpness.of_a_layer(found.subject, place),
-        }
-    ]
+    kernel = sharpness.Kernel(found.subject, place)
+    limits = {"weight": kernel.limit_of_a_weight(rng), "kernel": kernel.limit()}
+    return [{"family": place.family, **limits}]
 
 
 def read(path: Path) -> dict[int, dict[str, Any]]:

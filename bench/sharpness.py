@@ -26,7 +26,7 @@ MODELS = (
     *("DenseNet121", "NASNetMobile"),
 )
 
-WEIGHTS = 5
+WEIGHTS = 3
 """Single weights drawn from each kernel."""
 
 PLACES = ("early", "middle", "last")
@@ -62,16 +62,14 @@ def measure(builder: str, size: int) -> Sharpness:
     subject = convert(source.model, samples.make(source.model, source.mode, recipe.seed))
     (name,) = subject.expected.gaps
     found = list(sharpness.places(subject.graph, source.model))
-    chosen = [found[1], found[len(found) // 2], found[-1]]
+    places = (found[1], found[len(found) // 2], found[-1])
+    kernels = [sharpness.Kernel(subject, place) for place in places]
     rng = np.random.default_rng(0)
     return Sharpness(
         subject.expected.noise[name],
         subject.expected.gaps[name] / spread(subject.expected.logits[name]),
-        tuple(
-            tuple(sharpness.of_one_weight(subject, place, rng) for _ in range(WEIGHTS))
-            for place in chosen
-        ),
-        tuple(sharpness.of_a_layer(subject, place) for place in chosen),
+        tuple(tuple(one.limit_of_a_weight(rng) for _ in range(WEIGHTS)) for one in kernels),
+        tuple(one.limit() for one in kernels),
     )
 
 

@@ -71,13 +71,11 @@ def test_kinds_of_faults_have_names_of_their_own() -> None:
 def test_the_limit_of_a_weight_is_where_the_verdict_changes(trials: list[Trial]) -> None:
     found = []
     for trial in trials[:12]:
-        subject = trial.subject
-        for place in list(sharpness.places(subject.graph, trial.drawn.model))[:1]:
-            limit = sharpness.of_a_layer(subject, place)
+        for place in list(sharpness.places(trial.subject.graph, trial.drawn.model))[:1]:
+            kernel = sharpness.Kernel(trial.subject, place)
+            limit = kernel.limit()
             if limit is not None and limit > 2 * sharpness.SMALLEST:
                 found.append(limit)
-                assert sharpness.is_found(subject, place, place.kernel * np.float32(1 + limit))
-                assert not sharpness.is_found(
-                    subject, place, place.kernel * np.float32(1 + limit / 1.1)
-                )
+                assert kernel.is_refused(place.kernel * np.float32(1 + limit))
+                assert not kernel.is_refused(place.kernel * np.float32(1 + limit / 1.1))
     assert len(found) > 4

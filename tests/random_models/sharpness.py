@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass
-from typing import Any
 
 import keras
 import numpy as np
@@ -51,51 +50,45 @@ def places(graph: ir.Model, model: keras.Model) -> Iterator[Place]:
                 yield Place(node.name or "", value.name or "", kernel, family)
 
 
-def of_one_weight(subject: Subject, place: Place, rng: Rng) -> float | None:
-    """Return the smallest relative error of one weight, drawn, that the proof finds.
+class Kernel:
+    """A kernel of a converted model that can be changed, and the proof's verdict on it."""
 
-    None if the weight may even be twice as large: nothing on the samples depends on it.
-    """
-    at = int(rng.choice(np.flatnonzero(place.kernel)))
+    def __init__(self, subject: Subject, place: Place) -> None:
+        graph = subject.graph.clone()
+        graph.graph.inputs.append(graph.graph.initializers[place.name])
+        self._subject, self._place, self._session = subject, place, open_session(graph)
 
-    def off(error: float) -> Array:
-        kernel = place.kernel.copy()
-        kernel.flat[at] *= np.float32(1 + error)
-        return kernel
+    def is_refused(self, kernel: Array) -> bool:
+        """Tell whether the proof refuses the graph with other values of the kernel."""
+        inputs = {**self._subject.samples.raw, self._place.name: kernel}
+        return not judge(self._subject, run(self._session, inputs)).passed
 
-    return smallest(subject, place, off)
+    def limit_of_a_weight(self, rng: Rng) -> float | None:
+        """Return the smallest relative error of one weight, drawn, that the proof finds.
 
+        None if the weight may even be twice as large: nothing on the samples depends on it.
+        """
+        kernel = self._place.kernel
+        at = int(rng.choice(np.flatnonzero(kernel)))
 
-def of_a_layer(subject: Subject, place: Place) -> float | None:
-    """Return the smallest relative error of a whole kernel that the proof finds."""
-    return smallest(subject, place, lambda error: place.kernel * np.float32(1 + error))
+        def off(error: float) -> Array:
+            changed = kernel.copy()
+            changed.flat[at] *= np.float32(1 + error)
+            return changed
 
+        return self._limit(off)
 
-def smallest(subject: Subject, place: Place, off: Callable[[float], Array]) -> float | None:
-    """Find by bisection the smallest error from which on the proof refuses the graph."""
-    session = _of_any_kernel(subject, place)
-    if not _is_refused(subject, session, place, off(LARGEST)):
-        return None
-    low, high = np.log10(SMALLEST), np.log10(LARGEST)
-    for _ in range(STEPS):
-        middle = (low + high) / 2
-        refused = _is_refused(subject, session, place, off(10.0**middle))
-        low, high = (low, middle) if refused else (middle, high)
-    return float(10.0**high)
+    def limit(self) -> float | None:
+        """Return the smallest relative error of the whole kernel that the proof finds."""
+        return self._limit(lambda error: self._place.kernel * np.float32(1 + error))
 
-
-def is_found(subject: Subject, place: Place, kernel: Array) -> bool:
-    """Tell whether the proof refuses the graph with another kernel in one place."""
-    return _is_refused(subject, _of_any_kernel(subject, place), place, kernel)
-
-
-def _is_refused(subject: Subject, session: Any, place: Place, kernel: Array) -> bool:
-    given = run(session, {**subject.samples.raw, place.name: kernel})
-    return not judge(subject, given).passed
-
-
-def _of_any_kernel(subject: Subject, place: Place) -> Any:
-    """Open a session that takes the kernel as an input."""
-    graph = subject.graph.clone()
-    graph.graph.inputs.append(graph.graph.initializers[place.name])
-    return open_session(graph)
+    def _limit(self, off: Callable[[float], Array]) -> float | None:
+        """Find by bisection the smallest error from which on the graph is refused."""
+        if not self.is_refused(off(LARGEST)):
+            return None
+        low, high = np.log10(SMALLEST), np.log10(LARGEST)
+        for _ in range(STEPS):
+            middle = (low + high) / 2
+            refused = self.is_refused(off(10.0**middle))
+            low, high = (low, middle) if refused else (middle, high)
+        return float(10.0**high)
