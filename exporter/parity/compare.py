@@ -14,10 +14,11 @@ from kexport.errors import ParityFailed
 from kexport.parity import probes
 from kexport.parity.graph_logits import read_logits
 from kexport.parity.probes import ProbeRows
-from kexport.parity.reference import Expected, Reference
+from kexport.parity.quantity import quantity_of
+from kexport.parity.reference import Reference
 from kexport.parity.tolerance import CEILING, relative
 from kexport.runtime.compare import differences
-from kexport.runtime.manifest import GRAPH, Manifest, OutputSpec
+from kexport.runtime.manifest import GRAPH, Manifest
 from kexport.runtime.verify import Row, distances, reference_of
 
 UNMEASURED = float(np.finfo(np.float64).max)
@@ -34,10 +35,11 @@ class Parity:
     images: int
     rows: tuple[Row, ...]
     """What `runtime.verify` measures as well."""
-    before_softmax: tuple[Row, ...] = ()
-    """The logits of the softmaxes, read where the graph computes them, by the output's name."""
+    before_activation: tuple[Row, ...] = ()
+    """The logits of softmaxes and sigmoids, read where the graph computes them, by the output's
+    name."""
     noise: Mapping[str, float] = field(default_factory=dict)
-    """The rounding noise of each output relative to its spread; for a softmax, of its logits."""
+    """The rounding noise of each output relative to its spread; of its logits where it has some."""
 
     probes: tuple[ProbeRows, ...] = ()
     """The outputs at other sizes."""
@@ -45,7 +47,7 @@ class Parity:
     @property
     def passed(self) -> bool:
         """Whether every output is within its tolerance."""
-        within = all(row.passed for row in (*self.rows, *self.before_softmax))
+        within = all(row.passed for row in (*self.rows, *self.before_activation))
         return within and all(probe.passed for probe in self.probes)
 
     def entry(self) -> dict[str, Any]:
@@ -54,7 +56,7 @@ class Parity:
             "images": self.images,
             "passed": self.passed,
             "outputs": _entries(self.rows),
-            "before_softmax": _entries(self.before_softmax),
+            "before_activation": _entries(self.before_activation),
             "noise": {name: _json_number(value) for name, value in self.noise.items()},
             "probes": {probe.name: _entries(probe.rows) for probe in self.probes},
         }
@@ -63,7 +65,8 @@ class Parity:
 def measure(bundle: Path, reference: Reference) -> Parity:
     """Run a bundle through its runtime on the golden inputs, and compare the outputs.
 
-    The logits of a softmax are also compared where they are computed, in a copy of the graph.
+    The logits of a softmax or sigmoid are also compared where they are computed, in a copy of the
+    graph.
 
     Args:
         bundle: a folder with a manifest; the hashes of its files are not checked.
@@ -76,13 +79,13 @@ def measure(bundle: Path, reference: Reference) -> Parity:
         Row(**asdict(found), tolerance=_tolerance(session.manifest, reference, found.name))
         for found in distances(session.manifest, given, reference.arrays())
     )
-    inner = _before_softmax(bundle, session.manifest, reference)
+    inner = _before_activation(bundle, session.manifest, reference)
     count = len(next(iter(reference.inputs.values())))
     other = probes.measure(session, reference.probes, reference.keras)
     return Parity(count, rows, inner, reference.keras.noise, other)
 
 
-def _before_softmax(bundle: Path, manifest: Manifest, reference: Reference) -> tuple[Row, ...]:
+def _before_activation(bundle: Path, manifest: Manifest, reference: Reference) -> tuple[Row, ...]:
     expected = reference.keras
     given = read_logits(bundle, manifest, expected.logits, reference.inputs)
     return tuple(
@@ -96,33 +99,10 @@ def _before_softmax(bundle: Path, manifest: Manifest, reference: Reference) -> t
 
 def _tolerance(manifest: Manifest, reference: Reference, name: str) -> float:
     """Return the tolerance of the row `name` of `runtime.verify`, in units of its own spread."""
-    of_graph = name.startswith(GRAPH) and reference.graph is not None
-    expected = reference.graph if of_graph and reference.graph else reference.keras
-    name = name.removeprefix(GRAPH)
-    outputs = {output.name: output for output in manifest.outputs}
-    output = outputs.get(name)
-    if output is None:
-        return _of(expected, _softmax_of(name, outputs), "log-probabilities")
-    if output.kind == "indices":
-        scores = next(spec.name for spec in manifest.outputs if spec.kind == "scores")
-        return 2 * _of(expected, scores, output.of or "tensor")
-    return _of(expected, name, output.of or output.kind)
-
-
-def _of(expected: Expected, name: str, kind: str) -> float:
-    return relative(kind, expected.outputs[name], expected.gaps[name])
-
-
-def _softmax_of(name: str, outputs: Mapping[str, OutputSpec]) -> str:
-    """Return the output whose logits `runtime.compare.differences` measures under `name`."""
-    output = name.removesuffix(".logits")
-    if output in outputs:
-        return output
-    return next(
-        spec.name
-        for spec in outputs.values()
-        if "probabilities" in (spec.kind, spec.of) and spec.kind != "indices"
-    )
+    expected = reference.keras
+    if name.startswith(GRAPH) and reference.graph is not None:
+        expected = reference.graph
+    return quantity_of(name.removeprefix(GRAPH), manifest).tolerance(expected, expected.gaps)
 
 
 def pending(names: Sequence[str], images: int) -> dict[str, Any]:
@@ -145,7 +125,7 @@ def require(parity: Parity, kept: str) -> None:
     if parity.passed:
         return
     outside = [(row, "") for row in parity.rows if not row.passed]
-    inside = [(row, " before its softmax") for row in parity.before_softmax if not row.passed]
+    inside = [(row, " before its activation") for row in parity.before_activation if not row.passed]
     other = [
         (row, f" at {probe.name}")
         for probe in parity.probes

@@ -1,4 +1,4 @@
-"""The logits of a bundle's softmaxes, read where its graph computes them."""
+"""The logits of a bundle's softmaxes and sigmoids, read where its graph computes them."""
 
 from __future__ import annotations
 
@@ -21,11 +21,14 @@ from kexport.runtime.session import Session
 MOVES = frozenset({"Cast", "Identity", "Reshape", "Squeeze", "Transpose", "Unsqueeze"})
 """Operators after a softmax that change no number; the logits go through a copy of them."""
 
+SOURCES = frozenset({"Softmax", "Sigmoid"})
+"""Operators whose input are logits."""
+
 
 def read_logits(
     bundle: Path, manifest: Manifest, names: Iterable[str], inputs: Mapping[str, Array]
 ) -> dict[str, Array]:
-    """Run a bundle's graph with the inputs of its softmaxes as further outputs.
+    """Run a bundle's graph with the inputs of its softmaxes and sigmoids as further outputs.
 
     The graph is a copy that exists for this proof alone: the bundle's own returns probabilities,
     whose logarithms do not tell what underflowed.
@@ -33,15 +36,17 @@ def read_logits(
     Args:
         bundle: the bundle's folder.
         manifest: its manifest.
-        names: outputs that are probabilities, or the scores of the best classes.
+        names: outputs of a softmax or a sigmoid, or the scores of the best classes.
         inputs: the golden inputs by name, batch first.
 
     Returns:
         The logits by the output's name, float32, in the shape of all probabilities. An output
-        without a Softmax before it is missing.
+        without one of `SOURCES` before it is missing.
     """
     model = ir.load(bundle / MODEL)
-    found = {name: value for name in names if (value := _before_softmax(model, name)) is not None}
+    found = {
+        name: value for name in names if (value := _before_activation(model, name)) is not None
+    }
     if not found:
         return {}
     model.graph.outputs.extend(found.values())
@@ -55,15 +60,15 @@ def read_logits(
     }
 
 
-def _before_softmax(model: ir.Model, name: str) -> ir.Value | None:
-    """Return the logits of an output in the output's own shape; None without a Softmax."""
+def _before_activation(model: ir.Model, name: str) -> ir.Value | None:
+    """Return the logits of an output in the output's own shape; None where it has none."""
     value = next(output for output in model.graph.outputs if output.name == name)
     moves: list[ir.Node] = []
     node = value.producer()
     while node is not None and node.op_type in (*MOVES, "TopK"):
         moves += [node] if node.op_type in MOVES else []
         node = None if node.inputs[0] is None else node.inputs[0].producer()
-    if node is None or node.op_type != "Softmax" or node.inputs[0] is None:
+    if node is None or node.op_type not in SOURCES or node.inputs[0] is None:
         return None
     logits = node.inputs[0]
     emit = Emitter.before(model.graph, node).part("logits")

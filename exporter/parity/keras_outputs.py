@@ -1,4 +1,4 @@
-"""Keras' outputs on the samples, and the logits before each softmax."""
+"""Keras' outputs on the samples, and the logits before each softmax and sigmoid."""
 
 from __future__ import annotations
 
@@ -21,9 +21,9 @@ AT_ONCE = 2
 class KerasOutputs:
     """Outputs by name, float32, in Keras' own layout.
 
-    `logits` has the input of each softmax among the outputs, under the output's name, in the same
-    shape. An output whose softmax Keras does not record, or whose numbers are moved after it, is
-    missing there.
+    `logits` has the input of each softmax and sigmoid among the outputs, under the output's name,
+    in the same shape. An output for which Keras does not record it, or whose numbers are moved
+    after it, is missing there.
     """
 
     outputs: dict[str, Array]
@@ -32,9 +32,9 @@ class KerasOutputs:
     logits: dict[str, Array]
 
     def quantity(self, name: str) -> Array:
-        """Return the numbers that tell errors of an output: its logits for a softmax, or itself.
+        """Return the numbers that tell errors of an output: its logits, or itself if it has none.
 
-        Where Keras does not tell the logits, they are taken back from the probabilities.
+        Where Keras does not tell those of a softmax, they are taken back from the probabilities.
         """
         if name in self.logits or name not in self.softmaxes:
             return self.logits.get(name, self.outputs[name])
@@ -74,7 +74,7 @@ def compute(
     logits = {
         name: np.concatenate(arrays).astype(np.float32)
         for name, arrays in zip(names, zip(*inner, strict=True), strict=True)
-        if name in softmaxes and all(array is not None for array in arrays)
+        if all(array is not None for array in arrays)
     }
     fitting = {name: one for name, one in logits.items() if one.shape == outputs[name].shape}
     return KerasOutputs(outputs, tuple(softmaxes), fitting)

@@ -41,11 +41,11 @@ def in_float64(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) ->
     wide = operation
     if type(operation) in POOLS:
         wide = type(operation).from_config({**operation.get_config(), "dtype": "float64"})
-    (dtype,) = {_dtype(x) for x in keras.tree.flatten(args) if _is_float(x)} or {None}
-    if dtype is None:
+    dtypes = [_dtype(x) for x in keras.tree.flatten(args) if _is_float(x)]
+    if not dtypes:
         return operation(*args, **kwargs)
     found = wide(*keras.tree.map_structure(lambda x: _cast(x, "float64"), args), **kwargs)
-    return keras.tree.map_structure(lambda y: _cast(y, dtype), found)
+    return keras.tree.map_structure(lambda y: _cast(y, dtypes[0]), found)
 
 
 def _cast(x: Any, dtype: str) -> Any:

@@ -11,16 +11,17 @@ import keras
 from kexport.arrays import Array
 from kexport.outputs import Output, Ranking
 from kexport.parity.keras_outputs import compute
-from kexport.parity.tolerance import relative, spread
+from kexport.parity.quantity import quantity_of
+from kexport.parity.tolerance import spread
 from kexport.runtime.compare import Difference, differences, logits_of, max_abs
 from kexport.runtime.errors import BadInput
-from kexport.runtime.manifest import OutputSpec
 from kexport.runtime.top_k import expand_top_k
 from kexport.runtime.verify import Row
 
 if TYPE_CHECKING:
     from kexport.parity.reference import Expected
     from kexport.parity.samples import Probe
+    from kexport.runtime.manifest import Manifest
     from kexport.runtime.session import Session
 
 
@@ -111,11 +112,11 @@ def measure(
         expected: Keras' outputs for the golden inputs, whose spread is the unit of all errors: a
             probe of one sample may have none of its own.
     """
-    specs = {spec.name: spec for spec in session.manifest.outputs}
     found = []
     for probe in probes:
         rows = tuple(
-            _row(measured, specs, probe, expected) for measured in _differences(session, probe)
+            _row(measured, session.manifest, probe, expected)
+            for measured in _differences(session, probe)
         )
         found.append(ProbeRows(probe.name, rows))
     return tuple(found)
@@ -131,30 +132,15 @@ def _differences(session: Session, probe: AnsweredProbe) -> tuple[Difference, ..
     return differences(*expand_top_k(outputs, given, dict(probe.outputs)))
 
 
-def _row(
-    found: Difference, specs: Mapping[str, OutputSpec], probe: AnsweredProbe, expected: Expected
-) -> Row:
+def _row(found: Difference, manifest: Manifest, probe: AnsweredProbe, expected: Expected) -> Row:
     """Return a row with the units of the golden outputs."""
-    spec = specs.get(found.name) or specs[_softmax_of(found.name, specs)]
-    kind, source, factor = spec.of or spec.kind, spec.name, 1.0
-    if found.name not in specs:
-        kind = "log-probabilities"
-    elif spec.kind == "indices":
-        source, factor = next(one.name for one in specs.values() if one.kind == "scores"), 2.0
-    golden = expected.outputs[source]
-    unit = float(logits_of(golden).std()) if kind == "log-probabilities" else spread(golden)
-    tolerance = factor * relative(kind, golden, probe.gaps[source])
+    quantity = quantity_of(found.name, manifest)
+    golden = expected.outputs[quantity.output]
+    recovered = quantity.kind == "log-probabilities"
+    unit = float(logits_of(golden).std()) if recovered else spread(golden)
     error = found.max_abs / unit if found.max_abs and unit else found.max_abs
+    tolerance = quantity.tolerance(expected, probe.gaps)
     return Row(found.name, found.max_abs, error, tolerance, found.top1_agreement)
-
-
-def _softmax_of(name: str, specs: Mapping[str, OutputSpec]) -> str:
-    """Return the output whose logits `runtime.compare.differences` measures under `name`."""
-    output = name.removesuffix(".logits")
-    if output in specs:
-        return output
-    scores = (one for one in specs.values() if one.kind != "indices")
-    return next(one.name for one in scores if "probabilities" in (one.kind, one.of))
 
 
 def _told(output: Output, answers: Mapping[str, Any]) -> Array:

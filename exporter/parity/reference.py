@@ -25,11 +25,11 @@ class Expected:
 
     outputs: Mapping[str, Array]
     gaps: Mapping[str, float]
-    """The largest difference allowed, in units of the output; for a softmax, of its logits."""
+    """The largest difference allowed, in units of the output; of its logits where it has some."""
     logits: Mapping[str, Array] = field(default_factory=dict)
-    """The logits before a softmax, where they are to be compared as well."""
+    """The logits before a softmax or sigmoid, where they are to be compared as well."""
     noise: Mapping[str, float] = field(default_factory=dict)
-    """The rounding noise relative to the output's spread; for a softmax, of its logits."""
+    """The rounding noise relative to the spread of the output, or of its logits."""
 
 
 @dataclass(frozen=True, slots=True)

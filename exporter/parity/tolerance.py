@@ -55,18 +55,25 @@ def relative(kind: str, expected: Array, gap: float) -> float:
     float32 softmax cannot tell (`RESOLUTION`) is added to the latter where the logits are taken
     back from its probabilities, which matters only if the classes hardly differ. A softmax changes
     by at most half of the change of its input (its Lipschitz constant is 1/2: Gao and Pavel, 2017,
-    proposition 4). Two classes may be swapped in a ranking if their scores differ by at most twice
-    the tolerance of a score, since each may have that error.
+    proposition 4), and a sigmoid by a quarter, the largest slope it has. Two classes may be swapped
+    in a ranking if their scores differ by at most twice the tolerance of a score, since each may
+    have that error.
+
+    An engine's sigmoid has an error that is small next to 1, and not next to its value where that
+    is near 0: ONNX Runtime is off by up to 1.3e-7 everywhere. It is held to `RESOLUTION`.
 
     Args:
         kind: the kind of the output that the quantity is taken from: "probabilities",
-            "log-probabilities" for the logits taken back from those, or any other.
+            "log-probabilities" for the logits taken back from those, "sigmoid" for an output of one
+            whose logits are known, or any other.
         expected: the output, float32; the probabilities where the kind is one of these two.
         gap: the largest difference allowed, in units of the output or of the logits.
     """
     within = spread(expected)
     if within == 0:
         return 0.0
+    if kind == "sigmoid":
+        return (gap / 4 + RESOLUTION) / within
     if kind not in ("probabilities", "log-probabilities") or expected.shape[-1] < 2:
         return gap / within
     recovered = float(logits_of(expected).std())

@@ -68,6 +68,15 @@ def test_resizing_that_keeps_the_aspect_ratio(
     assert assert_converts(model_of(layer, shape), normal(2, *shape)).traced == ()
 
 
+@pytest.mark.parametrize(("source", "target"), [(5, 9), (5, 7), (3, 62)])
+def test_layers_after_it_see_the_whole_image(source: int, target: int) -> None:
+    """The scale 9 / 5, rounded to float32, is less than that, and 5 of it are less than 9."""
+    x = keras.Input((source, source, 2))
+    y = layers.Flatten()(layers.Resizing(target, target)(x))
+    model = randomise(keras.Model(x, layers.Dense(3)(y)))
+    assert assert_converts(model, normal(2, source, source, 2)).traced == ()
+
+
 @pytest.mark.parametrize("source", [50, 130, 224])
 @pytest.mark.parametrize("target", [3, 49, 224, 299])
 def test_nearest_copies_pixels_exactly(source: int, target: int) -> None:

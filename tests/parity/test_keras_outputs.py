@@ -53,6 +53,20 @@ def test_logits_are_those_that_went_into_the_softmax(end: str) -> None:
     assert found.quantity("p") is found.logits["p"]
 
 
+@pytest.mark.parametrize("end", ["Dense", "Activation"])
+def test_logits_of_a_sigmoid_are_kept_as_well(end: str) -> None:
+    x = keras.Input((4,))
+    made = {
+        "Dense": lambda: layers.Dense(3, activation="sigmoid")(x),
+        "Activation": lambda: layers.Activation("sigmoid")(layers.Dense(3)(x)),
+    }
+    model = keras.Model(x, made[end]())
+    given = normal(5, 4)
+    found = keras_outputs.compute(model, [given], ["p"])
+    kernel, bias = (np.asarray(variable) for variable in model.weights)
+    np.testing.assert_allclose(found.quantity("p"), given @ kernel + bias, atol=1e-5)
+
+
 def test_a_softmax_whose_result_is_moved_has_no_logits_of_its_shape() -> None:
     x = keras.Input((4,))
     model = keras.Model(x, layers.Reshape((2, 2))(layers.Softmax()(x)))

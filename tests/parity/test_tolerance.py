@@ -40,5 +40,15 @@ def test_no_change_of_logits_within_the_gap_is_refused(scale: float) -> None:
         assert np.abs(softmax(moved) - expected).max() <= allowed
 
 
+@pytest.mark.parametrize("scale", [0.5, 3.0, 20.0])
+def test_no_change_of_a_sigmoids_logits_within_the_gap_is_refused(scale: float) -> None:
+    rng = np.random.default_rng(1)
+    logits, gap = VALUES.astype(np.float64) * scale, 1e-3
+    expected = (1 / (1 + np.exp(-logits))).astype(np.float32)
+    allowed = relative("sigmoid", expected, gap) * expected.astype(np.float64).std()
+    moved = 1 / (1 + np.exp(-logits - gap * rng.choice([-1, 1], logits.shape)))
+    assert 0.2 * gap / 4 < np.abs(moved - expected).max() <= allowed
+
+
 def test_a_constant_output_must_be_matched_exactly() -> None:
     assert relative("features", np.ones((3, 4), np.float32), 1e-3) == 0

@@ -215,8 +215,8 @@ def _largest(found: Mapping[str, Any] | None) -> Iterable[str]:
 def _parity(parity: Mapping[str, Any]) -> Iterable[str]:
     measured = [_measured(name, row) for name, row in parity["outputs"].items()]
     inner = [
-        _measured(f"{name} before the softmax", row)
-        for name, row in parity.get("before_softmax", {}).items()
+        _measured(f"{name} before its activation", row)
+        for name, row in parity.get("before_activation", {}).items()
     ]
     yield from _compared(
         [*inner, *measured], f"on {parity['images']} images", "the bundle's runtime"

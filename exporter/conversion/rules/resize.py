@@ -32,7 +32,8 @@ def resizing(g: Graph, layer: Any, x: Tensor) -> Tensor:
     if dtype is None or dtype.is_floating_point() or layer.interpolation == "nearest":
         return _resizing(g, layer, x, (layer.height, layer.width))
     floats = g.op("Cast", x.value, to=int(ir.DataType.FLOAT))
-    y = _resizing(g, layer, Tensor(floats, x.order), (layer.height, layer.width))
+    size = (layer.height, layer.width)
+    y = _resizing(g, layer, Tensor(floats, x.order), size, rounded=True)
     limits = np.iinfo(dtype.numpy())
     low, high = (g.floats(float(limit), "limit", y.value) for limit in (limits.min, limits.max))
     rounded = g.op("Clip", g.op("Round", y.value), low, high)
@@ -68,8 +69,12 @@ def resized(
     interpolation: str,
     *,
     antialias: bool = False,
+    rounded: bool = False,
 ) -> Tensor:
     """Resize an image stored as NCHW with the arithmetic of `tf.image.resize`.
+
+    Where the result is `rounded`, a matrix serves bilinear interpolation too: a Resize has a scale,
+    whose rounding moves pixels that lie half way between two whole numbers.
 
     Raises:
         UnsupportedModel: the extents are open, and the interpolation needs them.
@@ -83,7 +88,7 @@ def resized(
                 value = g.op("Gather", value, indices, axis=2 + i)
     elif extents == list(targets):
         return x
-    elif interpolation == "bilinear" and not antialias:
+    elif interpolation == "bilinear" and not antialias and not (rounded and extents):
         value = _interpolate(g, value, extents, targets)
     elif extents is None:
         _refuse_open(layer, "antialias" if antialias else "interpolation")
@@ -97,7 +102,9 @@ def resized(
     return Tensor(value, x.order)
 
 
-def _resizing(g: Graph, layer: Any, x: Tensor, targets: Sequence[int]) -> Tensor:
+def _resizing(
+    g: Graph, layer: Any, x: Tensor, targets: Sequence[int], *, rounded: bool = False
+) -> Tensor:
     x = _channels_second(g, layer, x)
     extents = _extents(x)
     for argument in ("crop_to_aspect_ratio", "pad_to_aspect_ratio"):
@@ -107,7 +114,9 @@ def _resizing(g: Graph, layer: Any, x: Tensor, targets: Sequence[int]) -> Tensor
         x = _cropped(g, x, extents, targets)
     elif extents is not None and layer.pad_to_aspect_ratio:
         x = _padded(g, x, extents, targets, float(layer.fill_value))
-    return resized(g, layer, x, targets, layer.interpolation, antialias=layer.antialias)
+    return resized(
+        g, layer, x, targets, layer.interpolation, antialias=layer.antialias, rounded=rounded
+    )
 
 
 def _refuse_open(layer: Any, argument: str) -> NoReturn:
@@ -177,7 +186,8 @@ def _interpolate(
     """Interpolate bilinearly between half-pixel centers.
 
     Known extents are resized by scales, because sizes would fix the batch too. Each scale is the
-    smallest float32 for which floor(extent * scale) is the target.
+    smallest float32 for which floor(extent * scale) is the target, in float32, which ONNX Runtime
+    computes with, and exactly, as ONNX's shape inference does.
     """
     how: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     if extents is None:
@@ -189,7 +199,7 @@ def _interpolate(
     scales = []
     for extent, target in zip(extents, targets, strict=True):
         scale = np.float32(target / extent)
-        while np.floor(np.float32(extent) * scale) < target:
+        while min(float(np.float32(extent) * scale), extent * float(scale)) < target:
             scale = np.nextafter(scale, np.float32(np.inf))
         scales.append(scale)
     return g.op(

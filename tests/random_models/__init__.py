@@ -1,0 +1,1 @@
+"""Random small models of all layer kinds, with random conditioning."""
