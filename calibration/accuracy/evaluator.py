@@ -37,6 +37,11 @@ class Evaluator:
     labels: Array | None = None
     """The correct class of each image."""
 
+    def first(self, count: int) -> Evaluator:
+        """Return the evaluator of the first `count` images."""
+        labels = None if self.labels is None else self.labels[:count]
+        return Evaluator(self.images[:count], self.reference[:count], self.kind, labels)
+
     def evaluate(self, model: ir.Model) -> Quality:
         """Measure the quality of `model` on all images."""
         return self._compare(self.scores(model, self.images))

@@ -67,7 +67,7 @@ class Parity:
 
 
 def reference(
-    model: keras.Model, inputs: Sequence[Array], names: Sequence[str]
+    model: keras.Model, inputs: Sequence[Array], names: Sequence[str], at_once: int = AT_ONCE
 ) -> dict[str, Array]:
     """Run Keras; return each output by name, float32, in Keras' own layout.
 
@@ -75,10 +75,11 @@ def reference(
         model: the Keras model.
         inputs: one array for each input of the model, already preprocessed, batch first.
         names: the outputs' names, in the order of `keras.tree.flatten`.
+        at_once: the batch size.
     """
     parts = []
-    for start in range(0, len(inputs[0]), AT_ONCE):
-        batch = [array[start : start + AT_ONCE] for array in inputs]
+    for start in range(0, len(inputs[0]), at_once):
+        batch = [array[start : start + at_once] for array in inputs]
         outputs = keras.tree.flatten(model(structured(model, batch), training=False))
         parts.append([keras.ops.convert_to_numpy(output) for output in outputs])
     joined = (np.concatenate(arrays).astype(np.float32) for arrays in zip(*parts, strict=True))
