@@ -51,21 +51,21 @@ def ridge_refit(weights: Array, float_inputs: Array, inputs: Array) -> Array:
     Returns:
         float64 [G, O, K]; `weights` where no strength helps.
     """
+    return _refit(weights, *_moments_of_halves(float_inputs, inputs))
+
+
+def _refit(weights: Array, first: _Moments, second: _Moments) -> Array:
+    """Refit weights by the moments of two halves of the observations."""
     exact = weights.astype(np.float64)
-    errors = float_inputs - inputs
-    halves = [
-        _moments(inputs[:, part], errors[:, part])
-        for part in (slice(None, inputs.shape[1] // 2), slice(inputs.shape[1] // 2, None))
-    ]
     residual = dict.fromkeys(RIDGE_STRENGTHS, 0.0)
-    for fitted, tested in (halves, halves[::-1]):
+    for fitted, tested in ((first, second), (second, first)):
         for strength in RIDGE_STRENGTHS:
             change = _ridge_change(exact, fitted, strength)
             residual[strength] += _residual_change(exact, change, tested)
     best = min(RIDGE_STRENGTHS, key=residual.__getitem__)
     if not residual[best] < 0:
         return exact
-    whole = _Moments(*(one + other for one, other in zip(*halves, strict=True)))
+    whole = _Moments(first.power + second.power, first.shared + second.shared)
     return exact + _ridge_change(exact, whole, best)
 
 
@@ -74,6 +74,14 @@ class _Moments(NamedTuple):
 
     power: Array
     shared: Array
+
+
+def _moments_of_halves(float_inputs: Array, inputs: Array) -> tuple[_Moments, _Moments]:
+    errors, middle = float_inputs - inputs, inputs.shape[1] // 2
+    return (
+        _moments(inputs[:, :middle], errors[:, :middle]),
+        _moments(inputs[:, middle:], errors[:, middle:]),
+    )
 
 
 def _moments(inputs: Array, errors: Array) -> _Moments:
@@ -167,7 +175,9 @@ def _fit(
     observed = observe(inputs)
     if observed.shape[1] < MIN_OBSERVATIONS_PER_WEIGHT * width:
         return steps, hessian_of(observed)
-    return ridge_refit(steps, observe(float_inputs), observed), hessian_of(observed)
+    first, second = _moments_of_halves(observe(float_inputs), observed)
+    hessian = (first.power + second.power) / observed.shape[1]
+    return _refit(steps, first, second), hessian.astype(observed.dtype)
 
 
 def _positions(width: int) -> int:

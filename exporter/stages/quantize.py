@@ -56,8 +56,8 @@ from kexport.targets import Target
 CALIBRATION_IMAGES, EVALUATION_IMAGES = 100, 500
 """The largest numbers of images to calibrate on, and to judge on, with labels or without."""
 
-KERAS_BYTES, MOST_AT_ONCE = 1 << 29, 32
-"""The size of all tensors of a call of Keras, and the most images in one."""
+KERAS_BYTES, MOST_AT_ONCE = 1 << 28, 32
+"""The size of the tensors of the graph for a call of Keras, and the most images in one."""
 
 SCHEMES = {
     "onnxruntime": ONNXRUNTIME_CPU,
