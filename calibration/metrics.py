@@ -25,7 +25,7 @@ class Quality:
     top5: float | None = None
     """Share of images whose label is among the five best classes, where labels are known."""
     images: int = 0
-    """The number of images that the shares are of."""
+    """The number of images that were evaluated."""
     lost: int = 0
     """Images that Keras classifies correctly and this model does not, where labels are known; else
     images whose best class is not Keras'."""

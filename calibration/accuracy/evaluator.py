@@ -57,7 +57,7 @@ class Evaluator:
     def _compare(self, scores: Array) -> Quality:
         reference = self._as_scores(self.reference)
         if self.kind == "numbers":
-            return Quality(sqnr(reference, scores))
+            return Quality(sqnr(reference, scores), images=len(scores))
         return class_quality(reference, scores, self.labels)
 
     def _as_scores(self, output: Array) -> Array:

@@ -74,7 +74,7 @@ class Search:
     def reevaluated(self, settings: Settings) -> Search:
         """Evaluate the best candidate on all images, where the search so far used some of them."""
         evaluator = settings.dataset.evaluator
-        if self.best.quality.images in (0, len(evaluator.images)):
+        if self.best.quality.images == len(evaluator.images):
             return self
         settings.say("judging on all images")
         judged = replace(self.best, quality=evaluator.evaluate(self.best.model))

@@ -297,6 +297,23 @@ def test_a_criterion_counts_what_changed_and_has_a_margin_by_prediction(
     assert criterion.has_margin(quality) is has_margin
 
 
+@pytest.mark.parametrize("kind", ["probabilities", "numbers"])
+def test_repairs_are_tried_on_some_images_and_all_judge(
+    kind: Any, small: tuple[ir.Model, Evaluator]
+) -> None:
+    floating, evaluator = small
+    images, reference = (
+        np.concatenate([each] * 5) for each in (evaluator.images, evaluator.reference)
+    )
+    whole = Evaluator(images, reference, kind)
+    result = quantize_with_accuracy_control(
+        floating, Dataset(images[:8], whole), ONNXRUNTIME_CPU, ALWAYS, method="minmax"
+    )
+    assert {step.quality.images for step in result.steps[:-1]} == {100}
+    assert (result.steps[-1].name, result.quality.images) == ("judged on 120 images", 120)
+    assert result.quality == whole.evaluate(result.model)
+
+
 def test_the_int8_share_limits_what_returns_to_float(small: tuple[ir.Model, Evaluator]) -> None:
     floating, evaluator = small
     dataset = Dataset(evaluator.images[:8], evaluator)
