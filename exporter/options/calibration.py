@@ -37,9 +37,9 @@ class Calibration:
     method: str = "mse"
     cache: str | Path | None = None
     max_drop: float = 0.01
-    int8_share: float = 0.5
     eval_data: str | Path | None = None
     require_speedup: float | None = None
+    int8_share: float = 0.5
 
     def __post_init__(self) -> None:
         check_method(self.method)
