@@ -19,7 +19,7 @@ from kexport.calibration.progress import percent_progress
 SENSITIVITY_IMAGES = 4
 """Images on which the sensitivity of every group is measured: few, because each group needs a run
 of the whole model. With two, four and eight, the first twelve groups of MobileNetV2 on digits are
-the same but for one, in another order."""
+the same, in another order."""
 
 OUTPUT_BIAS_IMAGES = 32
 """Calibration images on which the mean error of the scores is measured."""

@@ -27,8 +27,7 @@ square (85 MB of float32 here): as many as 3 x 3 pixels of 512 channels."""
 
 MIN_POSITIONS, MAX_POSITIONS = 1024, 4096
 """Output positions of a layer that are observed: `POSITIONS_PER_WEIGHT` for each weight of an
-output within these limits, and at least twice the weights of an output. With four times as many
-for layers of few weights, no model of docs/int8-figures.md gained 0.1 dB."""
+output within these limits, and at least twice the weights of an output. Chosen for time."""
 
 POSITIONS_PER_WEIGHT = 16
 """Twice `MIN_OBSERVATIONS_PER_WEIGHT`."""
