@@ -1,7 +1,7 @@
 """INT8 on a CPU beside ONNX Runtime's quantize_static and NNCF: accuracy, share, speed and cost.
 
-python bench/int8.py [--models mobilenet,...] [--large inception_v3,...] [--work out/int8]
-    [--out docs/int8-figures.md]
+python bench/int8.py [--models mobilenet,...] [--large inception_v3,...] [--whole mobilenet_v2,...]
+    [--work out/int8] [--out docs/int8-figures.md]
 
 The models are trained on digits first, by bench/train_digits.py, or have random weights (--large).
 Every result is kept in the work folder, and what is there is not made again. NNCF takes part where
@@ -19,6 +19,7 @@ from importlib import util
 from pathlib import Path
 from typing import Any
 
+import int8_whole
 import numpy as np
 from int8_peers import MAKERS, UNGATED, Task
 from machine import PACKAGES, machine, peak_memory, versions
@@ -28,6 +29,7 @@ from rounds import Times, interleave
 
 MODELS = "mobilenet,mobilenet_v2,efficientnet_b0,resnet50_v2"
 LARGE = "inception_v3,resnet50,mobilenet_v2"
+WHOLE = "mobilenet_v2,inception_v3,mobilenet_v2@digits"
 HARDENED, HARD_CASES = "mobilenet_v2", "spread,dead,outlier"
 CALIBRATED, JUDGED = 100, 64
 FLOATING = "float.onnx"
@@ -193,11 +195,7 @@ def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
     """Return one row of the table per tool."""
     folder, script = work / name, str(Path(__file__).resolve())
     trained = is_trained(name)
-    if trained and not (work / f"{name.partition('@')[0]}.keras").exists():
-        done = measure(str(HERE / "train_digits.py"), [name.partition("@")[0], str(work)])
-        print(f"{name}: trained, {done}", file=sys.stderr)
-    if not (folder / "data.npz").exists():
-        measure(script, ["--once", "subject", name, "-", "--work", str(work)])
+    prepare_subject(name, work)
     makers = [maker for maker in MAKERS if "NNCF" not in maker or util.find_spec("nncf")]
     makers = [maker for maker in makers if maker != UNGATED or trained]  # else it is the first
     results = {}
@@ -214,6 +212,16 @@ def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
     )
     floating = Times(tuple(timed["float"]))
     return [row(name, maker, results[maker], timed.get(maker), floating) for maker in makers]
+
+
+def prepare_subject(name: str, work: Path) -> None:
+    """Train a small model, and write the float graph and the images, unless they exist."""
+    if is_trained(name) and not (work / f"{name.partition('@')[0]}.keras").exists():
+        done = measure(str(HERE / "train_digits.py"), [name.partition("@")[0], str(work)])
+        print(f"{name}: trained, {done}", file=sys.stderr)
+    if not (work / name / "data.npz").exists():
+        script = str(Path(__file__).resolve())
+        measure(script, ["--once", "subject", name, "-", "--work", str(work)])
 
 
 def made_and_judged(name: str, maker: str, work: Path) -> dict[str, Any]:
@@ -278,8 +286,8 @@ def page(found: Sequence[Sequence[str]]) -> str:
             "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones, and "
             "with a `+` it was made hard on purpose (`bench/hard_cases.py`); the others have "
             f"random weights and their own size, on {JUDGED} drawn images. SQNR is "
-            "that of the logits. kexport splits its images as it always does, half to measure on "
-            "and half to judge by, and has not seen those of the table; its first row is with the "
+            "that of the logits. kexport splits its images as it always does, 40 to measure on "
+            "and 60 to judge by, and has not seen those of the table; its first row is with the "
             "gate as it is by default, which decides nothing with random weights, and its second "
             "with all in int8 that it can quantise. quantize_static has its preprocessing, a scale "
             "for each output channel, and MinMax. One thread, one image; in brackets what the "
@@ -295,6 +303,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     parser.add_argument("--models", default=MODELS)
     parser.add_argument("--large", default=LARGE)
     parser.add_argument("--hard", default=HARD_CASES)
+    parser.add_argument("--whole", default=WHOLE)
+    parser.add_argument("--whole-rounds", type=int, default=3)
     parser.add_argument("--work", type=Path, default=Path("out/int8"))
     parser.add_argument("--rounds", type=int, default=6)
     parser.add_argument("--out", type=Path)
@@ -305,6 +315,12 @@ def main(arguments: Sequence[str] | None = None) -> int:
         if what == "subject":
             subject(name, given.work)
             answer({})
+        elif what == "ours":
+            trained = is_trained(name)
+            limit = int8_whole.ISLANDS_DROP if trained else 0.01
+            answer(int8_whole.ours(name, given.work, limit))
+        elif what == "theirs":
+            answer(int8_whole.theirs(name, given.work))
         elif what == "times":
             answer(times(name, given.work, given.rounds))
         else:
@@ -313,12 +329,29 @@ def main(arguments: Sequence[str] | None = None) -> int:
     names = [f"{name}@digits" for name in given.models.split(",") if name]
     names += [f"{HARDENED}@digits+{case}" for case in given.hard.split(",") if case]
     names += [name for name in given.large.split(",") if name]
-    found = [cells for name in names for cells in rows(name, given.work, given.rounds)]
-    text = page(found)
-    print(text)
-    if given.out is not None:
-        put_section(given.out, "int8", text, "INT8: measured figures")
+    sections = {}
+    if names:
+        found = [cells for name in names for cells in rows(name, given.work, given.rounds)]
+        sections["int8"] = page(found)
+    if given.whole:
+        sections["int8-whole"] = whole(given.whole.split(","), given.work, given.whole_rounds)
+    for name, text in sections.items():
+        print(text)
+        if given.out is not None:
+            put_section(given.out, name, text, "INT8: measured figures")
     return 0
+
+
+def whole(names: Sequence[str], work: Path, rounds: int) -> str:
+    """Measure the whole export of some models, and return its section."""
+    script = str(Path(__file__).resolve())
+
+    def run(what: str, name: str) -> dict[str, Any]:
+        prepare_subject(name, work)
+        return measure(script, ["--once", what, name, "-", "--work", str(work)])
+
+    found = int8_whole.rows(names, rounds, run)
+    return int8_whole.page(found, rounds, f"{machine()}; {versions(PACKAGES)}")
 
 
 if __name__ == "__main__":

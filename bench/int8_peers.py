@@ -59,7 +59,7 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
         found = load_images(
             task.images, (height, width), channels, limit=count, seed=0, scratch=Path(folder)
         )
-        calibration, evaluation = split_images(found, 0)
+        calibration, evaluation = split_images(found, 0, largest=100)
         name, batches = floating.graph.outputs[0].name or "", Batches(floating, evaluation.images)
         made = [found for *_, found in run_partitioned(floating, batches) if name in found]
         exact = np.concatenate([each[name] for each in made])

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kexport.arrays import Array
+from kexport.calibration.change_rate import predicted_change_rate, predicted_top1_drop
 from kexport.runtime.compare import top1_agreement
 
 
@@ -23,6 +24,17 @@ class Quality:
     """Share of images whose best class is their label, where labels are known."""
     top5: float | None = None
     """Share of images whose label is among the five best classes, where labels are known."""
+    images: int = 0
+    """The number of images that were evaluated."""
+    lost: int = 0
+    """Images that Keras classifies correctly and this model does not, where labels are known; else
+    images whose best class is not Keras'."""
+    gained: int = 0
+    """Images that this model classifies correctly and Keras does not, where labels are known."""
+    change_rate: float | None = None
+    """Predicted share of images whose best class is not Keras' (`change_rate`)."""
+    predicted_drop: float | None = None
+    """Predicted loss of top-1 accuracy where labels are known; else the change rate."""
 
 
 def sqnr(reference: Array, candidate: Array) -> float:
@@ -49,10 +61,34 @@ def class_quality(reference: Array, candidate: Array, labels: Array | None = Non
 
     Each row of logits is centred by its mean first, which does not change its softmax.
     """
-    centred = [scores - scores.mean(axis=-1, keepdims=True) for scores in (reference, candidate)]
-    ranks = (1, min(5, candidate.shape[-1]))
-    known = [None if labels is None else top_k_accuracy(candidate, labels, k) for k in ranks]
-    return Quality(sqnr(*centred), top1_agreement(candidate, reference), *known)
+    exact, found = (
+        scores - scores.mean(axis=-1, keepdims=True) for scores in (reference, candidate)
+    )
+    change_rate = predicted_change_rate(exact, found)
+    best, wanted = candidate.argmax(axis=-1), reference.argmax(axis=-1)
+    agreement = top1_agreement(candidate, reference)
+    if labels is None:
+        changed = int(np.count_nonzero(best != wanted))
+        return Quality(
+            sqnr(exact, found),
+            agreement,
+            images=len(candidate),
+            lost=changed,
+            change_rate=change_rate,
+            predicted_drop=change_rate,
+        )
+    right, known = best == np.asarray(labels), wanted == np.asarray(labels)
+    return Quality(
+        sqnr(exact, found),
+        agreement,
+        top_k_accuracy(candidate, labels, 1),
+        top_k_accuracy(candidate, labels, min(5, candidate.shape[-1])),
+        images=len(candidate),
+        lost=int(np.count_nonzero(known & ~right)),
+        gained=int(np.count_nonzero(right & ~known)),
+        change_rate=change_rate,
+        predicted_drop=predicted_top1_drop(exact, found, np.asarray(labels)),
+    )
 
 
 def top_k_accuracy(scores: Array, labels: Array, k: int) -> float:

@@ -34,18 +34,23 @@ class KexportError(Exception):
     """Base of all errors of kexport outside its runtime.
 
     The message says what happened, and to what. `hint` says what to do next; the command line
-    prints it below the message. `exit_code` is the exit status of the command line.
+    prints it below the message. `details` are lines below both, such as a table. `exit_code` is the
+    exit status of the command line.
 
-    Both name an argument of `kexport.export` between backticks, as `calibration.max_drop` or, with
+    All name an argument of `kexport.export` between backticks, as `calibration.max_drop` or, with
     a value, as `recipe.weights='random'`. The command line prints its option in its place: see
     `kexport.cli.arguments`.
     """
 
     exit_code = 1
 
-    def __init__(self, message: str, *, hint: str | None = None) -> None:
+    def __init__(
+        self, message: str, *, hint: str | None = None, details: Iterable[str] = ()
+    ) -> None:
         super().__init__(message)
-        self.hint = hint
+        self.hint, self.details = hint, tuple(details)
+        for line in self.details:
+            self.add_note(line)  # Python prints notes below the message
 
 
 class BadArgument(KexportError):

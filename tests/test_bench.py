@@ -19,6 +19,7 @@ MODULES = (
         "engines",
         "gpu",
         "int8_speed",
+        "int8_whole",
         "latency",
         "machine",
         "page",
@@ -234,6 +235,17 @@ def test_int8_is_held_to_its_goal_with_avx2(bench: dict[str, ModuleType]) -> Non
     assert row("resnet50", vnni, avx2)[-1] == "missed: 1.6"
     assert row("mobilenet", vnni, avx2)[-1] == ""
     assert row("resnet50", vnni, {"error": "killed"})[-1] == "killed"
+
+
+@pytest.mark.parametrize(("floats", "wanted"), [(0, "missed: 1.5"), (3, "met: 4.0")])
+def test_the_whole_int8_export_is_held_to_a_goal(
+    floats: int, wanted: str, bench: dict[str, ModuleType]
+) -> None:
+    theirs = {"seconds": 10.0, "memory": 5e8}
+    ours = {"seconds": 20.0, "command": 30.0, "memory": 1e9, "share": 0.9, "floats": floats}
+    cells = bench["int8_whole"].row("mobilenet_v2", [(theirs, ours)] * 3)
+    assert cells[1:5] == ["10.0", "20.0", "2.00", wanted]
+    assert cells[5:] == ["30.0", f"90.0%, {floats} nodes in float", "0.5, 1.0"]
 
 
 def test_bundles_are_compared_file_by_file(

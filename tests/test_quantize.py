@@ -78,7 +78,12 @@ def test_the_bundle_takes_uint8_and_verifies(bundle: Bundle) -> None:
 def test_the_manifest_records_the_quantization(bundle: Bundle) -> None:
     entry = bundle.manifest["quantization"]
     assert (entry["method"], entry["images"], entry["judged_on"]) == ("mse", 16, 16)
-    assert entry["gate"] == {"measure": "agreement", "max_drop": 0.3}
+    gate = entry["gate"]
+    assert (gate["measure"], gate["max_drop"], gate["int8_share"]) == ("agreement", 0.3, 0.5)
+    assert (gate["outcome"], gate["images_to_decide"]) == ("passed", None)
+    low, high = gate["interval"]
+    assert low <= gate["drop"] <= high <= 0.3
+    assert 0 <= gate["predicted_drop"] <= 0.3
     assert entry["multiply_adds_int8"] == 1.0
     assert entry["float_nodes"] == entry["skipped"] == []
     names = [step["name"] for step in entry["steps"]]
@@ -173,6 +178,7 @@ def test_a_model_that_loses_too_much_accuracy_is_refused(
         )
     assert "more than the limit of 0.0%, after quantised, " in str(caught.value)
     assert "layers in float" in str(caught.value)
+    assert any("times fp32" in line for line in caught.value.details)
     assert list(tmp_path.iterdir()) == []
 
 
@@ -315,7 +321,15 @@ def test_the_first_of_many_float_nodes_are_named() -> None:
         "images": 16,
         "judged_on": 16,
         "skipped": [],
-        "gate": {"measure": "agreement", "max_drop": 0.01},
+        "gate": {
+            "measure": "agreement",
+            "max_drop": 0.01,
+            "outcome": "undecided",
+            "drop": 0.06,
+            "interval": [0.0096, 0.182],
+            "confidence": 0.95,
+            "images_to_decide": 52,
+        },
         "multiply_adds_int8": 0.9,
         "float_nodes": [*nodes, {"node": "top", "reason": "no kernel"}],
     }
@@ -324,3 +338,5 @@ def test_the_first_of_many_float_nodes_are_named() -> None:
     said = console.file.getvalue()
     assert "sum_0, sum_1, sum_2, sum_3 and 2 more: the gate" in said
     assert "top: no kernel" in said
+    assert "6.0%, 95% interval 1.0% to 18.2%: undecided, since 1.0% is between its ends" in said
+    assert "about 52 images would decide at this rate" in said

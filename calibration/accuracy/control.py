@@ -7,13 +7,19 @@ algorithm and its sources.
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import onnx_ir as ir
 
 from kexport.calibration.accuracy.criterion import AcceptanceCriterion
-from kexport.calibration.accuracy.mixed_precision import leave_sensitive_nodes_in_float
+from kexport.calibration.accuracy.evaluator import Evaluator
+from kexport.calibration.accuracy.mixed_precision import (
+    MIN_INT8_SHARE,
+    Alternative,
+    alternatives,
+    leave_sensitive_nodes_in_float,
+)
 from kexport.calibration.accuracy.plan import QuantizationPlan
 from kexport.calibration.accuracy.repairs import (
     collect,
@@ -32,6 +38,9 @@ from kexport.calibration.statistics import cache as range_cache
 from kexport.calibration.statistics.channels import ChannelStatistics
 from kexport.calibration.statistics.ranges import Range
 
+REPAIR_IMAGES = 100
+"""Images of the evaluation set on which repairs are compared: enough for a smooth measure."""
+
 
 @dataclass(frozen=True, slots=True)
 class QuantizedModel:
@@ -45,6 +54,8 @@ class QuantizedModel:
     steps: tuple[SearchStep, ...]
     shifts: tuple[OutputShift, ...]
     """What quantization does to the output of each layer with weights, as last measured."""
+    alternatives: tuple[Alternative, ...] = ()
+    """Where the criterion is not met: what other limits would give, the most of int8 first."""
 
 
 def quantize_with_accuracy_control(
@@ -55,14 +66,17 @@ def quantize_with_accuracy_control(
     *,
     method: str = "mse",
     cache: Path | None = None,
+    int8_share: float = MIN_INT8_SHARE,
     say: Say = silent,
 ) -> QuantizedModel:
     """Quantize `model`, and repair it until it meets the criterion.
 
     Equalization, GPTQ and bias correction cost nothing at run time. They are always tried, and kept
-    where they raise the SQNR. If the result falls short of the criterion and its margin, GPTQ and
-    bias correction are tried once more on the other side of equalization. Only then do nodes return
-    to float, the most sensitive for their cost first.
+    where fewer classes are predicted to change (`criterion.objective`). If the result falls short
+    of the criterion and its margin, GPTQ and bias correction are tried once more on the other side
+    of equalization. Only then do nodes return to float, the most sensitive for their cost first.
+
+    Repairs are compared on the first `REPAIR_IMAGES` of the evaluation set; all of it judges.
 
     Args:
         model: the float32 model, prepared for the scheme.
@@ -71,6 +85,7 @@ def quantize_with_accuracy_control(
         criterion: the accuracy that suffices.
         method: the range estimator (`options.calibration.METHODS`).
         cache: a file of measured ranges: read where it exists, and written where it does not.
+        int8_share: the smallest share of the MACs that stays in int8.
         say: called with a few words at the start of every step.
 
     Returns:
@@ -81,7 +96,8 @@ def quantize_with_accuracy_control(
         UnsupportedModel: the model gives NaN or infinity on the calibration images.
         OutputFailed: the cache or temporary files cannot be written.
     """
-    settings = Settings(dataset, scheme, criterion, method, say)
+    whole = Settings(dataset, scheme, criterion, method, int8_share, say)
+    settings = replace(whole, dataset=replace(dataset, evaluator=_of_repairs(dataset.evaluator)))
     ranges, channels = _calibrate(model, settings, cache)
     plain = QuantizationPlan(model, ranges)
 
@@ -100,12 +116,19 @@ def quantize_with_accuracy_control(
         if plan is not None and plan.floating is not repaired and falls_short:
             search = _repair_layers(search, plan, plan.quantize(scheme), settings, suffix)
 
-    search = leave_sensitive_nodes_in_float(search, settings)
+    search = search.reevaluated(whole)
+    in_int8 = search.best
+    search, ranked = leave_sensitive_nodes_in_float(search, whole)
 
     best = search.best
     is_met = criterion.is_met(best.quality)
     shifts = best.plan.shifts or search.shifts
-    return QuantizedModel(best.model, best.plan, best.quality, is_met, search.steps, shifts)
+    others = () if is_met else alternatives(in_int8, best, ranked, whole)
+    return QuantizedModel(best.model, best.plan, best.quality, is_met, search.steps, shifts, others)
+
+
+def _of_repairs(evaluator: Evaluator) -> Evaluator:
+    return evaluator.first(min(REPAIR_IMAGES, len(evaluator.images)))
 
 
 def _calibrate(

@@ -1,23 +1,28 @@
-"""Accuracy criterion: the largest loss that a quantized model may have."""
+"""Accuracy criterion: the largest loss that a quantized model may have, and what is known of it."""
 
 from __future__ import annotations
 
 import math
 from dataclasses import dataclass
+from functools import partial
 from typing import Any, Literal, Protocol
 
 from kexport.calibration.accuracy.evaluator import Evaluator
-from kexport.calibration.metrics import Quality, decibels
+from kexport.calibration.accuracy.intervals import (
+    Interval,
+    difference_interval,
+    share_interval,
+)
+from kexport.calibration.accuracy.verdict import (
+    CONFIDENCE,
+    INTERVAL_CONFIDENCE,
+    ROUNDING,
+    Verdict,
+    judge,
+)
+from kexport.calibration.metrics import Quality
 
 Measure = Literal["labels", "agreement", "noise", "nothing"]
-
-NOISE_PER_DROP = 5.0
-"""The largest noise, as a share of the scores in amplitude, for each share of images that may
-change their class: 26 dB for 0.01. Derived for margins between the two best classes that are spread
-evenly up to three standard deviations of the scores: about that share of images would change."""
-
-ROUNDING = 1e-9
-"""Tolerance on the drop for the rounding of shares in float64."""
 
 
 class AcceptanceCriterion(Protocol):
@@ -39,38 +44,84 @@ class Criterion:
     reference: Quality
     """The quality of Keras itself."""
 
-    def drop(self, quality: Quality) -> float:
-        """Compute the accuracy drop; 0 is no loss.
+    def verdict(self, quality: Quality) -> Verdict | None:
+        """Judge a model; None where nothing is measured.
 
-        With labels it is the loss of Keras' top-1 accuracy; without, the share of images whose best
-        class differs from Keras'; for an output without classes, the power of the noise relative to
-        that of the signal.
+        With labels the drop is the loss of Keras' top-1 accuracy; without, the share of images
+        whose best class differs from Keras'. Its confidence interval decides. For an output without
+        classes it is the power of the noise relative to that of the signal, over so many numbers
+        that it is taken as known.
         """
-        if self.measure == "labels":
-            return (self.reference.top1 or 0.0) - (quality.top1 or 0.0)
-        if self.measure == "agreement":
-            return 1.0 - (quality.agreement or 0.0)
-        return math.pow(10, -quality.sqnr / 10)
+        if self.measure == "nothing":
+            return None
+        if self.measure == "noise":
+            drop = noise_of(quality)
+            return judge(drop, 1, lambda images: Interval(drop, drop), self.max_drop)
+        interval_of = partial(_interval_at, quality, labelled=self.measure == "labels")
+        drop = (quality.lost - quality.gained) / quality.images
+        return judge(drop, quality.images, interval_of, self.max_drop)
 
     def is_met(self, quality: Quality) -> bool:
-        """Decide whether the drop is within the limit; always met where nothing is measured."""
-        return self.measure == "nothing" or self.drop(quality) <= self.max_drop + ROUNDING
+        """Decide whether the model may be published: unless its drop is known to exceed the limit.
+
+        A small number of images cannot show that a model is within the limit, but three of fifty
+        that change class are no proof that it is not.
+        """
+        verdict = self.verdict(quality)
+        return verdict is None or verdict.outcome != "refused"
+
+    def predicted_drop(self, quality: Quality) -> float:
+        """Predict the drop from margins and noise; 0 where nothing is measured."""
+        if self.measure == "nothing":
+            return 0.0
+        return noise_of(quality) if self.measure == "noise" else quality.predicted_drop or 0.0
 
     def has_margin(self, quality: Quality) -> bool:
-        """Decide whether the criterion is likely to be met on images that were not evaluated too.
+        """Decide whether the predicted drop is within the limit, and the counted one may be.
 
-        Fifty images may all keep their class while three of a hundred others change theirs, above
-        all where the model was trained on the fifty. So where agreement decides, the noise of the
-        scores must be small too: at most `NOISE_PER_DROP` times the drop, in amplitude.
+        Repairs and nodes in float are searched until this holds, because a prediction changes with
+        the smallest improvement, and a count of few images does not.
         """
-        if self.measure != "agreement":
-            return self.is_met(quality)
-        largest = min(NOISE_PER_DROP * self.max_drop, 1.0)
-        return self.is_met(quality) and quality.sqnr >= decibels(1.0, largest**2)
+        return self.is_met(quality) and self.predicted_drop(quality) <= self.max_drop + ROUNDING
 
-    def entry(self) -> dict[str, Any]:
-        """Build the manifest's entry `quantization.gate`."""
-        return {"measure": self.measure, "max_drop": self.max_drop}
+    def entry(self, quality: Quality) -> dict[str, Any]:
+        """Build the manifest's entry `quantization.gate` for the published model."""
+        verdict = self.verdict(quality)
+        found = {"measure": self.measure, "max_drop": self.max_drop}
+        if verdict is None:
+            return {**found, "outcome": None}
+        return {
+            **found,
+            "outcome": verdict.outcome,
+            "drop": verdict.drop,
+            "interval": list(verdict.interval),
+            "confidence": CONFIDENCE,
+            "images_to_decide": verdict.images_to_decide,
+            "predicted_drop": self.predicted_drop(quality),
+        }
+
+
+def noise_of(quality: Quality) -> float:
+    """Compute the power of the noise relative to that of the signal."""
+    return math.pow(10, -quality.sqnr / 10)
+
+
+def objective(quality: Quality) -> tuple[float, float]:
+    """Compute what repairs and nodes in float minimize: the predicted change rate, then the noise.
+
+    Without classes it is the noise alone.
+    """
+    noise = -quality.sqnr
+    return (noise, noise) if quality.change_rate is None else (quality.change_rate, noise)
+
+
+def _interval_at(quality: Quality, images: float, *, labelled: bool) -> Interval:
+    """Compute the interval of the drop for a number of images at the rates of `quality`."""
+    scale = images / quality.images
+    lost, gained = quality.lost * scale, quality.gained * scale
+    if labelled:
+        return difference_interval(lost, gained, images, INTERVAL_CONFIDENCE)
+    return share_interval(lost, images, INTERVAL_CONFIDENCE)
 
 
 def criterion_for(evaluator: Evaluator, max_drop: float, *, random: bool) -> Criterion:

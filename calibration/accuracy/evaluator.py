@@ -37,6 +37,11 @@ class Evaluator:
     labels: Array | None = None
     """The correct class of each image."""
 
+    def first(self, count: int) -> Evaluator:
+        """Return the evaluator of the first `count` images."""
+        labels = None if self.labels is None else self.labels[:count]
+        return Evaluator(self.images[:count], self.reference[:count], self.kind, labels)
+
     def evaluate(self, model: ir.Model) -> Quality:
         """Measure the quality of `model` on all images."""
         return self._compare(self.scores(model, self.images))
@@ -52,7 +57,7 @@ class Evaluator:
     def _compare(self, scores: Array) -> Quality:
         reference = self._as_scores(self.reference)
         if self.kind == "numbers":
-            return Quality(sqnr(reference, scores))
+            return Quality(sqnr(reference, scores), images=len(scores))
         return class_quality(reference, scores, self.labels)
 
     def _as_scores(self, output: Array) -> Array:

@@ -2,49 +2,68 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable
-from dataclasses import replace
+from collections.abc import Callable, Iterable, Sequence
+from dataclasses import dataclass, replace
 
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.accuracy.plan import QuantizationPlan
+from kexport.calibration.accuracy.output_bias import with_output_bias, without_float_shifts
+from kexport.calibration.accuracy.plan import Candidate, QuantizationPlan
 from kexport.calibration.accuracy.repairs import correct_biases
 from kexport.calibration.accuracy.search import Search, Settings
 from kexport.calibration.accuracy.sensitivity import NodeGroup, rank_by_sensitivity
 from kexport.calibration.metrics import Quality
 from kexport.calibration.progress import percent_progress
 
-SENSITIVITY_IMAGES = 8
+SENSITIVITY_IMAGES = 4
 """Images on which the sensitivity of every group is measured: few, because each group needs a run
-of the whole model."""
+of the whole model. With two, four and eight, the first twelve groups of MobileNetV2 on digits are
+the same, in another order."""
+
+OUTPUT_BIAS_IMAGES = 32
+"""Calibration images on which the mean error of the scores is measured."""
 
 MIN_INT8_SHARE = 0.5
-"""Minimum share of the MACs that stays in int8: a model with less is not called int8."""
+"""Default of the smallest share of the MACs that stays in int8."""
 
 MIN_INT8_SHARE_FOR_MARGIN = 0.8
-"""Minimum int8 share while only the safety margin is unmet. With a fifth of its MACs in float,
-EfficientNetB0 gains 7.4 dB (docs/int8-figures.md)."""
+"""Minimum int8 share while only the prediction exceeds the limit, and the count does not. With a
+fifth of its MACs in float, EfficientNetB0 gains 7.4 dB (docs/int8-figures.md)."""
+
+ALTERNATIVE_SHARES = (0.9, 0.75, 0.5, 0.25)
+"""The int8 shares of the alternatives to a refused model, between all in int8 and all in float."""
 
 
-def leave_sensitive_nodes_in_float(search: Search, settings: Settings) -> Search:
-    """Leave nodes in float until the criterion is met, and then until it has its margin.
+@dataclass(frozen=True, slots=True)
+class Alternative:
+    """A model between all-int8 and all-float."""
 
-    Each goal has its own minimum share of int8 MACs. The ranking is measured once, on the best plan
-    before this step, and only if a goal is not reached yet.
+    candidate: Candidate
+    int8_share: float
+
+
+def leave_sensitive_nodes_in_float(
+    search: Search, settings: Settings
+) -> tuple[Search, list[NodeGroup]]:
+    """Leave nodes in float until the prediction is within the limit, or too few are in int8.
+
+    The sensitivities are measured once, and every number of groups in float is then built from the
+    same plan: its weights stay as GPTQ has rounded them, only the bias of the last layer is
+    corrected anew, and all biases once, at the end.
+
+    Returns:
+        The search, and the ranking, which is empty where nothing had to be ranked.
     """
     criterion, start = settings.criterion, search.best.plan
-    goals = (
-        (criterion.is_met, MIN_INT8_SHARE),
-        (criterion.has_margin, MIN_INT8_SHARE_FOR_MARGIN),
-    )
-    ranked: list[NodeGroup] | None = None
-    for reached, min_share in goals:
-        if not reached(search.best.quality):
-            ranked = rank(start, settings) if ranked is None else ranked
-            plans = growing_plans(start, ranked, settings, min_share)
-            search = search_smallest(search, plans, settings, reached)
-    return search
+    if criterion.has_margin(search.best.quality):
+        return search, []
+    refused = not criterion.is_met(search.best.quality)
+    floor = 0.0 if refused else MIN_INT8_SHARE_FOR_MARGIN
+    ranked = rank(start, settings)
+    plans = growing_plans(start, ranked, settings, max(settings.int8_share, floor))
+    search = search_smallest(search, plans, settings, criterion.has_margin)
+    return _with_corrected_biases(search, settings), ranked
 
 
 def rank(plan: QuantizationPlan, settings: Settings) -> list[NodeGroup]:
@@ -87,24 +106,63 @@ def search_smallest(
     to an eighth.
     """
 
-    def attempt(count: int) -> tuple[str, QuantizationPlan]:
+    def attempt(count: int) -> tuple[str, Candidate]:
         name = plans[count].float_summary()
         settings.say(f"leaving {name}")
-        bare = replace(plans[count], shifts=()).quantize(settings.scheme)
-        images = settings.dataset.images
-        return name, correct_biases(plans[count], bare, settings.scheme, images, settings.say)
+        return name, attempt_plan(plans[count], settings)
 
     few, many = 0, min(1, len(plans) - 1)
     while not reached(search.best.quality) and few < many:
-        name, plan = attempt(many)
-        search = search.with_better(name, settings.build(plan), settings.criterion)
+        search = search.with_better(*attempt(many), settings.criterion)
         if not reached(search.best.quality):
             few, many = many, min(2 * many, len(plans) - 1)
     while reached(search.best.quality) and many - few > max(1, many // 8):
         middle = (few + many) // 2
-        name, plan = attempt(middle)
-        candidate = settings.build(plan)
+        name, candidate = attempt(middle)
         kept = reached(candidate.quality)
         search = search.record(name, candidate, kept=kept)
         few, many = (few, middle) if kept else (middle, many)
     return search
+
+
+def attempt_plan(plan: QuantizationPlan, settings: Settings) -> Candidate:
+    """Build and evaluate a plan with more nodes in float than its shifts were measured with."""
+    plan = without_float_shifts(plan)
+    scores, images = settings.dataset.evaluator.scores, settings.dataset.images[:OUTPUT_BIAS_IMAGES]
+    missing = scores(plan.floating, images) - scores(plan.quantize(settings.scheme), images)
+    return settings.build(with_output_bias(plan, missing))
+
+
+def _with_corrected_biases(search: Search, settings: Settings) -> Search:
+    """Correct the biases for the nodes that are now in float; kept where that is better."""
+    best = search.best
+    if not best.plan.floats:
+        return search
+    bare = replace(best.plan, shifts=()).quantize(settings.scheme)
+    images = settings.dataset.images
+    plan = correct_biases(best.plan, bare, settings.scheme, images, settings.say)
+    name = f"bias correction, {plan.float_summary()}"
+    return search.with_better(name, settings.build(plan), settings.criterion)
+
+
+def alternatives(
+    in_int8: Candidate, best: Candidate, ranked: Sequence[NodeGroup], settings: Settings
+) -> tuple[Alternative, ...]:
+    """Build and evaluate models of other int8 shares, the largest share first.
+
+    Args:
+        in_int8: the best model entirely in int8.
+        best: the best model that the limits allow.
+        ranked: the groups of nodes in the order in which they return to float.
+        settings: the settings of the search.
+    """
+    scheme = settings.scheme
+    found = {candidate.plan.int8_share(scheme): candidate for candidate in (in_int8, best)}
+    plans = growing_plans(in_int8.plan, ranked, settings, 0.0)
+    shares = [plan.int8_share(scheme) for plan in plans]
+    for wanted in ALTERNATIVE_SHARES:
+        count = max(index for index, share in enumerate(shares) if share >= wanted)
+        if count and shares[count] not in found:
+            settings.say(f"trying {plans[count].float_summary()}")
+            found[shares[count]] = attempt_plan(plans[count], settings)
+    return tuple(Alternative(found[share], share) for share in sorted(found, reverse=True))

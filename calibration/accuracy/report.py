@@ -1,4 +1,4 @@
-"""Reports about a quantized model: its manifest entries, and the refusal of a poor one."""
+"""Manifest entries about a quantized model."""
 
 from __future__ import annotations
 
@@ -9,21 +9,13 @@ from typing import Any
 import onnx_ir as ir
 
 from kexport.calibration.accuracy.control import QuantizedModel
-from kexport.calibration.accuracy.criterion import Criterion
 from kexport.calibration.accuracy.latency import Speed
 from kexport.calibration.accuracy.macs import count_macs, macs_share
 from kexport.calibration.metrics import Quality
 from kexport.calibration.quantizer.scheme import Scheme
-from kexport.errors import QuantizationRefused
 
 SENSITIVE = "the gate: it gains most for what it costs in float"
 """The recorded reason of a node that mixed precision left in float."""
-
-_LOST = {
-    "labels": "of Keras' top-1 accuracy is lost",
-    "agreement": "of the held-out images get another class than Keras gives them",
-    "noise": "of the output's power is noise",
-}
 
 
 def entries(quantized: QuantizedModel, scheme: Scheme, model: ir.Model) -> dict[str, Any]:
@@ -71,14 +63,3 @@ def _float_nodes(
         name = node.name or ""
         if name in floats or (count_macs(node) and name not in int8_nodes):
             yield {"node": name, "reason": SENSITIVE if name in floats else otherwise}
-
-
-def accuracy_refusal(criterion: Criterion, quantized: QuantizedModel) -> QuantizationRefused:
-    """Build the error about a model that does not meet its criterion."""
-    drop = f"{criterion.drop(quantized.quality):.1%} {_LOST.get(criterion.measure, '')}"
-    return QuantizationRefused(
-        f"int8 costs too much accuracy: {drop}, more than the limit of {criterion.max_drop:.1%}, "
-        f"after {', '.join(step.name for step in quantized.steps)}",
-        hint="give more images that are like those of the device, raise `calibration.max_drop`, "
-        "or choose fp32 or fp16; nothing was written",
-    )

@@ -5,7 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 
 from kexport.arrays import Array
-from kexport.calibration.accuracy.criterion import AcceptanceCriterion
+from kexport.calibration.accuracy.criterion import AcceptanceCriterion, objective
 from kexport.calibration.accuracy.evaluator import Evaluator
 from kexport.calibration.accuracy.plan import Candidate, QuantizationPlan
 from kexport.calibration.algorithms.bias_correction import OutputShift
@@ -32,6 +32,8 @@ class Settings:
     criterion: AcceptanceCriterion
     method: str
     """The range estimator (`options.calibration.METHODS`)."""
+    int8_share: float
+    """The smallest share of the MACs that stays in int8."""
     say: Say
 
     def build(self, plan: QuantizationPlan) -> Candidate:
@@ -61,13 +63,22 @@ class Search:
     def with_better(
         self, name: str, candidate: Candidate, criterion: AcceptanceCriterion
     ) -> Search:
-        """Record a candidate, and keep it if it has a higher SQNR.
+        """Record a candidate, and keep it if fewer classes are predicted to change (`objective`).
 
         A candidate that fails the criterion never replaces one that meets it.
         """
         best, quality = self.best.quality, candidate.quality
         allowed = criterion.is_met(quality) or not criterion.is_met(best)
-        return self.record(name, candidate, kept=quality.sqnr > best.sqnr and allowed)
+        return self.record(name, candidate, kept=objective(quality) < objective(best) and allowed)
+
+    def reevaluated(self, settings: Settings) -> Search:
+        """Evaluate the best candidate on all images, where the search so far used some of them."""
+        evaluator = settings.dataset.evaluator
+        if self.best.quality.images == len(evaluator.images):
+            return self
+        settings.say("judging on all images")
+        judged = replace(self.best, quality=evaluator.evaluate(self.best.model))
+        return self.record(f"judged on {len(evaluator.images)} images", judged, kept=True)
 
     def record(self, name: str, candidate: Candidate, *, kept: bool) -> Search:
         """Record a candidate, which becomes the best one if it is kept."""

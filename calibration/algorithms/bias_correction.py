@@ -61,7 +61,7 @@ def measure_shifts(
         return node.name in nodes and node.op_type in HAS_BIAS
 
     total = sum(is_layer(node) for node in floating.graph)
-    batches = Batches(floating, images)
+    batches = Batches(floating, images, free=True)
     found: list[OutputShift] = []
     float_inputs: list[Sequence[Array]] = []
 

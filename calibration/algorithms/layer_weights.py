@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from typing import NamedTuple
 
 import numpy as np
 import onnx_ir as ir
@@ -24,8 +25,12 @@ MAX_WEIGHTS_PER_OUTPUT = 4608
 """Layers with more weights for one output are not rounded by GPTQ, whose Hessian grows with the
 square (85 MB of float32 here): as many as 3 x 3 pixels of 512 channels."""
 
-MIN_POSITIONS = 4096
-"""Output positions of a layer that are observed; at least twice the weights of an output."""
+MIN_POSITIONS, MAX_POSITIONS = 1024, 4096
+"""Output positions of a layer that are observed: `POSITIONS_PER_WEIGHT` for each weight of an
+output within these limits, and at least twice the weights of an output. Chosen for time."""
+
+POSITIONS_PER_WEIGHT = 16
+"""Twice `MIN_OBSERVATIONS_PER_WEIGHT`."""
 
 
 def ridge_refit(weights: Array, float_inputs: Array, inputs: Array) -> Array:
@@ -45,40 +50,61 @@ def ridge_refit(weights: Array, float_inputs: Array, inputs: Array) -> Array:
     Returns:
         float64 [G, O, K]; `weights` where no strength helps.
     """
+    return _refit(weights, *_moments_of_halves(float_inputs, inputs))
+
+
+def _refit(weights: Array, first: _Moments, second: _Moments) -> Array:
+    """Refit weights by the moments of two halves of the observations."""
     exact = weights.astype(np.float64)
-    errors = float_inputs - inputs
-    halves = [
-        (inputs[:, part], errors[:, part]) for part in np.array_split(range(inputs.shape[1]), 2)
-    ]
     residual = dict.fromkeys(RIDGE_STRENGTHS, 0.0)
-    for fitted, tested in (halves, halves[::-1]):
-        moments = _moments(*fitted)
-        missing = np.matmul(tested[1], exact.transpose(0, 2, 1))
+    for fitted, tested in ((first, second), (second, first)):
         for strength in RIDGE_STRENGTHS:
-            change = _ridge_change(exact, *moments, strength)
-            rest = missing - np.matmul(tested[0], change.transpose(0, 2, 1))
-            residual[strength] += float(np.vdot(rest, rest))
+            change = _ridge_change(exact, fitted, strength)
+            residual[strength] += _residual_change(exact, change, tested)
     best = min(RIDGE_STRENGTHS, key=residual.__getitem__)
-    unchanged = np.matmul(errors, exact.transpose(0, 2, 1))
-    if not residual[best] < float(np.vdot(unchanged, unchanged)):
+    if not residual[best] < 0:
         return exact
-    return exact + _ridge_change(exact, *_moments(inputs, errors), best)
+    whole = _Moments(first.power + second.power, first.shared + second.shared)
+    return exact + _ridge_change(exact, whole, best)
 
 
-def _moments(inputs: Array, errors: Array) -> tuple[Array, Array]:
-    """Compute inputs x inputs and errors x inputs of each group; float64 [G, K, K] each."""
+class _Moments(NamedTuple):
+    """Sums over observations of inputs x inputs and errors x inputs; float64 [G, K, K] each."""
+
+    power: Array
+    shared: Array
+
+
+def _moments_of_halves(float_inputs: Array, inputs: Array) -> tuple[_Moments, _Moments]:
+    errors, middle = float_inputs - inputs, inputs.shape[1] // 2
+    return (
+        _moments(inputs[:, :middle], errors[:, :middle]),
+        _moments(inputs[:, middle:], errors[:, middle:]),
+    )
+
+
+def _moments(inputs: Array, errors: Array) -> _Moments:
     across = inputs.transpose(0, 2, 1)
     power, shared = np.matmul(across, inputs), np.matmul(errors.transpose(0, 2, 1), inputs)
-    return power.astype(np.float64), shared.astype(np.float64)
+    return _Moments(power.astype(np.float64), shared.astype(np.float64))
 
 
-def _ridge_change(weights: Array, power: Array, shared: Array, strength: float) -> Array:
-    damped = power.copy()
+def _ridge_change(weights: Array, moments: _Moments, strength: float) -> Array:
+    damped = moments.power.copy()
     diagonal = np.einsum("gkk->gk", damped)
     mean = diagonal.mean(axis=1, keepdims=True)
     diagonal += np.where(mean > 0, strength * mean, 1.0)
-    solved = np.linalg.solve(damped, np.matmul(weights, shared).transpose(0, 2, 1))
+    solved = np.linalg.solve(damped, np.matmul(weights, moments.shared).transpose(0, 2, 1))
     return np.asarray(solved.transpose(0, 2, 1))
+
+
+def _residual_change(weights: Array, change: Array, moments: _Moments) -> float:
+    """Compute |W E - C X'|^2 - |W E|^2 from moments, with the errors E = X - X'.
+
+    It is tr(C X' X'^T C^T) - 2 tr(W E X'^T C^T), which needs no product over all observations.
+    """
+    missing = np.matmul(change, moments.power) - 2 * np.matmul(weights, moments.shared)
+    return float(np.vdot(missing, change))
 
 
 def quantize_layer_weights(
@@ -141,14 +167,22 @@ def _fit(
     width = steps.shape[2]
 
     def observe(batches: Sequence[Array]) -> Array:
-        found = im2col(node, batches, shape, max(MIN_POSITIONS, 2 * width))
+        found = im2col(node, batches, shape, _positions(width))
         found -= found.mean(axis=1, keepdims=True)
         return found
 
     observed = observe(inputs)
     if observed.shape[1] < MIN_OBSERVATIONS_PER_WEIGHT * width:
         return steps, hessian_of(observed)
-    return ridge_refit(steps, observe(float_inputs), observed), hessian_of(observed)
+    first, second = _moments_of_halves(observe(float_inputs), observed)
+    hessian = (first.power + second.power) / observed.shape[1]
+    return _refit(steps, first, second), hessian.astype(observed.dtype)
+
+
+def _positions(width: int) -> int:
+    """Compute how many output positions are observed for `width` weights of an output."""
+    wanted = min(max(POSITIONS_PER_WEIGHT * width, MIN_POSITIONS), MAX_POSITIONS)
+    return max(wanted, 2 * width)
 
 
 def _largest(steps: Array) -> Array:

@@ -33,6 +33,9 @@ from kexport.source.labels import class_folders
 MIN_IMAGES = 16
 """The smallest number of images: fewer do not show the ranges of a model's tensors."""
 
+CALIBRATION_SHARE = 0.4
+"""The share of the images that calibrates where there are neither few nor many."""
+
 MIN_DAMAGED, MAX_DAMAGED_SHARE = 3, 0.1
 """Abort when at least 3 images, and more than 10 %, are unreadable."""
 
@@ -267,10 +270,12 @@ def load_labelled_images(
     return decode_to_file(opened, shape, limit=limit, scratch=scratch, progress=progress)
 
 
-def split_images(images: Images, seed: int) -> tuple[Images, Images]:
-    """Split images into a calibration and an evaluation half, in new files in the same folder.
+def split_images(images: Images, seed: int, *, largest: int) -> tuple[Images, Images]:
+    """Split images into those to calibrate on and those to judge on, in new files beside them.
 
-    Equal images stay in one half. The calibration half is the larger one where they differ.
+    Equal images stay on one side. Some dozen images show the ranges, while each makes the verdict
+    sharper, so `CALIBRATION_SHARE` of the images calibrate: at least `MIN_IMAGES` or half of them,
+    and at most `largest`.
 
     Raises:
         OutputFailed: the files cannot be written.
@@ -281,11 +286,13 @@ def split_images(images: Images, seed: int) -> tuple[Images, Images]:
         groups.setdefault(hashlib.sha256(image.tobytes()).digest(), []).append(row)
     if len(groups) < 2:
         raise ValueError("images that are all equal cannot be split")
-    halves: tuple[list[int], list[int]] = ([], [])
+    count = len(images.images)
+    wanted = min(max(round(CALIBRATION_SHARE * count), min(MIN_IMAGES, count // 2)), largest)
     order = [list(groups.values())[index] for index in shuffled_indices(len(groups), seed)]
-    for group in sorted(order, key=len, reverse=True):  # large ones first, to even out
-        min(halves, key=len).extend(group)
-    calibration, held_out = sorted(halves, key=len, reverse=True)
+    calibration, held_out = list[int](), list[int]()
+    for group in sorted(order, key=len, reverse=True):  # large ones first, to come close
+        fits = len(calibration) + len(group) <= wanted or not calibration
+        (calibration if fits and (held_out or len(group) <= wanted) else held_out).extend(group)
     return select_images(images, sorted(calibration)), select_images(images, sorted(held_out))
 
 

@@ -17,12 +17,16 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.batch_axis import is_samplewise
 from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.graph import save
 from kexport.needs import need
 
 BATCH_SIZE = 4
 """The batch size where the graph leaves it open."""
+
+SMALL_BYTES = 1 << 25
+"""The largest size of weights that ONNX Runtime is given in memory instead of in a file."""
 
 PARALLEL_BATCHES = 2
 """Batches that run at the same time, each on its share of the cores."""
@@ -35,9 +39,22 @@ class Batches(Sequence[Array]):
     with an open batch size gets batches of `batch` images.
     """
 
-    def __init__(self, model: ir.Model, images: Array, batch: int = BATCH_SIZE) -> None:
+    def __init__(
+        self, model: ir.Model, images: Array, batch: int = BATCH_SIZE, *, free: bool = False
+    ) -> None:
+        """Divide images into batches.
+
+        Args:
+            model: a graph of one input.
+            images: the input, batch first.
+            batch: the batch size where the graph leaves it open.
+            free: whether the graph is run in parts, which take any batch size: a fixed one is then
+                ignored where samples stay apart (`is_samplewise`).
+        """
         (given,) = model.graph.inputs
         first = given.shape[0] if given.shape is not None else None
+        if free and is_samplewise(model):
+            first = None
         self._images, self._fixed = images, isinstance(first, int)
         self.size = first if isinstance(first, int) else batch
 
@@ -138,11 +155,22 @@ def open_session(
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
+    if _is_small(model):
+        content = ir.to_proto(model).SerializeToString()
+        return ort.InferenceSession(content, options, providers=["CPUExecutionProvider"])
     with tempfile.TemporaryDirectory() as folder:  # in memory, protobuf is limited to 2 GiB
         path = Path(folder, "model.onnx")
         with writing_temporary_files("the graph that is run on the calibration images"):
             save.save(model, path)
         return ort.InferenceSession(path, options, providers=["CPUExecutionProvider"])
+
+
+def _is_small(model: ir.Model) -> bool:
+    """Return whether the weights of a model are in memory, and few enough to copy there."""
+    tensors = [value.const_value for value in model.graph.initializers.values()]
+    return not any(isinstance(tensor, ir.ExternalTensor) for tensor in tensors) and (
+        sum(tensor.nbytes for tensor in tensors if tensor is not None) <= SMALL_BYTES
+    )
 
 
 def release_memory() -> None:

@@ -1,4 +1,4 @@
-"""Tensor files: the values of a tensor on many images, with one batch of them in memory."""
+"""Tensor files: the values of a tensor on many images, with few of them in memory."""
 
 from __future__ import annotations
 
@@ -29,8 +29,15 @@ def writing_temporary_files(what: str) -> Iterator[None]:
 _CONTENT = "the intermediate tensors of the calibration images"
 
 
+IN_MEMORY_BYTES = 1 << 24
+"""Bytes of each tensor that stay in memory. Few tensors are alive at a time in most graphs, and
+those of deep layers, which are most, so cost no file access."""
+
+
 class TensorFile(Sequence[Array]):
-    """Arrays in a temporary file, which is deleted with this object; each access reads the file.
+    """Arrays, of which `IN_MEMORY_BYTES` are in memory and the others in a temporary file.
+
+    The file is deleted with this object. The arrays that are read must not be changed.
 
     Raises:
         OutputFailed: the file cannot be written.
@@ -40,11 +47,15 @@ class TensorFile(Sequence[Array]):
         with writing_temporary_files(_CONTENT):
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
         weakref.finalize(self, self._file.close)
-        self._held: list[tuple[int, np.dtype[Any], tuple[int, ...]]] = []
-        self._end = 0
+        self._held: list[Array | tuple[int, np.dtype[Any], tuple[int, ...]]] = []
+        self._left, self._end = IN_MEMORY_BYTES, 0
 
     def append(self, array: Array) -> None:
         """Append an array."""
+        if array.nbytes <= self._left:
+            self._left -= array.nbytes
+            self._held.append(array)
+            return
         left = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
         with writing_temporary_files(_CONTENT):
             self._file.seek(self._end)
@@ -59,6 +70,9 @@ class TensorFile(Sequence[Array]):
     def __getitem__(self, index: Any) -> Any:
         if isinstance(index, slice):
             return [self[each] for each in range(*index.indices(len(self)))]
-        start, dtype, shape = self._held[index]
+        found = self._held[index]
+        if not isinstance(found, tuple):
+            return found
+        start, dtype, shape = found
         self._file.seek(start)
         return np.fromfile(self._file, dtype, int(np.prod(shape))).reshape(shape)

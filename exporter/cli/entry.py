@@ -39,7 +39,7 @@ def main(args: Sequence[str] | None = None) -> int:
         # a library that is being imported turns KeyboardInterrupt into an error of its own
         if any(isinstance(cause, KeyboardInterrupt) for cause in _chain(error)):
             return _stopped(error, as_json=as_json)
-        return _fail(*_translated(error), error.exit_code, as_json=as_json)
+        return _fail(*_translated(error), error.exit_code, _details_of(error), as_json=as_json)
     return status if isinstance(status, int) else 0
 
 
@@ -56,10 +56,14 @@ def _chain(error: BaseException | None) -> Iterator[BaseException]:
         error = error.__cause__ or error.__context__
 
 
-def _fail(message: str, hint: str | None, status: int, *, as_json: bool) -> int:
-    tell(message, hint)
+def _fail(
+    message: str, hint: str | None, status: int, details: Sequence[str] = (), *, as_json: bool
+) -> int:
+    tell(message, hint, details)
     if as_json:
-        click.echo(json.dumps({"error": message, "hint": hint, "exit_status": status}, indent=2))
+        more = {"details": details} if details else {}
+        found = {"error": message, "hint": hint, "exit_status": status, **more}
+        click.echo(json.dumps(found, indent=2))
     return status
 
 
@@ -67,6 +71,12 @@ def _translated(error: "KexportError | RuntimeFault") -> tuple[str, str | None]:
     """Return the message and the hint of an error, with options for the arguments in them."""
     options = options_by_argument(program)
     return as_options(str(error), options), error.hint and as_options(error.hint, options)
+
+
+def _details_of(error: "KexportError | RuntimeFault") -> list[str]:
+    """Return the lines below an error, with options for the arguments in them."""
+    options = options_by_argument(program)
+    return [as_options(line, options) for line in getattr(error, "details", ())]
 
 
 def _message_of(error: click.ClickException) -> str:

@@ -187,11 +187,19 @@ INT8 = Group(
             help="Share of the images that int8 may classify differently from Keras or, with "
             "--eval-data, the top-1 accuracy that it may lose.",
         ),
+        "int8_share": declare(
+            "--int8-share",
+            type=click.FloatRange(0, 1),
+            default=0.5,
+            metavar="S",
+            help="Smallest share of the multiply-adds that stays in int8 while sensitive layers "
+            "return to float.",
+        ),
         "eval_data": declare(
             "--eval-data",
             type=PathOr(),
             metavar="DIR",
-            show_default="half of the calibration data",
+            show_default="three fifths of the calibration data",
             help="Labelled images to measure the accuracy on, with one subfolder for each class.",
         ),
         "require_speedup": declare(

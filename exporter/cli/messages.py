@@ -1,7 +1,7 @@
 """Lines on stderr: errors, hints and warnings."""
 
 import warnings
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -10,11 +10,13 @@ import click
 from kexport.cli.terminal import printable
 
 
-def tell(message: str, hint: str | None) -> None:
-    """Print an error and, below it, its hint."""
+def tell(message: str, hint: str | None, details: Iterable[str] = ()) -> None:
+    """Print an error and, below it, its hint and the lines of its details."""
     click.echo(f"error: {printable(message)}", err=True)
     if hint:
         click.echo(f"hint: {printable(hint)}", err=True)
+    for line in details:
+        click.echo(printable(line), err=True)
 
 
 def warn(message: str) -> None:

@@ -19,13 +19,15 @@ class Calibration:
     """How a model is calibrated and quantized to INT8, and how its accuracy is checked.
 
     `data` is a folder of images, a .npy or .npz file of uint8 [N, H, W, C], or an iterable of
-    arrays, PIL images and paths; up to 200 are used, half of them to calibrate and half to
-    evaluate. `method` is the range estimator: "minmax", "percentile", "entropy" or "mse". `cache`
-    is a file of measured ranges, which is written where it does not exist. `max_drop` is the
-    largest accuracy drop: the share of held-out images whose best class differs from Keras', or
-    the loss of top-1 accuracy where `eval_data` is given. `eval_data` is a folder of labelled
-    images with one subfolder for each class. `require_speedup` refuses INT8 that is not that many
-    times as fast as fp32 on this machine.
+    arrays, PIL images and paths; up to 600 are used, two fifths of them, but at most 100, to
+    calibrate and the others to judge. `method` is the range estimator: "minmax", "percentile",
+    "entropy" or "mse". `cache` is a file of measured ranges, which is written where it does not
+    exist. `max_drop` is the largest accuracy drop: the share of held-out images whose best class
+    differs from Keras', or the loss of top-1 accuracy where `eval_data` is given; INT8 is refused
+    where the whole confidence interval of the drop is beyond it. `int8_share` is the smallest share
+    of the multiply-adds that stays in INT8 while sensitive layers return to float. `eval_data` is a
+    folder of labelled images with one subfolder for each class. `require_speedup` refuses INT8 that
+    is not that many times as fast as fp32 on this machine.
 
     Raises:
         BadArgument: an unknown method, or a number out of its range.
@@ -37,6 +39,7 @@ class Calibration:
     max_drop: float = 0.01
     eval_data: str | Path | None = None
     require_speedup: float | None = None
+    int8_share: float = 0.5
 
     def __post_init__(self) -> None:
         check_method(self.method)
@@ -44,6 +47,11 @@ class Calibration:
             raise BadArgument(
                 f"`calibration.max_drop` must be between 0 and 1, not {self.max_drop:g}",
                 hint="give the share of accuracy that INT8 may cost, such as 0.01",
+            )
+        if not 0 <= self.int8_share <= 1:
+            raise BadArgument(
+                f"`calibration.int8_share` must be between 0 and 1, not {self.int8_share:g}",
+                hint="give the share of the multiply-adds that must stay in INT8, such as 0.5",
             )
         if self.require_speedup is not None and not self.require_speedup > 0:
             raise BadArgument(

@@ -47,8 +47,9 @@ def compute(
     names: Sequence[str],
     softmaxes: Sequence[str] = (),
     call: Callable[[keras.Model, Any], Any] | None = None,
+    at_once: int = AT_ONCE,
 ) -> KerasOutputs:
-    """Run Keras on samples, `AT_ONCE` at a time.
+    """Run Keras on samples.
 
     Args:
         model: the Keras model.
@@ -57,11 +58,12 @@ def compute(
         softmaxes: the outputs that are probabilities.
         call: runs the model on a batch in the structure of its inputs; as `Model.predict` does by
             default.
+        at_once: the batch size.
     """
     run = call or _predict
     parts, inner = [], []
-    for start in range(0, len(inputs[0]), AT_ONCE):
-        batch = structured(model, [array[start : start + AT_ONCE] for array in inputs])
+    for start in range(0, len(inputs[0]), at_once):
+        batch = structured(model, [array[start : start + at_once] for array in inputs])
         found = keras.tree.flatten(run(model, batch))
         parts.append([keras.ops.convert_to_numpy(output) for output in found])
         kept = [logits_before(output) for output in found]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -26,6 +27,7 @@ from kexport.calibration.accuracy import report
 from kexport.calibration.accuracy.criterion import criterion_for
 from kexport.calibration.accuracy.evaluator import output_kind
 from kexport.calibration.accuracy.latency import Speed, compare_latency, require_speedup
+from kexport.calibration.accuracy.refusal import accuracy_refusal
 from kexport.calibration.accuracy.search import SearchStep
 from kexport.calibration.dataset.encoding import encode_images
 from kexport.calibration.dataset.images import (
@@ -51,8 +53,11 @@ from kexport.source.preprocessing import decode, prepare
 from kexport.stages.optimize import halve
 from kexport.targets import Target
 
-CALIBRATION_IMAGES, EVALUATION_IMAGES, LABELLED_IMAGES = 100, 100, 500
-"""The largest numbers of images to calibrate on, to evaluate on, and to evaluate on with labels."""
+CALIBRATION_IMAGES, EVALUATION_IMAGES = 100, 500
+"""The largest numbers of images to calibrate on, and to judge on, with labels or without."""
+
+KERAS_BYTES, MOST_AT_ONCE = 1 << 28, 32
+"""The size of the tensors of the graph for a call of Keras, and the most images in one."""
 
 SCHEMES = {
     "onnxruntime": ONNXRUNTIME_CPU,
@@ -133,17 +138,27 @@ def quantize(
             criterion,
             method=calibration.method,
             cache=None if calibration.cache is None else Path(calibration.cache),
+            int8_share=calibration.int8_share,
             say=say,
         )
+        finish = pipeline.passes_for(form, "finish int8")
         if not found.meets_criterion:
-            raise report.accuracy_refusal(criterion, found)
+
+            def timed(model: ir.Model) -> Speed | None:
+                if not local:
+                    return None
+                finished = pipeline.run(model, finish).model
+                return _measure_speed(subject, finished, target, images, say)
+
+            raise accuracy_refusal(criterion, found, calibration.int8_share, timed)
         seconds = time.perf_counter() - started
         step = Step("quantize", seconds, len(artifact.model.graph), len(found.model.graph))
         whole = Artifact(found.model, (*artifact.steps, step))
-        whole = pipeline.continue_with(whole, pipeline.passes_for(form, "finish int8"), say)
+        whole = pipeline.continue_with(whole, finish, say)
         in_float32, guard = whole.model, None
         if scheme.float16_scales:
             whole, guard, found = _halve_rest(whole, form, found, dataset, criterion, say)
+        quality = found.quality
         speed = _measure_speed(subject, whole.model, target, images, say) if local else None
     require_speedup(speed, calibration.require_speedup, target.name)
     evaluator = dataset.evaluator
@@ -152,7 +167,7 @@ def quantize(
         "images": len(images),
         "judged_on": len(evaluator.images),
         "skipped": [*calibration_set.skipped, *evaluation_set.skipped],
-        "gate": criterion.entry(),
+        "gate": {**criterion.entry(quality), "int8_share": calibration.int8_share},
         "keras": None if evaluator.labels is None else report.quality_entry(criterion.reference),
         **report.entries(found, scheme, artifact.model),
     }
@@ -181,13 +196,13 @@ def _load(
     )
     if calibration.eval_data is None:
         found = load(limit=CALIBRATION_IMAGES + EVALUATION_IMAGES)
-        return split_images(found, subject.seed)
+        return split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
     labelled = load_labelled_images(
         calibration.eval_data,
         _classes(subject),
         (height, width),
         channels,
-        limit=LABELLED_IMAGES,
+        limit=EVALUATION_IMAGES,
         seed=subject.seed,
         scratch=scratch,
         progress=percent_progress(say, "decoding the labelled images"),
@@ -214,14 +229,28 @@ def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluat
     first = subject.shown[0]
     progress = percent_progress(say, "running Keras on the held-out images")
     outputs = []
-    for start in range(0, len(images), keras_outputs.AT_ONCE):
-        raw = images[start : start + keras_outputs.AT_ONCE]
+    at_once = _keras_batch(subject.artifact.model)
+    for start in range(0, len(images), at_once):
+        raw = images[start : start + at_once]
         prepared = prepare(decode(raw, pixels, (height, width), channels), subject.mode)
         names = [output.name for output in subject.shown]
-        outputs.append(keras_outputs.compute(subject.model, [prepared], names).outputs[first.name])
+        found = keras_outputs.compute(subject.model, [prepared], names, at_once=at_once)
+        outputs.append(found.outputs[first.name])
         progress(min(start + len(raw), len(images)), len(images))
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
     return Evaluator(images, np.concatenate(outputs), output_kind(first), labels)
+
+
+def _keras_batch(model: ir.Model) -> int:
+    """Compute how many images Keras runs at once: it keeps all tensors of a call in memory."""
+    values = (value for node in model.graph for value in node.outputs)
+    each = 4 * sum(math.prod(_extents(value)[1:]) for value in values)
+    return min(max(KERAS_BYTES // max(each, 1), keras_outputs.AT_ONCE), MOST_AT_ONCE)
+
+
+def _extents(value: ir.Value) -> list[int]:
+    """Return the extents of a tensor; open ones count as 1."""
+    return [dim if isinstance(dim, int) else 1 for dim in value.shape or ()]
 
 
 def _halve_rest(
@@ -238,7 +267,9 @@ def _halve_rest(
     is_met = criterion.is_met(quality)
     step = SearchStep("the rest in float16", quality, is_met)
     found = replace(found, steps=(*found.steps, step))
-    return (halved, guard, found) if is_met else (artifact, None, found)
+    if not is_met:
+        return artifact, None, found
+    return halved, guard, replace(found, quality=quality)
 
 
 def _measure_speed(

@@ -51,6 +51,7 @@ calibration-data = "photos"
 calibration-method = "entropy"
 calibration-cache = "ranges.json"
 max-drop = 0.02
+int8-share = 0.7
 eval-data = "labelled"
 require-speedup = 1.5
 preprocess = "caffe"
@@ -97,7 +98,7 @@ def test_every_option_can_be_in_the_file(fake_export: Fake, folder: Path, capsys
         "output_layers": ("a", "b"),
         "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
         "top_k": 3,
-        "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5),
+        "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",
         "force": True,
         "timestamps": True,

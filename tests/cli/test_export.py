@@ -44,7 +44,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "--input-format bgra --layout nchw --input-dtype float32 --resize bilinear"
         " --crop center --top-k 3 --layout-triton models --compute-capabilities 8.6,8.9 "
         "--calibration-data photos --calibration-method entropy --calibration-cache ranges.json "
-        "--max-drop 0.02 --eval-data labelled --require-speedup 1.5 "
+        "--max-drop 0.02 --int8-share 0.7 --eval-data labelled --require-speedup 1.5 "
         f"--preprocess caffe --batch dynamic --labels {labels} --opset 16 --seed 3 --tensorrt 1.7"
         " --force --trust --timestamps -q"
     )
@@ -76,7 +76,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "output_layers": ("a", "b"),
         "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
         "top_k": 3,
-        "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5),
+        "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",
         "force": True,
         "timestamps": True,

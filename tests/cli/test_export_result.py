@@ -98,7 +98,15 @@ QUANTIZATION: dict[str, Any] = {
     "images": 100,
     "judged_on": 80,
     "skipped": ["broken.jpg"],
-    "gate": {"measure": "labels", "max_drop": 0.02},
+    "gate": {
+        "measure": "labels",
+        "max_drop": 0.02,
+        "outcome": "undecided",
+        "drop": 0.0125,
+        "interval": [-0.02, 0.07],
+        "confidence": 0.95,
+        "images_to_decide": None,
+    },
     "keras": {"sqnr": None, "agreement": 1.0, "top1": 0.9, "top5": 1.0},
     "multiply_adds_int8": 0.987,
     "steps": [
@@ -127,6 +135,9 @@ def test_int8_is_shown_with_its_accuracy_and_speed(
     lines = [" ".join(line.split()) for line in out.splitlines()]
     assert "int8 98.7% of the multiply-adds" in lines
     assert "gate top-1 accuracy may drop by 2.0%" in lines
+    ends = "undecided, since 2.0% is between its ends"
+    assert f"drop 1.2%, 95% interval -2.0% to 7.0%: {ends}" in lines
+    assert "no affordable number of images would decide at this rate" in lines
     assert "skipped broken.jpg" in lines
     assert "float top/Gemm: the gate" in lines
     assert "Keras itself 100.0% 90.0% 100.0%" in lines

@@ -27,6 +27,7 @@ def test_export_lists_its_options_under_headings(capsys: Capture) -> None:
         "--calibration-method",
         "--calibration-cache",
         "--max-drop",
+        "--int8-share",
         "--eval-data",
         "--require-speedup",
     ]

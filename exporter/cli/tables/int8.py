@@ -24,6 +24,13 @@ _MEASURES = {
 }
 
 
+_OUTCOMES = {
+    "passed": "within {:.1%}",
+    "undecided": "undecided, since {:.1%} is between its ends",
+    "refused": "beyond {:.1%}",
+}
+
+
 def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table:
     """Summarize the request, the share of int8, and the speed on this machine."""
     gate = entry["gate"]
@@ -32,6 +39,7 @@ def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table
         ("", f"ranges by {entry['method']}, on {entry['images']} images"),
         ("gate", _MEASURES[gate["measure"]].format(gate["max_drop"])),
         ("", f"judged on {entry['judged_on']} other images"),
+        *_verdict_rows(gate),
     ]
     rows += [("skipped", name) for name in entry["skipped"]]
     if speed is not None:
@@ -43,6 +51,21 @@ def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table
             )
         )
     return pairs([*rows, *_float_rows(entry["float_nodes"])])
+
+
+def _verdict_rows(gate: Mapping[str, Any]) -> Iterator[tuple[str, str]]:
+    """Yield what is known about the drop, and what it would take to know more."""
+    if gate["outcome"] is None:
+        return
+    low, high = gate["interval"]
+    known = f"{gate['drop']:.1%}"
+    if high > low:
+        known += f", {gate['confidence']:.0%} interval {low:.1%} to {high:.1%}"
+    yield "drop", f"{known}: {_OUTCOMES[gate['outcome']].format(gate['max_drop'])}"
+    if gate["outcome"] == "undecided":
+        count = gate["images_to_decide"]
+        more = "no affordable number of images" if count is None else f"about {count} images"
+        yield "", f"{more} would decide at this rate"
 
 
 def _float_rows(nodes: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]:

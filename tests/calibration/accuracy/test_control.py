@@ -1,7 +1,9 @@
 """Accuracy control: hard models are repaired, and a model that fails the criterion is reported."""
 
+import math
+import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
 from typing import Any
@@ -20,13 +22,22 @@ from kexport.calibration import (
     QuantizedModel,
     quantize_with_accuracy_control,
 )
-from kexport.calibration.accuracy.criterion import AcceptanceCriterion, choose_measure
+from kexport.calibration.accuracy.criterion import (
+    AcceptanceCriterion,
+    choose_measure,
+    criterion_for,
+)
+from kexport.calibration.accuracy.latency import Speed
 from kexport.calibration.accuracy.macs import macs_share
 from kexport.calibration.accuracy.mixed_precision import MIN_INT8_SHARE_FOR_MARGIN
+from kexport.calibration.accuracy.refusal import accuracy_refusal, offers
 from kexport.calibration.accuracy.report import SENSITIVE, entries
 from kexport.calibration.metrics import Quality
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, place
+from kexport.calibration.quantizer.qparams import QParams, asymmetric_qparams
+from kexport.calibration.statistics.histogram import Range
 from kexport.conversion import convert_model
+from kexport.errors import QuantizationRefused
 from kexport.passes import pipeline
 from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import draw_images
@@ -199,7 +210,8 @@ def test_as_few_nodes_as_possible_stay_in_float(small: tuple[ir.Model, Evaluator
     result = controlled(small, Decision(lambda quality: quality.sqnr > required))
     assert result.meets_criterion
     assert len(result.plan.floats) == 2
-    assert result.steps[-1].name == names[1]
+    assert result.steps[-2].name == names[1]
+    assert result.steps[-1].name == f"bias correction, {names[1]}"
 
 
 def test_a_missing_margin_leaves_more_in_float_and_refuses_nothing(
@@ -257,41 +269,107 @@ def test_the_report_lists_the_nodes_in_float_and_why(small: tuple[ir.Model, Eval
     ]
 
 
+def judged(lost: int, gained: int = 0, predicted: float = 0.0) -> Quality:
+    """Describe a model by what changed on 500 images."""
+    return Quality(30.0, images=500, lost=lost, gained=gained, predicted_drop=predicted)
+
+
 @pytest.mark.parametrize(
-    ("measure", "quality", "is_met"),
+    ("measure", "quality", "is_met", "has_margin"),
     [
-        ("agreement", Quality(5.0, 0.99), True),
-        ("agreement", Quality(50.0, 0.989), False),
-        ("labels", Quality(5.0, 0.5, top1=0.89), True),
-        ("labels", Quality(5.0, 1.0, top1=0.889), False),
-        ("noise", Quality(20.0), True),
-        ("noise", Quality(19.9), False),
-        ("nothing", Quality(-5.0, 0.0), True),
+        ("agreement", judged(0), True, True),
+        ("agreement", judged(9), True, True),
+        ("agreement", judged(9, predicted=0.011), True, False),
+        ("agreement", judged(25), False, False),
+        ("labels", judged(25, 20), True, True),
+        ("labels", judged(25, 20, 0.011), True, False),
+        ("labels", judged(25), False, False),
+        ("noise", Quality(20.0), True, True),
+        ("noise", Quality(19.9), False, False),
+        ("nothing", Quality(-5.0, 0.0), True, True),
     ],
 )
-def test_a_criterion_is_met_within_the_largest_drop(
-    measure: Any, quality: Quality, is_met: bool
+def test_a_criterion_counts_what_changed_and_has_a_margin_by_prediction(
+    measure: Any, quality: Quality, is_met: bool, has_margin: bool
 ) -> None:
-    criterion = Criterion(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
+    criterion = Criterion(measure, 0.01, EXACT)
     assert criterion.is_met(quality) is is_met
-
-
-@pytest.mark.parametrize(
-    ("measure", "quality", "has_margin"),
-    [
-        ("agreement", Quality(26.1, 1.0), True),
-        ("agreement", Quality(25.9, 1.0), False),
-        ("agreement", Quality(50.0, 0.98), False),
-        ("labels", Quality(5.0, 0.5, top1=0.89), True),
-        ("noise", Quality(20.0), True),
-        ("nothing", Quality(-5.0, 0.0), True),
-    ],
-)
-def test_agreement_has_a_margin_if_the_noise_is_small_too(
-    measure: Any, quality: Quality, has_margin: bool
-) -> None:
-    criterion = Criterion(measure, 0.01, Quality(np.inf, 1.0, top1=0.9))
     assert criterion.has_margin(quality) is has_margin
+
+
+@pytest.mark.parametrize("kind", ["probabilities", "numbers"])
+def test_repairs_are_tried_on_some_images_and_all_judge(
+    kind: Any, small: tuple[ir.Model, Evaluator]
+) -> None:
+    floating, evaluator = small
+    images, reference = (
+        np.concatenate([each] * 5) for each in (evaluator.images, evaluator.reference)
+    )
+    whole = Evaluator(images, reference, kind)
+    result = quantize_with_accuracy_control(
+        floating, Dataset(images[:8], whole), ONNXRUNTIME_CPU, ALWAYS, method="minmax"
+    )
+    assert {step.quality.images for step in result.steps[:-1]} == {100}
+    assert (result.steps[-1].name, result.quality.images) == ("judged on 120 images", 120)
+    assert result.quality == whole.evaluate(result.model)
+
+
+def test_the_int8_share_limits_what_returns_to_float(small: tuple[ir.Model, Evaluator]) -> None:
+    floating, evaluator = small
+    dataset = Dataset(evaluator.images[:8], evaluator)
+    shares = [
+        int8_share(
+            floating,
+            quantize_with_accuracy_control(
+                floating, dataset, ONNXRUNTIME_CPU, NEVER, method="minmax", int8_share=least
+            ),
+        )
+        for least in (0.9, 0.2)
+    ]
+    assert shares[0] >= 0.9
+    assert 0.2 <= shares[1] < 0.9
+
+
+def coarse(value: ir.Value, extent: Range) -> QParams:
+    """Compute parameters with so few levels that many classes change."""
+    found = asymmetric_qparams(extent)
+    return QParams(found.scale * 60, np.asarray(found.zero_point // 60, np.uint8), "uint8")
+
+
+def test_a_refusal_offers_what_other_limits_give(small: tuple[ir.Model, Evaluator]) -> None:
+    """Each row of the table is published with the limits that it names."""
+    floating, evaluator = small
+    scheme = replace(ONNXRUNTIME_CPU, activation_qparams=coarse)
+    dataset = Dataset(evaluator.images[:8], evaluator)
+    strict = criterion_for(evaluator, 0.0, random=False)
+    result = quantize_with_accuracy_control(floating, dataset, scheme, strict, method="minmax")
+    assert not result.meets_criterion
+    shares = [each.int8_share for each in result.alternatives]
+    assert shares == sorted(shares, reverse=True)
+    assert shares[0] == 1.0 > 0.5 > shares[-1] >= 0.25
+    found = offers(strict, result.alternatives, lambda model: None)
+    assert [offer.int8_share for offer in found] == shares
+    for offer in (found[0], found[-1]):
+        again = quantize_with_accuracy_control(
+            floating,
+            dataset,
+            scheme,
+            criterion_for(evaluator, offer.max_drop, random=False),
+            method="minmax",
+            int8_share=math.floor(100 * offer.int8_share) / 100,
+        )
+        assert again.meets_criterion
+    with pytest.raises(QuantizationRefused) as caught:
+        raise accuracy_refusal(strict, result, 0.5, lambda model: Speed(30.0, 10.0))
+    error = caught.value
+    assert re.search(r"costs too much accuracy: .* \(95% interval [\d.]+% to [\d.]+%\)", str(error))
+    assert error.details[0].split()[:3] == ["in", "int8", "drop"]
+    assert len(error.details) == len(shares) + 2
+    assert "3.00 times fp32" in error.details[1]
+    assert f"`calibration.max_drop={found[0].max_drop:g}`" in error.details[1]
+    assert "int8_share" not in error.details[1]
+    assert "`calibration.int8_share=0." in error.details[-2]
+    assert error.details[-1].endswith("a target in fp32")
 
 
 def test_the_measure_follows_from_labels_weights_and_classes() -> None:

@@ -19,7 +19,6 @@ from kexport.calibration import (
     quantize_with_accuracy_control,
 )
 from kexport.calibration.accuracy.macs import macs_share
-from kexport.calibration.metrics import Quality
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, place
 from kexport.conversion import convert_model
 from kexport.passes import pipeline
@@ -64,19 +63,12 @@ def float_graph(model: keras.Model) -> ir.Model:
     return pipeline.run(convert_model(model).model, passes).model
 
 
-class MetSuffices(Criterion):
-    """A criterion without a margin, so that no further nodes return to float."""
-
-    def has_margin(self, quality: Quality) -> bool:
-        return self.is_met(quality)
-
-
 def quantized(model: keras.Model, floating: ir.Model, digits: Any) -> QuantizedModel:
     """Quantize on 32 digits, and evaluate on 200 others."""
     images = digits.images[32:232]
     reference = model.predict(prepare(images, "tf"), verbose=0)
     evaluator = Evaluator(images, reference, "probabilities")
-    criterion = MetSuffices("agreement", 0.01, evaluator.evaluate_reference())
+    criterion = Criterion("agreement", 0.01, evaluator.evaluate_reference())
     dataset = Dataset(digits.images[:32], evaluator)
     return quantize_with_accuracy_control(floating, dataset, ONNXRUNTIME_CPU, criterion)
 

@@ -182,14 +182,30 @@ def test_subfolders_that_do_not_match_the_classes_are_refused(
         )
 
 
-def test_halves_share_no_image(take: Any) -> None:
+def test_the_two_sides_share_no_image(take: Any) -> None:
     array = drawn(20)
     array[[3, 11, 19]] = array[0]
     whole = take(array)
-    left, right = split_images(whole, 5)
+    left, right = split_images(whole, 5, largest=100)
     assert isinstance(left.images, np.memmap)
     assert len(left.names) == len(right.names) == 10
     assert sorted(left.names + right.names) == sorted(whole.names)
     held = [{image.tobytes() for image in half.images} for half in (left, right)]
     assert not held[0] & held[1]
-    assert split_images(whole, 5)[0].names == left.names
+    assert split_images(whole, 5, largest=100)[0].names == left.names
+
+
+@pytest.mark.parametrize(
+    ("count", "largest", "wanted"),
+    [(16, 100, 8), (32, 100, 16), (100, 100, 40), (200, 100, 80), (600, 100, 100), (100, 20, 20)],
+)
+def test_more_images_judge_than_calibrate(take: Any, count: int, largest: int, wanted: int) -> None:
+    calibration, held_out = split_images(take(drawn(count), limit=count), 0, largest=largest)
+    assert (len(calibration.names), len(held_out.names)) == (wanted, count - wanted)
+
+
+def test_one_large_group_of_equal_images_leaves_some_to_calibrate(take: Any) -> None:
+    array = drawn(20)
+    array[:15] = array[0]
+    calibration, held_out = split_images(take(array), 0, largest=100)
+    assert (len(calibration.names), len(held_out.names)) == (5, 15)

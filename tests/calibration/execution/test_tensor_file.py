@@ -10,11 +10,11 @@ from pathlib import Path
 import numpy as np
 import onnx_ir as ir
 import pytest
-from support import Sketch, normal, room_for
+from support import Sketch, room_for
 
 from kexport.calibration.dataset.images import load_images
-from kexport.calibration.execution.session import open_session
-from kexport.calibration.execution.tensor_file import TensorFile
+from kexport.calibration.execution.session import SMALL_BYTES, open_session
+from kexport.calibration.execution.tensor_file import IN_MEMORY_BYTES, TensorFile
 from kexport.errors import OutputFailed
 
 
@@ -25,13 +25,14 @@ def decoded(scratch: Path) -> None:
 
 def made(_: Path) -> None:
     parts = TensorFile()
-    for _ in range(20):
-        parts.append(np.zeros(10))
+    for _ in range(3):
+        parts.append(np.zeros(IN_MEMORY_BYTES // 2, np.uint8))
 
 
 def graph(_: Path) -> None:
-    s = Sketch()
-    model: ir.Model = s.model(s.op("Add", s.input("x", [40, 40]), s.constant("c", normal(40, 40))))
+    s, width = Sketch(), SMALL_BYTES // 4 + 1
+    held = s.constant("c", np.ones(width, np.float32))
+    model: ir.Model = s.model(s.op("Add", s.input("x", [width]), held))
     open_session(model)
 
 
@@ -44,6 +45,17 @@ def test_a_full_folder_is_an_error_with_a_hint(
     assert "TMPDIR" in (caught.value.hint or "")
     assert not list(tmp_path.iterdir())
     write(tmp_path)
+
+
+def test_arrays_in_memory_and_in_the_file_are_read_back_in_order() -> None:
+    drawn = np.random.default_rng(0).integers(0, 256, (5, IN_MEMORY_BYTES // 2), np.uint8)
+    parts = TensorFile()
+    for each in drawn:
+        parts.append(each)
+    assert len(parts) == 5
+    for index in (4, 0, 3, 1, 2):
+        assert np.array_equal(parts[index], drawn[index])
+    assert [len(part) for part in parts[1:3]] == [drawn.shape[1]] * 2
 
 
 def test_a_folder_in_which_no_file_can_be_created_is_an_error(
