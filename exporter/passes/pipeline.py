@@ -31,6 +31,7 @@ from kexport.passes.infer_shapes import infer_shapes
 from kexport.passes.integer_relu_pad_max import integer_relu_pad_max
 from kexport.passes.matmul_add_to_gemm import matmul_add_to_gemm
 from kexport.passes.merge_reshapes import merge_reshapes
+from kexport.passes.projection_to_matmul import projection_to_matmul
 from kexport.passes.quantize_bias import quantize_bias
 from kexport.passes.resize_se_gates import resize_se_gates
 from kexport.passes.round_input_shift import round_input_shift
@@ -205,7 +206,11 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
                 ),
             ),
             # 6. From the quantized graph to the finished one; its opset is the target's since 4
-            Phase("finish int8", *finish),
+            Phase(
+                "finish int8",
+                *when(onnxruntime, projection_to_matmul),  # not in 5, which compares layers by name
+                *finish,
+            ),
         ),
         # 7. float16: its values are observed in the graph that is converted
         *when(
