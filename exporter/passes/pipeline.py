@@ -18,6 +18,7 @@ from kexport.passes.check_model import check_model
 from kexport.passes.cleanup import deduplicate_initializers, remove_unused
 from kexport.passes.convert_float16 import convert_float16
 from kexport.passes.convert_opset import convert_opset
+from kexport.passes.dequantize_for_float_layers import dequantize_for_float_layers
 from kexport.passes.eliminate_transposes import eliminate_transposes
 from kexport.passes.fold_constants import fold_constants
 from kexport.passes.fuse_affine_into_conv import fuse_affine_into_conv
@@ -203,6 +204,7 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
                     onnxruntime,
                     integer_relu_pad_max,
                     quantize_bias,  # ONNX Runtime adds biases as int32, TensorRT as floats
+                    dequantize_for_float_layers,  # last: the passes above match DequantizeLinear
                 ),
             ),
             # 6. From the quantized graph to the finished one; its opset is the target's since 4
