@@ -13,6 +13,10 @@ Array = np.ndarray[Any, Any]
 DECADES = 4
 """The number of decades over which `spread` spreads the variances."""
 
+DECADES_WIDE, SHIFT = 3, 12.0
+"""The decades over which `wide` spreads the channels of residual streams, and the largest shift
+that a block adds to one, in standard deviations of what it adds."""
+
 
 def spread(model: keras.Model) -> None:
     """Variances of all norms over four decades, with the layers after them adapted.
@@ -33,6 +37,33 @@ def spread(model: keras.Model) -> None:
             scaled(layer, beta=factor)
         elif hasattr(layer, "kernel"):
             scaled(layer, kernel=1 / factor[:, np.newaxis])
+
+
+def wide(model: keras.Model) -> None:
+    """Scale and shift the channels of every residual stream, and adapt what reads them.
+
+    Scales are spread over three decades, and every block adds up to `SHIFT` times the scale of its
+    channel. Only convolutions of 1 x 1 pixel read a stream, and no activation ends it, so that the
+    function stays the same.
+    """
+    rng = np.random.default_rng(4)
+    sums = {layer.name for layer in model.layers if isinstance(layer, keras.layers.Add)}
+    factor, shift = np.ones(1), np.zeros(1)
+    reading = np.zeros(1)
+    for layer in model.layers:
+        if layer.name.endswith("project_BN"):
+            size = layer.gamma.shape
+            if layer.name.replace("project_BN", "add") not in sums:
+                factor, shift = 10.0 ** rng.uniform(-DECADES_WIDE / 2, DECADES_WIDE / 2, size), 0.0
+            scaled(layer, gamma=factor, beta=factor)
+            added = np.abs(np.asarray(layer.gamma)) * rng.uniform(-SHIFT, SHIFT, size)
+            layer.beta.assign(np.asarray(layer.beta) + added)
+            shift = shift + added
+        elif layer.name.endswith("_expand") or layer.name == "Conv_1":
+            scaled(layer, kernel=1 / factor[:, np.newaxis])
+            reading = shift @ np.asarray(layer.kernel)[0, 0]
+        elif layer.name.endswith("expand_BN") or layer.name == "Conv_1_bn":
+            layer.moving_mean.assign(np.asarray(layer.moving_mean) + reading)
 
 
 def dead(model: keras.Model) -> None:
@@ -57,6 +88,7 @@ def outlier(model: keras.Model) -> None:
 
 HARD: dict[str, Callable[[keras.Model], None]] = {
     "spread": spread,
+    "wide": wide,
     "dead": dead,
     "outlier": outlier,
 }

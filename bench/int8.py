@@ -30,7 +30,8 @@ from rounds import Times, interleave
 MODELS = "mobilenet,mobilenet_v2,efficientnet_b0,resnet50_v2"
 LARGE = "inception_v3,resnet50,mobilenet_v2"
 WHOLE = "mobilenet_v2,inception_v3,mobilenet_v2@digits"
-HARDENED, HARD_CASES = "mobilenet_v2", "spread,dead,outlier"
+HARDENED = "mobilenet_v2"
+HARD_CASES = "digits+spread,digits+dead,digits+outlier,tilted,tilted+wide"
 CALIBRATED, JUDGED = 100, 64
 FLOATING = "float.onnx"
 HERE = Path(__file__).resolve().parent
@@ -39,12 +40,13 @@ HERE = Path(__file__).resolve().parent
 def subject(name: str, work: Path) -> None:
     """Write the float graph, images, and Keras' answers of one model; trained where it is small.
 
-    `name` is that of an Application, followed by "@digits" if it was trained, and by "+" and
-    one of `hard_cases.HARD` if it is made hard on purpose.
+    `name` is that of an Application, followed by "@" and its data set if it was trained, and by
+    "+" and one of `hard_cases.HARD` if it is made hard on purpose.
     """
     import keras
     import models
     from hard_cases import HARD
+    from tilted_digits import digits_split, tilted_split
 
     from kexport import zoo
     from kexport.conversion import convert_model
@@ -56,14 +58,11 @@ def subject(name: str, work: Path) -> None:
     application = zoo.find(name.partition("@")[0])
     folder = work / name
     if is_trained(name):
-        sys.path.insert(0, str(HERE.parent / "examples" / "digits"))
-        from digits import split
-
-        model = keras.saving.load_model(work / f"{application.name}.keras", compile=False)
-        _, harder, case = name.partition("+")
+        trained, harder, case = name.partition("+")
+        model = keras.saving.load_model(work / weights_of(trained), compile=False)
         if harder:
             HARD[case](model)
-        train, held_out = split()
+        train, held_out = tilted_split() if is_tilted(trained) else digits_split()
         calibration = train.images[:CALIBRATED]
         judged, labels = held_out.images, held_out.classes
     else:
@@ -82,7 +81,17 @@ def subject(name: str, work: Path) -> None:
 
 
 def is_trained(name: str) -> bool:
-    return "@digits" in name
+    return "@" in name
+
+
+def is_tilted(name: str) -> bool:
+    return "@tilted" in name
+
+
+def weights_of(name: str) -> str:
+    """Return the file of a trained model."""
+    application = name.partition("@")[0]
+    return f"{application}_tilted.keras" if is_tilted(name) else f"{application}.keras"
 
 
 def without_softmax(model: Any) -> Any:
@@ -160,7 +169,8 @@ def share(file: Path) -> float:
         held = stored.get(makers[weights].input[0] if integers(weights) else weights)
         if held is None:
             continue
-        pixels = shapes[node.output[0]][2:] if node.op_type == "Conv" else []
+        shape = shapes[node.output[0]]
+        pixels = shape[2:] if node.op_type == "Conv" else shape[1:-1]
         count = int(np.prod(held)) * int(np.prod(pixels))
         whole += count
         within += count * (integers(node.input[0]) and integers(weights))
@@ -191,6 +201,17 @@ def kept(file: Path, compute: Callable[[], dict[str, Any]]) -> dict[str, Any]:
     return found
 
 
+def train(name: str, work: Path) -> None:
+    """Train the model of a name; that of tilted digits from the one of digits."""
+    application = name.partition("@")[0]
+    if not (work / f"{application}.keras").exists():
+        done = measure(str(HERE / "train_digits.py"), [application, str(work)])
+        print(f"{name}: trained, {done}", file=sys.stderr)
+    if is_tilted(name):
+        done = measure(str(HERE / "tilted_digits.py"), [str(work)])
+        print(f"{name}: fine-tuned, {done}", file=sys.stderr)
+
+
 def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
     """Return one row of the table per tool."""
     folder, script = work / name, str(Path(__file__).resolve())
@@ -216,9 +237,8 @@ def rows(name: str, work: Path, rounds: int) -> list[list[str]]:
 
 def prepare_subject(name: str, work: Path) -> None:
     """Train a small model, and write the float graph and the images, unless they exist."""
-    if is_trained(name) and not (work / f"{name.partition('@')[0]}.keras").exists():
-        done = measure(str(HERE / "train_digits.py"), [name.partition("@")[0], str(work)])
-        print(f"{name}: trained, {done}", file=sys.stderr)
+    if is_trained(name) and not (work / weights_of(name)).exists():
+        train(name, work)
     if not (work / name / "data.npz").exists():
         script = str(Path(__file__).resolve())
         measure(script, ["--once", "subject", name, "-", "--work", str(work)])
@@ -283,7 +303,9 @@ def page(found: Sequence[Sequence[str]]) -> str:
             f"{machine()}; {versions((*PACKAGES, 'nncf'))}.",
             "",
             f"Everyone quantises the same float32 graph with the same {CALIBRATED} images. "
-            "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones, and "
+            "`@digits` was trained on digits of 32 x 32 and is judged on 500 held-out ones; "
+            "`@tilted` was fine-tuned from it on 80 classes with narrow margins "
+            "(`bench/tilted_digits.py`), and is judged likewise; "
             "with a `+` it was made hard on purpose (`bench/hard_cases.py`); the others have "
             f"random weights and their own size, on {JUDGED} drawn images. SQNR is "
             "that of the logits. kexport splits its images as it always does, 40 to measure on "
@@ -327,7 +349,7 @@ def main(arguments: Sequence[str] | None = None) -> int:
             answer({"make": make, "judge": judge}[what](name, maker, given.work))
         return 0
     names = [f"{name}@digits" for name in given.models.split(",") if name]
-    names += [f"{HARDENED}@digits+{case}" for case in given.hard.split(",") if case]
+    names += [f"{HARDENED}@{case}" for case in given.hard.split(",") if case]
     names += [name for name in given.large.split(",") if name]
     sections = {}
     if names:

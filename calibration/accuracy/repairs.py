@@ -18,6 +18,7 @@ from kexport.calibration.algorithms.cross_layer_equalization import (
     flatten_ranges,
 )
 from kexport.calibration.algorithms.layer_weights import quantize_layer_weights
+from kexport.calibration.algorithms.stream_centring import centre_streams, stream_shifts
 from kexport.calibration.execution.session import release_memory
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.qdq import is_depthwise
@@ -72,8 +73,13 @@ def _collect(
 def equalize_channels(
     plan: QuantizationPlan, channels: Mapping[str, ChannelStatistics], method: str
 ) -> QuantizationPlan:
-    """Apply cross-layer equalization, and derive the new ranges from the channel statistics."""
-    floating = plan.floating
+    """Centre the streams, equalize the channels, and derive the new ranges from the statistics."""
+    shifts = stream_shifts(plan.floating, channels)
+    floating = centre_streams(shifts)(plan.floating)
+    channels = {
+        name: each.shifted(shifts[name]) if name in shifts else each
+        for name, each in channels.items()
+    }
     peaks = {name: each.peaks for name, each in channels.items()}
     changed = {
         name: estimate_range(channels[name].scaled(scale), method)

@@ -7,6 +7,7 @@ import onnx_ir as ir
 
 from kexport.calibration.quantizer.placement import Placement
 from kexport.calibration.quantizer.qparams import QParams, asymmetric_qparams
+from kexport.calibration.quantizer.residual_streams import float_streams
 from kexport.calibration.quantizer.scheme import Scheme
 from kexport.calibration.statistics.histogram import Range
 from kexport.graph.edit import attribute, constant, small, sole_user
@@ -39,14 +40,15 @@ def place(model: ir.Model, floats: frozenset[str] = frozenset()) -> Placement:
     """Place the quantizers with which ONNX Runtime runs a model as chains of integer operators.
 
     The output of every integer operator is quantized, after its activation, for all readers:
-    integer kernels have no float result. Only Gemm has one, and uses it unless a Conv, Gemm or
-    MatMul reads it.
+    integer kernels have no float result. Gemm has one, and uses it unless a Conv, Gemm or MatMul
+    reads it; and so have projections into a residual stream, which stays in float
+    (`residual_streams`).
 
     Args:
         model: a simplified float32 graph.
         floats: names of nodes that stay in float.
     """
-    placer = _Placer(floats)
+    placer = _Placer(model, floats)
     for node in model.graph:
         placer.visit(node)
     return placer.placement()
@@ -97,8 +99,8 @@ def _uint8_zero_point(node: ir.Node | None) -> int | None:
 
 
 class _Placer:
-    def __init__(self, floats: frozenset[str]) -> None:
-        self._floats = floats
+    def __init__(self, model: ir.Model, floats: frozenset[str]) -> None:
+        self._floats, self._streams = floats, float_streams(model)
         self._nodes: set[str] = set()
         self._weights: set[str] = set()
         self._edges: set[tuple[str, int]] = set()
@@ -107,6 +109,8 @@ class _Placer:
 
     def visit(self, node: ir.Node) -> None:
         if node.name in self._floats or not node.inputs or node.inputs[0] is None:
+            return
+        if node in self._streams.sums:
             return
         if node.op_type in WEIGHTED and _has_weights(node):
             self._place_weighted(node)
@@ -135,6 +139,8 @@ class _Placer:
         self._nodes.add(node.name or "")
         self._weights.add(node.name or "")
         self._edges.add((node.name or "", 0))
+        if node in self._streams.projections:
+            return
         if node.op_type != "Gemm" or any(
             use.node.op_type in WEIGHTED and use.node.name not in self._floats
             for use in result.uses()

@@ -56,6 +56,27 @@ class ChannelStatistics:
         """The range of all measured values and 0."""
         return Range(min(float(self.lowest.min()), 0.0), max(float(self.highest.max()), 0.0))
 
+    @property
+    def middle(self) -> Array:
+        """The middle between the minimum and the maximum of each channel, float64 [C]."""
+        return np.asarray((self.lowest + self.highest) / 2)
+
+    def shifted(self, shift: Array) -> ChannelStatistics:
+        """Compute the statistics after subtracting `shift` [C] from the channels.
+
+        A peak exceeds the new largest magnitude by as much as it exceeded the former one.
+        """
+        lowest, highest = (
+            (ends - shift).astype(np.float32).astype(np.float64)
+            for ends in (self.lowest, self.highest)
+        )
+        beyond = self.peaks - np.maximum(-self.lowest, self.highest)
+        values = np.clip(self.values - shift[self.channel_ids], lowest.min(), highest.max())
+        peaks = np.maximum(-lowest, highest) + beyond
+        return ChannelStatistics(
+            lowest, highest, peaks, values.astype(np.float32), self.channel_ids
+        )
+
     def scaled(self, scale: Array) -> ChannelStatistics:
         """Compute the statistics after multiplying the channels by `scale` [C], positive."""
         lowest, highest = (

@@ -18,6 +18,7 @@ from kexport.passes.check_model import check_model
 from kexport.passes.cleanup import deduplicate_initializers, remove_unused
 from kexport.passes.convert_float16 import convert_float16
 from kexport.passes.convert_opset import convert_opset
+from kexport.passes.dequantize_for_float_layers import dequantize_for_float_layers
 from kexport.passes.eliminate_transposes import eliminate_transposes
 from kexport.passes.fold_constants import fold_constants
 from kexport.passes.fuse_affine_into_conv import fuse_affine_into_conv
@@ -31,6 +32,7 @@ from kexport.passes.infer_shapes import infer_shapes
 from kexport.passes.integer_relu_pad_max import integer_relu_pad_max
 from kexport.passes.matmul_add_to_gemm import matmul_add_to_gemm
 from kexport.passes.merge_reshapes import merge_reshapes
+from kexport.passes.projection_to_matmul import projection_to_matmul
 from kexport.passes.quantize_bias import quantize_bias
 from kexport.passes.resize_se_gates import resize_se_gates
 from kexport.passes.round_input_shift import round_input_shift
@@ -202,10 +204,15 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
                     onnxruntime,
                     integer_relu_pad_max,
                     quantize_bias,  # ONNX Runtime adds biases as int32, TensorRT as floats
+                    dequantize_for_float_layers,  # last: the passes above match DequantizeLinear
                 ),
             ),
             # 6. From the quantized graph to the finished one; its opset is the target's since 4
-            Phase("finish int8", *finish),
+            Phase(
+                "finish int8",
+                *when(onnxruntime, projection_to_matmul),  # not in 5, which compares layers by name
+                *finish,
+            ),
         ),
         # 7. float16: its values are observed in the graph that is converted
         *when(

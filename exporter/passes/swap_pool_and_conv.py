@@ -8,6 +8,7 @@ import onnx_ir as ir
 
 from kexport.graph.edit import attribute, constant, producer, sole_user, take_over
 from kexport.graph.passes import Pass
+from kexport.graph.pointwise import is_pointwise
 from kexport.graph.shapes import extents, infer_outputs
 
 
@@ -36,9 +37,7 @@ def swap_pool_and_conv(model: ir.Model) -> None:
 
 def _of_one_pixel(node: ir.Node) -> bool:
     weights = constant(node.inputs[1]) if node.op_type == "Conv" else None
-    if weights is None or extents(weights)[2:] != (1, 1) or attribute(node, "group", 1) != 1:
-        return False
-    return set(attribute(node, "strides", [1])) == {1} and not any(attribute(node, "pads", [0]))
+    return weights is not None and is_pointwise(node, extents(weights))
 
 
 def _pays(conv: ir.Node, pool: ir.Node, *, first: ir.Node) -> bool:

@@ -52,6 +52,7 @@ def test_the_scheme_of_onnx_runtime_asks_the_pipeline() -> None:
     assert [change.name for change in ONNXRUNTIME_CPU.finish] == [
         "integer_relu_pad_max",
         "quantize_bias",
+        "dequantize_for_float_layers",
     ]
 
 

@@ -80,7 +80,14 @@ def test_the_model_classifies_the_digits(model: keras.Model, digits: Any) -> Non
     assert np.bincount(found).min() > 0.08 * len(found)
 
 
-@pytest.mark.parametrize("case", ["spread", "dead", "outlier"])
+def test_wide_keeps_the_function(hard: Any, model: keras.Model, digits: Any) -> None:
+    images = prepare(digits.images[:64], "tf")
+    before = model.predict(images, verbose=0)
+    hard["wide"](model)
+    assert np.abs(model.predict(images, verbose=0) - before).max() < 1e-3
+
+
+@pytest.mark.parametrize("case", ["spread", "wide", "dead", "outlier"])
 def test_hard_cases_meet_the_criterion(
     case: str, hard: Any, model: keras.Model, digits: Any
 ) -> None:
