@@ -9,7 +9,7 @@ import keras
 import onnx_ir as ir
 import pytest
 from keras import layers
-from phases import FINISH_INT8, PREPARE_FLOAT16, lower, prepare_int8, simplify, to_float16
+from phases import PREPARE_FLOAT16, lower, prepare_int8, simplify, to_float16
 from support import assert_near, healthy, onnx_answers, operators
 
 from kexport import lint, targets
@@ -99,8 +99,8 @@ def in_integers(artifact: Artifact, rules: targets.TensorRT, dtype: Dtype) -> ir
     names = scheme.tensors(artifact.model)
     ranges = measure_ranges(artifact.model, names, seen, batch=1, method="minmax")
     quantized = replace(artifact, model=scheme.quantize(artifact.model, ranges, frozenset()))
-    whole = pipeline.continue_with(quantized, FINISH_INT8)
     form = GraphFormat(opset, "int8", rules, half_rest=rules.half_scales)
+    whole = pipeline.continue_with(quantized, pipeline.passes_for(form, "finish int8"))
     return (halve(whole, form, seen, list[str]().append)[0] if form.half_rest else whole).model
 
 
