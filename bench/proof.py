@@ -59,6 +59,7 @@ def trial(seed: int) -> dict[str, Any]:
                 "outcome": one.outcome,
                 "moved": _number(one.moved),
                 "visible": _number(one.visible),
+                "unreached": one.unreached,
                 **_entry(one.verdict),
             }
             for one in found.planted

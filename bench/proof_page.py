@@ -147,7 +147,9 @@ def section(results: Sequence[Result]) -> str:
         f"{planted['refused'] + planted['accepted']:,} graphs of theirs with a fault of one of "
         f"{len(faults(calm))} kinds, **{planted['accepted']}** were accepted. The samples do not "
         f"reach {len(unreached)} of these faults: nothing that the graph gives for the samples "
-        f"depends on them. {len(reached)} change it by less than the tolerance.",
+        f"depends on them. {len(reached)} change it by less than the tolerance. For "
+        f"{sum(one['unreached'] > 0 for one in (*unreached, *reached))} of the accepted, the proof "
+        f"reports branches that no sample reaches.",
         f"A fault counts if it changes the outputs by more than the tolerance on the samples, or "
         f"on two further sets of samples; {planted['changes nothing']:,} more did not.",
         f"For the other {len(wild):,} models, rounding alone moves Keras' own outputs by more than "

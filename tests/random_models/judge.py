@@ -74,7 +74,7 @@ def convert(model: keras.Model, samples: Samples, at_once: int = 2) -> Subject:
     asked = channels_last(model)
     with mock.patch.object(keras_outputs, "AT_ONCE", at_once):
         answers = keras_outputs.compute(asked, samples.prepared, names, softmaxes)
-        moved = noise.measure(asked, samples.prepared, answers, "fp32")
+        moved = noise.measure(asked, samples.prepared, answers, "fp32", samples.discrete)
     expected = expect(answers, moved, "fp32")
     graph = _with_logits(artifact.model, expected.logits)
     return Subject(graph, converted.outputs, expected, samples)

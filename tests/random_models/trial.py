@@ -12,7 +12,7 @@ from planted_faults import FAULTS
 from planted_faults.fault import Fault, Rng, forget_shapes
 from support import Array
 
-from kexport.parity import samples
+from kexport.parity import coverage, samples
 from random_models.draw import Drawn, draw
 from random_models.judge import Subject, Verdict, change, convert, judge, open_session, run
 
@@ -35,6 +35,9 @@ class Planted:
     tolerances."""
     visible: float
     """The same on further samples of the same distribution; 0 for a fault that was refused."""
+    unreached: int = 0
+    """For a fault that was accepted, the branches of the right graph of which the proof says that
+    no sample reaches them."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -102,8 +105,10 @@ class _Bench:
         visible = max(
             change(subject, run(session, inputs), before).ratio for inputs, before in self._others
         )
-        outcome = "accepted" if visible > 1 else "changes nothing"
-        return Planted(fault.name, outcome, judged, moved, visible)
+        if visible <= 1:
+            return Planted(fault.name, "changes nothing", judged, moved, visible)
+        unreached = coverage.of_samples(subject.graph, subject.samples).unreached
+        return Planted(fault.name, "accepted", judged, moved, visible, len(unreached))
 
     @cached_property
     def _others(self) -> list[tuple[Mapping[str, Array], dict[str, Array]]]:
