@@ -86,6 +86,7 @@ def values_of(
 
 
 def _normal(use: Gaussian, shape: tuple[int, ...], rng: np.random.Generator) -> Values:
+    use = _fitting(use, shape)
     mean, deviation = use.mean, use.deviation
     drawn = rng.normal(size=(ORDINARY + 2, *shape)) * deviation
     hard = {
@@ -100,6 +101,21 @@ def _normal(use: Gaussian, shape: tuple[int, ...], rng: np.random.Generator) -> 
     else:
         hard["zeros in its first half"] = drawn[0] * _second_half(shape)
     return Values(mean + drawn[:ORDINARY], tuple(hard.items()))
+
+
+def _fitting(use: Gaussian, shape: tuple[int, ...]) -> Gaussian:
+    """Return a use whose arrays broadcast to `shape`.
+
+    Statistics of axes that a Reshape or another layer makes of the input do not. They are replaced
+    by the mean and deviation of all numbers together.
+    """
+    try:
+        if np.broadcast_shapes(shape, use.mean.shape, use.deviation.shape) == shape:
+            return use
+    except ValueError:  # they do not broadcast
+        pass
+    whole = np.sqrt(np.mean(use.deviation**2) + np.var(use.mean))
+    return Gaussian(np.mean(use.mean), whole)
 
 
 def _in_range(use: Range, shape: tuple[int, ...], rng: np.random.Generator, seed: int) -> Values:

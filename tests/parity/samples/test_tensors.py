@@ -129,6 +129,20 @@ def test_numbers_are_ordinary_constant_large_and_small() -> None:
     assert 3 < spreads[3] < 5
 
 
+@pytest.mark.parametrize("target", [(2, 6), (4, 3, 1), (12,)])
+def test_statistics_of_axes_that_a_reshape_makes(target: tuple[int, ...]) -> None:
+    """They do not broadcast to the input, whose numbers are then drawn from all of them."""
+    mean = np.linspace(90, 110, target[-1])
+    x = keras.Input((3, 4))
+    layer = layers.Normalization(mean=mean.tolist(), variance=np.full(target[-1], 4.0).tolist())
+    model = keras.Model(x, layer(layers.Reshape(target)(x)))
+    found = samples.make(model, "none", 0)
+    drawn = found.prepared[0][: found.ordinary]
+    assert drawn.shape[1:] == (3, 4)
+    assert 85 < drawn.mean() < 115
+    assert 1 < drawn.std() < 15
+
+
 def test_a_normalised_input_gets_the_values_that_it_expects() -> None:
     layer = layers.Normalization(mean=[100.0, -40.0], variance=[25.0, 9.0])
     made = of(model_of(layer, (2,)))
