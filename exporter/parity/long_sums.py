@@ -19,13 +19,12 @@ POOLS = frozenset(
     {
         layers.AveragePooling1D,
         layers.AveragePooling2D,
-        layers.AveragePooling3D,
         layers.GlobalAveragePooling1D,
         layers.GlobalAveragePooling2D,
         layers.GlobalAveragePooling3D,
     }
 )
-"""Layers that average, and compute nothing else."""
+"""Layers that average, and compute nothing else. TensorFlow has no AveragePooling3D in float64."""
 
 SUMS = frozenset({"ops.numpy.Mean", "ops.numpy.Sum"})
 """Operations that average or add up, by module and class within `keras.src`."""

@@ -135,3 +135,14 @@ def test_the_error_of_a_long_sum_is_part_of_it(average: str) -> None:
     exact = float(given.astype(np.float64).mean())
     error = float(np.abs(np.asarray(model(given), np.float64) - exact).max())
     assert measured(model, given) >= 0.9 * error
+
+
+@pytest.mark.parametrize("rank", [1, 2, 3])
+@pytest.mark.parametrize(("name", "size"), [("AveragePooling", [2]), ("GlobalAveragePooling", [])])
+def test_averages_of_every_rank_are_measured(name: str, size: list[int], rank: int) -> None:
+    """TensorFlow has not all of them in float64."""
+    shape = (6, 5, 4)[:rank]
+    x = keras.Input((*shape, 2))
+    model = keras.Model(x, getattr(layers, f"{name}{rank}D")(*size)(x))
+    given = normal(3, *shape, 2)
+    assert 1e-9 < measured(model, given) < 4 * noise.UNITS["fp32"] * np.abs(given).max()
