@@ -1,9 +1,12 @@
-"""Averages and sums over many numbers, computed in float64.
+"""Layers that round in one direction, computed in float64: long sums, and normalizations.
 
 A float32 sum of n numbers of one sign may be off by n units in the last place, and where they are
 alike each addition rounds in the same direction (N. J. Higham, "The Accuracy of Floating Point
 Summation", SIAM Journal on Scientific Computing 14, 1993). Rounding errors drawn at random do not
 show that. An average computed in float64 does: its difference from Keras' own is Keras' error.
+
+Keras normalizes by x * s + (shift - mean * s), with s = scale / deviation. Where all numbers are
+alike the products are equal, large, and rounded in the same way, and the shift loses its digits.
 """
 
 from __future__ import annotations
@@ -26,18 +29,21 @@ POOLS = frozenset(
 )
 """Layers that average, and compute nothing else. TensorFlow has no AveragePooling3D in float64."""
 
+NORMS = frozenset({layers.GroupNormalization, layers.LayerNormalization})
+"""Layers that normalize by statistics of what they read, in the dtype of it."""
+
 SUMS = frozenset({"ops.numpy.Mean", "ops.numpy.Sum"})
 """Operations that average or add up, by module and class within `keras.src`."""
 
 
-def is_long_sum(operation: Any) -> bool:
-    """Return whether a layer or operation averages or adds up, and computes nothing else."""
-    return type(operation) in POOLS or private_name(type(operation)) in SUMS
+def rounds_in_one_direction(operation: Any) -> bool:
+    """Return whether a layer or operation is one that this module computes in float64."""
+    return type(operation) in POOLS | NORMS or private_name(type(operation)) in SUMS
 
 
 def in_float64(operation: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:
-    """Call a layer or operation that `is_long_sum` in float64; its result has its usual dtype."""
-    wide = operation
+    """Call one that `rounds_in_one_direction` in float64; its result has its usual dtype."""
+    wide = operation.call if type(operation) in NORMS else operation
     if type(operation) in POOLS:
         wide = type(operation).from_config({**operation.get_config(), "dtype": "float64"})
     dtypes = [_dtype(x) for x in keras.tree.flatten(args) if _is_float(x)]

@@ -9,8 +9,8 @@ and r is uniform in [-1, 1]. The change of weights stands for the rounding insid
 products as computed is the exact sum for slightly different weights (N. J. Higham, "Accuracy and
 Stability of Numerical Algorithms", 2002, section 3.1).
 
-Averages and sums over whole axes are computed in float64 there (`long_sums`), so that the error of
-Keras' own is part of the noise.
+Averages, sums over whole axes and normalizations are computed in float64 there (`long_sums`), so
+that the error of Keras' own is part of the noise.
 
 Only Keras is perturbed. A wrong graph has no influence on the tolerance that it is held against.
 """
@@ -26,7 +26,7 @@ import numpy as np
 from kexport.arrays import Array
 from kexport.keras_graph import carry_over, has_nodes, is_graph, rerun, takes_training
 from kexport.parity.keras_outputs import KerasOutputs, compute
-from kexport.parity.long_sums import in_float64, is_long_sum
+from kexport.parity.long_sums import in_float64, rounds_in_one_direction
 from kexport.parity.tolerance import allowed_gap
 
 UNITS = {"fp32": 2.0**-23, "fp16": 2.0**-11}
@@ -122,7 +122,7 @@ class _Perturbed:
         given = {key: value for key, value in kwargs.items() if key != "training"}
         if takes_training(operation):
             given["training"] = False
-        exact = is_long_sum(operation)
+        exact = rounds_in_one_direction(operation)
         found = in_float64(operation, args, given) if exact else operation(*args, **given)
         return keras.tree.map_structure(self._number, found)
 

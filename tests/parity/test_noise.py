@@ -146,3 +146,20 @@ def test_averages_of_every_rank_are_measured(name: str, size: list[int], rank: i
     model = keras.Model(x, getattr(layers, f"{name}{rank}D")(*size)(x))
     given = normal(3, *shape, 2)
     assert 1e-9 < measured(model, given) < 4 * noise.UNITS["fp32"] * np.abs(given).max()
+
+
+NORMS = {
+    "LayerNormalization": lambda x: layers.LayerNormalization(axis=[1, 2, 3])(x),
+    "GroupNormalization": lambda x: layers.GroupNormalization(1)(x),
+}
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_error_of_normalized_equal_numbers_is_part_of_it(norm: str) -> None:
+    """The exact result is zero; Keras' mean is off, and divided by a small deviation."""
+    x = keras.Input((160, 160, 2))
+    model = keras.Model(x, NORMS[norm](x))
+    given = np.full((2, 160, 160, 2), 0.7, np.float32)
+    error = float(np.abs(np.asarray(model(given))).max())
+    assert error > 2e-5
+    assert measured(model, given) >= 0.9 * error
