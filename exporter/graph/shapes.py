@@ -70,7 +70,7 @@ def refine_outputs(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
     infer_outputs(node, opset)
     for value, (dtype, shape) in zip(node.outputs, before, strict=True):
         value.type = value.type or dtype
-        value.shape = _merged(value.shape, shape)
+        value.shape = merged(value.shape, shape)
         if (value.type, value.shape) != (dtype, shape):
             found.add(value)
 
@@ -82,8 +82,8 @@ def _is_known(value: ir.Value) -> bool:
     return all(isinstance(dim, int) or dim.value is not None for dim in value.shape)
 
 
-def _merged(found: ir.Shape | None, known: ir.Shape | None) -> ir.Shape | None:
-    """Return the inferred shape, with the known axes where the inference left them open."""
+def merged(found: ir.Shape | None, known: ir.Shape | None) -> ir.Shape | None:
+    """Return a shape that was found, with the known axes where it leaves them open."""
     if found is None or known is None or len(found) != len(known):
         return known if found is None else found
     return ir.Shape(

@@ -6,6 +6,7 @@ import onnx_ir as ir
 from onnx_ir.passes import common
 
 from kexport.graph.passes import Pass
+from kexport.graph.shapes import merged
 
 LARGEST = 1024
 """Elements up to which initializers are compared: enough for shapes, scalars and biases."""
@@ -33,8 +34,28 @@ def remove_unused(model: ir.Model) -> None:
     """
     for step in (
         common.LiftConstantsToInitializersPass(lift_all_constants=True, size_limit=0),
-        common.IdentityEliminationPass(),
+        _remove_identities,
         common.CommonSubexpressionEliminationPass(),
         common.RemoveUnusedNodesPass(),
     ):
         step(model)
+
+
+def _remove_identities(model: ir.Model) -> None:
+    """Remove each Identity, except between an output and an input, an initializer or an output.
+
+    onnx_ir's own pass gives two outputs with the same values one name.
+    """
+    for node in list(model.graph.all_nodes()):
+        x = node.inputs[0] if node.op_type == "Identity" and not node.domain else None
+        if x is None or node.graph is None:
+            continue
+        y = node.outputs[0]
+        is_output, name = y.is_graph_output(), y.name
+        if is_output and (x.is_graph_input() or x.is_initializer() or x.is_graph_output()):
+            continue
+        x.shape, x.type = merged(x.shape, y.shape), x.type or y.type
+        y.replace_all_uses_with(x, replace_graph_outputs=True)
+        if is_output:
+            x.name = name
+        node.graph.remove(node, safe=True)

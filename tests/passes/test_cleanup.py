@@ -29,3 +29,13 @@ def test_an_output_that_is_the_input_stays() -> None:
     s = Sketch()
     model = s.model(s.op("Identity", s.input("x", [2, 3])))
     assert_pure_and_equal(remove_unused, model, {"x": normal(2, 3)})
+
+
+def test_outputs_with_the_same_values_keep_their_names() -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3])
+    y = s.op("Relu", x)
+    model = s.model(y, s.op("Identity", y), s.op("Identity", s.op("Identity", y)), s.op("Relu", x))
+    changed = assert_pure_and_equal(remove_unused, model, {"x": normal(2, 3)})
+    assert len({value.name for value in changed.graph.outputs}) == 4
+    assert operators(changed)["Relu"] <= 2
