@@ -10,7 +10,14 @@ def draw(seed: int, *, passed: bool = True, noise: float = 1e-6, **other: object
     """Return the line of one draw of bench/proof.py."""
     right = {"passed": passed, "row": "y", "error": 1e-6, "tolerance": 1e-4}
     planted = [
-        {"name": "bias missing", "outcome": outcome, "moved": moved, "visible": 3.0, **right}
+        {
+            "name": "bias missing",
+            "outcome": outcome,
+            "moved": moved,
+            "visible": 3.0,
+            "unreached": 1,
+            **right,
+        }
         for outcome, moved in (("refused", 9.0), ("accepted", 0.0), ("changes nothing", 0.0))
     ]
     sharp = [{"family": "dense", "weight": 1e-3 * (seed + 1), "kernel": 1e-5}]
@@ -52,7 +59,7 @@ def test_a_run_of_the_proof_goes_on_after_a_line_that_was_cut_off(
     bench: dict[str, ModuleType], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     lines = tmp_path / "proof.jsonl"
-    lines.write_text('{"seed": 3, "failed": "no"}\n{"seed": 4, "fai', encoding="utf-8")
+    lines.write_text('{"seed": 3}\n{"seed": 4, "failed": "no"}\n{"seed": 5, "fa', encoding="utf-8")
     ran = []
     monkeypatch.setattr(bench["proof"], "trial", lambda seed: ran.append(seed) or {"seed": seed})
     bench["proof"].run(3, 3, lines)
