@@ -115,7 +115,7 @@ def _fitting(use: Gaussian, shape: tuple[int, ...]) -> Gaussian:
     except ValueError:  # they do not broadcast
         pass
     whole = np.sqrt(np.mean(use.deviation**2) + np.var(use.mean))
-    return Gaussian(np.mean(use.mean), whole)
+    return Gaussian(np.asarray(use.mean.mean()), np.asarray(whole))
 
 
 def _in_range(use: Range, shape: tuple[int, ...], rng: np.random.Generator, seed: int) -> Values:
