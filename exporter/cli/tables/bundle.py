@@ -213,16 +213,16 @@ def _largest(found: Mapping[str, Any] | None) -> Iterable[str]:
 
 
 def _parity(parity: Mapping[str, Any]) -> Iterable[str]:
-    measured = [_measured(name, row) for name, row in parity["outputs"].items()]
-    inner = [
-        _measured(f"{name} before its activation", row)
-        for name, row in parity.get("before_activation", {}).items()
-    ]
-    yield from _compared(
-        [*inner, *measured], f"on {parity['images']} images", "the bundle's runtime"
-    )
-    for name, noise in parity.get("noise", {}).items():
-        yield f"rounding alone moves {name} by {noise:.1e}"
+    """Yield the differences from Keras; logits are those before the activation, where known."""
+    inner = parity.get("before_activation", {})
+    names = {name: "logits" if len(inner) == 1 else f"{name}.logits" for name in inner}
+    recovered = {"logits", *(f"{name}.logits" for name in inner)} if inner else set()
+    rows = {name: row for name, row in parity["outputs"].items() if name not in recovered}
+    rows |= {names[name]: row for name, row in inner.items()}
+    measured = [_measured(name, row) for name, row in rows.items()]
+    yield from _compared(measured, f"on {parity['images']} images", "the bundle's runtime")
+    if parity.get("noise"):
+        yield f"rounding alone moves Keras by {max(parity['noise'].values()):.1e} of the spread"
     if parity.get("probes"):
         yield f"and at {'; '.join(parity['probes'])}"
 
