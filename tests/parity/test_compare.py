@@ -65,6 +65,7 @@ def saturated() -> keras.Model:
 
 def badly_conditioned() -> keras.Model:
     """Return a model that subtracts two features which are nearly equal."""
+    keras.utils.set_random_seed(0)
     x = keras.Input((16, 16, 3))
     y = keras.layers.Conv2D(8, 3, activation="relu")(x)
     first, second = (keras.layers.Conv2D(8, 3, name=name)(y) for name in ("first", "second"))
@@ -114,13 +115,14 @@ def test_without_a_fault_it_passes_far_within_the_tolerance(
 
 def test_initial_weights_whose_classes_hardly_differ(publish: Export, tmp_path: Path) -> None:
     """Their logits are known as well as float32 probabilities can state them, and no better."""
+    keras.utils.set_random_seed(0)
     x = keras.Input((8, 8, 3))
     y = keras.layers.GlobalAveragePooling2D()(keras.layers.Conv2D(4, 3)(x))
     y = keras.layers.Dense(1000, activation="softmax")(keras.layers.Rescaling(3e-3)(y))
     parity = publish(keras.Model(x, y), "tf", tmp_path / "bundle")["parity"]
     row, inner = parity["outputs"]["logits"], parity["before_activation"]["probabilities"]
     assert FLOORS["fp32"] < row["error"] <= row["tolerance"] < 1e-2
-    assert inner["error"] < inner["tolerance"] == FLOORS["fp32"]
+    assert inner["error"] < inner["tolerance"] == pytest.approx(FLOORS["fp32"])
 
 
 def test_a_softmax_that_saturates_is_judged_by_its_logits(publish: Export, tmp_path: Path) -> None:
@@ -130,7 +132,7 @@ def test_a_softmax_that_saturates_is_judged_by_its_logits(publish: Export, tmp_p
     assert np.mean(golden == 0) > 0.3
     inner = parity["before_activation"]["probabilities"]
     assert inner["error"] < 1e-5
-    assert inner["tolerance"] == FLOORS["fp32"]
+    assert inner["tolerance"] == pytest.approx(FLOORS["fp32"])
 
 
 @pytest.mark.parametrize("model", [saturated, badly_conditioned])
