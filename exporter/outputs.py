@@ -4,12 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal
+from typing import Literal, TypeVar
 
 import numpy as np
 
 from kexport.arrays import Array
 from kexport.errors import BadArgument
+
+T = TypeVar("T")
 
 Kind = Literal["probabilities", "logits", "features", "tensor", "indices", "scores"]
 
@@ -50,6 +52,14 @@ class Ranking:
         scores = Output("scores", "scores", ranked.layer, ranked.classes, of=ranked.kind)
         at = list(outputs).index(ranked)
         return (*outputs[:at], indices, scores, *outputs[at + 1 :])
+
+    def name_of(self, name: str) -> str:
+        """Return the name under which the bundle has the numbers of an output."""
+        return "scores" if name == self.output.name else name
+
+    def rename(self, values: Mapping[str, T]) -> dict[str, T]:
+        """Return values by output under the bundle's names."""
+        return {self.name_of(name): value for name, value in values.items()}
 
     def golden(self, answers: Mapping[str, Array]) -> dict[str, Array]:
         """Return Keras' answers with the best classes as `indices` and all scores as `scores`.

@@ -40,13 +40,13 @@ def read_logits(
         inputs: the golden inputs by name, batch first.
 
     Returns:
-        The logits by the output's name, float32, in the shape of all probabilities. An output
-        without one of `SOURCES` before it is missing.
+        The logits by the output's name, float32, in the shape of all probabilities.
+
+    Raises:
+        ValueError: an output has no logits (`tells_logits`).
     """
     model = ir.load(bundle / MODEL)
-    found = {
-        name: value for name in names if (value := _before_activation(model, name)) is not None
-    }
+    found = {name: add_logits(model, name) for name in names}
     if not found:
         return {}
     model.graph.outputs.extend(found.values())
@@ -60,8 +60,30 @@ def read_logits(
     }
 
 
-def _before_activation(model: ir.Model, name: str) -> ir.Value | None:
-    """Return the logits of an output in the output's own shape; None where it has none."""
+def tells_logits(model: ir.Model, name: str) -> bool:
+    """Return whether the graph computes an output by one of `SOURCES`, whose input can be read."""
+    return _activation(model, name) is not None
+
+
+def add_logits(model: ir.Model, name: str) -> ir.Value:
+    """Add nodes that give the logits of an output, in the output's own shape; return their result.
+
+    Raises:
+        ValueError: the output has no logits (`tells_logits`).
+    """
+    found = _activation(model, name)
+    if found is None:
+        raise ValueError(f"output {name!r} is not computed by one of {sorted(SOURCES)}")
+    activation, moves = found
+    logits = activation.inputs[0]
+    emit = Emitter.before(model.graph, activation).part("logits")
+    for move in reversed(moves):
+        logits = emit(move.op_type, logits, *move.inputs[1:], **_attributes(move))
+    return emit("Identity", logits)
+
+
+def _activation(model: ir.Model, name: str) -> tuple[ir.Node, list[ir.Node]] | None:
+    """Return the softmax or sigmoid of an output, and the moves after it, the last one first."""
     value = next(output for output in model.graph.outputs if output.name == name)
     moves: list[ir.Node] = []
     node = value.producer()
@@ -70,11 +92,7 @@ def _before_activation(model: ir.Model, name: str) -> ir.Value | None:
         node = None if node.inputs[0] is None else node.inputs[0].producer()
     if node is None or node.op_type not in SOURCES or node.inputs[0] is None:
         return None
-    logits = node.inputs[0]
-    emit = Emitter.before(model.graph, node).part("logits")
-    for move in reversed(moves):
-        logits = emit(move.op_type, logits, *move.inputs[1:], **_attributes(move))
-    return emit("Identity", logits)
+    return node, moves
 
 
 def _attributes(node: ir.Node) -> dict[str, Any]:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from collections.abc import Callable, Collection, Sequence
+from dataclasses import dataclass, replace
 from typing import Any
 
 import keras
@@ -39,6 +39,12 @@ class KerasOutputs:
         if name in self.logits or name not in self.softmaxes:
             return self.logits.get(name, self.outputs[name])
         return logits_of(self.outputs[name])
+
+    def only_logits(self, names: Collection[str]) -> KerasOutputs:
+        """Return the same outputs with the logits of `names` alone."""
+        return replace(
+            self, logits={name: self.logits[name] for name in self.logits if name in names}
+        )
 
 
 def compute(

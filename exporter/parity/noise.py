@@ -67,6 +67,7 @@ def measure(
     for _ in range(DRAWS):
         perturbed = _Perturbed(model, UNITS[precision], rng, discrete)
         found = compute(model, inputs, names, answers.softmaxes, perturbed.call)
+        found = found.only_logits(answers.logits)
         largest = {name: max(largest[name], _gap(answers, found, name)) for name in names}
         if all(_is_small(answers, name, largest[name], precision) for name in names):
             break

@@ -89,13 +89,12 @@ def ranked(probes: Iterable[AnsweredProbe], ranking: Ranking | None) -> tuple[An
     """Return what is expected of a bundle that returns the best classes; unchanged for None."""
     if ranking is None:
         return tuple(probes)
-    name = ranking.output.name
     return tuple(
         AnsweredProbe(
             probe.name,
             probe.inputs,
             ranking.golden(dict(probe.outputs)),
-            {"scores" if key == name else key: gap for key, gap in probe.gaps.items()},
+            ranking.rename(probe.gaps),
         )
         for probe in probes
     )

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
-from typing import TypeVar
 
 from kexport.arrays import Array
 from kexport.outputs import Output, Ranking
@@ -12,8 +11,6 @@ from kexport.parity.probes import AnsweredProbe
 from kexport.parity.tolerance import spread
 from kexport.runtime.compare import logits_of
 from kexport.runtime.manifest import GRAPH
-
-T = TypeVar("T")
 
 
 @dataclass(frozen=True, slots=True)
@@ -74,15 +71,9 @@ def ranked(expected: Expected, ranking: Ranking | None) -> Expected:
     """Return what is expected of a bundle that returns the best classes; unchanged for None."""
     if ranking is None:
         return expected
-    name = ranking.output.name
     return Expected(
         ranking.golden(expected.outputs),
-        _renamed(expected.gaps, name),
-        _renamed(expected.logits, name),
-        _renamed(expected.noise, name),
+        ranking.rename(expected.gaps),
+        ranking.rename(expected.logits),
+        ranking.rename(expected.noise),
     )
-
-
-def _renamed(values: Mapping[str, T], name: str) -> dict[str, T]:
-    """Return values by output with that of `name` under the name of the best scores."""
-    return {"scores" if key == name else key: value for key, value in values.items()}

@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
+import onnx_ir as ir
+
+from kexport.outputs import Ranking
 from kexport.parity import keras_outputs, noise, probes
+from kexport.parity.graph_logits import tells_logits
 from kexport.parity.int8_tolerance import prove, unfused
 from kexport.parity.keras_outputs import KerasOutputs
 from kexport.parity.reference import Expected, Reference, ranked, within
@@ -29,6 +35,7 @@ def compute_reference(
     names = [output.name for output in subject.outputs]
     answers = keras_outputs.compute(model, samples.prepared, names, softmaxes)
     if finished.quantized is None:
+        answers = answers.only_logits(_with_logits(finished.artifact.model, names, ranking))
         say("measuring the rounding noise of the model")
         moved = noise.measure(model, samples.prepared, answers, target.precision, samples.discrete)
         expected = expect(answers, moved, target.precision)
@@ -62,6 +69,12 @@ def expect(answers: KerasOutputs, moved: dict[str, float], precision: str) -> Ex
     gaps = {name: allowed_gap(array, moved[name], precision) for name, array in quantities.items()}
     shares = {name: _share(moved[name], spread(array)) for name, array in quantities.items()}
     return Expected(answers.outputs, gaps, answers.logits, shares)
+
+
+def _with_logits(graph: ir.Model, names: Sequence[str], ranking: Ranking | None) -> list[str]:
+    """Return the outputs whose logits can be read in the graph."""
+    shown = names if ranking is None else [ranking.name_of(name) for name in names]
+    return [name for name, own in zip(names, shown, strict=True) if tells_logits(graph, own)]
 
 
 def _share(gap: float, whole: float) -> float:

@@ -18,6 +18,7 @@ from kexport.api import export
 from kexport.conversion.rules import convolution
 from kexport.errors import ParityFailed
 from kexport.graph import affine, edit
+from kexport.graph.emit import Emitter
 from kexport.graph.passes import Pass
 from kexport.options.application import Recipe
 from kexport.parity import compare
@@ -299,3 +300,52 @@ def test_what_is_pending_has_not_passed() -> None:
     entry = compare.pending(["logits"], 4)
     assert entry["passed"] is False
     assert entry["outputs"]["logits"]["error"] > 1e300
+
+
+def wide_sigmoid() -> keras.Model:
+    """Return a model whose scores saturate: their logits are tens apart."""
+    model = keras.Sequential(
+        [keras.Input((12,)), keras.layers.Dense(5, activation="sigmoid", name="scores")]
+    )
+    model.layers[0].set_weights([normal(12, 5, scale=10), normal(5)])
+    return model
+
+
+def replace_sigmoid(monkeypatch: pytest.MonkeyPatch, slope: float) -> None:
+    """Compute the sigmoid as 1 / (1 + exp(-slope * x)), in which no logits can be read."""
+
+    @Pass
+    def decompose(model: ir.Model) -> None:
+        (node,) = (node for node in model.graph if node.op_type == "Sigmoid")
+        emit = Emitter.before(model.graph, node)
+        logits = edit.required(node, 0)
+        grown = emit("Exp", emit("Mul", logits, emit.number(-slope, logits)))
+        scores = emit("Reciprocal", emit("Add", grown, emit.number(1, logits)))
+        edit.take_over(node.outputs[0], scores)
+        edit.remove(model.graph, node)
+
+    right = pipeline.passes_for
+
+    def replaced(form: GraphFormat, phase: PhaseName, *given: PassArguments) -> tuple[Pass, ...]:
+        passes = right(form, phase, *given)
+        return (decompose, *passes) if phase == "lower" else passes
+
+    monkeypatch.setattr(pipeline, "passes_for", replaced)
+
+
+def test_without_logits_in_the_graph_scores_have_a_tolerance_of_their_own(
+    publish: Export, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    replace_sigmoid(monkeypatch, slope=1)
+    parity = publish(wide_sigmoid(), "none", tmp_path / "bundle")["parity"]
+    assert parity["before_activation"] == {}
+    (row,) = parity["outputs"].values()
+    assert row["tolerance"] == pytest.approx(FLOORS["fp32"])
+
+
+def test_a_fault_where_logits_cannot_be_read(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """A slope that is off by 0.2 % moves these scores less than a tolerance of their logits would."""
+    replace_sigmoid(monkeypatch, slope=1.002)
+    assert "away from Keras" in refused(wide_sigmoid(), "none", tmp_path)

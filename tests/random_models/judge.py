@@ -17,7 +17,7 @@ from kexport import targets
 from kexport.conversion import convert_model
 from kexport.outputs import Output
 from kexport.parity import keras_outputs, noise
-from kexport.parity.graph_logits import _before_activation
+from kexport.parity.graph_logits import add_logits, tells_logits
 from kexport.parity.reference import Expected
 from kexport.parity.samples import Samples
 from kexport.parity.tolerance import relative
@@ -74,6 +74,8 @@ def convert(model: keras.Model, samples: Samples, at_once: int = 2) -> Subject:
     asked = channels_last(model)
     with mock.patch.object(keras_outputs, "AT_ONCE", at_once):
         answers = keras_outputs.compute(asked, samples.prepared, names, softmaxes)
+        told = [name for name in names if tells_logits(artifact.model, name)]
+        answers = answers.only_logits(told)
         moved = noise.measure(asked, samples.prepared, answers, "fp32", samples.discrete)
     expected = expect(answers, moved, "fp32")
     graph = _with_logits(artifact.model, expected.logits)
@@ -83,10 +85,9 @@ def convert(model: keras.Model, samples: Samples, at_once: int = 2) -> Subject:
 def _with_logits(graph: ir.Model, names: Iterable[str]) -> ir.Model:
     graph = graph.clone()
     for name in names:
-        value = _before_activation(graph, name)
-        if value is not None:
-            value.name = f"{LOGITS}{name}"
-            graph.graph.outputs.append(value)
+        value = add_logits(graph, name)
+        value.name = f"{LOGITS}{name}"
+        graph.graph.outputs.append(value)
     return graph
 
 
