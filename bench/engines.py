@@ -104,7 +104,7 @@ def checked(name: str, target: str, subject: Any) -> dict[str, Any]:
         force=False,
         timestamps=False,
     )
-    nothing = Reference(subject.samples.raw, Expected({}, {}))
+    nothing = Reference(subject.samples, Expected({}, {}))
     with tempfile.TemporaryDirectory() as folder:
         work = Path(folder)
         write(work, subject, Finished(graph, guard, None, ()), nothing, request, silent)

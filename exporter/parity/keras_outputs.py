@@ -46,6 +46,15 @@ class KerasOutputs:
             self, logits={name: self.logits[name] for name in self.logits if name in names}
         )
 
+    def select(self, places: Sequence[int]) -> KerasOutputs:
+        """Return the outputs of some of the samples."""
+        rows = list(places)
+        return replace(
+            self,
+            outputs={name: array[rows] for name, array in self.outputs.items()},
+            logits={name: array[rows] for name, array in self.logits.items()},
+        )
+
 
 def compute(
     model: keras.Model,

@@ -8,6 +8,7 @@ from dataclasses import dataclass, field
 from kexport.arrays import Array
 from kexport.outputs import Output, Ranking
 from kexport.parity.probes import AnsweredProbe
+from kexport.parity.samples import Samples
 from kexport.parity.tolerance import spread
 from kexport.runtime.compare import logits_of
 from kexport.runtime.manifest import GRAPH
@@ -31,14 +32,19 @@ class Expected:
 
 @dataclass(frozen=True, slots=True)
 class Reference:
-    """The golden inputs by name, batch first, and what a runtime must give for them."""
+    """The golden inputs, and what a runtime must give for them."""
 
-    inputs: Mapping[str, Array]
+    samples: Samples
     keras: Expected
     graph: Expected | None = None
     """For int8: the outputs of the quantised graph with every node computed unfused."""
     probes: tuple[AnsweredProbe, ...] = ()
     """Inputs of other sizes, which are not stored in golden.npz."""
+
+    @property
+    def inputs(self) -> Mapping[str, Array]:
+        """The golden inputs by name, batch first."""
+        return self.samples.raw
 
     def arrays(self) -> dict[str, Array]:
         """Return the arrays of golden.npz; the graph's outputs have the prefix GRAPH."""

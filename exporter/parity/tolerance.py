@@ -20,9 +20,10 @@ CEILING = 0.25
 pass whatever it computed."""
 
 RESOLUTION = 3 * float(np.finfo(np.float32).eps)
-"""Largest difference that rounding alone makes between the logits of two float32 softmaxes. A good
-exp is wrong by less than one unit in the last place (relative error eps), the division by half of
-one, and log p changes by as much, in both softmaxes. The sum's error is equal for all classes."""
+"""Largest relative difference between two float32 results of one formula that is rounded a few
+times, such as the probabilities of a softmax. A good exp is wrong by less than one unit in the last
+place (relative error eps), the division by half of one, and log p changes by as much, in both
+softmaxes. The sum's error is equal for all classes."""
 
 FLAT = 1e-2
 """Upper limit of what RESOLUTION adds to a tolerance, for models whose classes hardly differ."""
@@ -37,15 +38,27 @@ def allowed_gap(quantity: Array, noise: float, precision: str) -> float:
     """Return the largest difference allowed to one output, in its own units.
 
     It is `FACTORS` times the rounding noise, at least `FLOORS` and at most `CEILING` times the
-    spread.
+    spread; but never less than float32 can tell at the size of the output. That matters only for
+    outputs that hardly differ between the samples.
 
     Args:
         quantity: Keras' output; for a softmax its logits.
         noise: the largest change by rounding noise (`noise.measure`), in the same units.
         precision: "fp32" or "fp16".
     """
-    within = spread(quantity)
-    return min(max(FLOORS[precision] * within, FACTORS[precision] * noise), CEILING * within)
+    wanted = max(FLOORS[precision] * spread(quantity), FACTORS[precision] * noise, _told(quantity))
+    return min(wanted, largest_gap(quantity))
+
+
+def largest_gap(quantity: Array) -> float:
+    """Return what no tolerance exceeds, in the units of an output."""
+    return max(CEILING * spread(quantity), _told(quantity))
+
+
+def _told(quantity: Array) -> float:
+    """Return the difference that float32 can tell at the size of an output."""
+    finite = quantity[np.isfinite(quantity)]
+    return RESOLUTION * float(np.abs(finite).max(initial=0.0))
 
 
 def relative(kind: str, expected: Array, gap: float) -> float:

@@ -50,7 +50,7 @@ def prove(
     entry = parity.entry()
     if parity.passed:
         say("measuring what the samples reach")
-        entry["coverage"] = coverage.of_samples(subject.artifact.model, subject.samples).entry()
+        entry["coverage"] = coverage.of_samples(subject.artifact.model, reference.samples).entry()
     manifest = replace(draft, engine_check=checked, parity=entry)
     write_manifest(folder, manifest)
     engine = None

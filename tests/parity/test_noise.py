@@ -2,11 +2,13 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 import keras
 import numpy as np
 import pytest
 from keras import layers
-from support import healthy, normal, small_classifier
+from support import healthy, normal, onnx_answers, simplified, small_classifier
 
 from kexport.parity import keras_outputs, noise
 from kexport.parity.tolerance import FACTORS
@@ -16,17 +18,18 @@ from kexport.source.synthetic_images import draw_images
 
 def measured(model: keras.Model, *inputs: np.ndarray, precision: str = "fp32") -> float:
     answers = keras_outputs.compute(model, inputs, ["y"])
-    return noise.measure(model, inputs, answers, precision)["y"]
+    return float(noise.measure(model, inputs, answers, precision)["y"].max(initial=0.0))
 
 
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
-def test_of_one_product_it_is_at_most_three_units(precision: str) -> None:
+def test_of_one_product_it_is_at_most_five_units(precision: str) -> None:
+    """Three numbers are off by a unit, and four results are rounded by half of one."""
     x = keras.Input((1,))
     model = keras.Model(x, layers.Dense(1, use_bias=False)(x))
     given = np.linspace(1, 2, 256, dtype=np.float32)[:, np.newaxis]
     largest = 2 * abs(float(np.asarray(model.layers[1].kernel).item()))
     unit = noise.UNITS[precision]
-    assert unit < measured(model, given, precision=precision) / largest < 3.1 * unit
+    assert unit < measured(model, given, precision=precision) / largest < 5 * unit
 
 
 def test_of_a_sum_that_cancels_it_is_that_of_its_terms() -> None:
@@ -67,8 +70,9 @@ def test_a_model_is_left_as_it_was() -> None:
     x = prepare(draw_images(3, 24, 24), "tf")
     before, answer = [np.asarray(v).copy() for v in model.variables], np.asarray(model(x))
     answers = keras_outputs.compute(model, [x], ["y"], ["y"])
-    first = noise.measure(model, [x], answers, "fp32")
-    assert first == noise.measure(model, [x], answers, "fp32")
+    first, second = (noise.measure(model, [x], answers, "fp32") for _ in range(2))
+    assert first.keys() == second.keys()
+    assert all(np.array_equal(first[name], second[name]) for name in first)
     for variable, array in zip(model.variables, before, strict=True):
         np.testing.assert_array_equal(np.asarray(variable), array)
     np.testing.assert_array_equal(np.asarray(model(x)), answer)
@@ -112,8 +116,8 @@ def test_ids_in_floating_point_are_not_moved() -> None:
     model = keras.Sequential([keras.Input((7,)), layers.Embedding(90, 3)])
     given = [np.arange(28, dtype=np.float32).reshape(4, 7)]
     answers = keras_outputs.compute(model, given, ["output"])
-    moved = noise.measure(model, given, answers, "fp32")["output"]
-    kept = noise.measure(model, given, answers, "fp32", discrete={0})["output"]
+    moved = noise.measure(model, given, answers, "fp32")["output"].max()
+    kept = noise.measure(model, given, answers, "fp32", discrete={0})["output"].max()
     assert kept < 1e-6 < moved
 
 
@@ -163,3 +167,73 @@ def test_the_error_of_normalized_equal_numbers_is_part_of_it(norm: str) -> None:
     error = float(np.abs(np.asarray(model(given))).max())
     assert error > 2e-5
     assert measured(model, given) >= 0.9 * error
+
+
+def test_of_an_output_that_saturates_it_is_that_of_the_few_elements_that_do_not() -> None:
+    """All but one of 500 tanh are 1; a single run finds the last one still in one case of three."""
+    x = keras.Input((8,))
+    model = keras.Model(x, layers.Dense(100, activation="tanh")(x))
+    kernel = np.zeros((8, 100), np.float32)
+    kernel[:2, 0] = 1, -1
+    model.layers[1].set_weights([kernel, np.full(100, 30, np.float32)])
+    model.layers[1].bias.assign([0.5] + [30.0] * 99)
+    given = np.full((5, 8), 4096, np.float32)
+    found = noise.measure(model, [given], keras_outputs.compute(model, [given], ["y"]), "fp32")["y"]
+    assert 4096 * noise.UNITS["fp32"] / 8 < found.max() < 4 * 4096 * noise.UNITS["fp32"]
+
+
+@pytest.mark.parametrize("norm", NORMS)
+def test_the_error_of_an_engines_mean_is_within_ten_times_it(norm: str) -> None:
+    """A sum over the normalized numbers adds up the error of their mean as often as there are."""
+    x = keras.Input((18, 5, 12))
+    y = layers.Flatten()(NORMS[norm](x))
+    model = keras.Model(x, layers.Dense(1, kernel_initializer="ones")(y))
+    given = np.full((2, 18, 5, 12), 0.48026088, np.float32)
+    (found,) = onnx_answers(simplified(model), [given])
+    error = float(np.abs(found).max())
+    assert error < FACTORS["fp32"] * measured(model, given)
+    assert error > 1e-2 or norm == "LayerNormalization"
+
+
+def test_of_a_gate_near_1_it_is_that_of_what_the_gate_leaves() -> None:
+    """z of a GRU is rounded to a unit of 1, and 1 - z is what the new state is multiplied with."""
+    x = keras.Input((1, 3))
+    gru = layers.GRU(3, activation="linear")
+    model = keras.Model(x, gru(x))
+    bias = np.zeros((2, 9), np.float32)
+    bias[0, :3] = 12
+    gru.set_weights([np.eye(3, 9, 6, dtype=np.float32), np.zeros((3, 9), np.float32), bias])
+    given = np.full((4, 1, 3), 1000, np.float32)
+    assert measured(model, given) > 1000 * noise.UNITS["fp32"] / 2
+
+
+@pytest.mark.parametrize("function", ["gelu", "silu"])
+@pytest.mark.parametrize("as_operation", [False, True])
+def test_of_a_factor_that_vanishes_it_is_a_unit_of_the_input(
+    function: str, as_operation: bool
+) -> None:
+    x = keras.Input((64,))
+    y = getattr(keras.ops, function)(x) if as_operation else layers.Activation(function)(x)
+    unit = 20 * noise.UNITS["fp32"]
+    assert unit / 4 < measured(keras.Model(x, y), np.full((8, 64), -20, np.float32)) < 2 * unit
+
+
+def test_a_number_that_rounding_makes_infinite_has_moved_infinitely() -> None:
+    x = keras.Input((64,))
+    model = keras.Model(x, keras.ops.exp(x))
+    found = measured(model, np.full((4, 64), np.log(np.finfo(np.float32).max), np.float32))
+    assert found == np.inf
+
+
+def test_an_exception_of_keras_for_perturbed_inputs_is_passed_over() -> None:
+    class Picky(layers.Layer):
+        def call(self, inputs: Any) -> Any:
+            if np.any(np.asarray(inputs) != 1):
+                raise ValueError("only ones")
+            return inputs * 2.0
+
+        def compute_output_spec(self, inputs: Any) -> Any:
+            return keras.KerasTensor(inputs.shape, inputs.dtype)
+
+    x = keras.Input((3,))
+    assert measured(keras.Model(x, Picky()(x)), np.ones((2, 3), np.float32)) == 0

@@ -54,6 +54,24 @@ def test_no_right_graph_is_refused(trials: list[Trial]) -> None:
     assert len({trial.drawn.feature for trial in trials}) == 40
 
 
+ONCE_REFUSED = {
+    750: "zero, the jump of a sign",
+    2329: "a gate of a GRU near 1",
+    2846: "a Rescaling of one number in an array",
+    3361: "faint gates of a ConvLSTM",
+    4868: "an output that differs by two units in the last place",
+    5146: "a GroupNormalization of equal numbers",
+    5365: "one open element of a saturated tanh",
+    7124: "the floor of a SiLU that vanishes",
+}
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("seed", ONCE_REFUSED)
+def test_right_graphs_that_were_refused(seed: int) -> None:
+    assert try_seed(seed, 0).right.passed
+
+
 @pytest.mark.slow
 def test_no_fault_is_accepted(trials: list[Trial]) -> None:
     outcomes = Counter(planted.outcome for trial in trials for planted in trial.planted)

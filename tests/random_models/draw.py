@@ -100,7 +100,7 @@ def _inputs(model: keras.Model, mode: str, rng: Rng) -> list[Array]:
 
 
 def _is_alive(output: Array) -> bool:
-    if not np.isfinite(output).all():
+    if not output.size or not np.isfinite(output).all():
         return False
     exact = output.astype(np.float64)
     spread, between = exact.std(), exact.std(axis=0).max()

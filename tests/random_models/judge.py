@@ -16,7 +16,8 @@ from support import Array
 from kexport import targets
 from kexport.conversion import convert_model
 from kexport.outputs import Output
-from kexport.parity import keras_outputs, noise
+from kexport.parity import keras_outputs
+from kexport.parity.expectation import expect
 from kexport.parity.graph_logits import add_logits, tells_logits
 from kexport.parity.reference import Expected
 from kexport.parity.samples import Samples
@@ -24,7 +25,6 @@ from kexport.parity.tolerance import relative
 from kexport.runtime.compare import differences
 from kexport.source.clone import channels_last
 from kexport.stages import optimize
-from kexport.stages.reference import expect
 
 TARGET = targets.find("cpu-fp32")
 
@@ -69,15 +69,11 @@ def convert(model: keras.Model, samples: Samples, at_once: int = 2) -> Subject:
     converted = convert_model(model)
     artifact = optimize.simplified(converted, samples, "dynamic", _silent)
     artifact, _ = optimize.of_floats(artifact, TARGET, samples, "dynamic", _silent)
-    names = [output.name for output in converted.outputs]
-    softmaxes = [output.name for output in converted.outputs if output.kind == "probabilities"]
-    asked = channels_last(model)
+    told = [one.name for one in converted.outputs if tells_logits(artifact.model, one.name)]
     with mock.patch.object(keras_outputs, "AT_ONCE", at_once):
-        answers = keras_outputs.compute(asked, samples.prepared, names, softmaxes)
-        told = [name for name in names if tells_logits(artifact.model, name)]
-        answers = answers.only_logits(told)
-        moved = noise.measure(asked, samples.prepared, answers, "fp32", samples.discrete)
-    expected = expect(answers, moved, "fp32")
+        expected, samples = expect(
+            channels_last(model), samples, converted.outputs, told, TARGET.precision
+        )
     graph = _with_logits(artifact.model, expected.logits)
     return Subject(graph, converted.outputs, expected, samples)
 

@@ -61,7 +61,7 @@ def try_seed(seed: int, faults: int) -> Trial:
     drawn = draw(seed)
     subject = convert(drawn.model, drawn.samples, drawn.samples.count)
     session = open_session(subject.graph)
-    given = run(session, drawn.samples.raw)
+    given = run(session, subject.samples.raw)
     right = judge(subject, given)
     bench = _Bench(drawn, subject, session, given)
     rng = np.random.default_rng((seed, 1 << 20))

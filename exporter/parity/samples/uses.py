@@ -166,8 +166,8 @@ def _rescaled(layer: Any) -> Iterable[Use]:
     scale, offset = np.asarray(layer.scale), np.asarray(layer.offset)
     if scale.size > 1 or offset.size > 1 or not scale.all():
         return []
-    end = (-2 * offset if offset < 0 else 1) / scale
-    return [Range(min(0.0, float(end)), max(0.0, float(end)))]
+    end = (-2 * offset.item() if offset < 0 else 1) / scale.item()
+    return [Range(min(0.0, end), max(0.0, end))]
 
 
 def _normalised(layer: Any) -> Iterable[Use]:

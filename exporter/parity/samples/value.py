@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 
@@ -58,6 +58,20 @@ class Samples:
             return None
         height, width = self.prepared[0].shape[1:3]
         return height, width
+
+    def without(self, reasons: Mapping[int, str]) -> Samples:
+        """Return the samples less those at some places, and why, among `left_out`."""
+        kept = [place for place in range(self.count) if place not in reasons]
+        return replace(
+            self,
+            raw={name: array[kept] for name, array in self.raw.items()},
+            prepared=tuple(array[kept] for array in self.prepared),
+            ordinary=sum(place < self.ordinary for place in kept),
+            left_out=(
+                *self.left_out,
+                *(f"sample {place}: {reasons[place]}" for place in sorted(reasons)),
+            ),
+        )
 
     def batches(self, batch: int | None) -> list[dict[str, Array]]:
         """Return the raw inputs in runs of a fixed batch, or all in one for an open batch.
