@@ -13,8 +13,9 @@ from kexport.arrays import Array
 from kexport.keras_graph import logits_before, structured
 from kexport.runtime.compare import logits_of
 
-AT_ONCE = 2
-"""Batch size in Keras, which bounds the memory that large models need."""
+AT_ONCE, BYTES_AT_ONCE = 2, 1 << 18
+"""The smallest batch in Keras, and the size of the inputs of a larger one. They bound the memory
+that large models need."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def compute(
     names: Sequence[str],
     softmaxes: Sequence[str] = (),
     call: Callable[[keras.Model, Any], Any] | None = None,
-    at_once: int = AT_ONCE,
+    at_once: int | None = None,
 ) -> KerasOutputs:
     """Run Keras on samples.
 
@@ -73,10 +74,11 @@ def compute(
         softmaxes: the outputs that are probabilities.
         call: runs the model on a batch in the structure of its inputs; as `Model.predict` does by
             default.
-        at_once: the batch size.
+        at_once: the batch size; by default as many samples as have `BYTES_AT_ONCE` together.
     """
     run = call or _predict
     parts, inner = [], []
+    at_once = at_once or max(AT_ONCE, BYTES_AT_ONCE // sum(array[:1].nbytes for array in inputs))
     for start in range(0, len(inputs[0]), at_once):
         batch = structured(model, [array[start : start + at_once] for array in inputs])
         found = keras.tree.flatten(run(model, batch))

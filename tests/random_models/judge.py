@@ -5,7 +5,6 @@ from __future__ import annotations
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass
 from typing import Any
-from unittest import mock
 
 import keras
 import onnx_ir as ir
@@ -16,7 +15,6 @@ from support import Array
 from kexport import targets
 from kexport.conversion import convert_model
 from kexport.outputs import Output
-from kexport.parity import keras_outputs
 from kexport.parity.expectation import expect
 from kexport.parity.graph_logits import add_logits, tells_logits
 from kexport.parity.reference import Expected
@@ -61,19 +59,15 @@ class Subject:
     samples: Samples
 
 
-def convert(model: keras.Model, samples: Samples, at_once: int = 2) -> Subject:
-    """Convert a model as an export to `cpu-fp32` does, and run Keras on the samples.
-
-    `at_once` is the batch in Keras: small models are quicker with all samples in one.
-    """
+def convert(model: keras.Model, samples: Samples) -> Subject:
+    """Convert a model as an export to `cpu-fp32` does, and run Keras on the samples."""
     converted = convert_model(model)
     artifact = optimize.simplified(converted, samples, "dynamic", _silent)
     artifact, _ = optimize.of_floats(artifact, TARGET, samples, "dynamic", _silent)
     told = [one.name for one in converted.outputs if tells_logits(artifact.model, one.name)]
-    with mock.patch.object(keras_outputs, "AT_ONCE", at_once):
-        expected, samples = expect(
-            channels_last(model), samples, converted.outputs, told, TARGET.precision
-        )
+    expected, samples = expect(
+        channels_last(model), samples, converted.outputs, told, TARGET.precision
+    )
     graph = _with_logits(artifact.model, expected.logits)
     return Subject(graph, converted.outputs, expected, samples)
 

@@ -59,7 +59,7 @@ def try_seed(seed: int, faults: int) -> Trial:
     no fault, since it changes nothing: a moved window over zeros, a dead branch.
     """
     drawn = draw(seed)
-    subject = convert(drawn.model, drawn.samples, drawn.samples.count)
+    subject = convert(drawn.model, drawn.samples)
     session = open_session(subject.graph)
     given = run(session, subject.samples.raw)
     right = judge(subject, given)

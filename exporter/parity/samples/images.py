@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,6 +14,7 @@ from kexport.conversion import input_specs
 from kexport.errors import BadArgument
 from kexport.options.image_input import ImageInput
 from kexport.parity.samples import trial
+from kexport.parity.samples.count import count_of
 from kexport.parity.samples.value import Probe, Samples
 from kexport.runtime.pixel_formats import encode
 from kexport.source.preprocessing import decode, prepare
@@ -83,8 +85,8 @@ def of_images(subject: ImageModel, batch: int | None) -> Samples:
     pixels, own = subject.pixels, subject.own
     shown = own[0] or OPEN_SIZE[0], own[1] or OPEN_SIZE[1]
     arriving = shown if pixels.resize is None else _larger(shown)
-    pixels.shape(*arriving)
-    raw = subject.draw(count_for(*arriving), arriving)
+    each = math.prod(pixels.shape(*arriving)) * np.dtype(pixels.dtype).itemsize
+    raw = subject.draw(count_of(each, count_for(*arriving)), arriving)
     prepared = subject.prepare(raw, arriving)
     if None in own:
         trial.require(subject.model, [prepared])

@@ -13,9 +13,6 @@ from kexport.keras_graph import InputSpec
 from kexport.parity.samples.uses import Gaussian, Ids, Mask, MaskValue, Range, Use
 from kexport.source.synthetic_images import draw_images
 
-ORDINARY = 4
-"""Ordinary samples of a model without an image input."""
-
 LARGE = 4.0
 """How many standard deviations large values have: enough to saturate an activation that reads the
 input, and not so many that the spread of the outputs is theirs alone."""
@@ -38,7 +35,7 @@ SMALLEST_PICTURE = 8
 class Values:
     """Values of one input.
 
-    `ordinary` [ORDINARY, ...] has the input's dtype. Each of `hard` has the shape of one sample,
+    `ordinary` [count, ...] has the input's dtype. Each of `hard` has the shape of one sample,
     and a name that says what it is.
     """
 
@@ -47,7 +44,12 @@ class Values:
 
 
 def values_of(
-    spec: InputSpec, shape: Sequence[int], uses: Sequence[Use], rng: np.random.Generator, seed: int
+    spec: InputSpec,
+    shape: Sequence[int],
+    uses: Sequence[Use],
+    count: int,
+    rng: np.random.Generator,
+    seed: int,
 ) -> Values:
     """Choose the values of an input from its dtype and from what reads it.
 
@@ -55,6 +57,7 @@ def values_of(
         spec: the input.
         shape: the shape of one sample, without open axes.
         uses: what reads the input.
+        count: the number of ordinary values.
         rng: gives the random numbers.
         seed: seed of the pictures, where the input holds such.
     """
@@ -63,19 +66,19 @@ def values_of(
     ranges = [use for use in uses if isinstance(use, Range)]
     normal = [use for use in uses if isinstance(use, Gaussian)]
     if dtype.kind == "b" or any(isinstance(use, Mask) for use in uses):
-        found = _masks(shape, rng)
+        found = _masks(shape, count, rng)
     elif tables:
-        found = _ids(tables, shape, rng)
+        found = _ids(tables, shape, count, rng)
     elif ranges:
-        found = _in_range(ranges[0], shape, rng, seed)
+        found = _in_range(ranges[0], shape, count, rng, seed)
     elif normal:
-        found = _normal(normal[0], shape, rng)
+        found = _normal(normal[0], shape, count, rng)
     elif dtype == np.uint8 or _is_picture(shape):
-        found = _in_range(Range(0, 255), shape, rng, seed)
+        found = _in_range(Range(0, 255), shape, count, rng, seed)
     elif np.issubdtype(dtype, np.integer):
-        found = _masks(shape, rng)
+        found = _masks(shape, count, rng)
     else:
-        found = _normal(Gaussian(np.zeros(()), np.ones(())), shape, rng)
+        found = _normal(Gaussian(np.zeros(()), np.ones(())), shape, count, rng)
     for value in (use.value for use in uses if isinstance(use, MaskValue)):
         base = found.ordinary[0]
         other = base[base != value]
@@ -85,10 +88,10 @@ def values_of(
     return _of_dtype(found, dtype)
 
 
-def _normal(use: Gaussian, shape: tuple[int, ...], rng: np.random.Generator) -> Values:
+def _normal(use: Gaussian, shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Values:
     use = _fitting(use, shape)
     mean, deviation = use.mean, use.deviation
-    drawn = rng.normal(size=(ORDINARY + 2, *shape)) * deviation
+    drawn = rng.normal(size=(count + 2, *shape)) * deviation
     hard = {
         "large values": mean + LARGE * drawn[-2],
         "small values": mean + SMALL * drawn[-1],
@@ -100,7 +103,7 @@ def _normal(use: Gaussian, shape: tuple[int, ...], rng: np.random.Generator) -> 
         }
     else:
         hard["zeros in its first half"] = drawn[0] * _second_half(shape)
-    return Values(mean + drawn[:ORDINARY], tuple(hard.items()))
+    return Values(mean + drawn[:count], tuple(hard.items()))
 
 
 def _fitting(use: Gaussian, shape: tuple[int, ...]) -> Gaussian:
@@ -118,12 +121,14 @@ def _fitting(use: Gaussian, shape: tuple[int, ...]) -> Gaussian:
     return Gaussian(np.asarray(use.mean.mean()), np.asarray(whole))
 
 
-def _in_range(use: Range, shape: tuple[int, ...], rng: np.random.Generator, seed: int) -> Values:
+def _in_range(
+    use: Range, shape: tuple[int, ...], count: int, rng: np.random.Generator, seed: int
+) -> Values:
     """Draw pictures, or evenly spread values where the shape is not one of a picture."""
     if _is_picture(shape):
-        drawn = draw_images(ORDINARY, shape[0], shape[1], shape[2], seed) / 255
+        drawn = draw_images(count, shape[0], shape[1], shape[2], seed) / 255
     else:
-        drawn = rng.uniform(size=(ORDINARY, *shape))
+        drawn = rng.uniform(size=(count, *shape))
     hard: dict[str, Array] = {}
     if shape:
         hard["the smallest and the largest value in turns"] = np.indices(shape).sum(axis=0) % 2
@@ -149,7 +154,9 @@ def _is_picture(shape: tuple[int, ...]) -> bool:
     return len(shape) == 3 and shape[2] in (1, 3) and min(shape[:2]) >= SMALLEST_PICTURE
 
 
-def _ids(tables: Sequence[int], shape: tuple[int, ...], rng: np.random.Generator) -> Values:
+def _ids(
+    tables: Sequence[int], shape: tuple[int, ...], count: int, rng: np.random.Generator
+) -> Values:
     """Spread ids over the whole table, the first and the last id included.
 
     Where the input may be ids of several tables, the ordinary ones suit all of them.
@@ -157,11 +164,11 @@ def _ids(tables: Sequence[int], shape: tuple[int, ...], rng: np.random.Generator
     least, size = tables[0], math.prod(shape)
     last = np.zeros(shape) + least - 1
     alternate = np.indices(shape).sum(axis=0) % 2 * (least - 1) if shape else last
-    larger = [(f"ids up to {count - 1}", _spread(count, shape, 1, rng)[0]) for count in tables[1:]]
+    larger = [(f"ids up to {each - 1}", _spread(each, shape, 1, rng)[0]) for each in tables[1:]]
     ends = [("the first and the last id in turns", alternate)]
     if size == 1:
         ends = [("the first id", np.zeros(shape)), ("the last id", last)]
-    return Values(_spread(least, shape, ORDINARY, rng), (*ends, *larger))
+    return Values(_spread(least, shape, count, rng), (*ends, *larger))
 
 
 def _spread(count: int, shape: tuple[int, ...], rows: int, rng: np.random.Generator) -> Array:
@@ -172,9 +179,9 @@ def _spread(count: int, shape: tuple[int, ...], rows: int, rng: np.random.Genera
     return rng.permutation(steps).reshape(rows, *shape)
 
 
-def _masks(shape: tuple[int, ...], rng: np.random.Generator) -> Values:
+def _masks(shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Values:
     """Return masks of zeros and ones: padded, random, full and empty."""
-    full, drawn = np.ones(shape), rng.uniform(size=(ORDINARY, *shape)) < KEPT
+    full, drawn = np.ones(shape), rng.uniform(size=(count, *shape)) < KEPT
     ordinary = drawn | (np.indices(shape).sum(axis=0) == 0) if shape else drawn
     ordinary[0] = True
     return Values(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import itertools
+import math
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
 
@@ -13,9 +14,13 @@ from kexport.arrays import Array
 from kexport.conversion import input_specs
 from kexport.keras_graph import InputSpec
 from kexport.parity.samples import extents, trial
-from kexport.parity.samples.input_values import ORDINARY, Values, values_of
+from kexport.parity.samples.count import count_of
+from kexport.parity.samples.input_values import Values, values_of
 from kexport.parity.samples.uses import Ids, Mask, MaskValue, Use, uses_of
 from kexport.parity.samples.value import Probe, Samples
+
+FEWEST = 4
+"""Ordinary samples of a model whose inputs are large."""
 
 MOST_HARD = 16
 """Hard samples in which one input is hard and the others ordinary. If there were more, all inputs
@@ -40,9 +45,14 @@ class _Subject:
     def values(self, shapes: extents.Shapes) -> list[Values]:
         """Draw the values of each input; the same for the same shapes."""
         rng = np.random.default_rng(self.seed)
+        sizes = (
+            spec.dtype.itemsize * math.prod(shape)
+            for spec, shape in zip(self.specs, shapes, strict=True)
+        )
+        count = count_of(int(sum(sizes)), FEWEST)
         inputs = zip(self.specs, shapes, self.uses, strict=True)
         return [
-            values_of(spec, shape, uses, rng, self.seed + place)
+            values_of(spec, shape, uses, count, rng, self.seed + place)
             for place, (spec, shape, uses) in enumerate(inputs)
         ]
 
@@ -80,7 +90,7 @@ def of_tensors(model: keras.Model, seed: int, batch: int | None) -> Samples:
         arrays,
         "none",
         None,
-        ordinary=ORDINARY,
+        ordinary=len(ordinary[0]),
         probes=(*_batches(subject, ordinary, batch), *_order(subject, ordinary), *_sizes(subject)),
         left_out=tuple(f"{names[place]}: {reason}" for place, reason in faults.items()),
         discrete=subject.discrete,
