@@ -98,6 +98,7 @@ def flags_for(trt: Any, precision: str, flags: Flags) -> Flags:
     Up to TensorRT 10, builds for a deep-learning accelerator take precisions as flags.
     """
     major = version_of(trt)[0]
+    flags = replace(flags, tf32=precision != "fp32")
     if major >= STRONG_FROM and (flags.dla_core is None or major > STRONG_FROM):
         return replace(flags, strongly_typed=True, fp16=False, int8=False)
     half = precision in ("fp16", "int8")
@@ -173,6 +174,8 @@ def _configure(trt: Any, config: Any, flags: Flags) -> None:
     if flags.optimization_level is not None:
         _require(config, "builder_optimization_level", "--builder-optimization-level")
         config.builder_optimization_level = flags.optimization_level
+    if not flags.tf32 and hasattr(trt.BuilderFlag, "TF32"):
+        config.clear_flag(trt.BuilderFlag.TF32)
     for wanted, name in (
         (flags.fp16, "FP16"),
         (flags.int8, "INT8"),

@@ -38,6 +38,7 @@ class Flags:
     """The builder flags of an engine.
 
     `strongly_typed` takes every type from the graph; `fp16` and `int8` let TensorRT 8 choose types.
+    `tf32` lets GPUs from Ampere on multiply float32 with mantissas of 10 bits (TensorFloat-32).
     `workspace` is in bytes, None for the builder's choice; `dla_core` is the deep-learning
     accelerator that runs the layers it supports, None for the GPU alone. `profile` is the
     optimisation profile: for each input with free sizes the minimum, optimum and maximum shape.
@@ -46,6 +47,7 @@ class Flags:
     strongly_typed: bool = True
     fp16: bool = False
     int8: bool = False
+    tf32: bool = True
     workspace: int | None = None
     optimization_level: int | None = None
     version_compatible: bool = False

@@ -78,12 +78,14 @@ class Cache:
 
 class Config:
     __slots__ = (
-        *("DLA_core", "builder_optimization_level", "cache", "default_device_type", "flags"),
+        *("DLA_core", "builder_optimization_level", "cache", "cleared", "default_device_type"),
+        *("flags",),
         *("hardware_compatibility_level", "pools", "profiles", "profiling_verbosity"),
     )
 
     def __init__(self) -> None:
         self.flags: list[Any] = []
+        self.cleared: list[Any] = []
         self.pools: dict[Any, int] = {}
         self.profiles: list[Profile] = []
         self.builder_optimization_level = 3
@@ -92,6 +94,9 @@ class Config:
 
     def set_flag(self, flag: Any) -> None:
         self.flags.append(flag)
+
+    def clear_flag(self, flag: Any) -> None:
+        self.cleared.append(flag)
 
     def set_memory_pool_limit(self, pool: Any, size: int) -> None:
         self.pools[pool] = size

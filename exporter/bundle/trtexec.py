@@ -75,6 +75,8 @@ def _options(
         yield from _flags(target.precision, float32_layers if release >= FULL_OPTIONS else ())
     elif typing == "either":
         yield "--stronglyTyped"
+    if target.precision == "fp32":
+        yield "--noTF32"
     if release >= FULL_OPTIONS:
         yield "--timingCacheFile=timing.cache"
         yield "--buildOnly" if release < (8, 6) else "--skipInference"

@@ -43,7 +43,7 @@ OBEY = ["--precisionConstraints=obey", "--layerPrecisions=top/Softmax:fp32,x:fp3
     [
         ("jetson-orin-fp16", "5.1", None, ["--fp16", *OBEY, "--timing", "--buildOnly"]),
         ("jetson-orin-fp16", "6.0", None, ["--fp16", *OBEY, "--timing", "--skipInference"]),
-        ("jetson-orin-fp32", "6.0", None, ["--timing", "--skipInference"]),
+        ("jetson-orin-fp32", "6.0", None, ["--noTF32", "--timing", "--skipInference"]),
         ("jetson-orin-fp16", "6.2", None, ["--stronglyTyped", "--timing", "--skipInference"]),
         ("jetson-thor-fp16", None, "11.4", ["--timing", "--skipInference"]),
     ],

@@ -106,6 +106,23 @@ def test_from_10_on_engines_are_strongly_typed(build, device, version, bit):
     assert names(built().config.flags) == set()
 
 
+@pytest.mark.parametrize("version", ["8.5.2", "10.3.0", "11.4.0"])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_fp32_engines_multiply_in_float32(build, device, version, precision):
+    device(version)
+
+    def edit(data: Any) -> None:
+        fake.for_tensorrt(data)
+        data["target"]["precision"] = precision
+
+    bundle = build(edit=edit)
+    assert build_cli.main(bundle, []) == 0
+    exact = precision == "fp32"
+    assert names(built().config.cleared) == ({"TF32"} if exact else set())
+    flags = json.loads((bundle / "engine.json").read_text(encoding="utf-8"))["flags"]
+    assert flags["tf32"] is not exact
+
+
 def test_int8_flags_on_8(build, device):
     device("8.6.1")
 

@@ -36,6 +36,36 @@ def test_every_provider_is_one_that_onnx_runtime_knows():
 
 
 @pytest.mark.parametrize(
+    ("precision", "release", "wanted"),
+    [
+        ("fp32", "1.31.1", {"use_tf32": "0"}),
+        ("fp32", "1.17.3", {}),
+        ("fp16", "1.31.1", {}),
+    ],
+)
+def test_cuda_multiplies_in_float32_for_fp32(
+    build, monkeypatch, precision: str, release: str, wanted: dict[str, str]
+):
+    """GPUs from Ampere on use TensorFloat-32 by default; releases before 1.18 refuse the option."""
+    given = {}
+
+    class Session(onnxruntime.InferenceSession):
+        def __init__(self, path, sess_options, providers, provider_options):
+            given.update(zip(providers, provider_options, strict=True))
+            super().__init__(path, sess_options, ["CPUExecutionProvider"])
+
+    def edit(data):
+        data["target"]["device"], data["target"]["precision"] = "cuda", precision
+
+    monkeypatch.setattr(onnxruntime, "__version__", release)
+    monkeypatch.setattr(onnxruntime, "InferenceSession", Session)
+    monkeypatch.setattr(onnxruntime, "get_available_providers", lambda: [*PROVIDERS["cuda"]])
+    with pytest.warns(RuntimeWarning, match="did not load"):
+        load(build(edit=edit))
+    assert given == {"CUDAExecutionProvider": wanted, "CPUExecutionProvider": {}}
+
+
+@pytest.mark.parametrize(
     ("device", "package"), [("cpu", "onnxruntime"), ("cuda", "onnxruntime-gpu")]
 )
 def test_without_onnxruntime(build, monkeypatch, device: str, package: str):

@@ -121,6 +121,7 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
     manifest.builds_engine = data.contains("build") && !data["build"].is_null();
     manifest.half_scales = manifest.builds_engine && data["target"]["precision"] == "int8" &&
                            whole_at(data["target"]["opset"]) >= opset_of_half_scales;
+    manifest.is_fp32 = data["target"]["precision"] == "fp32";
     for (const Json& item : data["inputs"]) manifest.inputs.push_back(input_at(item, path));
     for (const Json& item : data["outputs"]) manifest.outputs.push_back(output_at(item, path));
     for (const auto& [name, item] : data["parity"]["outputs"].items())

@@ -28,6 +28,7 @@ struct Manifest {
     std::string model, target, device;
     bool builds_engine = false;  ///< whether the device runs an engine built from model.onnx
     bool half_scales = false;    ///< whether the model is INT8 with float16 scales for TensorRT
+    bool is_fp32 = false;        ///< whether the whole model computes in float32
     std::vector<InputInfo> inputs;
     std::vector<OutputInfo> outputs;
     std::map<std::string, double> tolerances;

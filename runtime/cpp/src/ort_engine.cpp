@@ -31,8 +31,8 @@ class OrtEngine : public Engine {
         return OrtHandle<Held>(held, {api_});
     }
     void check(OrtStatus* status) const { ort_check(api_, status); }
-    void load(const std::string& path, int threads, bool cuda, bool half_scales);
-    std::string add_cuda(OrtSessionOptions* options) const;
+    void load(const std::string& path, const Manifest& manifest, int threads, bool cuda);
+    std::string add_cuda(OrtSessionOptions* options, bool is_fp32) const;
 
     OrtLibrary library_;
     const OrtApi* api_;
@@ -54,7 +54,7 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
                       (options.device == Device::bundle && manifest.device == "cuda");
     const std::string path = bundle / model_file;
     try {
-        load(path, options.threads, cuda, manifest.half_scales);
+        load(path, manifest, options.threads, cuda);
     } catch (const std::runtime_error& error) {
         refuse_bundle(
             cat("onnxruntime ", library_.version, " cannot load ", path, ": ", error.what()),
@@ -72,19 +72,19 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
     for (const OutputInfo& output : manifest.outputs) model_.outputs.push_back(output.name.c_str());
 }
 
-void OrtEngine::load(const std::string& path, int threads, bool cuda, bool half_scales) {
+void OrtEngine::load(const std::string& path, const Manifest& manifest, int threads, bool cuda) {
     const auto options = made<OrtSessionOptions>(
         [&](OrtSessionOptions** made) { return api_->CreateSessionOptions(made); });
     check(api_->SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_ERROR));
-    if (half_scales)  // its WeightBiasQuantization makes wrong biases of such pairs
+    if (manifest.half_scales)  // its WeightBiasQuantization makes wrong biases of such pairs
         check(api_->AddSessionConfigEntry(options.get(), "session.disable_quant_qdq", "1"));
     if (threads > 0) check(api_->SetIntraOpNumThreads(options.get(), threads));
-    if (cuda) warning = add_cuda(options.get());
+    if (cuda) warning = add_cuda(options.get(), manifest.is_fp32);
     OrtSession* session = nullptr;
     OrtStatus* status = api_->CreateSession(env_.get(), path.c_str(), options.get(), &session);
     if (status != nullptr && cuda && warning.empty()) {
         const std::string reason = ort_failure(api_, status);
-        load(path, threads, false, half_scales);
+        load(path, manifest, threads, false);
         warning = reason;
         return;
     }
@@ -93,11 +93,19 @@ void OrtEngine::load(const std::string& path, int threads, bool cuda, bool half_
 }
 
 /// Add the CUDA provider, and return why that failed; empty if it did not.
-std::string OrtEngine::add_cuda(OrtSessionOptions* options) const {
+///
+/// By default, GPUs from Ampere on multiply float32 with mantissas of 10 bits (TensorFloat-32), which
+/// a model in float32 is not proven for. ONNX Runtime before 1.18 has no option for that, and its
+/// refusal of the option is passed over.
+std::string OrtEngine::add_cuda(OrtSessionOptions* options, bool is_fp32) const {
     OrtCUDAProviderOptionsV2* made = nullptr;
     if (OrtStatus* status = api_->CreateCUDAProviderOptions(&made))
         return ort_failure(api_, status);
     const OrtHandle<OrtCUDAProviderOptionsV2> cuda(made, {api_});
+    if (is_fp32) {
+        const char *const key = "use_tf32", *const value = "0";
+        ort_failure(api_, api_->UpdateCUDAProviderOptions(cuda.get(), &key, &value, 1));
+    }
     return ort_failure(api_,
                        api_->SessionOptionsAppendExecutionProvider_CUDA_V2(options, cuda.get()));
 }
