@@ -21,8 +21,9 @@ from kexport.parity.units import UNITS, Draw
 OFF_BY_A_UNIT = frozenset({"celu", "elu", "logsigmoid", "selu", "sigmoid", "softplus"})
 """Functions whose error is a unit of 1: a sum with 1 is rounded."""
 
-OFF_BY_THEIR_INPUT = frozenset({"gelu", "mish", "silu"})
-"""Functions whose error is a unit of what they read: a factor of it is such a sum."""
+OFF_BY_THEIR_INPUT = frozenset({"gelu", "mish", "silu", "squareplus", "tanhshrink"})
+"""Functions whose error is a unit of what they read: a factor of it is such a sum, or a number near
+it is subtracted."""
 
 INEXACT = OFF_BY_A_UNIT | OFF_BY_THEIR_INPUT
 

@@ -29,7 +29,7 @@ from kexport.parity.activation_noise import moved_activations, moved_operation
 from kexport.parity.keras_outputs import KerasOutputs, compute
 from kexport.parity.long_sums import NORMS, in_float64, rounds_in_one_direction
 from kexport.parity.mean_rounding import moved_by_mean
-from kexport.parity.tolerance import allowed_gap
+from kexport.parity.tolerance import RESOLUTION, allowed_gap
 from kexport.parity.units import UNITS
 
 DRAWS = 3
@@ -40,8 +40,9 @@ MARGIN = 2.0
 leaves a tolerance at its floor, there are no further runs."""
 
 OBSERVATIONS, MOST_DRAWS = 100, 8
-"""Runs go on until so many elements of an output have moved, and to at most `MOST_DRAWS`. Of an
-output that saturates, few move at all, and these may happen to be still in one run."""
+"""Runs go on until so many elements of an output have moved by more than their own rounding, and to
+at most `MOST_DRAWS`. Of an output that saturates, few do, and they may happen to be still in one
+run."""
 
 
 def measure(
@@ -80,7 +81,7 @@ def measure(
         found = found.only_logits(answers.logits)
         for name in names:
             gaps = _gaps(exact[name], found.quantity(name))
-            moved[name] += int(np.count_nonzero(gaps))
+            moved[name] += int(np.count_nonzero(gaps > RESOLUTION * np.abs(exact[name])))
             rows = gaps.reshape(len(largest[name]), -1).max(axis=1, initial=0.0)
             largest[name] = np.maximum(largest[name], rows)
         if all(
