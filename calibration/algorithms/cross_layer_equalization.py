@@ -91,11 +91,11 @@ def _region(values: list[ir.Value]) -> Region | None:
     readers = dict.fromkeys(use.node for use in uses)
     if not producers or not readers or any(value.is_graph_output() for value in values):
         return None
-    channels = {None if value.shape is None else value.shape[1] for value in values}
-    if any(use.idx != 0 for use in uses) or len(channels) > 1:
-        return None
     convs = [node for node in producers if node is not None and _has_weights(node)]
     if len(convs) < len(producers) or not all(_has_weights(x) or _is_dense(x) for x in readers):
+        return None
+    channels = {None if value.shape is None else value.shape[1] for value in values}
+    if any(use.idx != 0 for use in uses) or len(channels) > 1:
         return None
     tensors = [value for value in values if not _is_activated(value) and not _is_flat(value)]
     return Region(tuple(convs), tuple(tensors), tuple(readers))

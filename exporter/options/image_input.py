@@ -82,6 +82,11 @@ class ImageInput:
         return COLORS[self.color]
 
     @property
+    def shades(self) -> int:
+        """Channels of an image before it is encoded: 1 for grey, 3 for RGB."""
+        return 1 if self.form == "gray" else 3
+
+    @property
     def subsampled(self) -> bool:
         """Whether neighbouring pixels share their chroma."""
         return self._size_multiples != (1, 1)

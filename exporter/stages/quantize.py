@@ -184,7 +184,8 @@ def _load(
     """Load the images to calibrate on, and those to evaluate on."""
     if calibration.data is None:
         raise ValueError("there are no images to calibrate on")
-    height, width, channels = subject.size
+    height, width, _ = subject.size
+    channels = subject.pixels.shades
     load = partial(
         load_images,
         calibration.data,

@@ -52,8 +52,7 @@ class ImageModel:
 
     def draw(self, count: int, size: tuple[int, int]) -> Array:
         """Draw synthetic pictures of a size, in the bundle's format."""
-        shades = 1 if self.pixels.form == "gray" else 3
-        drawn = draw_images(count, *size, channels=shades, seed=self.seed)
+        drawn = draw_images(count, *size, channels=self.pixels.shades, seed=self.seed)
         color, layout = self.pixels.color, self.pixels.layout.upper()
         return np.stack([encode(image, color, layout, self.pixels.dtype) for image in drawn])
 
