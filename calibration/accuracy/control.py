@@ -73,7 +73,7 @@ def quantize_with_accuracy_control(
 
     Equalization, GPTQ and bias correction cost nothing at run time. They are always tried, and kept
     where fewer classes are predicted to change (`criterion.objective`). If the result falls short
-    of the criterion and its margin, GPTQ and bias correction are tried once more on the other side
+    of the criterion and its margin, GPTQ with bias correction is tried once more on the other side
     of equalization. Only then do nodes return to float, the most sensitive for their cost first.
 
     Repairs are compared on the first `REPAIR_IMAGES` of the evaluation set; all of it judges.
@@ -108,13 +108,13 @@ def quantize_with_accuracy_control(
     equalized = _equalized(plain, channels, settings)
     if equalized is not None:
         search = search.with_better("equalisation", settings.build(equalized), criterion)
-    search = _repair_layers(search, search.best.plan, search.best.model, settings)
+    search = _repair_layers(search, settings)
 
     repaired = search.best.plan.floating
     for plan, suffix in ((plain, " unequalised"), (equalized, " equalised")):
         falls_short = not criterion.has_margin(search.best.quality)
         if plan is not None and plan.floating is not repaired and falls_short:
-            search = _repair_layers(search, plan, plan.quantize(scheme), settings, suffix)
+            search = _round_weights(search, plan, plan.quantize(scheme), settings, suffix)
 
     search = search.reevaluated(whole)
     in_int8 = search.best
@@ -157,21 +157,25 @@ def _equalized(
     return equalize_channels(plan, channels, settings.method)
 
 
-def _repair_layers(
+def _repair_layers(search: Search, settings: Settings) -> Search:
+    """Try GPTQ with bias correction; where that does not help, bias correction alone."""
+    start = search.best
+    search = _round_weights(search, start.plan, start.model, settings)
+    if search.best is not start:
+        return search
+    images = settings.dataset.images
+    plan = correct_biases(start.plan, start.model, settings.scheme, images, settings.say)
+    return search.with_better("bias correction", settings.build(plan), settings.criterion)
+
+
+def _round_weights(
     search: Search,
     plan: QuantizationPlan,
     quantized: ir.Model,
     settings: Settings,
     suffix: str = "",
 ) -> Search:
-    """Try GPTQ with bias correction; where that does not help, bias correction alone."""
-    for name, repair in (
-        ("rounding and bias correction", round_weights),
-        ("bias correction", correct_biases),
-    ):
-        repaired = repair(plan, quantized, settings.scheme, settings.dataset.images, settings.say)
-        candidate = settings.build(repaired)
-        search = search.with_better(f"{name}{suffix}", candidate, settings.criterion)
-        if search.best is candidate:
-            break
-    return search
+    """Try GPTQ with bias correction on a plan, of which `quantized` is the model."""
+    rounded = round_weights(plan, quantized, settings.scheme, settings.dataset.images, settings.say)
+    name = f"rounding and bias correction{suffix}"
+    return search.with_better(name, settings.build(rounded), settings.criterion)

@@ -48,18 +48,19 @@ class Evaluator:
 
     def evaluate_reference(self) -> Quality:
         """Measure the quality of Keras itself."""
-        return self._compare(self._as_scores(self.reference))
+        return self._compare(self.rows(self.reference))
 
     def scores(self, model: ir.Model, images: Array) -> Array:
         """Compute the first output of `model` on `images` as rows of numbers, before a softmax."""
-        return self._as_scores(run_all(model, images, model.graph.outputs[0].name or ""))
+        return self.rows(run_all(model, images, model.graph.outputs[0].name or ""))
 
     def _compare(self, scores: Array) -> Quality:
-        reference = self._as_scores(self.reference)
+        reference = self.rows(self.reference)
         if self.kind == "numbers":
             return Quality(sqnr(reference, scores), images=len(scores))
         return class_quality(reference, scores, self.labels)
 
-    def _as_scores(self, output: Array) -> Array:
+    def rows(self, output: Array) -> Array:
+        """Convert a first output into rows of numbers, before a softmax."""
         flat = output.reshape(len(output), -1)
         return logits_of(flat) if self.kind == "probabilities" else flat

@@ -69,13 +69,14 @@ def leave_sensitive_nodes_in_float(
 def rank(plan: QuantizationPlan, settings: Settings) -> list[NodeGroup]:
     """Rank the groups of nodes that may return to float, the first of them first."""
     dataset = settings.dataset
-
-    def scores(model: ir.Model) -> Array:
-        return dataset.evaluator.scores(model, dataset.images[:SENSITIVITY_IMAGES])
-
-    progress = percent_progress(settings.say, "measuring what each layer costs")
     return rank_by_sensitivity(
-        plan.floating, settings.scheme, plan.ranges, plan.weights, scores, progress
+        plan.floating,
+        settings.scheme,
+        plan.ranges,
+        plan.weights,
+        dataset.images[:SENSITIVITY_IMAGES],
+        dataset.evaluator.rows,
+        percent_progress(settings.say, "measuring what each layer costs"),
     )
 
 
@@ -106,10 +107,12 @@ def search_smallest(
     to an eighth.
     """
 
+    exact = float_scores(plans[0], settings)
+
     def attempt(count: int) -> tuple[str, Candidate]:
         name = plans[count].float_summary()
         settings.say(f"leaving {name}")
-        return name, attempt_plan(plans[count], settings)
+        return name, attempt_plan(plans[count], settings, exact)
 
     few, many = 0, min(1, len(plans) - 1)
     while not reached(search.best.quality) and few < many:
@@ -125,12 +128,24 @@ def search_smallest(
     return search
 
 
-def attempt_plan(plan: QuantizationPlan, settings: Settings) -> Candidate:
-    """Build and evaluate a plan with more nodes in float than its shifts were measured with."""
+def float_scores(plan: QuantizationPlan, settings: Settings) -> Array:
+    """Compute the scores of the float model of a plan, for the bias of the last layer."""
+    return _bias_scores(plan.floating, settings)
+
+
+def attempt_plan(plan: QuantizationPlan, settings: Settings, exact: Array) -> Candidate:
+    """Build and evaluate a plan with more nodes in float than its shifts were measured with.
+
+    `exact` are its `float_scores`, which are the same for any nodes in float.
+    """
     plan = without_float_shifts(plan)
-    scores, images = settings.dataset.evaluator.scores, settings.dataset.images[:OUTPUT_BIAS_IMAGES]
-    missing = scores(plan.floating, images) - scores(plan.quantize(settings.scheme), images)
+    missing = exact - _bias_scores(plan.quantize(settings.scheme), settings)
     return settings.build(with_output_bias(plan, missing))
+
+
+def _bias_scores(model: ir.Model, settings: Settings) -> Array:
+    dataset = settings.dataset
+    return dataset.evaluator.scores(model, dataset.images[:OUTPUT_BIAS_IMAGES])
 
 
 def _with_corrected_biases(search: Search, settings: Settings) -> Search:
@@ -160,9 +175,10 @@ def alternatives(
     found = {candidate.plan.int8_share(scheme): candidate for candidate in (in_int8, best)}
     plans = growing_plans(in_int8.plan, ranked, settings, 0.0)
     shares = [plan.int8_share(scheme) for plan in plans]
+    exact = float_scores(in_int8.plan, settings)
     for wanted in ALTERNATIVE_SHARES:
         count = max(index for index, share in enumerate(shares) if share >= wanted)
         if count and shares[count] not in found:
             settings.say(f"trying {plans[count].float_summary()}")
-            found[shares[count]] = attempt_plan(plans[count], settings)
+            found[shares[count]] = attempt_plan(plans[count], settings, exact)
     return tuple(Alternative(found[share], share) for share in sorted(found, reverse=True))

@@ -19,6 +19,7 @@ from kexport.calibration.algorithms.cross_layer_equalization import (
 )
 from kexport.calibration.algorithms.layer_weights import quantize_layer_weights
 from kexport.calibration.algorithms.stream_centring import centre_streams, stream_shifts
+from kexport.calibration.execution.layerwise import Layer
 from kexport.calibration.execution.session import release_memory
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.qdq import is_depthwise
@@ -120,23 +121,21 @@ def round_weights(
     found: dict[str, QuantizedWeights] = {}
     nodes = {node.name: node for node in plan.floating.graph}
 
-    def update(
-        node: ir.Node, inputs: list[Sequence[Array]], float_inputs: list[Sequence[Array]]
-    ) -> None:
-        name = node.name or ""
-        exact = small(nodes[name].inputs[1])
-        if exact is None:
+    def update(layer: Layer, exact: Layer) -> None:
+        name = layer.node.name or ""
+        weights = small(nodes[name].inputs[1])
+        if weights is None:
             return
         rounded = quantize_layer_weights(
-            node,
-            exact,
-            inputs[0],
-            float_inputs[0],
-            avoid_saturation=scheme.avoid_saturation and not is_depthwise(node, exact),
+            layer.node,
+            weights,
+            layer.inputs[0],
+            exact.inputs[0],
+            avoid_saturation=scheme.avoid_saturation and not is_depthwise(layer.node, weights),
             float16_scales=scheme.float16_scales,
         )
         if rounded is not None:
-            found[name], inputs[1] = rounded, [rounded.dequantized]
+            found[name], layer.inputs[1] = rounded, [rounded.dequantized]
 
     changed = _run_layerwise(plan, quantized, scheme, images, say, "rounding weights", update)
     return replace(changed, weights=found)

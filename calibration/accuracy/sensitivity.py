@@ -3,19 +3,27 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator, Mapping
-from dataclasses import dataclass, replace
+from collections.abc import Callable, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.accuracy.macs import count_macs
+from kexport.calibration.accuracy.noise_propagation import (
+    Quantizers,
+    outputs_of_variants,
+    producers,
+)
+from kexport.calibration.execution.session import Batches
+from kexport.calibration.execution.subgraph import constant_array
 from kexport.calibration.progress import CountProgress
 from kexport.calibration.quantizer.placement import Placement
 from kexport.calibration.quantizer.qparams import QuantizedWeights
-from kexport.calibration.quantizer.scheme import PlaceQuantizers, Scheme
+from kexport.calibration.quantizer.scheme import Scheme
 from kexport.calibration.statistics.ranges import Range
+from kexport.graph.edit import required
 
 
 @dataclass(frozen=True, slots=True)
@@ -36,7 +44,8 @@ def rank_by_sensitivity(
     scheme: Scheme,
     ranges: Mapping[str, Range],
     weights: Mapping[str, QuantizedWeights],
-    scores: Callable[[ir.Model], Array],
+    images: Array,
+    rows: Callable[[Array], Array],
     progress: CountProgress,
 ) -> list[NodeGroup]:
     """List the groups of nodes with any sensitivity, in the order in which to leave them in float.
@@ -59,8 +68,9 @@ def rank_by_sensitivity(
         scheme: the quantization scheme.
         ranges: the ranges of the tensors that the scheme quantizes.
         weights: weights that are already quantized, by node name.
-        scores: runs a model and returns rows of numbers.
-        progress: called after each group.
+        images: the input, batch first.
+        rows: converts the first output into rows of scores.
+        progress: called with the nodes done and in total.
     """
     whole = scheme.place(model, frozenset())
     elementwise = _elementwise_groups(model, whole)
@@ -69,19 +79,35 @@ def rank_by_sensitivity(
         for node in model.graph
         if node.name in whole.weights.difference(*elementwise) and count_macs(node)
     ]
-    reference = scores(model).astype(np.float64)
+    groups = [*elementwise, *layers]
+    quantizers = Quantizers(
+        whole,
+        scheme.unified_qparams(model, whole, ranges),
+        _weights_of(scheme.quantize(model, ranges, frozenset(), weights), whole),
+    )
+    batches = Batches(model, images, free=True)
+    outputs = outputs_of_variants(model, quantizers, groups, batches, progress)
+    reference, *others = (
+        rows(np.concatenate(parts)[: len(images)]).astype(np.float64) for parts in outputs
+    )
     found = []
-    for done, nodes in enumerate([*elementwise, *layers], 1):
-        alone = replace(scheme, place=_always(_placement_around(model, whole, nodes)))
-        noise = scores(alone.quantize(model, ranges, frozenset(), weights)) - reference
-        sensitivity = float(np.mean(np.var(noise, axis=0)))
+    for nodes, scores in zip(groups, others, strict=True):
+        sensitivity = float(np.mean(np.var(scores - reference, axis=0)))
         light = nodes in elementwise
         chosen = [node for node in model.graph if node.name in nodes]
         cost = sum(_output_elements(node) if light else count_macs(node) for node in chosen)
         found.append(NodeGroup(nodes, light, sensitivity, max(cost, 1)))
-        progress(done, len(elementwise) + len(layers))
     found.sort(key=lambda group: (not group.elementwise, -group.sensitivity / group.cost))
     return [group for group in found if group.sensitivity > 0]
+
+
+def _weights_of(quantized: ir.Model, whole: Placement) -> dict[str, Array]:
+    """Compute the values of the int8 weights of a quantized model, by node name."""
+    return {
+        node.name or "": constant_array(quantized.graph, required(node, 1))
+        for node in quantized.graph
+        if node.name in whole.weights
+    }
 
 
 def _elementwise_groups(model: ir.Model, whole: Placement) -> list[frozenset[str]]:
@@ -91,8 +117,8 @@ def _elementwise_groups(model: ir.Model, whole: Placement) -> list[frozenset[str
     for node in model.graph:
         if node.name not in whole.nodes or not _is_elementwise(node, unified):
             continue
-        producers = (name for value in node.inputs for name in _producers(value))
-        group = {node.name}.union(*(groups.get(name, set()) for name in producers))
+        before = (name for value in node.inputs for name in producers(value))
+        group = {node.name}.union(*(groups.get(name, set()) for name in before))
         groups.update(dict.fromkeys(group, group))
     return [frozenset(group) for group in {id(group): group for group in groups.values()}.values()]
 
@@ -107,37 +133,6 @@ def _is_elementwise(node: ir.Node, unified: Mapping[str, frozenset[str]]) -> boo
         for value in node.inputs
     )
     return not moves and count_macs(node) <= _output_elements(node)
-
-
-def _producers(value: ir.Value | None) -> Iterator[str]:
-    """Yield the producer of a tensor, and those before it as long as they only pass values on."""
-    producer = None if value is None else value.producer()
-    while producer is not None:
-        yield producer.name or ""
-        source = producer.inputs[0] if producer.op_type in _PASS_THROUGH else None
-        producer = None if source is None else source.producer()
-
-
-_PASS_THROUGH = frozenset({"Clip", "Flatten", "MaxPool", "Relu", "Reshape", "Transpose"})
-"""Activations and operators that only move elements, before which a tensor was computed."""
-
-
-def _placement_around(model: ir.Model, whole: Placement, nodes: frozenset[str]) -> Placement:
-    """Restrict a placement to the inputs, the outputs and the weights of `nodes`."""
-    edges = frozenset(
-        (node.name or "", index)
-        for node in model.graph
-        for index, value in enumerate(node.inputs)
-        if node.name in nodes or not nodes.isdisjoint(_producers(value))
-    )
-    return Placement(nodes, whole.edges & edges, whole.unified, whole.weights & nodes)
-
-
-def _always(placement: Placement) -> PlaceQuantizers:
-    def place(model: ir.Model, floats: frozenset[str]) -> Placement:
-        return placement
-
-    return place
 
 
 def _output_elements(node: ir.Node) -> int:

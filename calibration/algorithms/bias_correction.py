@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import itertools
+import math
 from collections.abc import Callable, Collection, Mapping, Sequence
 from dataclasses import dataclass
 
@@ -9,18 +11,23 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.ahead import computed_ahead
+from kexport.calibration.execution.blas_threads import single_blas_thread
 from kexport.calibration.execution.layerwise import Layer, LayerwiseRun
-from kexport.calibration.execution.session import Batches
+from kexport.calibration.execution.session import BATCH_SIZE, Batches
 from kexport.calibration.metrics import decibels
 from kexport.calibration.progress import CountProgress
 from kexport.graph.passes import Pass
 from kexport.graph.weights import add_to_bias
 
-UpdateLayer = Callable[[ir.Node, list[Sequence[Array]], list[Sequence[Array]]], None]
-"""Called before a layer runs, with the quantized node, its inputs, which may be replaced, and the
-inputs of the same node in the float graph."""
+UpdateLayer = Callable[[Layer, Layer], None]
+"""Called before a layer runs, with the quantized layer, whose constants may be replaced, and the
+same layer of the float graph."""
 
 HAS_BIAS = frozenset({"Conv", "Gemm"})
+
+BATCH_BYTES = 1 << 22
+"""Bytes of the largest tensor of a batch, so that images of few pixels run many at a time."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -46,7 +53,7 @@ def measure_shifts(
 
     It is E[y] - E[y'] over all images and pixels (Nagel et al., "Data-Free Quantization Through
     Weight Equalization and Bias Correction", 2019, section 4.2, in the empirical form of its
-    appendix D). Each layer y' runs on the outputs of the layers before it, which are corrected.
+    appendix D). Each layer y' reads the outputs of the layers before it, which are corrected.
 
     Args:
         floating: the float model.
@@ -61,26 +68,30 @@ def measure_shifts(
         return node.name in nodes and node.op_type in HAS_BIAS
 
     total = sum(is_layer(node) for node in floating.graph)
-    batches = Batches(floating, images, free=True)
+    batches = Batches(floating, images, batch_size(floating), free=True)
     found: list[OutputShift] = []
-    float_inputs: list[Sequence[Array]] = []
-
-    def remember(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
-        float_inputs[:] = inputs
-
-    def change(node: ir.Node, inputs: list[Sequence[Array]]) -> None:
-        if update is not None:
-            update(node, inputs, float_inputs)
-
-    float_layers = LayerwiseRun(floating, batches).layers(is_layer, remember)
-    quantized_layers = LayerwiseRun(quantized, batches).layers(is_layer, change)
-    for exact, rounded in zip(float_layers, quantized_layers, strict=True):
-        shift = _compare(exact, rounded)
-        rounded.addend = shift.correction
-        found.append(shift)
-        if progress is not None:
-            progress(len(found), total)
+    float_layers = computed_ahead(LayerwiseRun(floating, batches).layers(is_layer))
+    quantized_layers = LayerwiseRun(quantized, batches).layers(is_layer)
+    with single_blas_thread():
+        for exact, rounded in zip(float_layers, quantized_layers, strict=True):
+            if update is not None:
+                update(rounded, exact)
+            shift = _compare(exact, rounded)
+            rounded.addend = shift.correction
+            found.append(shift)
+            if progress is not None:
+                progress(len(found), total)
     return found
+
+
+def batch_size(model: ir.Model) -> int:
+    """Compute how many images fill `BATCH_BYTES` with the largest tensor of a graph."""
+    values = [*model.graph.inputs, *(value for node in model.graph for value in node.outputs)]
+    largest = max(
+        math.prod(dim for dim in list(value.shape or ())[1:] if isinstance(dim, int))
+        for value in values
+    )
+    return max(BATCH_SIZE, BATCH_BYTES // (4 * largest))
 
 
 def correct_bias(corrections: Mapping[str, Array]) -> Pass:
@@ -95,22 +106,39 @@ def correct_bias(corrections: Mapping[str, Array]) -> Pass:
     return correct_bias
 
 
-def _compare(exact_layer: Layer, rounded_layer: Layer) -> OutputShift:
-    """Compare the outputs [N, C, ...] of a float layer and a quantized one, batch by batch.
+def _compare(exact: Layer, rounded: Layer) -> OutputShift:
+    """Compare the outputs [N, C, ...] of a layer in the float and the quantized graph.
 
-    The noise that remains after the correction is the variance around the mean: the variance within
-    each batch plus that of the batch means (T. Chan et al., "Algorithms for Computing the Sample
-    Variance", 1983).
+    A layer is linear, so that the mean of its outputs over all images is its output for their mean,
+    and one run of it gives the correction. The noise is measured on the first batch.
     """
-    means, counts, signal, within = list[Array](), list[int](), 0.0, 0.0
-    for exact, rounded in zip(exact_layer, rounded_layer, strict=True):
-        rest = (exact - rounded).reshape(*exact.shape[:2], -1)
-        means.append(rest.mean(axis=2).mean(axis=0, dtype=np.float64))
-        counts.append(rest[:, 0].size)
-        rest -= means[-1].astype(np.float32)[:, np.newaxis]
-        signal += float(np.vdot(exact, exact))
-        within += float(np.vdot(rest, rest))
-    correction = np.average(means, axis=0, weights=counts)
-    between = np.square(np.stack(means) - correction).sum(axis=1) @ counts
-    sqnr = decibels(signal, within + float(between))
-    return OutputShift(rounded_layer.node.name or "", correction, sqnr)
+    (exact_mean, exact_part), (rounded_mean, rounded_part) = (
+        layer.outputs(_means(layer), _first(layer)) for layer in (exact, rounded)
+    )
+    correction = _by_channel(exact_mean - rounded_mean)
+    rest = exact_part - rounded_part
+    rest -= correction.astype(np.float32).reshape(-1, *[1] * (rest.ndim - 2))
+    sqnr = decibels(float(np.vdot(exact_part, exact_part)), float(np.vdot(rest, rest)))
+    return OutputShift(rounded.node.name or "", correction, sqnr)
+
+
+def _means(layer: Layer) -> list[Array]:
+    """Compute the mean of each moving input over all images, [1, ...]."""
+    return [_mean(parts) for parts in layer.moving()]
+
+
+def _mean(parts: Sequence[Array]) -> Array:
+    whole, count = parts[0].sum(axis=0, keepdims=True, dtype=np.float64), len(parts[0])
+    for part in itertools.islice(parts, 1, None):
+        whole += part.sum(axis=0)
+        count += len(part)
+    return np.asarray(whole / count, parts[0].dtype)
+
+
+def _first(layer: Layer) -> list[Array]:
+    return [parts[0] for parts in layer.moving()]
+
+
+def _by_channel(outputs: Array) -> Array:
+    """Compute the mean of outputs [N, C, ...] for each channel, float64 [C]."""
+    return np.asarray(outputs.reshape(*outputs.shape[:2], -1).mean(axis=(0, 2), dtype=np.float64))

@@ -24,7 +24,7 @@ default is 0.01."""
 
 
 def im2col(node: ir.Node, batches: Sequence[Array], shape: Sequence[int], limit: int) -> Array:
-    """Unfold the inputs of a Conv or Gemm for some output positions, [groups, positions, K].
+    """Unfold the inputs of a Conv or Gemm for some output positions, [groups, K, positions].
 
     K runs over the pixels of the window and within each over the input channels of a group, like
     the weights in `saturation.to_rows` (K. Chellapilla et al., 2006).
@@ -40,17 +40,17 @@ def im2col(node: ir.Node, batches: Sequence[Array], shape: Sequence[int], limit:
     take = _unfold_conv if node.op_type == "Conv" else _unfold_gemm
     found, filled = np.empty((0, 0, 0)), 0
     for batch in batches:
-        rows = take(node, batch, shape, each)
+        columns = take(node, batch, shape, each)
+        groups, width, count = columns.shape
         if not filled:
-            whole = len(rows), len(batches) * rows.shape[1], rows.shape[2]
-            found = np.empty_like(rows, shape=whole)
-        found[:, filled : filled + rows.shape[1]] = rows
-        filled += rows.shape[1]
-    return found[:, :filled]
+            found = np.empty((groups, width, len(batches) * count), columns.dtype)
+        found[:, :, filled : filled + count] = columns
+        filled += count
+    return found[:, :, :filled]
 
 
 def _unfold_gemm(node: ir.Node, batch: Array, shape: Sequence[int], limit: int) -> Array:
-    return batch[_evenly_spaced(len(batch), limit)][np.newaxis]
+    return batch[_evenly_spaced(len(batch), limit)].T[np.newaxis]
 
 
 def _unfold_conv(node: ir.Node, batch: Array, shape: Sequence[int], limit: int) -> Array:
@@ -63,15 +63,20 @@ def _unfold_conv(node: ir.Node, batch: Array, shape: Sequence[int], limit: int) 
     columns = (wide + left + right - dilations[1] * (width - 1) - 1) // strides[1] + 1
     image, position = np.divmod(_evenly_spaced(count * rows * columns, limit), rows * columns)
     row, column = np.divmod(position, columns)
-    found = np.empty((len(position), height * width, channels), batch.dtype)
+    ends = np.searchsorted(image, np.arange(count + 1))
+    planes = batch.reshape(count, channels, high * wide)
+    found = np.empty((height * width, channels, len(position)), batch.dtype)
     for index, (y, x) in enumerate(np.ndindex(height, width)):
         down = row * strides[0] + y * dilations[0] - top
         over = column * strides[1] + x * dilations[1] - left
         inside = (down >= 0) & (down < high) & (over >= 0) & (over < wide)
-        seen = batch[image, :, down.clip(0, high - 1), over.clip(0, wide - 1)]
-        found[:, index] = seen if inside.all() else seen * inside[:, np.newaxis]
-    grouped = found.reshape(len(position), height * width, groups, channels // groups)
-    return np.moveaxis(grouped, 2, 0).reshape(groups, len(position), -1)
+        pixel = down.clip(0, high - 1) * wide + over.clip(0, wide - 1)
+        for plane, start, end in zip(planes, ends, ends[1:], strict=False):
+            np.take(plane, pixel[start:end], axis=1, out=found[index, :, start:end], mode="clip")
+        if not inside.all():
+            found[index] *= inside
+    grouped = found.reshape(height * width, groups, channels // groups, len(position))
+    return np.moveaxis(grouped, 1, 0).reshape(groups, -1, len(position))
 
 
 def _evenly_spaced(count: int, limit: int) -> Array:
@@ -80,12 +85,12 @@ def _evenly_spaced(count: int, limit: int) -> Array:
 
 
 def hessian_of(inputs: Array) -> Array:
-    """Compute X^T X / R of inputs [G, R, K] with zero mean, in their type, [G, K, K].
+    """Compute X X^T / R of inputs [G, K, R] with zero mean, in their type, [G, K, K].
 
     It is the Hessian of the squared output error with respect to the weights, up to a factor.
     """
-    found = np.matmul(inputs.transpose(0, 2, 1), inputs)
-    found /= max(1, inputs.shape[1])
+    found = np.matmul(inputs, inputs.transpose(0, 2, 1))
+    found /= max(1, inputs.shape[2])
     return np.asarray(found)
 
 

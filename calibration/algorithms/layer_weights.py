@@ -44,8 +44,8 @@ def ridge_refit(weights: Array, float_inputs: Array, inputs: Array) -> Array:
 
     Args:
         weights: [G, O, K]: O rows in each of G groups.
-        float_inputs: observations of each group's inputs in the float graph, [G, R, K]; zero mean.
-        inputs: the same observations in the quantized graph, [G, R, K]; zero mean.
+        float_inputs: observations of each group's inputs in the float graph, [G, K, R]; zero mean.
+        inputs: the same observations in the quantized graph, [G, K, R]; zero mean.
 
     Returns:
         float64 [G, O, K]; `weights` where no strength helps.
@@ -76,16 +76,16 @@ class _Moments(NamedTuple):
 
 
 def _moments_of_halves(float_inputs: Array, inputs: Array) -> tuple[_Moments, _Moments]:
-    errors, middle = float_inputs - inputs, inputs.shape[1] // 2
+    errors, middle = float_inputs - inputs, inputs.shape[2] // 2
     return (
-        _moments(inputs[:, :middle], errors[:, :middle]),
-        _moments(inputs[:, middle:], errors[:, middle:]),
+        _moments(inputs[:, :, :middle], errors[:, :, :middle]),
+        _moments(inputs[:, :, middle:], errors[:, :, middle:]),
     )
 
 
 def _moments(inputs: Array, errors: Array) -> _Moments:
     across = inputs.transpose(0, 2, 1)
-    power, shared = np.matmul(across, inputs), np.matmul(errors.transpose(0, 2, 1), inputs)
+    power, shared = np.matmul(inputs, across), np.matmul(errors, across)
     return _Moments(power.astype(np.float64), shared.astype(np.float64))
 
 
@@ -168,14 +168,14 @@ def _fit(
 
     def observe(batches: Sequence[Array]) -> Array:
         found = im2col(node, batches, shape, _positions(width))
-        found -= found.mean(axis=1, keepdims=True)
+        found -= found.mean(axis=2, keepdims=True)
         return found
 
     observed = observe(inputs)
-    if observed.shape[1] < MIN_OBSERVATIONS_PER_WEIGHT * width:
+    if observed.shape[2] < MIN_OBSERVATIONS_PER_WEIGHT * width:
         return steps, hessian_of(observed)
     first, second = _moments_of_halves(observe(float_inputs), observed)
-    hessian = (first.power + second.power) / observed.shape[1]
+    hessian = (first.power + second.power) / observed.shape[2]
     return _refit(steps, first, second), hessian.astype(observed.dtype)
 
 

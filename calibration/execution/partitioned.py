@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.session import release_memory
 from kexport.calibration.execution.subgraph import (
     external_inputs,
     external_outputs,
@@ -62,5 +63,6 @@ def _run(
     fixed = {value: tensor for value, tensor in tensors.items() if tensor is not None}
     moving = [value for value in read if value not in fixed]
     feeds = ({value: held[value][index] for value in moving} for index in range(count))
+    release_memory()
     for found in run_subgraph(graph, nodes, outputs, feeds, fixed):
         yield dict(zip(outputs, found, strict=True))

@@ -89,6 +89,7 @@ def run_batches(
         optimised: whether ONNX Runtime may fuse nodes.
     """
     (given,) = model.graph.inputs
+    release_memory()
     session = open_session(model, optimised=optimised, short_lived=True)
     batches, left = Batches(model, images), len(images)
     for found in run_parallel(session, outputs, ({given.name or "": batch} for batch in batches)):
@@ -123,6 +124,7 @@ def open_session(
     model: ir.Model,
     *,
     optimised: bool = True,
+    fuse_qdq: bool = True,
     threads: int | None = None,
     short_lived: bool = False,
 ) -> Any:
@@ -134,10 +136,10 @@ def open_session(
     Args:
         model: the model.
         optimised: whether ONNX Runtime may fuse nodes.
+        fuse_qdq: whether it may compute QDQ pairs and nodes between them in integers.
         threads: the number of threads; all cores by default.
         short_lived: for a session that runs once over the images, `PARALLEL_BATCHES` at a time: it
-            uses its share of the cores and keeps no memory between runs, and the memory that
-            earlier sessions have freed is returned to the system.
+            uses its share of the cores and keeps no memory between runs.
 
     Raises:
         OutputFailed: the folder for temporary files cannot be written.
@@ -147,11 +149,10 @@ def open_session(
     options.log_severity_level = 3
     if short_lived:
         threads = max(1, (os.cpu_count() or 1) // PARALLEL_BATCHES)
-        release_memory()
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if threads is not None:
         options.intra_op_num_threads = threads
-    if _has_half_scales(model):
+    if not fuse_qdq or _has_half_scales(model):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:
         options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL

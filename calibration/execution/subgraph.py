@@ -4,9 +4,12 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
+from types import MappingProxyType
+from typing import Any
 
 import numpy as np
 import onnx_ir as ir
+from onnx.reference import ReferenceEvaluator
 
 from kexport.arrays import Array
 from kexport.calibration.execution.session import open_session, run_parallel
@@ -20,6 +23,20 @@ def constant_values(graph: ir.Graph) -> set[ir.Value]:
         if all(value is None or value in found for value in node.inputs):
             found.update(node.outputs)
     return found
+
+
+def constant_array(graph: ir.Graph, value: ir.Value) -> Array:
+    """Compute the array of one of `constant_values`."""
+    held, node = constant(value), value.producer()
+    if held is not None:
+        return np.asarray(held.numpy())
+    if node is None:
+        raise ValueError(f"{value.name} is neither constant nor computed")
+    read = [each for each in node.inputs if each is not None]
+    feeds = {each.name or "": constant_array(graph, each) for each in read}
+    evaluator = ReferenceEvaluator(ir.to_proto(node), opsets=dict(graph.opset_imports))
+    (found,) = evaluator.run([value.name or ""], feeds)
+    return np.asarray(found)
 
 
 def external_inputs(nodes: Sequence[ir.Node]) -> list[ir.Value]:
@@ -61,6 +78,7 @@ def extract_subgraph(
     outputs: Sequence[ir.Value],
     examples: Mapping[ir.Value, Array],
     fixed: Mapping[ir.Value, Array | ir.TensorProtocol],
+    biases: Mapping[ir.Node, Array] = MappingProxyType({}),
 ) -> ir.Model:
     """Build a model of some nodes of a graph.
 
@@ -70,6 +88,7 @@ def extract_subgraph(
         outputs: the values to return.
         examples: the inputs, with arrays of their types and shapes; the first axis is left open.
         fixed: all other values that the nodes read.
+        biases: biases that a Conv or Gemm has in place of its own, if it has one.
     """
     clones = {
         value: ir.Value(
@@ -80,16 +99,13 @@ def extract_subgraph(
         for value, array in examples.items()
     }
     for value, held in fixed.items():
-        tensor = ir.tensor(held, name=value.name) if isinstance(held, np.ndarray) else held
-        clones[value] = ir.Value(
-            name=value.name,
-            type=ir.TensorType(tensor.dtype),
-            shape=ir.Shape(tensor.shape.numpy()),
-            const_value=tensor,
-        )
+        clones[value] = _initializer(value.name, held)
+    given = {node: _initializer(f"{node.name}.given_bias", bias) for node, bias in biases.items()}
     inside = []
     for node in nodes:
         inputs = [None if value is None else clones[value] for value in node.inputs]
+        if node in given:
+            inputs[2:] = [given[node]]
         clone = ir.Node(
             node.domain,
             node.op_type,
@@ -105,10 +121,36 @@ def extract_subgraph(
         [clones[value] for value in examples],
         [clones[value] for value in outputs],
         nodes=inside,
-        initializers=[clones[value] for value in fixed],
+        initializers=[*(clones[value] for value in fixed), *given.values()],
         opset_imports=graph.opset_imports,
     )
     return ir.Model(part, ir_version=9)
+
+
+def _initializer(name: str | None, held: Array | ir.TensorProtocol) -> ir.Value:
+    tensor = ir.tensor(held, name=name) if isinstance(held, np.ndarray) else held
+    return ir.Value(
+        name=name,
+        type=ir.TensorType(tensor.dtype),
+        shape=ir.Shape(tensor.shape.numpy()),
+        const_value=tensor,
+    )
+
+
+def open_subgraph(
+    graph: ir.Graph,
+    nodes: Sequence[ir.Node],
+    outputs: Sequence[ir.Value],
+    examples: Mapping[ir.Value, Array],
+    fixed: Mapping[ir.Value, Array | ir.TensorProtocol],
+    biases: Mapping[ir.Node, Array] = MappingProxyType({}),
+) -> Any:
+    """Open a session that runs some nodes once over the images; see `extract_subgraph`.
+
+    QDQ pairs are computed as such.
+    """
+    model = extract_subgraph(graph, nodes, outputs, examples, fixed, biases)
+    return open_session(model, fuse_qdq=False, short_lived=True)
 
 
 def run_subgraph(
@@ -117,10 +159,9 @@ def run_subgraph(
     outputs: Sequence[ir.Value],
     feeds: Iterator[Mapping[ir.Value, Array]],
     fixed: Mapping[ir.Value, Array | ir.TensorProtocol],
-    *,
-    optimised: bool = True,
+    biases: Mapping[ir.Node, Array] = MappingProxyType({}),
 ) -> Iterator[list[Array]]:
-    """Run some nodes, and yield their `outputs` for each batch.
+    """Run some nodes, and yield their `outputs` for each batch; QDQ pairs are computed as such.
 
     Args:
         graph: the graph of the nodes.
@@ -128,13 +169,14 @@ def run_subgraph(
         outputs: the values to return.
         feeds: the inputs of each batch; the first one determines types and shapes.
         fixed: all other values that the nodes read.
-        optimised: whether ONNX Runtime may fuse nodes.
+        biases: biases that a Conv or Gemm has in place of its own, if it has one.
     """
     first = next(feeds)
-    model = extract_subgraph(graph, nodes, outputs, first, fixed)
-    session = open_session(model, optimised=optimised, short_lived=True)
-    named = (
-        {value.name or "": array for value, array in feed.items()}
-        for feed in itertools.chain([first], feeds)
-    )
-    yield from run_parallel(session, [value.name or "" for value in outputs], named)
+    session = open_subgraph(graph, nodes, outputs, first, fixed, biases)
+    names = [value.name or "" for value in outputs]
+    yield from run_parallel(session, names, map(by_name, itertools.chain([first], feeds)))
+
+
+def by_name(feed: Mapping[ir.Value, Array]) -> dict[str, Array]:
+    """Name the inputs of a session."""
+    return {value.name or "": array for value, array in feed.items()}

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import tempfile
+import threading
 import weakref
 from collections.abc import Iterator, Sequence
 from typing import Any
@@ -37,7 +38,8 @@ those of deep layers, which are most, so cost no file access."""
 class TensorFile(Sequence[Array]):
     """Arrays, of which `IN_MEMORY_BYTES` are in memory and the others in a temporary file.
 
-    The file is deleted with this object. The arrays that are read must not be changed.
+    The file is deleted with this object. Several threads may read the arrays, which must not be
+    changed.
 
     Raises:
         OutputFailed: the file cannot be written.
@@ -48,7 +50,7 @@ class TensorFile(Sequence[Array]):
             self._file = tempfile.TemporaryFile(buffering=0)  # noqa: SIM115 - closed with this object
         weakref.finalize(self, self._file.close)
         self._held: list[Array | tuple[int, np.dtype[Any], tuple[int, ...]]] = []
-        self._left, self._end = IN_MEMORY_BYTES, 0
+        self._left, self._end, self._position = IN_MEMORY_BYTES, 0, threading.Lock()
 
     def append(self, array: Array) -> None:
         """Append an array."""
@@ -57,7 +59,7 @@ class TensorFile(Sequence[Array]):
             self._held.append(array)
             return
         left = memoryview(np.ascontiguousarray(array).reshape(-1).view(np.uint8).data)
-        with writing_temporary_files(_CONTENT):
+        with self._position, writing_temporary_files(_CONTENT):
             self._file.seek(self._end)
             while left:  # ndarray.tofile ignores that the disk is full for its last bytes
                 left = left[self._file.write(left) :]
@@ -74,5 +76,6 @@ class TensorFile(Sequence[Array]):
         if not isinstance(found, tuple):
             return found
         start, dtype, shape = found
-        self._file.seek(start)
-        return np.fromfile(self._file, dtype, int(np.prod(shape))).reshape(shape)
+        with self._position:
+            self._file.seek(start)
+            return np.fromfile(self._file, dtype, int(np.prod(shape))).reshape(shape)

@@ -55,7 +55,7 @@ class Scheme:
             weights: weights that are already quantized, by node name.
         """
         placement = self.place(model, floats)
-        qparams = self._unified_qparams(model, placement, ranges)
+        qparams = self.unified_qparams(model, placement, ranges)
         copy = insert_qdq(
             placement,
             qparams,
@@ -67,7 +67,7 @@ class Scheme:
             change.edit(copy)
         return copy
 
-    def _unified_qparams(
+    def unified_qparams(
         self, model: ir.Model, placement: Placement, ranges: Mapping[str, Range]
     ) -> dict[str, QParams]:
         """Compute the parameters of each tensor; a group shares those with the finest scale."""

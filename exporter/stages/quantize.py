@@ -232,12 +232,16 @@ def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluat
     outputs = []
     at_once = _keras_batch(subject.artifact.model)
     for start in range(0, len(images), at_once):
-        raw = images[start : start + at_once]
+        rows = np.arange(start, start + at_once) % len(images)  # Keras compiles for one batch size
+        raw = images[rows]
         prepared = prepare(decode(raw, pixels, (height, width), channels), subject.mode)
         names = [output.name for output in subject.shown]
-        found = keras_outputs.compute(subject.model, [prepared], names, at_once=at_once)
-        outputs.append(found.outputs[first.name])
-        progress(min(start + len(raw), len(images)), len(images))
+        found = keras_outputs.compute(
+            subject.model, [prepared], names, call=keras.Model.predict_on_batch, at_once=at_once
+        )
+        left = len(images) - start
+        outputs.append(found.outputs[first.name][:left])
+        progress(min(start + at_once, len(images)), len(images))
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
     return Evaluator(images, np.concatenate(outputs), output_kind(first), labels)
 

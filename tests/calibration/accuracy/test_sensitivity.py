@@ -1,7 +1,8 @@
 """Sensitivity ranking: the groups of nodes, their order, and their sensitivities."""
 
+from dataclasses import replace
+
 import keras
-import numpy as np
 import onnx_ir as ir
 import pytest
 from keras import layers
@@ -9,15 +10,18 @@ from phases import prepare_int8, simplify
 from support import healthy
 
 from kexport.calibration.accuracy.macs import count_macs
+from kexport.calibration.accuracy.noise_propagation import producers
 from kexport.calibration.accuracy.sensitivity import NodeGroup, rank_by_sensitivity
 from kexport.calibration.execution.session import run_all
-from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
+from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU, place
+from kexport.calibration.quantizer.placement import Placement
 from kexport.calibration.statistics.ranges import Range, measure_ranges
 from kexport.conversion import convert_model
 from kexport.passes import pipeline
 from kexport.source.synthetic_images import draw_images
 
 PICTURES = draw_images(8, 16, 16)
+ENDS = ((min, "low"), (max, "high"))
 
 
 @pytest.fixture(scope="module")
@@ -39,16 +43,14 @@ def floating() -> ir.Model:
     return pipeline.run(convert_model(model).model, passes).model
 
 
-def scores(model: ir.Model) -> np.ndarray:
-    return run_all(model, PICTURES, model.graph.outputs[0].name or "")
-
-
 def ranges(model: ir.Model) -> dict[str, Range]:
     return measure_ranges(model, ONNXRUNTIME_CPU.tensors(model), PICTURES, batch=4, method="minmax")
 
 
 def ranked(model: ir.Model, found: dict[str, Range]) -> list[NodeGroup]:
-    return rank_by_sensitivity(model, ONNXRUNTIME_CPU, found, {}, scores, lambda done, total: None)
+    return rank_by_sensitivity(
+        model, ONNXRUNTIME_CPU, found, {}, PICTURES, lambda scores: scores, lambda done, total: None
+    )
 
 
 def sensitivities(model: ir.Model, found: dict[str, Range]) -> dict[str, float]:
@@ -90,3 +92,26 @@ def test_a_noisy_tensor_makes_its_producer_and_reader_sensitive(floating: ir.Mod
     around = {"last/Conv", "average/GlobalAveragePool"}
     assert all(noisy[name] > 10 * plain[name] for name in around)
     assert {name for name in noisy if noisy[name] != plain[name]} == around
+
+
+def test_sensitivities_are_those_of_models_with_one_group_quantized(floating: ir.Model) -> None:
+    """Each is compared with the noise of a model of its own in ONNX Runtime."""
+    found, whole = ranges(floating), place(floating)
+    for group in whole.unified:  # so that they have the same parameters without each other
+        low, high = (end([getattr(found[name], side) for name in group]) for end, side in ENDS)
+        found |= dict.fromkeys(group, Range(low, high))
+    output = floating.graph.outputs[0].name or ""
+    exact = run_all(floating, PICTURES, output)
+    for group in ranked(floating, found):
+        edges = {
+            (node.name, index)
+            for node in floating.graph
+            for index, value in enumerate(node.inputs)
+            if node.name in group.nodes or not group.nodes.isdisjoint(producers(value))
+        }
+        alone = Placement(
+            group.nodes, whole.edges & edges, whole.unified, whole.weights & group.nodes
+        )
+        scheme = replace(ONNXRUNTIME_CPU, place=lambda *_, alone=alone: alone)
+        noise = run_all(scheme.quantize(floating, found, frozenset()), PICTURES, output) - exact
+        assert group.sensitivity == pytest.approx(noise.var(axis=0).mean(), rel=0.05)

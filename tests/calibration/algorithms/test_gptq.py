@@ -13,15 +13,15 @@ from kexport.calibration.quantizer.saturation import MAX_PAIR_SUM, to_rows
 
 
 def correlated(groups: int, count: int, width: int) -> np.ndarray:
-    """Draw correlated inputs [G, R, K] of zero mean, like the channels of an image."""
+    """Draw correlated inputs [G, K, R] of zero mean, like the channels of an image."""
     common, own = normal(groups, count, 4, seed=1), normal(groups, count, width, seed=2)
     found = (common @ normal(4, width, seed=3) + 0.1 * own).astype(np.float32)
-    return found - found.mean(axis=1, keepdims=True)
+    return (found - found.mean(axis=1, keepdims=True)).transpose(0, 2, 1)
 
 
 def wasted(errors: np.ndarray, inputs: np.ndarray) -> np.ndarray:
     """Compute the variance [G, O] that weight errors [G, O, K] add to the outputs."""
-    return np.matmul(inputs, errors.transpose(0, 2, 1)).var(axis=1)
+    return np.matmul(errors, inputs).var(axis=2)
 
 
 def test_independent_inputs_give_the_nearest_integers() -> None:
@@ -42,7 +42,7 @@ def test_the_error_is_within_the_bound_of_the_nearest_plane() -> None:
 
 
 def test_output_errors_are_smaller_than_with_the_nearest_integers() -> None:
-    inputs, others = correlated(2, 400, 90)[:, :200], correlated(2, 400, 90)[:, 200:]
+    inputs, others = np.split(correlated(2, 400, 90), 2, axis=2)
     weights = 20 * normal(2, 6, 90, seed=4)
     found = gptq_round(weights, hessian_of(inputs))
     assert (
@@ -81,15 +81,15 @@ def test_im2col_times_weights_is_the_output(
     groups = attributes.get("group", 1)
     met = im2col(node, [given[:2], given[2:]], shape, 10_000)
     held = to_rows(weights, 0).reshape(groups, shape[0] // groups, -1)
-    found = np.matmul(met, held.transpose(0, 2, 1))  # [groups, places, outputs]
+    found = np.matmul(held, met)  # [groups, outputs, positions]
     outputs = np.moveaxis(wanted, 1, -1).reshape(-1, groups, shape[0] // groups)
-    assert np.allclose(found, outputs.transpose(1, 0, 2), atol=1e-5)
+    assert np.allclose(found, outputs.transpose(1, 2, 0), atol=1e-5)
     few = im2col(node, [given[:2], given[2:]], shape, 8)
-    assert few.shape[1] == 8
-    assert all((met[0] == row).all(axis=1).any() for row in few[0])
+    assert few.shape[2] == 8
+    assert all((column == met[0].T).all(axis=1).any() for column in few[0].T)
 
 
 def test_im2col_of_a_gemm_is_its_input() -> None:
     node = ir.node("Gemm", [])
     given = normal(6, 5)
-    assert np.array_equal(im2col(node, [given[:4], given[4:]], (5, 3), 100)[0], given)
+    assert np.array_equal(im2col(node, [given[:4], given[4:]], (5, 3), 100)[0], given.T)
