@@ -1,5 +1,6 @@
 """Types of option values that click does not have."""
 
+from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -29,6 +30,17 @@ def image_shape(value: Any) -> tuple[int, int, int]:
 def words(value: Any) -> tuple[str, ...]:
     """Read words with commas between them, without the spaces around them."""
     return tuple(word for part in str(value).split(",") if (word := part.strip()))
+
+
+def numbers(value: Any) -> tuple[float, ...]:
+    """Read numbers with commas between them; `1/255` is one of them."""
+    try:
+        return tuple(float(Fraction(word)) if "/" in word else float(word) for word in words(value))
+    except (ValueError, ZeroDivisionError) as error:
+        raise click.BadParameter(
+            f"'{value}' is neither a number nor numbers with commas between them, such as "
+            "123.7,116.8,103.9"
+        ) from error
 
 
 class PathOr(click.Path):

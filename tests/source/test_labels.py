@@ -97,4 +97,4 @@ def test_a_regression_has_no_classes_to_name(tmp_path: Path) -> None:
     y = keras.layers.Dense(5, activation="sigmoid")(keras.layers.Flatten()(x))
     model = keras.Model(x, y)
     with pytest.raises(BadArgument, match="there are 5 labels, but the model has no classes"):
-        export(model, "cpu-fp32", output=tmp_path / "b", labels=CLASSES)
+        export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=CLASSES)
