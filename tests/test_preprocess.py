@@ -83,13 +83,11 @@ def run(model: keras.Model, folder: Path, recipe: Recipe, **options: Any) -> Bun
 
 
 def test_a_model_of_ones_own_without_a_mode_is_refused(tmp_path: Path) -> None:
-    with pytest.raises(
-        BadArgument, match=r"preprocess them \(the first is back\)"
-    ) as caught:
+    with pytest.raises(BadArgument, match=r"preprocess them \(the first is back\)") as caught:
         run(nearest_colour("tf"), tmp_path, Recipe())
-    assert "`recipe.preprocess='none'` if they went in as they are" in (caught.value.hint or "")
+    assert caught.value.hint == "say what training did to images in 0..255"
     assert [line.split()[0] for line in caught.value.details] == [
-        *("none", "unit", "tf", "caffe", "torch")
+        *("none", "unit", "tf", "caffe", "torch", "auto")
     ]
     assert list(tmp_path.iterdir()) == []
 
@@ -98,9 +96,9 @@ def test_the_mode_of_a_known_backbone_is_named(tmp_path: Path) -> None:
     model = keras.applications.MobileNet(weights=None, alpha=0.25, input_shape=(32, 32, 3))
     with pytest.raises(BadArgument) as caught:
         run(model, tmp_path, Recipe())
-    hint = caught.value.hint or ""
-    assert hint.startswith(
-        "its layers are those of keras.applications.mobilenet, so probably `recipe.preprocess='tf'`"
+    assert caught.value.hint == (
+        "its layers are those of keras.applications.mobilenet, trained with "
+        "`recipe.preprocess='tf'`"
     )
 
 
@@ -111,7 +109,7 @@ def test_the_command_line_names_its_options(
     assert main([str(tmp_path / "m.keras"), "-t", "cpu-fp32", "-q"]) == 2
     said = capsys.readouterr().err
     assert "--preprocess is not given" in said
-    assert "with --preprocess auto and --eval-data DIR" in said
+    assert "auto    what fits the labelled images of --eval-data\n" in said
 
 
 def test_none_is_accepted_where_it_is_said(tmp_path: Path) -> None:

@@ -1,6 +1,5 @@
 """Types of option values that click does not have."""
 
-from fractions import Fraction
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -33,14 +32,19 @@ def words(value: Any) -> tuple[str, ...]:
 
 
 def numbers(value: Any) -> tuple[float, ...]:
-    """Read numbers with commas between them; `1/255` is one of them."""
+    """Read numbers with commas between them; `1/127.5` is one of them."""
     try:
-        return tuple(float(Fraction(word)) if "/" in word else float(word) for word in words(value))
+        return tuple(_number(word) for word in words(value))
     except (ValueError, ZeroDivisionError) as error:
         raise click.BadParameter(
             f"'{value}' is neither a number nor numbers with commas between them, such as "
             "123.7,116.8,103.9"
         ) from error
+
+
+def _number(word: str) -> float:
+    number, _, divisor = word.partition("/")
+    return float(number) / float(divisor) if divisor else float(number)
 
 
 class PathOr(click.Path):

@@ -126,14 +126,13 @@ def _unsaid(source: Source, found: FirstSteps) -> BadArgument:
     """Return the error for images of which nobody said how they are preprocessed."""
     first = ", ".join(found.others[:1]) or "nothing that reads them"
     known = backbone(source.model)
-    likely = "" if known is None else f"{_likely(known)}; "
     return BadArgument(
         f"{source.name} takes images, its layers do not preprocess them (the first is {first}), "
         "and `recipe.preprocess` is not given",
-        hint=f"{likely}say what training did to images in 0..255: `recipe.preprocess='none'` if "
-        "they went in as they are; or have all modes tried on labelled images, with "
-        "`recipe.preprocess='auto'` and `calibration.eval_data=DIR`",
-        details=_table((mode, effect) for mode, effect in EFFECTS.items()),
+        hint="say what training did to images in 0..255" if known is None else _likely(known),
+        details=_table(
+            [*EFFECTS.items(), (AUTO, "what fits the labelled images of `calibration.eval_data`")]
+        ),
     )
 
 
@@ -145,7 +144,7 @@ def _likely(module: str) -> str:
         + (f" ({', '.join(row.builder for row in rows)})" if len(found) > 1 else "")
         for mode, rows in found.items()
     )
-    return f"its layers are those of keras.applications.{module}, so probably {listed}"
+    return f"its layers are those of keras.applications.{module}, trained with {listed}"
 
 
 def _refuse_undecided(choice: Choice, answers: labelled.Answers, classes: labelled.Classes) -> None:
