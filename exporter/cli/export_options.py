@@ -299,8 +299,8 @@ OUTPUT = Group(
             type=PathOr("imagenet", exists=True),
             metavar="FILE|DIR|imagenet",
             show_default="imagenet for Applications with its classes",
-            help="Class names: a file with one per line, or a training folder with one subfolder "
-            "for each class.",
+            help="Class names in the order of the outputs: a text file with one a line, .json, "
+            ".csv, or a training folder with one subfolder for each class.",
         ),
         "layout_triton": declare(
             "--layout-triton",

@@ -5,7 +5,6 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
 from typing import Literal
 
@@ -19,6 +18,7 @@ from kexport.options.preprocessing import Asked
 from kexport.source.application import build
 from kexport.source.arguments import IMAGENET_CLASSES, mode_of
 from kexport.source.clone import in_float32, with_image_input
+from kexport.source.labels import imagenet_labels
 from kexport.source.saved_model import FILE_KINDS, load_file
 from kexport.zoo import Application
 
@@ -122,10 +122,4 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def imagenet_labels() -> tuple[str, ...]:
-    """Read ImageNet's 1000 class names, as Keras' `decode_predictions` returns them."""
-    text = (resources.files("kexport.data") / "imagenet_labels.txt").read_text(encoding="utf-8")
-    return tuple(text.splitlines())
-
-
-__all__ = ["Recipe", "Source", "imagenet_labels", "open_model", "weights_digest"]
+__all__ = ["Recipe", "Source", "open_model", "weights_digest"]

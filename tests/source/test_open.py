@@ -16,7 +16,8 @@ from kexport.errors import (
     WeightsUnavailable,
 )
 from kexport.options.application import Recipe
-from kexport.source.open import imagenet_labels, open_model, weights_digest
+from kexport.source.labels import imagenet_labels
+from kexport.source.open import open_model, weights_digest
 
 RANDOM = Recipe(weights="random", input_shape=(32, 32, 3))
 

@@ -44,6 +44,10 @@ _NAMED_BRANCHES = 4
 """Number of branches named that no sample reaches; manifest.json has all."""
 
 
+_NAMED_CLASSES = 6
+"""Number of classes named, with the last one; labels.txt has all."""
+
+
 class PlainTable(Table):
     """A table whose cells are one line each, and cannot steer the terminal."""
 
@@ -80,6 +84,7 @@ def bundle_table(
         *_named("input", (_tensor(row) for row in manifest["inputs"])),
         *_named("images", _preprocessing(manifest)),
         *_named("output", (_tensor(row) for row in manifest["outputs"])),
+        *_named("classes", _classes(path, manifest)),
         ("size", megabytes(size)),
         *_named("float32", _float32(manifest["float32_nodes"])),
         *_named("largest", _largest(manifest["largest_value"])),
@@ -223,6 +228,22 @@ def _described(entry: Mapping[str, Any]) -> str:
         return described(entry["mode"])
     numbers = {name: tuple(entry[name]) for name in ("scale", "mean", "std")}
     return described(Custom(**numbers, bgr=entry["bgr"]))
+
+
+def _classes(path: Path, manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the number of classes and their first and last labels, in the order of the outputs."""
+    from kexport.runtime.labels import NAME  # with it comes numpy
+
+    if NAME not in manifest["files"]:
+        return
+    labels = (path / NAME).read_text(encoding="utf-8").splitlines()
+    shown = labels
+    if len(labels) > _NAMED_CLASSES:
+        shown = [*labels[: _NAMED_CLASSES - 1], "...", labels[-1]]
+    yield f"{len(labels)}: {', '.join(shown)}"
+    numbers = [int(label) for label in labels if label.isdecimal()]
+    if len(numbers) == len(labels) and numbers != sorted(numbers):
+        yield "numbers in the order of text, as Keras sorts folders: compare with training"
 
 
 def _labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
