@@ -77,19 +77,17 @@ def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any]
     classes = labelled.classes_of(subject.outputs, subject.labels)
     settled = subject.preprocessing
     name = described(settled.mode)
-    found = (
-        settled.answers
-        or labelled.answers(
+    found = settled.answers
+    if found is None:
+        found = labelled.answers(
             channels_last(subject.model),
             subject.artifact.model,
-            subject.outputs,
             calibration.eval_data,
             classes,
             {name: partial(prepare, mode=settled.mode)},
             seed=request.recipe.seed,
             say=say,
         )[name]
-    )
     return labelled.check(found, classes, random=subject.source.weights == "random")
 
 

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import warnings
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -22,21 +21,15 @@ from kexport.calibration.progress import Say, percent_progress
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument, ExportWarning
 from kexport.outputs import SCORED, Output
-from kexport.parity import keras_outputs
 from kexport.parity.samples.images import OPEN_SIZE
 from kexport.runtime.compare import softmax
+from kexport.stages.keras_runner import Prepare, runner_for
 
 MOST_IMAGES = 500
 """The largest number of labelled images that are used."""
 
-KERAS_BYTES, MOST_AT_ONCE = 1 << 28, 32
-"""The size of the tensors of the graph for a call of Keras, and the most images in one."""
-
 LISTED_CLASSES = 20
 """The largest number of classes whose order a message lists."""
-
-Prepare = Callable[[Array], Array]
-"""Makes of images as they arrive, batch first, what the model takes."""
 
 CAUSES = (
     "likely causes: another preprocessing in training (see `recipe.preprocess`), another order of "
@@ -114,7 +107,6 @@ def load(
 def answers(
     model: keras.Model,
     graph: ir.Model,
-    outputs: Sequence[Output],
     folder: str | Path,
     classes: Classes,
     prepares: Mapping[str, Prepare],
@@ -130,15 +122,13 @@ def answers(
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
         size = image_size(model)
         images = load(folder, classes, size, seed=seed, scratch=Path(scratch), say=say)
+        runner = runner_for(model, graph, len(prepares) * len(images.images))
         scores = {
-            name: run_keras(
-                model,
+            name: runner.first_output(
                 images.images,
                 prepare,
-                [output.name for output in outputs],
-                at_once=batch_for(graph),
-                say=say,
-                step=f"running Keras on the labelled images, preprocessed as {name}",
+                say,
+                f"running Keras on the labelled images, preprocessed as {name}",
             )
             for name, prepare in prepares.items()
         }
@@ -154,44 +144,6 @@ def image_size(model: keras.Model) -> tuple[int, int, int]:
         width if isinstance(width, int) else OPEN_SIZE[1],
         int(channels),
     )
-
-
-def run_keras(
-    model: keras.Model,
-    images: Array,
-    prepare: Prepare,
-    names: Sequence[str],
-    *,
-    at_once: int,
-    say: Say,
-    step: str,
-) -> Array:
-    """Run Keras on images, some at a time, and return its first output, batch first.
-
-    Args:
-        model: the model.
-        images: images as they arrive, batch first.
-        prepare: makes of some of them what the model takes.
-        names: the names of the outputs.
-        at_once: how many images Keras runs at once.
-        say: called with `step` and the share that is done.
-        step: a few words for progress.
-    """
-    progress = percent_progress(say, step)
-    outputs = []
-    for start in range(0, len(images), at_once):
-        some = prepare(images[start : start + at_once])
-        found = keras_outputs.compute(model, [some], names, at_once=at_once)
-        outputs.append(found.outputs[names[0]])
-        progress(min(start + at_once, len(images)), len(images))
-    return np.concatenate(outputs)
-
-
-def batch_for(graph: ir.Model) -> int:
-    """Compute how many images Keras runs at once: it keeps all tensors of a call in memory."""
-    values = (value for node in graph.graph for value in node.outputs)
-    each = 4 * sum(math.prod(_extents(value)[1:]) for value in values)
-    return min(max(KERAS_BYTES // max(each, 1), keras_outputs.AT_ONCE), MOST_AT_ONCE)
 
 
 def check(answers: Answers, classes: Classes, *, random: bool) -> dict[str, Any]:
@@ -261,8 +213,3 @@ def _order_hint(other: OtherOrder, classes: Classes) -> str:
     for label, place in other.moved.items():
         order[place] = classes.labels[label]
     return f"give `labels` in the order of training, which seems to be: {', '.join(order)}"
-
-
-def _extents(value: ir.Value) -> list[int]:
-    """Return the extents of a tensor; open ones count as 1."""
-    return [dim if isinstance(dim, int) else 1 for dim in value.shape or ()]

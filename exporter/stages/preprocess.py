@@ -107,7 +107,6 @@ def settle(
     answers = labelled.answers(
         channels_last(model),
         converted.model,
-        converted.outputs,
         request.calibration.eval_data or "",
         classes,
         {mode: partial(prepare, mode=mode) for mode in tried},

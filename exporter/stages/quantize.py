@@ -44,6 +44,7 @@ from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
 from kexport.source.preprocessing import decode, prepare
 from kexport.stages import labelled
+from kexport.stages.keras_runner import runner_for
 from kexport.stages.optimize import halve
 from kexport.targets import Target
 
@@ -203,14 +204,12 @@ def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluat
     images, pixels = encode_images(evaluation_set.images, subject.pixels), subject.pixels
     height, width, channels = subject.size
     first = subject.shown[0]
-    scores = labelled.run_keras(
-        subject.model,
+    runner = runner_for(subject.model, subject.artifact.model, len(images))
+    scores = runner.first_output(
         images,
         lambda raw: prepare(decode(raw, pixels, (height, width), channels), subject.mode),
-        [output.name for output in subject.shown],
-        at_once=labelled.batch_for(subject.artifact.model),
-        say=say,
-        step="running Keras on the held-out images",
+        say,
+        "running Keras on the held-out images",
     )
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
     return Evaluator(images, scores, output_kind(first), labels)
