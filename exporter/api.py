@@ -76,8 +76,9 @@ def export(
         toolchain: the JetPack or TensorRT on the device, and what to write for it; the newest that
             kexport knows by default. Only for a target given by its name.
         batch: samples at a time, or "dynamic".
-        labels: the class names: a file with one a line, a training folder with one subfolder for
-            each class, "imagenet", or the names themselves.
+        labels: the class names in the order of the outputs: a text file with one a line, a .json or
+            .csv file, a training folder with one subfolder for each class, "imagenet", or the names
+            themselves.
         output_layers: names of the layers whose outputs the bundle gives, instead of the model's
             own.
         top_k: give this many best classes, as `indices` and `scores`, instead of all scores.

@@ -137,6 +137,10 @@ class QuantizationRefused(KexportError):
     exit_code = 19
 
 
+class ExportWarning(UserWarning):
+    """An export that works, and that is probably not what the user wants."""
+
+
 class StoppedLate(KeyboardInterrupt):
     """Ctrl-C when something was published already; the message says what."""
 

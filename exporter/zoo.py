@@ -10,7 +10,8 @@ from typing import Literal
 
 from kexport.errors import UnknownModel, did_you_mean
 
-Mode = Literal["tf", "caffe", "torch", "none"]
+Mode = Literal["none", "unit", "tf", "caffe", "torch"]
+"""Preprocessing of images by name: that of keras.applications, and x / 255 as "unit"."""
 
 IMAGENET_MEAN = (0.485, 0.456, 0.406)
 IMAGENET_DEVIATION = (0.229, 0.224, 0.225)

@@ -108,6 +108,8 @@ _OUTPUT = all_of(
     ),
     *(when("kind", kind, _OF) for kind in RANKED),
 )
+_NUMBERS = list_of(number(float("-inf")), 1)
+_CUSTOM = object_with(scale=_NUMBERS, mean=_NUMBERS, std=_NUMBERS, bgr=boolean)
 _MEASURE = object_with(
     max_abs=number(0),
     error=number(0),
@@ -145,7 +147,10 @@ _MANIFEST = all_of(
         inputs=list_of(_INPUT, 1),
         outputs=list_of(_OUTPUT, 1),
         preprocessing=all_of(
-            object_with(mode=one_of("tf", "caffe", "torch", "none"), folded=boolean),
+            object_with(
+                mode=one_of("none", "unit", "tf", "caffe", "torch", "custom"), folded=boolean
+            ),
+            when("mode", "custom", _CUSTOM),
             if_present("resize", one_of("nearest", "bilinear", "bicubic", None)),
             if_present("crop", one_of("center", None)),
             if_present("size", or_null(tuple_of(integer(1), integer(1)))),

@@ -21,6 +21,7 @@ MANIFEST: dict[str, Any] = {
     "outputs": [
         {"name": "probabilities", "dtype": "float32", "shape": [None, 9], "kind": "probabilities"}
     ],
+    "preprocessing": {"mode": "caffe", "folded": True, "layers": []},
     "parity": {
         "images": 8,
         "passed": True,

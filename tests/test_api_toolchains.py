@@ -128,7 +128,11 @@ def test_camera_bytes_are_refused_by_a_toolchain_without_uint8(
 ) -> None:
     with pytest.raises(BadArgument, match=r"nv12 is bytes, and TensorRT 8\.2\.1"):
         export(
-            model, "jetson-nano-fp32", output=tmp_path / "b", image_input=ImageInput(format="nv12")
+            model,
+            "jetson-nano-fp32",
+            output=tmp_path / "b",
+            recipe=TF,
+            image_input=ImageInput(format="nv12"),
         )
 
 

@@ -145,7 +145,11 @@ def test_other_open_axes(export_and_verify: Export, build: Any, tmp_path: Path) 
 def test_resize_to_open_axes_is_refused(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match="takes images of any size") as caught:
         export(
-            pooled(), "cpu-fp32", output=tmp_path / "b", image_input=ImageInput(resize="nearest")
+            pooled(),
+            "cpu-fp32",
+            output=tmp_path / "b",
+            recipe=Recipe(preprocess="tf"),
+            image_input=ImageInput(resize="nearest"),
         )
     assert "`recipe.input_shape`" in (caught.value.hint or "")
 
@@ -159,6 +163,6 @@ def test_a_model_that_refuses_the_sample_size_is_refused(tmp_path: Path) -> None
     )
     model = keras.Model(x, sizes[0](list(sizes[1:])))
     with pytest.raises(BadArgument, match="does not compute 192 x 256") as caught:
-        export(model, "cpu-fp32", output=tmp_path / "b")
+        export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none"))
     assert "give its Input all sizes" in (caught.value.hint or "")
     assert not list(tmp_path.iterdir())

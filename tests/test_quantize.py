@@ -257,7 +257,13 @@ def test_options_that_do_not_fit_the_target_are_refused(
     target: str, words: dict[str, Any], message: str, model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(KexportError, match=message):
-        export(model, target, output=tmp_path / "bundle", calibration=Calibration(**words))
+        export(
+            model,
+            target,
+            output=tmp_path / "bundle",
+            recipe=TF,
+            calibration=Calibration(**words),
+        )
     assert list(tmp_path.iterdir()) == []
 
 

@@ -14,6 +14,7 @@ import onnx_ir as ir
 
 from kexport.graph.passes import Step
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Custom, Preprocessing
 from kexport.outputs import Output
 from kexport.runtime import manifest_schema
 from kexport.runtime.engine_record import FILES as ENGINE_FILES
@@ -46,6 +47,7 @@ class Manifest:
     preprocessing: dict[str, Any]
     parity: dict[str, Any]
     quantization: dict[str, Any] | None
+    labelled: dict[str, Any] | None
     build: dict[str, Any] | None
     engine_check: dict[str, Any] | None
     float32_nodes: list[dict[str, Any]]
@@ -88,16 +90,34 @@ def output_entry(value: ir.Value, output: Output) -> dict[str, Any]:
 
 
 def preprocessing_entry(
-    mode: str, pixels: ImageInput | None, size: tuple[int, int] | None, *, folded: bool
+    mode: Preprocessing,
+    pixels: ImageInput | None,
+    size: tuple[int, int] | None,
+    *,
+    folded: bool,
+    layers: Sequence[str] = (),
+    chosen: dict[str, Any] | None = None,
 ) -> dict[str, Any]:
-    """Return the entry `preprocessing`."""
+    """Return the entry `preprocessing`.
+
+    `layers` are those that preprocess inside the model; `chosen` is how labelled images chose.
+    """
+    custom = mode if isinstance(mode, Custom) else None
     return {
-        "mode": mode,
+        "mode": mode if custom is None else "custom",
+        **({} if custom is None else _numbers(custom)),
         "folded": folded,
         "resize": None if pixels is None else pixels.resize,
         "crop": None if pixels is None else pixels.crop,
         "size": None if size is None else list(size),
+        "layers": list(layers),
+        **({} if chosen is None else {"chosen": chosen}),
     }
+
+
+def _numbers(custom: Custom) -> dict[str, Any]:
+    entry = {name: list(getattr(custom, name)) for name in ("scale", "mean", "std")}
+    return {**entry, "bgr": custom.bgr}
 
 
 def target_entry(target: Target) -> dict[str, Any]:

@@ -4,19 +4,20 @@ import json
 from collections.abc import Mapping
 from dataclasses import asdict
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, cast
 
 import click
 
 from kexport.cli import config as config_file
 from kexport.cli import export_options as groups
+from kexport.cli.arguments import as_options, options_by_argument
 from kexport.cli.command import Command, Option
 from kexport.cli.config import Config
-from kexport.cli.messages import warn
+from kexport.cli.messages import warn, warnings_as_lines
 from kexport.cli.options import as_json
 from kexport.cli.progress import progress
 from kexport.cli.types import ModelName
-from kexport.errors import BadArgument, StoppedLate, did_you_mean
+from kexport.errors import BadArgument, ExportWarning, StoppedLate, did_you_mean
 
 if TYPE_CHECKING:
     from kexport.api import Bundle
@@ -108,7 +109,7 @@ def export(
     chosen = _target(target, model, toolchain)
     bundle = None
     try:
-        with progress(quiet=quiet) as report:
+        with warnings_as_lines(ExportWarning, _with_options), progress(quiet=quiet) as report:
             if config is not None:
                 report(f"taking options from {config.path}")
             report("loading Keras")
@@ -128,6 +129,12 @@ def export(
         if bundle is None:
             raise
         raise StoppedLate(f"the bundle was written, to {bundle.path}") from stop
+
+
+def _with_options(text: str) -> str:
+    """Put options in the place of the arguments that a warning names."""
+    program = click.get_current_context().find_root().command
+    return as_options(text, options_by_argument(cast(click.Group, program)))
 
 
 def _show(bundle: "Bundle", *, as_json: bool) -> None:

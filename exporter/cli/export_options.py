@@ -6,10 +6,11 @@ import click
 
 from kexport.cli.groups import Group, declare
 from kexport.cli.options import JETPACK, TENSORRT
-from kexport.cli.types import PathOr, batch_size, image_shape, words
+from kexport.cli.types import PathOr, batch_size, image_shape, numbers, words
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
+from kexport.options.preprocessing import AUTO, MODES
 from kexport.options.toolchain import Toolchain
 
 
@@ -94,9 +95,28 @@ MODEL = Group(
         ),
         "preprocess": declare(
             "--preprocess",
-            type=click.Choice(["tf", "caffe", "torch", "none"]),
-            show_default="none",
-            help="Preprocessing that a model from a file was trained with.",
+            type=click.Choice([*MODES, AUTO]),
+            show_default="none if the model begins with preprocessing layers, or else required",
+            help="Preprocessing that a model from a file was trained with; unit is x / 255, auto "
+            "tries all on --eval-data.",
+        ),
+        "scale": declare(
+            "--scale",
+            type=numbers,
+            metavar="X[,X,X]",
+            show_default="1",
+            help="Preprocess by (x * scale - mean) / std instead; one number, or one a channel.",
+        ),
+        "mean": declare(
+            "--mean", type=numbers, metavar="X[,X,X]", show_default="0", help="See --scale."
+        ),
+        "std": declare(
+            "--std", type=numbers, metavar="X[,X,X]", show_default="1", help="See --scale."
+        ),
+        "bgr": declare(
+            "--bgr",
+            is_flag=True,
+            help="Reverse the channels first; --scale, --mean and --std are then for B, G, R.",
         ),
         "seed": declare(
             "--seed",
@@ -279,8 +299,8 @@ OUTPUT = Group(
             type=PathOr("imagenet", exists=True),
             metavar="FILE|DIR|imagenet",
             show_default="imagenet for Applications with its classes",
-            help="Class names: a file with one per line, or a training folder with one subfolder "
-            "for each class.",
+            help="Class names in the order of the outputs: a text file with one a line, .json, "
+            ".csv, or a training folder with one subfolder for each class.",
         ),
         "layout_triton": declare(
             "--layout-triton",

@@ -1,7 +1,7 @@
 """Lines on stderr: errors, hints and warnings."""
 
 import warnings
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from typing import Any
 
@@ -25,13 +25,18 @@ def warn(message: str) -> None:
 
 
 @contextmanager
-def warnings_as_lines() -> Iterator[None]:
-    """Print the runtime's warnings, such as a provider that did not load, as lines."""
+def warnings_as_lines(
+    category: type[Warning] = RuntimeWarning, translate: Callable[[str], str] = str
+) -> Iterator[None]:
+    """Print warnings of a category as lines, such as that a provider did not load.
+
+    `translate` makes the text of a line from that of a warning.
+    """
+
+    def show(message: Warning | str, *where: Any, **more: Any) -> None:
+        warn(translate(str(message)))
+
     with warnings.catch_warnings():
-        warnings.simplefilter("always", RuntimeWarning)
-        warnings.showwarning = _show
+        warnings.simplefilter("always", category)
+        warnings.showwarning = show
         yield
-
-
-def _show(message: Warning | str, *where: Any, **more: Any) -> None:
-    warn(str(message))

@@ -31,6 +31,22 @@ def words(value: Any) -> tuple[str, ...]:
     return tuple(word for part in str(value).split(",") if (word := part.strip()))
 
 
+def numbers(value: Any) -> tuple[float, ...]:
+    """Read numbers with commas between them; `1/127.5` is one of them."""
+    try:
+        return tuple(_number(word) for word in words(value))
+    except (ValueError, ZeroDivisionError) as error:
+        raise click.BadParameter(
+            f"'{value}' is neither a number nor numbers with commas between them, such as "
+            "123.7,116.8,103.9"
+        ) from error
+
+
+def _number(word: str) -> float:
+    number, _, divisor = word.partition("/")
+    return float(number) / float(divisor) if divisor else float(number)
+
+
 class PathOr(click.Path):
     """A path, or one of a few words."""
 

@@ -5,8 +5,16 @@ from __future__ import annotations
 from collections.abc import Callable
 from dataclasses import dataclass, fields
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
+from kexport.errors import BadArgument
+from kexport.options.preprocessing import (
+    Asked,
+    Custom,
+    Numbers,
+    numbers,
+    refuse_unknown,
+)
 from kexport.zoo import Mode
 
 APPLICATION_ONLY = frozenset(
@@ -16,6 +24,9 @@ APPLICATION_ONLY = frozenset(
     }
 )
 """Fields that are arguments of Keras Applications, and mean nothing for a model of one's own."""
+
+NUMBERS = ("scale", "mean", "std", "bgr")
+"""Fields that together are a preprocessing."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -27,9 +38,13 @@ class Recipe:
     `activation` (Keras' `classifier_activation`: a name, a function, or None for logits), `alpha`,
     `minimalistic`, `depth_multiplier` and `include_preprocessing`; None means Keras' own default.
 
-    `preprocess` is the mode of `preprocess_input` that a model of one's own was trained with, or
-    an Application built without its preprocessing layers. `seed` is that of random weights and of
-    the images used for comparison. `trust` lets a file run code that it carries.
+    `preprocess` says how images were preprocessed in the training of a model of one's own, or of an
+    Application built without its preprocessing layers: "none", "unit" (x / 255), a mode of
+    `preprocess_input` ("tf", "caffe" or "torch"), or "auto" for the one that labelled images
+    speak for. Instead of it, `scale`, `mean` and `std`, one number or one for each channel, and
+    `bgr` give numbers: (x * scale - mean) / std, on channels in reverse order with `bgr`. `seed`
+    is that of random weights and of the images used for comparison. `trust` lets a file run code
+    that it carries.
     """
 
     weights: str | Path | None = "imagenet"
@@ -42,7 +57,11 @@ class Recipe:
     minimalistic: bool = False
     depth_multiplier: int | None = None
     include_preprocessing: bool = True
-    preprocess: Mode | None = None
+    preprocess: Mode | Literal["auto"] | None = None
+    scale: Numbers | None = None
+    mean: Numbers | None = None
+    std: Numbers | None = None
+    bgr: bool = False
     seed: int = 0
     trust: bool = False
 
@@ -50,6 +69,32 @@ class Recipe:
     def random(self) -> bool:
         """Whether the weights are random."""
         return self.weights in (None, "random")
+
+    def numbers(self) -> list[str]:
+        """Return the fields of `NUMBERS` that are given."""
+        given = ((name, getattr(self, name)) for name in NUMBERS)
+        return [name for name, value in given if value is not None and value is not False]
+
+    def preprocessing(self) -> Asked | None:
+        """Return the preprocessing that was asked for; None if nothing was said.
+
+        Raises:
+            BadArgument: an unknown mode, a mode and numbers, or numbers that are no preprocessing.
+        """
+        said = self.numbers()
+        if self.preprocess is not None:
+            refuse_unknown(self.preprocess)
+            if said:
+                raise BadArgument(
+                    f"`recipe.{said[0]}` makes a preprocessing of its own, and "
+                    f"`recipe.preprocess={self.preprocess!r}` names another",
+                    hint=f"leave out `recipe.preprocess` or `recipe.{said[0]}`",
+                )
+            return self.preprocess
+        if not said:
+            return None
+        scale, mean = numbers(self.scale, 1.0), numbers(self.mean, 0.0)
+        return Custom(scale, mean, numbers(self.std, 1.0), self.bgr)
 
     def application_only(self) -> str | None:
         """Return the first field that is set although only an Application has a use for it."""

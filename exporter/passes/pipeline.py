@@ -10,6 +10,7 @@ import onnx_ir as ir
 
 from kexport.graph.passes import Artifact, Pass
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Preprocessing
 from kexport.passes.add_top_k import add_top_k
 from kexport.passes.average_pool_to_depthwise_conv import average_pool_to_depthwise_conv
 from kexport.passes.batch_norm_to_depthwise_conv import batch_norm_to_depthwise_conv
@@ -85,8 +86,8 @@ class PassArguments:
 
     batch: int | None = None
     """The batch size; None leaves it open."""
-    mode: str | None = None
-    """The mode of `preprocess_input`; None for a model whose inputs stay as Keras has them."""
+    mode: Preprocessing | None = None
+    """The preprocessing of its images; None for a model whose inputs stay as Keras has them."""
     pixels: ImageInput | None = None
     """The format of the image; by default RGB or grey, as the model has it."""
     top_k: tuple[str, int] | None = None

@@ -7,7 +7,8 @@ from typing import Any
 
 from kexport.errors import BadArgument, KexportError, UnsupportedModel
 from kexport.options.application import Recipe
-from kexport.zoo import Application, Mode
+from kexport.options.preprocessing import AUTO, Preprocessing, described, is_known
+from kexport.zoo import Application
 
 IMAGENET_CLASSES = 1000
 """Classes of ImageNet's challenge (ILSVRC)."""
@@ -38,11 +39,16 @@ def check(application: Application, recipe: Recipe, data_format: str) -> None:
         )
 
 
-def mode_of(application: Application, recipe: Recipe) -> Mode:
-    """Return the preprocessing that remains to be done before the model."""
+def mode_of(application: Application, recipe: Recipe) -> Preprocessing:
+    """Return the preprocessing that remains to be done before the model.
+
+    Raises:
+        BadArgument: as `Recipe.preprocessing`.
+    """
     if application.bare is None or recipe.include_preprocessing:
         return application.mode
-    return recipe.preprocess or application.bare
+    asked = recipe.preprocessing()
+    return asked if is_known(asked) else application.bare
 
 
 def further(recipe: Recipe) -> dict[str, Any]:
@@ -74,17 +80,29 @@ def _of_arguments(application: Application, recipe: Recipe) -> Iterator[KexportE
             f"`recipe.depth_multiplier` must be at least 1, not {recipe.depth_multiplier}",
             hint="give 1 or more",
         )
-    if recipe.preprocess is not None and recipe.include_preprocessing:
-        layers = (
-            "; or leave them out with `recipe.include_preprocessing=False`"
-            if application.bare
-            else ""
-        )
+    yield from _of_preprocessing(application, recipe)
+
+
+def _of_preprocessing(application: Application, recipe: Recipe) -> Iterator[KexportError]:
+    asked = recipe.preprocessing()
+    if asked is None or (asked != AUTO and not recipe.include_preprocessing):
+        return
+    given = "preprocess" if recipe.preprocess is not None else recipe.numbers()[0]
+    if asked == AUTO and not recipe.include_preprocessing and application.bare is not None:
+        known = described(application.bare)
         yield BadArgument(
-            f"{application.name} has a preprocessing of its own, "
-            f"{'as layers' if application.inside else repr(application.mode)}",
-            hint=f"leave out `recipe.preprocess`; it is for models from files{layers}",
+            f"the preprocessing of {application.name} is known, {known}, and not to be tried",
+            hint="leave out `recipe.preprocess`, or give the mode of your training",
         )
+        return
+    layers = (
+        "; or leave them out with `recipe.include_preprocessing=False`" if application.bare else ""
+    )
+    own = "as layers" if application.inside else described(application.mode)
+    yield BadArgument(
+        f"{application.name} has a preprocessing of its own, {own}",
+        hint=f"leave out `recipe.{given}`; it is for models from files{layers}",
+    )
 
 
 def _of_shape(application: Application, recipe: Recipe) -> Iterator[KexportError]:

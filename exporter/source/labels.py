@@ -3,11 +3,21 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
+from importlib import resources
 from pathlib import Path
+from typing import TYPE_CHECKING
 
-from kexport.conversion import Converted
 from kexport.errors import BadArgument
-from kexport.source.open import imagenet_labels
+from kexport.source.label_files import read_file
+
+if TYPE_CHECKING:
+    from kexport.conversion import Converted
+
+
+def imagenet_labels() -> tuple[str, ...]:
+    """Read ImageNet's 1000 class names, as Keras' `decode_predictions` returns them."""
+    text = (resources.files("kexport.data") / "imagenet_labels.txt").read_text(encoding="utf-8")
+    return tuple(text.splitlines())
 
 
 def class_folders(path: Path) -> list[str]:
@@ -41,7 +51,7 @@ def class_folders(path: Path) -> list[str]:
 IMAGENET = "imagenet"
 """Names the labels of ImageNet, in the place of a file."""
 
-Labels = str | Path | Sequence[str]
+Labels = str | Path | Sequence[str | int]
 """Labels as a user gives them: see `read`."""
 
 
@@ -49,7 +59,7 @@ def read(given: Labels) -> tuple[str, ...]:
     """Read the labels that a user gives.
 
     Args:
-        given: a file (UTF-8, one label a line); a folder with one subfolder for each class, whose
+        given: a file of labels (`read_file`); a folder with one subfolder for each class, whose
             names are taken in the order of `keras.utils.image_dataset_from_directory`;
             "imagenet", for the 1000 classes of ImageNet; or the labels themselves.
 
@@ -61,8 +71,8 @@ def read(given: Labels) -> tuple[str, ...]:
         return imagenet_labels()
     if isinstance(given, (str, Path)):
         path = Path(given)
-        return tuple(class_folders(path)) if path.is_dir() else _file(path)
-    labels = tuple(given)
+        return tuple(class_folders(path)) if path.is_dir() else read_file(path)
+    labels = tuple(map(str, given))
     if not labels or not all(label and len(label.splitlines()) == 1 for label in labels):
         raise BadArgument(
             "labels must be at least one, each one line of text",
@@ -97,25 +107,6 @@ def fit(
         f"{_name(given)} {len(labels or ())} labels, but the model has {classes} classes",
         hint="give one label for each class, in the order of the classes",
     )
-
-
-def _file(path: Path) -> tuple[str, ...]:
-    try:
-        lines = path.read_text(encoding="utf-8-sig").splitlines()
-    except (OSError, UnicodeDecodeError) as error:
-        raise BadArgument(
-            f"labels file {path} cannot be read: {error}",
-            hint="give a UTF-8 text file, a training folder, or the word imagenet",
-        ) from error
-    labels = tuple(line.strip() for line in lines)
-    while labels and not labels[-1]:
-        labels = labels[:-1]
-    if not labels or not all(labels):
-        raise BadArgument(
-            f"labels file {path} has {'no labels' if not labels else 'an empty line'}",
-            hint="write one label a line, in the order of the classes",
-        )
-    return labels
 
 
 def _name(given: Labels) -> str:

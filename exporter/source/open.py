@@ -5,9 +5,8 @@ from __future__ import annotations
 import hashlib
 import re
 from dataclasses import dataclass
-from importlib import resources
 from pathlib import Path
-from typing import Literal, get_args
+from typing import Literal
 
 import keras
 import numpy as np
@@ -15,11 +14,13 @@ import numpy as np
 from kexport import zoo
 from kexport.errors import BadArgument, UnknownModel
 from kexport.options.application import Recipe
+from kexport.options.preprocessing import Asked
 from kexport.source.application import build
 from kexport.source.arguments import IMAGENET_CLASSES, mode_of
 from kexport.source.clone import in_float32, with_image_input
+from kexport.source.labels import imagenet_labels
 from kexport.source.saved_model import FILE_KINDS, load_file
-from kexport.zoo import Application, Mode
+from kexport.zoo import Application
 
 Kind = Literal["probabilities", "logits", "features"]
 
@@ -28,14 +29,15 @@ Kind = Literal["probabilities", "logits", "features"]
 class Source:
     """A Keras model, and the facts about it that its layers do not show.
 
-    `mode` is the preprocessing that its images need; `sha256` is over the names, dtypes, shapes and
-    values of its weights; `kind` is the kind of its output, if it is an Application.
+    `mode` is the preprocessing that its images need, where it is known: it is "auto" or None for a
+    model of one's own if the user said so, or nothing. `sha256` is over the names, dtypes, shapes
+    and values of its weights; `kind` is the kind of its output, if it is an Application.
     """
 
     model: keras.Model
     name: str
     source: str
-    mode: Mode
+    mode: Asked | None
     weights: str
     sha256: str
     labels: tuple[str, ...] | None
@@ -93,16 +95,11 @@ def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
             f"`recipe.{asked}` is an argument of Keras Applications, and {source} is not one",
             hint="change the model in Keras instead",
         )
-    if recipe.preprocess not in (None, *get_args(Mode)):
-        raise BadArgument(
-            f"no preprocessing is named '{recipe.preprocess}'",
-            hint=f"give one of {', '.join(get_args(Mode))}",
-        )
     return Source(
         model=_exportable(model),
         name=re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "model",
         source=source,
-        mode=recipe.preprocess or "none",
+        mode=recipe.preprocessing(),
         weights=source,
         sha256=weights_digest(model),
         labels=None,
@@ -125,10 +122,4 @@ def weights_digest(model: keras.Model) -> str:
     return digest.hexdigest()
 
 
-def imagenet_labels() -> tuple[str, ...]:
-    """Read ImageNet's 1000 class names, as Keras' `decode_predictions` returns them."""
-    text = (resources.files("kexport.data") / "imagenet_labels.txt").read_text(encoding="utf-8")
-    return tuple(text.splitlines())
-
-
-__all__ = ["Recipe", "Source", "imagenet_labels", "open_model", "weights_digest"]
+__all__ = ["Recipe", "Source", "open_model", "weights_digest"]

@@ -9,13 +9,24 @@ from PIL import Image
 
 from kexport.arrays import Array
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Custom, Preprocessing
 
 
-def prepare(images: Array, mode: str) -> Array:
-    """Apply `preprocess_input` in a `mode` to images [N, H, W, C] in 0..255; returns float32."""
+def prepare(images: Array, mode: Preprocessing) -> Array:
+    """Preprocess images [N, H, W, C] in 0..255, RGB or grey; returns float32.
+
+    The modes "tf", "caffe" and "torch" are those of `preprocess_input`; "unit" divides by 255.
+    """
     floats = images.astype(np.float32)
+    if isinstance(mode, Custom):
+        scale, mean, std = (
+            np.asarray(each, np.float32) for each in (mode.scale, mode.mean, mode.std)
+        )
+        return np.asarray(((floats[..., ::-1] if mode.bgr else floats) * scale - mean) / std)
     if mode == "none":
         return floats
+    if mode == "unit":
+        return floats / np.float32(255)
     return np.asarray(preprocess_input(floats, data_format="channels_last", mode=mode))
 
 

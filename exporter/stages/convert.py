@@ -15,6 +15,7 @@ from kexport.source import labels
 from kexport.source.intermediate import at_layers
 from kexport.source.open import Source
 from kexport.stages import optimize
+from kexport.stages.preprocess import Settled, look_inside, settle
 from kexport.stages.request import Request
 
 
@@ -23,6 +24,8 @@ class Subject:
     """A converted model, and what is known of it."""
 
     source: Source
+    preprocessing: Settled
+    """What happens to its images before its first layer."""
     model: keras.Model
     """The Keras model with the outputs that the bundle has."""
     artifact: Artifact
@@ -47,8 +50,10 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
 
     Raises:
         UnsupportedModel: a layer has no ONNX form.
-        BadArgument: output layers, labels, an image input or `top_k` that do not suit the model.
+        BadArgument: output layers, labels, an image input or `top_k` that do not suit the model;
+            or a preprocessing that nobody gave, or that labelled images do not tell.
     """
+    inside = look_inside(source)
     model = at_layers(source.model, request.output_layers)
     say("converting")
     converted = convert_model(model, kind=None if request.output_layers else source.kind)
@@ -58,7 +63,9 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     if samples.is_image_model(model):
         image_input = optimize.readable(image_input, request.target)
     batch = optimize.fixed(request.batch)
-    inputs = samples.make(model, source.mode, request.recipe.seed, image_input, batch)
+    settled = settle(source.mode, inside, model, converted, names, request, say)
+    inputs = samples.make(model, settled.mode, request.recipe.seed, image_input, batch)
     artifact = optimize.simplified(converted, inputs, request.batch, say)
     traced = tuple(converted.traced)
-    return Subject(source, model, artifact, converted.outputs, ranking, traced, names, inputs)
+    outputs = converted.outputs
+    return Subject(source, settled, model, artifact, outputs, ranking, traced, names, inputs)

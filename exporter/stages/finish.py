@@ -3,14 +3,18 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from functools import partial
+from typing import Any
 
 from kexport import lint
 from kexport.calibration.statistics.float16_guard import Guard
 from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact
+from kexport.options.preprocessing import described
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
-from kexport.stages import optimize, quantize
+from kexport.source.preprocessing import prepare
+from kexport.stages import labelled, optimize, quantize
 from kexport.stages.convert import Subject
 from kexport.stages.request import Request
 from kexport.targets import Target
@@ -26,6 +30,8 @@ class Finished:
     quantized: quantize.QuantizedArtifact | None
     findings: tuple[lint.Finding, ...]
     """Warnings about the graph from the rules of the target's toolchain."""
+    accuracy: dict[str, Any] | None = None
+    """How often Keras is right on the labelled images, where there are some."""
 
 
 def finish(subject: Subject, request: Request, say: Progress) -> Finished:
@@ -39,15 +45,50 @@ def finish(subject: Subject, request: Request, say: Progress) -> Finished:
     target = request.target
     if target.precision == "int8":
         quantized = _quantized(subject, request, say)
+        accuracy = quantized.accuracy
         artifact = optimize.ranked(quantized.artifact, subject.ranking)
         guard = quantized.guard or optimize.beyond_float16(
             artifact.model, target, subject.samples, request.batch
         )
     else:
         quantized = None
+        accuracy = _judged(subject, request, say)
         artifact = optimize.ranked(subject.artifact, subject.ranking)
         artifact, guard = optimize.of_floats(artifact, target, subject.samples, request.batch, say)
-    return Finished(artifact, guard, quantized, _checked(artifact, subject, target))
+    findings = _checked(artifact, subject, target)
+    return Finished(artifact, guard, quantized, findings, accuracy)
+
+
+def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any] | None:
+    """Run Keras on the labelled images of a float export, where there are some.
+
+    Raises:
+        BadArgument: the model has no image input or no scores of classes, the images cannot be
+            used, or as `labelled.check`.
+    """
+    calibration, samples = request.calibration, subject.samples
+    if calibration.eval_data is None:
+        return None
+    if samples.pixels is None:
+        raise BadArgument(
+            f"model {subject.model.name!r} has no image input for `calibration.eval_data`",
+            hint="leave it out",
+        )
+    classes = labelled.classes_of(subject.outputs, subject.labels)
+    settled = subject.preprocessing
+    name = described(settled.mode)
+    found = settled.answers
+    if found is None:
+        found = labelled.answers(
+            channels_last(subject.model),
+            subject.artifact.model,
+            calibration.eval_data,
+            classes,
+            {name: partial(prepare, mode=settled.mode)},
+            seed=request.recipe.seed,
+            say=say,
+        )[name]
+    return labelled.check(found, classes, random=subject.source.weights == "random")
 
 
 def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.QuantizedArtifact:
@@ -64,7 +105,7 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
             subject.artifact,
             subject.outputs,
             subject.labels,
-            source.mode,
+            subject.preprocessing.mode,
             samples.pixels,
             (height, width, channels),
             random=source.weights == "random",

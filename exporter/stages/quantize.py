@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import math
 import tempfile
 import time
 from collections.abc import Sequence
@@ -30,34 +29,27 @@ from kexport.calibration.accuracy.latency import Speed, compare_latency, require
 from kexport.calibration.accuracy.refusal import accuracy_refusal
 from kexport.calibration.accuracy.search import SearchStep
 from kexport.calibration.dataset.encoding import encode_images
-from kexport.calibration.dataset.images import (
-    Images,
-    load_images,
-    load_labelled_images,
-    split_images,
-)
+from kexport.calibration.dataset.images import Images, load_images, split_images
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.quantizer.scheme import Scheme
 from kexport.calibration.quantizer.tensorrt import TENSORRT_EXPLICIT, TENSORRT_STRONGLY_TYPED
 from kexport.calibration.statistics.float16_guard import Guard
-from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact, Step
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
-from kexport.outputs import SCORED, Output
-from kexport.parity import keras_outputs
+from kexport.options.preprocessing import Preprocessing
+from kexport.outputs import Output
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
 from kexport.source.preprocessing import decode, prepare
+from kexport.stages import labelled
+from kexport.stages.keras_runner import runner_for
 from kexport.stages.optimize import halve
 from kexport.targets import Target
 
-CALIBRATION_IMAGES, EVALUATION_IMAGES = 100, 500
+CALIBRATION_IMAGES, EVALUATION_IMAGES = 100, labelled.MOST_IMAGES
 """The largest numbers of images to calibrate on, and to judge on, with labels or without."""
-
-KERAS_BYTES, MOST_AT_ONCE = 1 << 28, 32
-"""The size of the tensors of the graph for a call of Keras, and the most images in one."""
 
 SCHEMES = {
     "onnxruntime": ONNXRUNTIME_CPU,
@@ -77,7 +69,7 @@ class ImageModel:
     """The simplified float32 graph, with the image as its input."""
     shown: Sequence[Output]
     labels: Sequence[str] | None
-    mode: str
+    mode: Preprocessing
     pixels: ImageInput
     size: tuple[int, int, int]
     """Height, width and channels of the model's images."""
@@ -97,6 +89,8 @@ class QuantizedArtifact:
     """The nodes that stay float32; None if the graph has no float16."""
     in_float32: ir.Model
     """The quantized graph before its float nodes became float16."""
+    accuracy: dict[str, Any] | None
+    """How often Keras is right on the labelled images, where there are some."""
 
 
 def quantize(
@@ -130,6 +124,7 @@ def quantize(
         calibration_set, evaluation_set = _load(subject, calibration, Path(scratch), say)
         images = encode_images(calibration_set.images, subject.pixels)
         dataset = Dataset(images, _evaluator(subject, evaluation_set, say))
+        accuracy = _accuracy(subject, dataset.evaluator)
         criterion = criterion_for(dataset.evaluator, calibration.max_drop, random=subject.random)
         found = quantize_with_accuracy_control(
             artifact.model,
@@ -171,7 +166,7 @@ def quantize(
         "keras": None if evaluator.labels is None else report.quality_entry(criterion.reference),
         **report.entries(found, scheme, artifact.model),
     }
-    return QuantizedArtifact(whole, entry, speed, guard, in_float32)
+    return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy)
 
 
 def _scheme(target: Target) -> Scheme:
@@ -185,12 +180,12 @@ def _load(
     if calibration.data is None:
         raise ValueError("there are no images to calibrate on")
     height, width, _ = subject.size
-    channels = subject.pixels.shades
+    size = height, width, subject.pixels.shades
     load = partial(
         load_images,
         calibration.data,
-        (height, width),
-        channels,
+        size[:2],
+        size[2],
         seed=subject.seed,
         scratch=scratch,
         progress=percent_progress(say, "decoding the calibration images"),
@@ -198,29 +193,11 @@ def _load(
     if calibration.eval_data is None:
         found = load(limit=CALIBRATION_IMAGES + EVALUATION_IMAGES)
         return split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
-    labelled = load_labelled_images(
-        calibration.eval_data,
-        _classes(subject),
-        (height, width),
-        channels,
-        limit=EVALUATION_IMAGES,
-        seed=subject.seed,
-        scratch=scratch,
-        progress=percent_progress(say, "decoding the labelled images"),
+    classes = labelled.classes_of(subject.shown, subject.labels)
+    judged = labelled.load(
+        calibration.eval_data, classes, size, seed=subject.seed, scratch=scratch, say=say
     )
-    return load(limit=CALIBRATION_IMAGES), labelled
-
-
-def _classes(subject: ImageModel) -> Sequence[str] | int:
-    """Return the labels of the classes, or their number; refuse a model without classes."""
-    first = subject.shown[0]
-    classes = subject.labels or first.classes
-    if classes is None or first.kind not in SCORED:
-        raise BadArgument(
-            f"the output {first.name!r} has no scores of classes to compare with labels",
-            hint="leave out `calibration.eval_data`",
-        )
-    return classes
+    return load(limit=CALIBRATION_IMAGES), judged
 
 
 def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluator:
@@ -228,34 +205,28 @@ def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluat
     images, pixels = encode_images(evaluation_set.images, subject.pixels), subject.pixels
     height, width, channels = subject.size
     first = subject.shown[0]
-    progress = percent_progress(say, "running Keras on the held-out images")
-    outputs = []
-    at_once = _keras_batch(subject.artifact.model)
-    for start in range(0, len(images), at_once):
-        rows = np.arange(start, start + at_once) % len(images)  # Keras compiles for one batch size
-        raw = images[rows]
-        prepared = prepare(decode(raw, pixels, (height, width), channels), subject.mode)
-        names = [output.name for output in subject.shown]
-        found = keras_outputs.compute(
-            subject.model, [prepared], names, call=keras.Model.predict_on_batch, at_once=at_once
-        )
-        left = len(images) - start
-        outputs.append(found.outputs[first.name][:left])
-        progress(min(start + at_once, len(images)), len(images))
+    runner = runner_for(subject.model, subject.artifact.model, len(images))
+    scores = runner.first_output(
+        images,
+        lambda raw: prepare(decode(raw, pixels, (height, width), channels), subject.mode),
+        say,
+        "running Keras on the held-out images",
+    )
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
-    return Evaluator(images, np.concatenate(outputs), output_kind(first), labels)
+    return Evaluator(images, scores, output_kind(first), labels)
 
 
-def _keras_batch(model: ir.Model) -> int:
-    """Compute how many images Keras runs at once: it keeps all tensors of a call in memory."""
-    values = (value for node in model.graph for value in node.outputs)
-    each = 4 * sum(math.prod(_extents(value)[1:]) for value in values)
-    return min(max(KERAS_BYTES // max(each, 1), keras_outputs.AT_ONCE), MOST_AT_ONCE)
+def _accuracy(subject: ImageModel, evaluator: Evaluator) -> dict[str, Any] | None:
+    """Check Keras on the labelled images; return how often it is right, for the manifest.
 
-
-def _extents(value: ir.Value) -> list[int]:
-    """Return the extents of a tensor; open ones count as 1."""
-    return [dim if isinstance(dim, int) else 1 for dim in value.shape or ()]
+    Raises:
+        BadArgument: as `labelled.check`.
+    """
+    if evaluator.labels is None:
+        return None
+    classes = labelled.classes_of(subject.shown, subject.labels)
+    answers = labelled.Answers(evaluator.reference, evaluator.labels)
+    return labelled.check(answers, classes, random=subject.random)
 
 
 def _halve_rest(

@@ -8,11 +8,13 @@ from pathlib import Path
 
 from kexport.bundle import triton
 from kexport.bundle.output_folder import refuse_existing
+from kexport.errors import BadArgument
 from kexport.needs import need
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import AUTO
 from kexport.source.labels import Labels
 from kexport.source.open import Source
 from kexport.stages.optimize import Batch
@@ -65,6 +67,11 @@ class Request:
         if self.target.engine == "tensorrt_rtx":
             need("tensorrt_rtx", extra="rtx")
         check_calibration(self.calibration, self.target, local=self.is_local)
+        if self.recipe.preprocessing() == AUTO and self.calibration.eval_data is None:
+            raise BadArgument(
+                f"`recipe.preprocess={AUTO!r}` needs labelled images to try the modes on",
+                hint="add `calibration.eval_data`: a folder with one subfolder for each class",
+            )
         if self.output is not None:
             refuse_existing(self.output, force=self.force)
 

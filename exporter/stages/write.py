@@ -69,10 +69,16 @@ def describe(
             for value, output in zip(graph.outputs, subject.shown, strict=True)
         ],
         preprocessing=manifest.preprocessing_entry(
-            source.mode, samples.pixels, samples.size, folded=is_folded(graph.inputs[0])
+            subject.preprocessing.mode,
+            samples.pixels,
+            samples.size,
+            folded=is_folded(graph.inputs[0]),
+            layers=subject.preprocessing.layers,
+            chosen=subject.preprocessing.chosen,
         ),
         parity=compare.pending(reference.measured_names(), samples.count),
         quantization=quantization,
+        labelled=finished.accuracy,
         build=tensorrt.build_entry(target, finished.artifact.model, guard.kept),
         engine_check=None,
         float32_nodes=[asdict(node) for node in guard.kept],

@@ -18,6 +18,7 @@ MANIFEST: dict[str, Any] = {
     "target": {"name": "trt-fp16", "device": "trt", "opset": 17, "toolchain": "TensorRT 10.3"},
     "findings": [],
     "inputs": [{"name": "image", "dtype": "uint8", "shape": [1, 8, 8, 3], "color": "RGB"}],
+    "preprocessing": {"mode": "caffe", "folded": True, "layers": []},
     "outputs": [{"name": "logits", "dtype": "float32", "shape": [1, 9], "kind": "logits"}],
     "parity": {"images": 8, "outputs": {}},
     "files": {"model.onnx": SIZE},

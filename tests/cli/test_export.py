@@ -2,6 +2,7 @@
 
 from pathlib import Path
 
+import pytest
 from fake_export import Fake, succeed
 
 from kexport.cli import main
@@ -96,3 +97,24 @@ def test_options_may_come_before_the_model(fake_export: Fake) -> None:
     calls = fake_export(succeed)
     assert main(["--target", "cpu-fp32", "vgg16", "-q"]) == 0
     assert calls[0]["model"] == "vgg16"
+
+
+def test_preprocessing_in_numbers_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None:
+    calls = fake_export(succeed)
+    words = ["m.keras", "-t", "cpu-fp32", "-q", "--bgr", "--mean", "103.9, 116.8,123.7"]
+    assert main([*words, "--scale", "1/127.5", "--std", "2"]) == 0
+    config = tmp_path / "kexport.toml"
+    config.write_text(
+        '[export]\nmodel = "m.keras"\ntarget = "cpu-fp32"\nbgr = true\nscale = "1/127.5"\n'
+        "mean = [103.9, 116.8, 123.7]\nstd = 2\nquiet = true\n",
+        encoding="utf-8",
+    )
+    assert main(["export", "--config", str(config)]) == 0
+    wanted = Recipe(scale=(1 / 127.5,), mean=(103.9, 116.8, 123.7), std=(2.0,), bgr=True)
+    assert [call["recipe"] for call in calls] == [wanted, wanted]
+
+
+@pytest.mark.parametrize("word", ["half", "1/0", "1;2"])
+def test_what_is_no_number_is_refused(word: str, capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["m.keras", "-t", "cpu-fp32", "--scale", word]) == 2
+    assert "neither a number nor numbers with commas" in capsys.readouterr().err

@@ -57,7 +57,6 @@ def test_every_method_has_an_estimator() -> None:
         ({"cache": Path("c.json")}, "cache"),
         ({"max_drop": 0.5}, "max_drop"),
         ({"int8_share": 0.8}, "int8_share"),
-        ({"eval_data": "photos"}, "eval_data"),
         ({"require_speedup": 1.5}, "require_speedup"),
     ],
 )
@@ -66,6 +65,10 @@ def test_options_are_refused_for_other_precisions(words: dict[str, Any], field: 
         check(Calibration(**words), FP32, local=True)
     assert str(caught.value) == f"`calibration.{field}` is for int8, and cpu-fp32 is fp32"
     assert caught.value.hint == "leave it out, or choose the target cpu-int8"
+
+
+def test_labelled_images_are_for_every_precision() -> None:
+    check(Calibration(eval_data="photos"), FP32, local=True)
 
 
 def test_int8_needs_images_that_exist(tmp_path: Path) -> None:

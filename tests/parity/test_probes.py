@@ -16,6 +16,7 @@ from support import randomise
 from kexport.api import export
 from kexport.errors import ParityFailed
 from kexport.graph.passes import Pass
+from kexport.options.application import Recipe
 from kexport.options.image_input import ImageInput
 from kexport.passes import pipeline
 
@@ -34,8 +35,12 @@ def pair(join: Any) -> keras.Model:
     return keras.Model({"a": a, "b": b}, layers.GlobalMaxPooling1D()(join([a, b])))
 
 
+def recipe_for(model: keras.Model) -> Recipe:
+    return Recipe(preprocess="none" if len(model.inputs[0].shape) == 4 else None)
+
+
 def probes_of(model: keras.Model, folder: Path, **options: Any) -> dict[str, Any]:
-    bundle = export(model, "cpu-fp32", output=folder / "b", **options)
+    bundle = export(model, "cpu-fp32", output=folder / "b", recipe=recipe_for(model), **options)
     found: dict[str, Any] = bundle.manifest["parity"]["probes"]
     return found
 
@@ -101,4 +106,4 @@ def test_a_graph_that_is_right_at_the_golden_size_alone_is_refused(
 
     monkeypatch.setattr(pipeline, "passes_for", spoilt)
     with pytest.raises(ParityFailed, match="at height 95, width 131"):
-        export(pooled(), "cpu-fp32", output=tmp_path / "b")
+        export(pooled(), "cpu-fp32", output=tmp_path / "b", recipe=recipe_for(pooled()))

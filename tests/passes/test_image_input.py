@@ -23,12 +23,14 @@ from support import (
 
 from kexport.conversion import convert_model
 from kexport.graph.roles import Role, role_of, set_role
+from kexport.options.preprocessing import Custom, Preprocessing
 from kexport.passes import pipeline
 from kexport.passes.image_input import RECIPES, image_input, is_folded
 from kexport.passes.merge_reshapes import merge_reshapes
 from kexport.source.preprocessing import prepare
 
-MODES = sorted(RECIPES)
+BGR = Custom(scale=(0.5,), mean=(1.0, 20.0, 3.0), std=(2.0, 3.0, 0.25), bgr=True)
+MODES = [*sorted(RECIPES), Custom(scale=(0.01, 0.02, 0.03), mean=(0.5,)), BGR]
 
 VALUES = np.arange(256, dtype=np.uint8)
 RAMPS = np.zeros((1, 3, 256, 3), np.uint8)
@@ -43,8 +45,8 @@ def model_with(first: Any, channels: int = 3) -> keras.Model:
     return randomise(keras.Model(x, first(x)))
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_every_pixel_value_is_preprocessed_as_in_keras(mode: str) -> None:
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_every_pixel_value_is_preprocessed_as_in_keras(mode: Preprocessing) -> None:
     """The first layer is the identity, so that the output is the preprocessed image."""
     model = model_with(layers.ReLU(negative_slope=1.0))
     changed = image_input(mode)(convert_model(model).model)
@@ -61,9 +63,9 @@ FIRST: dict[str, Any] = {
 }
 
 
-@pytest.mark.parametrize("mode", MODES)
+@pytest.mark.parametrize("mode", MODES, ids=str)
 @pytest.mark.parametrize("first", FIRST)
-def test_preprocessing_before_a_conv_equals_keras(mode: str, first: str) -> None:
+def test_preprocessing_before_a_conv_equals_keras(mode: Preprocessing, first: str) -> None:
     model = model_with(FIRST[first]())
     wanted = keras_answers(model, [prepare(RAMPS, mode)])
     converted = convert_model(model).model
@@ -75,13 +77,13 @@ def test_preprocessing_before_a_conv_equals_keras(mode: str, first: str) -> None
     assert_near(onnx_answers(folded, [RAMPS], optimise=True), wanted, 2e-5)
     left = operators(folded)
     assert left["Mul"] == 0
-    assert left["Gather"] == (1 if mode == "caffe" and first == "depthwise" else 0)
+    assert left["Gather"] == (1 if mode in ("caffe", BGR) and first == "depthwise" else 0)
     if "same" not in first:
         assert left["Add"] == 0 or first == "depthwise"
 
 
-@pytest.mark.parametrize("mode", MODES)
-def test_preprocessing_before_explicit_zero_padding_equals_keras(mode: str) -> None:
+@pytest.mark.parametrize("mode", MODES, ids=str)
+def test_preprocessing_before_explicit_zero_padding_equals_keras(mode: Preprocessing) -> None:
     """In ResNet's first layers the margin is zero after preprocessing, not before."""
     x = keras.Input((3, 256, 3))
     model = randomise(keras.Model(x, layers.Conv2D(4, 3)(layers.ZeroPadding2D(2)(x))))

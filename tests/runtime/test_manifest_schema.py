@@ -55,6 +55,9 @@ def variants(manifest: Any) -> Iterator[Any]:
     grey = copy.deepcopy(manifest)
     grey["inputs"][0].update(color="GRAY", shape=[None, None, None, 1])
     grey.update(created="2026-01-01T00:00:00Z", quantization={"scheme": "int8"})
+    grey["preprocessing"].update(
+        mode="custom", scale=[0.5], mean=[1.0, 2.0, 3.0], std=[1], bgr=True
+    )
     grey["target"].update(device="trt", toolchain="10.3")
     grey["build"] = {
         "builder": "tensorrt",

@@ -61,7 +61,7 @@ def nothing_is_built(monkeypatch: pytest.MonkeyPatch) -> None:
         (BadArgument, {"alpha": 0.6}, "no ImageNet weights for mobilenet_v2 of alpha 0.6"),
         (BadArgument, {"alpha": 0.0, "weights": None}, "alpha` must be positive, not 0"),
         (BadArgument, {"input_shape": (224, 192, 3)}, "or 224x224, not 224x192"),
-        (BadArgument, {"preprocess": "caffe"}, "preprocessing of its own, 'tf'"),
+        (BadArgument, {"preprocess": "caffe"}, "preprocessing of its own, tf: x / 127.5"),
     ],
 )
 @pytest.mark.usefixtures("nothing_is_built")

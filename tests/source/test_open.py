@@ -16,7 +16,8 @@ from kexport.errors import (
     WeightsUnavailable,
 )
 from kexport.options.application import Recipe
-from kexport.source.open import imagenet_labels, open_model, weights_digest
+from kexport.source.labels import imagenet_labels
+from kexport.source.open import open_model, weights_digest
 
 RANDOM = Recipe(weights="random", input_shape=(32, 32, 3))
 
@@ -98,7 +99,7 @@ def test_a_file(kind: str, tmp_path: Path) -> None:
     assert source.source == source.weights == path.name
     assert (source.mode, source.labels, source.kind) == ("caffe", None, None)
     assert source.sha256 == weights_digest(model)
-    assert open_model(path, Recipe()).mode == "none"
+    assert open_model(path, Recipe()).mode is None
 
 
 def test_a_keras_model() -> None:
@@ -106,7 +107,7 @@ def test_a_keras_model() -> None:
     source = open_model(model, Recipe())
     assert source.model is model
     assert source.name == "my_model_2"
-    assert source.mode == "none"
+    assert source.mode is None
 
 
 @pytest.mark.parametrize(
@@ -135,9 +136,9 @@ def test_arguments_of_applications_are_refused_for_other_models(
 
 
 def test_a_preprocessing_that_does_not_exist() -> None:
-    with pytest.raises(BadArgument, match="no preprocessing is named 'pytorch'") as raised:
-        open_model(small(), Recipe(preprocess="pytorch"))  # type: ignore[arg-type]
-    assert raised.value.hint == "give one of tf, caffe, torch, none"
+    with pytest.raises(BadArgument, match="no preprocessing is named 'imagenet'") as raised:
+        open_model(small(), Recipe(preprocess="imagenet"))  # type: ignore[arg-type]
+    assert raised.value.hint == "give one of none, unit, tf, caffe, torch, auto"
 
 
 @pytest.mark.parametrize(

@@ -9,15 +9,42 @@ import cv2
 import keras
 import numpy as np
 import pytest
+from keras.applications.imagenet_utils import preprocess_input
 from PIL import Image
 
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Custom
 from kexport.runtime.pixel_formats import encode
-from kexport.source.preprocessing import decode, rgb_from_yuv
+from kexport.source.preprocessing import decode, prepare, rgb_from_yuv
 from kexport.source.synthetic_images import draw_images
 
 Array = np.ndarray[Any, Any]
 BYTES = np.arange(256, dtype=np.uint8)
+
+
+OF_KERAS = {
+    "tf": Custom(scale=(1 / 127.5,), mean=(1.0,)),
+    "caffe": Custom(mean=(103.939, 116.779, 123.68), bgr=True),
+    "torch": Custom((1 / 255,), (0.485, 0.456, 0.406), (0.229, 0.224, 0.225)),
+}
+"""The modes of `preprocess_input`, by the numbers in its documentation."""
+
+
+@pytest.mark.parametrize("mode", OF_KERAS)
+def test_numbers_do_what_the_modes_of_keras_do(mode: str) -> None:
+    images = draw_images(2, 16, 16)
+    wanted = preprocess_input(images.astype(np.float32), data_format="channels_last", mode=mode)
+    np.testing.assert_allclose(prepare(images, OF_KERAS[mode]), wanted, rtol=1e-5, atol=1e-5)
+
+
+def test_unit_is_what_keras_rescaling_does() -> None:
+    images = draw_images(2, 16, 16)
+    wanted = keras.layers.Rescaling(1 / 255)(images.astype(np.float32))
+    np.testing.assert_allclose(prepare(images, "unit"), wanted, rtol=1e-6)
+    grey = images[..., :1]
+    np.testing.assert_array_equal(
+        prepare(grey, Custom(scale=(1 / 255,))), grey * np.float32(1 / 255)
+    )
 
 
 def packed(name: str) -> tuple[ImageInput, int]:

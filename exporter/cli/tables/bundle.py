@@ -14,6 +14,7 @@ from rich.console import Console
 from rich.table import Table
 
 from kexport.cli.terminal import printable
+from kexport.options.preprocessing import Custom, described
 
 if TYPE_CHECKING:
     from kexport.bundle.local_engine import VerifiedEngine
@@ -41,6 +42,10 @@ _NAMED_NODES = 3
 
 _NAMED_BRANCHES = 4
 """Number of branches named that no sample reaches; manifest.json has all."""
+
+
+_NAMED_CLASSES = 6
+"""Number of classes named, with the last one; labels.txt has all."""
 
 
 class PlainTable(Table):
@@ -77,10 +82,13 @@ def bundle_table(
         *_named("toolchain", filter(None, [target["toolchain"]])),
         *_named("warning", _warnings(manifest["findings"])),
         *_named("input", (_tensor(row) for row in manifest["inputs"])),
+        *_named("images", _preprocessing(manifest)),
         *_named("output", (_tensor(row) for row in manifest["outputs"])),
+        *_named("classes", _classes(path, manifest)),
         ("size", megabytes(size)),
         *_named("float32", _float32(manifest["float32_nodes"])),
         *_named("largest", _largest(manifest["largest_value"])),
+        *_named("labelled", _labelled(manifest.get("labelled"))),
         *_named("parity", _parity(parity)),
         *_named("coverage", _coverage(parity.get("coverage"))),
         *_named("engine", (*_engine_here(built), *_engine(manifest, here=built is not None))),
@@ -198,6 +206,52 @@ def _free(row: Mapping[str, Any], axis: int) -> str:
     """Return the name of an axis of free size."""
     layout = row.get("layout") or "N"
     return layout[axis] if axis < len(layout) else "?"
+
+
+def _preprocessing(manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Yield how images are preprocessed, where, and what says so."""
+    entry = manifest["preprocessing"]
+    if not any(row["color"] for row in manifest["inputs"]):
+        return
+    inside = ", ".join(entry.get("layers", ()))
+    if inside:
+        yield f"preprocessed inside the model, by {inside}"
+    if entry["mode"] != "none" or not inside:
+        yield _described(entry)
+    if "chosen" in entry:
+        shares = (f"{mode} {share:.1%}" for mode, share in entry["chosen"]["top1"].items())
+        yield f"as {entry['chosen']['images']} labelled images fit it best: {', '.join(shares)}"
+
+
+def _described(entry: Mapping[str, Any]) -> str:
+    if entry["mode"] != "custom":
+        return described(entry["mode"])
+    numbers = {name: tuple(entry[name]) for name in ("scale", "mean", "std")}
+    return described(Custom(**numbers, bgr=entry["bgr"]))
+
+
+def _classes(path: Path, manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the number of classes and their first and last labels, in the order of the outputs."""
+    from kexport.runtime.labels import NAME  # with it comes numpy
+
+    if NAME not in manifest["files"]:
+        return
+    labels = (path / NAME).read_text(encoding="utf-8").splitlines()
+    shown = labels
+    if len(labels) > _NAMED_CLASSES:
+        shown = [*labels[: _NAMED_CLASSES - 1], "...", labels[-1]]
+    yield f"{len(labels)}: {', '.join(shown)}"
+    numbers = [int(label) for label in labels if label.isdecimal()]
+    if len(numbers) == len(labels) and numbers != sorted(numbers):
+        yield "numbers in the order of text, as Keras sorts folders: compare with training"
+
+
+def _labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
+    """Yield how often Keras is right on labelled images."""
+    if found is not None:
+        low, high = found["interval"]
+        share = f"Keras is right on {found['top1']:.1%} of {found['images']} labelled images"
+        yield f"{share} (95 % interval {low:.1%} to {high:.1%})"
 
 
 def _float32(nodes: Sequence[Mapping[str, str]]) -> Iterable[str]:

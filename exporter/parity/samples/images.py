@@ -13,6 +13,7 @@ from kexport.arrays import Array
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Preprocessing
 from kexport.parity.samples import trial
 from kexport.parity.samples.count import count_of
 from kexport.parity.samples.value import Probe, Samples
@@ -44,7 +45,7 @@ class ImageModel:
 
     model: keras.Model
     """In a form that Keras computes on a CPU."""
-    mode: str
+    mode: Preprocessing
     pixels: ImageInput
     own: tuple[int | None, int | None]
     channels: int

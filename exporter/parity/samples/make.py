@@ -7,6 +7,7 @@ import keras
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Preprocessing, described, fit
 from kexport.parity.samples.images import ImageModel, is_image_model, of_images
 from kexport.parity.samples.tensors import of_tensors
 from kexport.parity.samples.value import Samples
@@ -15,7 +16,7 @@ from kexport.source.clone import channels_last
 
 def make(
     model: keras.Model,
-    mode: str,
+    mode: Preprocessing,
     seed: int,
     pixels: ImageInput | None = None,
     batch: int | None = 1,
@@ -26,7 +27,7 @@ def make(
 
     Args:
         model: a built Keras model.
-        mode: the mode of `preprocess_input` for its images.
+        mode: the preprocessing of its images.
         seed: seed of the images or numbers.
         pixels: the images that the graph takes; RGB or grey of the model's size by default.
         batch: the fixed batch of the graph, None if it is open.
@@ -40,13 +41,15 @@ def make(
     if mode != "none" or pixels not in (None, ImageInput()):
         raise BadArgument(
             f"model {model.name!r} has no image input to "
-            + (f"preprocess in mode {mode!r}" if mode != "none" else "decode or resize"),
+            + (f"preprocess ({described(mode)})" if mode != "none" else "decode or resize"),
             hint="leave out `recipe.preprocess` and the options of the image input",
         )
     return of_tensors(channels_last(model), seed, batch)
 
 
-def _image_model(model: keras.Model, mode: str, seed: int, pixels: ImageInput) -> ImageModel:
+def _image_model(
+    model: keras.Model, mode: Preprocessing, seed: int, pixels: ImageInput
+) -> ImageModel:
     _, height, width, channels = input_specs(model)[0].shape
     own = (
         height if isinstance(height, int) else None,
@@ -57,10 +60,6 @@ def _image_model(model: keras.Model, mode: str, seed: int, pixels: ImageInput) -
             f"model {model.name!r} takes images of any size, so there is no size to resize to",
             hint="leave out `image_input.resize`, or give an Application its `recipe.input_shape`",
         )
-    if channels == 1 and mode in ("caffe", "torch"):
-        raise BadArgument(
-            f"model {model.name!r} takes grey images, and mode {mode!r} is for three channels",
-            hint="give another `recipe.preprocess`, or preprocess in layers of the model",
-        )
     channels = int(channels)
+    fit(mode, channels, model.name)
     return ImageModel(channels_last(model), mode, pixels.of_channels(channels), own, channels, seed)

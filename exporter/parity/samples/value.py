@@ -9,6 +9,7 @@ import numpy as np
 
 from kexport.arrays import Array
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Preprocessing
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,7 +36,7 @@ class Samples:
 
     raw: Mapping[str, Array]
     prepared: tuple[Array, ...]
-    mode: str
+    mode: Preprocessing
     pixels: ImageInput | None
     ordinary: int
     """How many of the first samples are ordinary ones. Those after them are hard: constants,

@@ -13,13 +13,14 @@ from kexport.graph.emit import Emitter
 from kexport.graph.passes import Pass
 from kexport.graph.roles import role_of
 from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Custom, Preprocessing
 from kexport.passes.image_input.resize_and_layout import arrive, declare
 from kexport.zoo import IMAGENET_DEVIATION, IMAGENET_MEAN
 
 
 @dataclass(frozen=True, slots=True)
 class PixelRecipe:
-    """A mode of `preprocess_input`: channels in `order`, then x * scale + shift."""
+    """A preprocessing: channels in `order`, then x * scale + shift."""
 
     order: tuple[int, ...] | None
     scale: tuple[float, ...]
@@ -31,6 +32,7 @@ CAFFE_MEAN = (103.939, 116.779, 123.68)
 
 RECIPES = {
     "none": PixelRecipe(None, (1.0,), (0.0,)),
+    "unit": PixelRecipe(None, (1 / 255,), (0.0,)),
     "tf": PixelRecipe(None, (1 / 127.5,), (-1.0,)),
     "caffe": PixelRecipe((2, 1, 0), (1.0,), tuple(-mean for mean in CAFFE_MEAN)),
     "torch": PixelRecipe(
@@ -42,19 +44,30 @@ RECIPES = {
         ),
     ),
 }
-"""`keras.applications.imagenet_utils.preprocess_input` by mode, on RGB in 0..255."""
+"""x / 255, and `keras.applications.imagenet_utils.preprocess_input` by mode, on RGB in 0..255."""
 
 NHWC = "NHWC"
 
 
-def image_input(mode: str, pixels: ImageInput | None = None) -> Pass:
-    """Return the pass for a mode of `preprocess_input` and the format of the image.
+def recipe_of(preprocessing: Preprocessing) -> PixelRecipe:
+    """Return a preprocessing as a scale and a shift of each channel, in float64."""
+    if not isinstance(preprocessing, Custom):
+        return RECIPES[preprocessing]
+    scale, mean, std = np.broadcast_arrays(
+        *(np.asarray(each) for each in (preprocessing.scale, preprocessing.mean, preprocessing.std))
+    )
+    order = (2, 1, 0) if preprocessing.bgr else None
+    return PixelRecipe(order, tuple((scale / std).tolist()), tuple((-mean / std).tolist()))
+
+
+def image_input(mode: Preprocessing, pixels: ImageInput | None = None) -> Pass:
+    """Return the pass for a preprocessing and the format of the image.
 
     Args:
-        mode: a key of `RECIPES`.
+        mode: a key of `RECIPES`, or numbers.
         pixels: the format; by default RGB, or grey for a model of one channel.
     """
-    recipe = RECIPES[mode]
+    recipe = recipe_of(mode)
 
     @Pass
     def image_input(model: ir.Model) -> None:
