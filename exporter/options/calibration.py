@@ -26,8 +26,9 @@ class Calibration:
     differs from Keras', or the loss of top-1 accuracy where `eval_data` is given; INT8 is refused
     where the whole confidence interval of the drop is beyond it. `int8_share` is the smallest share
     of the multiply-adds that stays in INT8 while sensitive layers return to float. `eval_data` is a
-    folder of labelled images with one subfolder for each class. `require_speedup` refuses INT8 that
-    is not that many times as fast as fp32 on this machine.
+    folder of labelled images with one subfolder for each class; in any precision, they also show
+    whether Keras itself does better with images that are resized in another way. `require_speedup`
+    refuses INT8 that is not that many times as fast as fp32 on this machine.
 
     Raises:
         BadArgument: an unknown method, or a number out of its range.
@@ -111,8 +112,10 @@ def check(calibration: Calibration, target: Target, *, local: bool) -> None:
 
 
 def _given(calibration: Calibration) -> Iterator[str]:
-    """Yield the fields that differ from their defaults."""
+    """Yield the fields for int8 alone that differ from their defaults."""
     for field in fields(calibration):
+        if field.name == "eval_data":  # they also tell how images were resized for training
+            continue
         value = getattr(calibration, field.name)
         if value is not field.default and (field.name == "data" or value != field.default):
             yield field.name

@@ -31,6 +31,7 @@ from kexport.calibration.accuracy.refusal import accuracy_refusal
 from kexport.calibration.accuracy.search import SearchStep
 from kexport.calibration.dataset.encoding import encode_images
 from kexport.calibration.dataset.images import (
+    ImageForm,
     Images,
     load_images,
     load_labelled_images,
@@ -184,12 +185,13 @@ def _load(
     """Load the images to calibrate on, and those to evaluate on."""
     if calibration.data is None:
         raise ValueError("there are no images to calibrate on")
-    height, width, channels = subject.size
+    pixels, (height, width, _) = subject.pixels, subject.size
+    shades = 1 if pixels.form == "gray" else 3
+    form = ImageForm((height, width), pixels.outside, shades, pixels.dtype)
     load = partial(
         load_images,
         calibration.data,
-        (height, width),
-        channels,
+        form,
         seed=subject.seed,
         scratch=scratch,
         progress=percent_progress(say, "decoding the calibration images"),
@@ -200,8 +202,7 @@ def _load(
     labelled = load_labelled_images(
         calibration.eval_data,
         _classes(subject),
-        (height, width),
-        channels,
+        form,
         limit=EVALUATION_IMAGES,
         seed=subject.seed,
         scratch=scratch,

@@ -57,7 +57,6 @@ def test_every_method_has_an_estimator() -> None:
         ({"cache": Path("c.json")}, "cache"),
         ({"max_drop": 0.5}, "max_drop"),
         ({"int8_share": 0.8}, "int8_share"),
-        ({"eval_data": "photos"}, "eval_data"),
         ({"require_speedup": 1.5}, "require_speedup"),
     ],
 )
