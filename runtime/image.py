@@ -157,5 +157,5 @@ def _of_color(image: NDArray[np.uint8], channels: int) -> NDArray[np.uint8]:
     if channels == 3:
         return image[..., :3]
     weights = np.array([19595, 38470, 7471], np.int64)
-    luma = (image[..., :3].astype(np.int64) * weights).sum(axis=2, keepdims=True)
+    luma: NDArray[np.int64] = (image[..., :3] * weights).sum(axis=2, keepdims=True)
     return ((luma + 0x8000) >> 16).astype(np.uint8)

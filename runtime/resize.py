@@ -161,15 +161,15 @@ def _weigh(axis: Axis, first: int, image: NDArray[np.uint8], window: Window) -> 
     found: NDArray[Any] = _part(image, window)
     for which in (first, 1 - first):
         found = _summed(found, both[which], which)
-    return found * np.float32(
-        1.0 / float(np.float32(both[0].covered) * np.float32(both[1].covered))
-    )
+    covered = np.float32(both[0].covered) * np.float32(both[1].covered)
+    whole: NDArray[np.float32] = found * np.float32(1.0 / float(covered))
+    return whole
 
 
 def _summed(values: NDArray[Any], by: taps.Taps, which: int) -> NDArray[Any]:
     """Add the weighted sources up along an axis of values [h, w, c], the first source first."""
     shape = (-1, 1, 1) if which == 0 else (-1, 1)
-    total = values.take(by.places[:, 0], which) * by.weights[:, 0].reshape(shape)
+    total: NDArray[Any] = values.take(by.places[:, 0], which) * by.weights[:, 0].reshape(shape)
     for k in range(1, by.places.shape[1]):
         total += values.take(by.places[:, k], which) * by.weights[:, k].reshape(shape)
     return total
@@ -181,17 +181,19 @@ def _weigh_in_2048ths(axis: Axis, image: NDArray[np.uint8], window: Window) -> N
     The sum of two rows drops bits of each product, as OpenCV's does.
     """
     rows, columns = _axes(axis, window)
-    used, places = np.unique(rows.places, return_inverse=True)
+    used = np.unique(rows.places)
+    order = np.searchsorted(used, rows.places)
     lines = _summed(_part(image, window)[used], columns, 1)
-    lines = [lines[places.reshape(rows.places.shape)[:, k]] for k in range(rows.places.shape[1])]
-    weights = [rows.weights[:, k, np.newaxis, np.newaxis] for k in range(len(lines))]
-    if len(lines) == 2:
-        total = sum((weight * (line >> 4)) >> 16 for line, weight in zip(lines, weights))
-        total = (total + 2) >> 2
-    else:
-        total = sum(weight * line for line, weight in zip(lines, weights))
-        total = (total + (taps.FIXED * taps.FIXED >> 1)) >> 22
-    return np.clip(total, 0, 255).astype(np.uint8)
+    products = [
+        (lines[order[:, k]], rows.weights[:, k, np.newaxis, np.newaxis])
+        for k in range(order.shape[1])
+    ]
+    total: NDArray[np.int64]
+    if len(products) == 2:
+        total = np.stack([(weight * (line >> 4)) >> 16 for line, weight in products]).sum(axis=0)
+        return _bytes((total + 2) >> 2)
+    total = np.stack([weight * line for line, weight in products]).sum(axis=0)
+    return _bytes((total + (taps.FIXED * taps.FIXED >> 1)) >> 22)
 
 
 def _cv2_area(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
@@ -200,7 +202,7 @@ def _cv2_area(image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:
     if down < 1 or along < 1:
         return _weigh_in_2048ths(taps.cv2_area_enlarged, image, window)
     if (down, along) == (2, 2):
-        return ((_block_sums(image, window) + 2) >> 2).astype(np.uint8)
+        return _bytes((_block_sums(image, window) + 2) >> 2)
     if down.is_integer() and along.is_integer():
         mean = np.float32(1) / np.float32(down * along)
         return rounded(_block_sums(image, window).astype(np.float32) * mean)
@@ -212,12 +214,18 @@ def _block_sums(image: NDArray[np.uint8], window: Window) -> NDArray[np.int64]:
     blocks = _part(image, window).reshape(
         height, window.height // height, width, window.width // width, image.shape[2]
     )
-    return blocks.sum(axis=(1, 3), dtype=np.int64)
+    sums: NDArray[np.int64] = blocks.sum(axis=(1, 3), dtype=np.int64)
+    return sums
 
 
 def rounded(values: NDArray[Any]) -> NDArray[np.uint8]:
     """Round to the nearest byte, halves to the even one."""
-    return values if values.dtype == np.uint8 else np.clip(np.rint(values), 0, 255).astype(np.uint8)
+    return values if values.dtype == np.uint8 else _bytes(np.rint(values))
+
+
+def _bytes(values: NDArray[Any]) -> NDArray[np.uint8]:
+    clipped: NDArray[np.uint8] = np.clip(values, 0, 255).astype(np.uint8)
+    return clipped
 
 
 def _pillow(name: str, image: NDArray[np.uint8], window: Window) -> NDArray[np.uint8]:

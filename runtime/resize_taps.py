@@ -83,7 +83,7 @@ def tf_area(before: int, after: int) -> Taps:
     inside = np.where(left + F(1) > end, end - left, F(1))
     cut = np.where(left + F(1) > end, scale, left + F(1) - start)
     weights = np.where(left < start, cut, inside)
-    return Taps(_clipped(places, before), np.where(places < last, weights, F(0)), scale)
+    return Taps(_clipped(places, before), np.where(places < last, weights, F(0)), float(scale))
 
 
 def tf_spans(kernel: Kernel, radius: float, *, antialias: bool) -> Callable[[int, int], Taps]:
@@ -207,7 +207,8 @@ def _half_pixel_centres(before: int, after: int) -> NDArray[np.float32]:
 
 
 def _clipped(places: NDArray[Any], before: int) -> NDArray[np.int64]:
-    return np.clip(places, 0, before - 1).astype(np.int64)
+    clipped: NDArray[np.int64] = np.clip(places, 0, before - 1).astype(np.int64)
+    return clipped
 
 
 def _within(places: NDArray[np.int64], before: int) -> NDArray[np.bool_]:
@@ -216,11 +217,11 @@ def _within(places: NDArray[np.int64], before: int) -> NDArray[np.bool_]:
 
 def _normalized(weights: NDArray[Any]) -> NDArray[np.float32]:
     """Scale each row of weights to a sum of 1; the sum is taken from left to right."""
-    weights = weights.astype(F)
-    total = weights[:, 0]
+    in_float32: NDArray[np.float32] = weights.astype(F)
+    total = in_float32[:, 0]
     for column in range(1, weights.shape[1]):
-        total = total + weights[:, column]
-    return weights * (F(1) / total)[:, np.newaxis]
+        total = total + in_float32[:, column]
+    return in_float32 * (F(1) / total)[:, np.newaxis]
 
 
 def _cubic_table() -> tuple[NDArray[np.float32], NDArray[np.float32]]:
@@ -238,4 +239,5 @@ def _two(lower: NDArray[np.int64], part: NDArray[np.float32], before: int) -> Ta
 
 
 def _in_2048ths(weights: NDArray[np.float32]) -> NDArray[np.int64]:
-    return np.rint(weights * F(FIXED)).astype(np.int64)
+    whole: NDArray[np.int64] = np.rint(weights * F(FIXED)).astype(np.int64)
+    return whole

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Literal, get_args
 from kexport.errors import BadArgument, did_you_mean
 
 if TYPE_CHECKING:
-    from kexport.runtime.resize import Resize
+    from kexport.runtime.resize import Resize as ResizeOutside
 
 Format = Literal["rgb", "bgr", "rgba", "bgra", "gray", "nv12", "yuyv"]
 Layout = Literal["nhwc", "nchw"]
@@ -91,7 +91,7 @@ class ImageInput:
             )
 
     @property
-    def outside(self) -> Resize:
+    def outside(self) -> ResizeOutside:
         """How an image of another size becomes the model's, in the graph or before it.
 
         It must be chosen already: neither None nor "auto".
