@@ -43,12 +43,13 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
 
     from kexport.calibration import Dataset, Evaluator, quantize_with_accuracy_control
     from kexport.calibration.accuracy.criterion import criterion_for
-    from kexport.calibration.dataset.images import load_images, split_images
+    from kexport.calibration.dataset.images import ImageForm, load_images, split_images
     from kexport.calibration.execution.partitioned import run_partitioned
     from kexport.calibration.execution.session import Batches
     from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
     from kexport.graph import save
     from kexport.passes import pipeline
+    from kexport.runtime.resize import UNSTATED
 
     floating = ir.load(task.floating)
     form = pipeline.GraphFormat(18, "int8")
@@ -56,9 +57,8 @@ def kexport(task: Task, *, gated: bool) -> dict[str, Any]:
     height, width, channels = task.images.shape[1:]
     with tempfile.TemporaryDirectory() as folder:
         count = len(task.images)
-        found = load_images(
-            task.images, (height, width), channels, limit=count, seed=0, scratch=Path(folder)
-        )
+        form = ImageForm((height, width), UNSTATED, channels)
+        found = load_images(task.images, form, limit=count, seed=0, scratch=Path(folder))
         calibration, evaluation = split_images(found, 0, largest=100)
         name, batches = floating.graph.outputs[0].name or "", Batches(floating, evaluation.images)
         made = [found for *_, found in run_partitioned(floating, batches) if name in found]

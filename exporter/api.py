@@ -17,7 +17,7 @@ from kexport.calibration.accuracy.latency import Speed
 from kexport.errors import BadArgument
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
-from kexport.options.image_input import ImageInput
+from kexport.options.image_input import AUTO, ImageInput
 from kexport.options.toolchain import Toolchain
 from kexport.parity import compare
 from kexport.progress import Progress
@@ -29,6 +29,7 @@ from kexport.stages.optimize import Batch
 from kexport.stages.prove import prove
 from kexport.stages.reference import compute_reference
 from kexport.stages.request import Request
+from kexport.stages.resizing import ResizeTrial, choose, with_default
 from kexport.stages.write import write
 from kexport.targets import Target
 
@@ -43,6 +44,8 @@ class Bundle:
     """For int8 on a machine like this one: its latency here, beside fp32."""
     engine: local_engine.VerifiedEngine | None = None
     """The engine, if the target's GPU and TensorRT are on this machine."""
+    resize_trial: ResizeTrial | None = None
+    """If labelled images were given: Keras' accuracy on them for each likely way of resizing."""
 
 
 def export(
@@ -70,8 +73,9 @@ def export(
         target: `<device>-<precision>`, such as "trt-fp16", or what `kexport.targets.find` returns.
         output: the bundle's folder; `<model>-<target>` by default.
         recipe: how to build or load the model, and how its images are preprocessed.
-        image_input: the format, layout and dtype of the images that the graph takes, and how it
-            resizes them; uint8 RGB or grey of the model's size by default.
+        image_input: the format, layout and dtype of the images that the graph takes, and how images
+            of another size are resized, in the graph or before it; uint8 RGB or grey of the model's
+            size by default.
         calibration: for int8: images like those that the model will see, and the accuracy to keep.
         toolchain: the JetPack or TensorRT on the device, and what to write for it; the newest that
             kexport knows by default. Only for a target given by its name.
@@ -110,7 +114,10 @@ def export(
     say("building the model")
     source = open_model(model, request.recipe)
     folder = request.folder(source)
+    is_auto = request.image_input.resize_outside == AUTO
+    request = with_default(source, request)
     subject = convert(source, request, say)
+    subject, request, trial = choose(subject, request, auto=is_auto, say=say)
     finished = finish(subject, request, say)
     with staging(folder) as work:
         reference = compute_reference(subject, finished, request.target, say)
@@ -124,7 +131,7 @@ def export(
     if request.layout_triton is not None:
         triton.write_layout(folder, entries, request.target, request.layout_triton)
     speed = None if finished.quantized is None else finished.quantized.speed
-    return Bundle(folder, entries, speed, proven.engine)
+    return Bundle(folder, entries, speed, proven.engine, trial)
 
 
 def _resolve(target: str | Target, toolchain: Toolchain | None) -> Target:

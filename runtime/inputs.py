@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BadInput
+from .pixel_formats import SIZE_MULTIPLES
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -82,9 +83,26 @@ def _array(value: Any, spec: InputSpec) -> NDArray[Any]:
         size is not None and size != array.shape[axis] for axis, size in enumerate(shape) if axis
     ):
         raise _misfit(array, spec, _size_hint(array, spec))
+    if spec.color is not None:
+        _refuse_odd(array, spec)
     if len(array) == 0:
         raise _misfit(array, spec, "give at least one sample")
     return array
+
+
+def _refuse_odd(array: NDArray[Any], spec: InputSpec) -> None:
+    """Refuse sizes that a format with shared chroma does not have; others are in the shape."""
+    rows, columns = SIZE_MULTIPLES.get(str(spec.color), (1, 1))
+    height, width = array.shape[2:] if spec.layout == "NCHW" else array.shape[1:3]
+    if rows > 1 and height % 3:
+        hint = "give 3/2 as many rows as the image has: its Y, then its U and V"
+        what = f"{height} rows are not 3/2 of an even height"
+    elif width % columns:
+        hint = "cut off the last column"
+        what = f"the width {width} is odd"
+    else:
+        return
+    raise BadInput(f"input {spec.name!r} takes {spec.color}, and {what}", hint=hint)
 
 
 def _misfit(array: NDArray[Any], spec: InputSpec, hint: str | None) -> BadInput:

@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 
 from . import manifest_schema
 from .errors import BundleRefused
+from .resize import UNSTATED, Resize
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -32,7 +33,8 @@ class InputSpec:
     """One input: its NumPy dtype, and its shape, batch first, with None for a free dimension.
 
     An image has a `color` (a key of `manifest_schema.COLORS`), the `layout` "NHWC" or "NCHW" and
-    the `range` (0, 255); for a plain tensor all three are None.
+    the `range` (0, 255); for a plain tensor all three are None. `resize` is how an image of another
+    size becomes the model's before the graph, where the model takes one size.
     """
 
     name: str
@@ -41,6 +43,7 @@ class InputSpec:
     layout: str | None
     color: str | None
     range: tuple[float, float] | None
+    resize: Resize = UNSTATED
 
     @property
     def size(self) -> tuple[int | None, int | None]:
@@ -217,7 +220,12 @@ def input_spec(item: Mapping[str, Any]) -> InputSpec:
         layout=item["layout"],
         color=item["color"],
         range=None if limits is None else (float(limits[0]), float(limits[1])),
+        resize=_resize(item.get("resize")),
     )
+
+
+def _resize(entry: Mapping[str, Any] | None) -> Resize:
+    return UNSTATED if entry is None else Resize(entry["method"], entry["fit"])
 
 
 def _output(item: dict[str, Any]) -> OutputSpec:

@@ -52,6 +52,21 @@ COLORS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV"
 """Pixel format -> size of the channel axis: the values stored for each pixel, or for NV12 in each
 column of its two planes."""
 
+_FILTERS = {
+    "tf": (
+        *("nearest", "bilinear", "bicubic", "area", "lanczos3", "lanczos5"),
+        *("bilinear-antialias", "bicubic-antialias", "lanczos3-antialias", "lanczos5-antialias"),
+    ),
+    "pil": ("nearest", "bilinear", "bicubic", "box", "hamming", "lanczos"),
+    "cv2": ("nearest", "linear", "cubic", "area"),
+}
+METHODS = tuple(f"{library}-{name}" for library, names in _FILTERS.items() for name in names)
+"""Methods of resizing outside the graph: a library and its filter."""
+
+FITS = ("stretch", "crop", "pad")
+"""What resizing outside the graph does with another aspect ratio: nothing, crop to the largest
+window around the centre, or add black borders."""
+
 _PART = r"(?!\.{1,2}(?:/|(?![\s\S])))[^/\\:\x00-\x1f]+"
 FILE_NAME = rf"^{_PART}(?:/{_PART})*(?![\s\S])"
 """A path inside the bundle: relative, with forward slashes, without `.` or `..` as a part."""
@@ -95,6 +110,7 @@ _INPUT = all_of(
         color=one_of(*COLORS, None),
         range=or_null(tuple_of(number(float("-inf")), number(float("-inf")))),
     ),
+    if_present("resize", object_with(method=one_of(*METHODS), fit=one_of(*FITS))),
     *(when("color", color, _image(channels)) for color, channels in COLORS.items()),
 )
 _OF = object_with(of=object_with(kind=one_of(*SCORES), classes=integer(1)))

@@ -24,12 +24,12 @@ Y = 0.257 R + 0.504 G + 0.098 B + 16, U = -0.148 R - 0.291 G + 0.439 B + 128,
 V = 0.439 R - 0.368 G - 0.071 B + 128."""
 
 
-def encode(image: NDArray[np.uint8], color: str, layout: str, dtype: str) -> NDArray[Any]:
+def encode(image: NDArray[Any], color: str, layout: str, dtype: str) -> NDArray[Any]:
     """Convert one image to the format of a model's input, without the batch dimension.
 
-    `image` is RGB, uint8 [height, width, 3]; for the color "GRAY" it is [height, width, 1]. Height
-    and width must be multiples of `SIZE_MULTIPLES`. Pixels that share chroma get that of their mean
-    colour. Alpha is 255.
+    `image` is RGB, [height, width, 3]; for the color "GRAY" it is [height, width, 1]. It is uint8,
+    or float32 for an input of float32. Height and width must be multiples of `SIZE_MULTIPLES`.
+    Pixels that share chroma get that of their mean colour. Alpha is 255.
     """
     array: NDArray[Any] = _ENCODERS.get(color, _unchanged)(image)
     if layout == "NCHW":

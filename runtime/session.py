@@ -10,12 +10,11 @@ import numpy as np
 from .compare import softmax
 from .errors import BadInput
 from .file_hashes import check_files
-from .image import pixels
+from .image import sample
 from .inputs import fit_inputs
 from .labels import Prediction, named, ranked, read_labels
 from .manifest import Manifest, read_manifest
 from .manifest_schema import RANKED
-from .pixel_formats import SIZE_MULTIPLES, encode
 from .select_engine import choose
 
 if TYPE_CHECKING:
@@ -120,16 +119,14 @@ class Session:
         ]
         return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
-    def classify(
-        self, image: ImageSource, top_k: int | None = None, interpolation: str = "nearest"
-    ) -> list[Prediction]:
+    def classify(self, image: ImageSource, top_k: int | None = None) -> list[Prediction]:
         """Classify an image: return the `top_k` best classes (or all, if fewer), best first.
 
         `image` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. Unless the
-        model resizes images itself or takes any size, it is resized as
-        `keras.utils.load_img(path, target_size=..., interpolation=...)` does. It is then converted
-        to the format, layout and dtype of the model's input. If the format needs even sizes, an odd
-        last row or column is cut off.
+        model resizes images itself or takes any size, it is resized as the manifest says
+        (`manifest.inputs[0].resize`): as for the images that the model was trained on. It is then
+        converted to the format, layout and dtype of the model's input. If the format needs even
+        sizes, an odd last row or column is cut off.
 
         The score is the model's probability, or the softmax of its logits. A model that returns
         its own best classes returns their probabilities or logits as scores; `top_k` is then at
@@ -149,9 +146,7 @@ class Session:
                 f"the model returns its {given} best classes, but {top_k} were requested",
                 hint=f"request {given} or fewer, or export with a larger --top-k",
             )
-        mode = "GRAY" if source.color == "GRAY" else "RGB"
-        decoded = pixels(image, source.size, mode, interpolation)
-        outputs = self.run(_encoded(decoded, source)[np.newaxis], fill=True)
+        outputs = self.run(sample(image, source)[np.newaxis], fill=True)
         scores = outputs[answer.name][0]
         if best:
             indices = outputs[best["indices"].name][0]
@@ -159,19 +154,6 @@ class Session:
         if answer.kind == "logits":
             scores = softmax(scores)
         return ranked(scores, self.labels, top_k or TOP_K)
-
-
-def _encoded(image: NDArray[np.uint8], source: InputSpec) -> NDArray[Any]:
-    """Convert a decoded image to the model's input, cropped to the sizes that its format needs."""
-    color = source.color or "RGB"
-    rows, columns = SIZE_MULTIPLES.get(color, (1, 1))
-    height, width = (size // step * step for size, step in zip(image.shape[:2], (rows, columns)))
-    if not height or not width:
-        raise BadInput(
-            f"an image of {image.shape[0]} x {image.shape[1]} is too small for {color}",
-            hint="give a larger image",
-        )
-    return encode(image[:height, :width], color, source.layout or "NHWC", source.dtype)
 
 
 def _image_input(manifest: Manifest) -> InputSpec:

@@ -17,11 +17,26 @@ MANIFEST: dict[str, Any] = {
     "target": {"name": "cpu-fp32", "opset": 20, "toolchain": None},
     "findings": [],
     "quantization": None,
-    "inputs": [{"name": "image", "dtype": "uint8", "shape": [None, 224, 224, 3], "color": "RGB"}],
+    "inputs": [
+        {
+            "name": "image",
+            "dtype": "uint8",
+            "shape": [None, 224, 224, 3],
+            "color": "RGB",
+            "resize": {"method": "pil-nearest", "fit": "stretch"},
+        }
+    ],
+    "preprocessing": {
+        "mode": "caffe",
+        "folded": True,
+        "layers": [],
+        "resize": None,
+        "crop": None,
+        "size": None,
+    },
     "outputs": [
         {"name": "probabilities", "dtype": "float32", "shape": [None, 9], "kind": "probabilities"}
     ],
-    "preprocessing": {"mode": "caffe", "folded": True, "layers": []},
     "parity": {
         "images": 8,
         "passed": True,
@@ -68,6 +83,10 @@ def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
 def succeed(model: str, target: str, *, progress: Callable[[str], None], **options: Any) -> Any:
     progress("converting")
     print("Downloading data")  # noqa: T201  what Keras does
-    return SimpleNamespace(
-        path=Path(f"{model}-{target}"), manifest=MANIFEST, speed=None, engine=None
-    )
+    return exported(f"{model}-{target}")
+
+
+def exported(path: str, **more: Any) -> Any:
+    """Return what `kexport.api.export` returns, with some fields of a bundle replaced."""
+    fields = {"manifest": MANIFEST, "speed": None, "engine": None, "resize_trial": None}
+    return SimpleNamespace(path=Path(path), **{**fields, **more})

@@ -28,6 +28,7 @@ from kexport.calibration.progress import CountProgress
 from kexport.errors import BadArgument, did_you_mean
 from kexport.runtime import BadImage, BadInput
 from kexport.runtime.image import pixels
+from kexport.runtime.resize import Resize
 from kexport.source.labels import class_folders
 
 MIN_IMAGES = 16
@@ -48,12 +49,31 @@ _COLORS = {1: "GRAY", 3: "RGB"}
 
 
 @dataclass(frozen=True, slots=True)
+class ImageForm:
+    """The images that a model takes: how those of another size become them, and their type.
+
+    `size` is (height, width); `channels` is 3 for RGB and 1 for grey. `dtype` is "uint8", or
+    "float32" for pixels that are not rounded after the resizing.
+    """
+
+    size: tuple[int, int]
+    resize: Resize
+    channels: int = 3
+    dtype: str = "uint8"
+
+    @property
+    def shape(self) -> tuple[int, int, int]:
+        """Height, width and channels."""
+        return (*self.size, self.channels)
+
+
+@dataclass(frozen=True, slots=True)
 class Images:
     """Images of one size, in a memory-mapped file.
 
-    `images` is uint8 [N, H, W, C] in 0..255, RGB or grey. `names` are their files or positions;
-    `skipped` names the damaged images, which are left out; `labels` has the class of each image
-    where classes are known.
+    `images` is uint8 or float32 [N, H, W, C] in 0..255, RGB or grey. `names` are their files or
+    positions; `skipped` names the damaged images, which are left out; `labels` has the class of
+    each image where classes are known.
     """
 
     images: np.memmap[Any, Any]
@@ -64,7 +84,7 @@ class Images:
 
 def decode_to_file(
     source: ImageSource,
-    shape: tuple[int, int, int],
+    form: ImageForm,
     *,
     limit: int,
     scratch: Path,
@@ -84,7 +104,7 @@ def decode_to_file(
     first, differ = None, False
 
     def decode(image: SourceImage) -> tuple[SourceImage, Array | BadImage]:
-        return image, _decode(image, shape)
+        return image, _decode(image, form)
 
     with _writer(scratch) as (file, path), ThreadPoolExecutor() as pool:
         while batch := list(
@@ -111,7 +131,7 @@ def decode_to_file(
             )
     labels = tuple(entry.label for entry in kept if entry.label is not None)
     return Images(
-        np.memmap(path, np.uint8, "r", shape=(len(kept), *shape)),
+        np.memmap(path, form.dtype, "r", shape=(len(kept), *form.shape)),
         tuple(entry.name for entry in kept),
         tuple(skipped),
         labels if len(labels) == len(kept) else None,
@@ -129,16 +149,17 @@ def select_images(images: Images, rows: Sequence[int]) -> Images:
             _append(file, images.images[row])
     labels = images.labels
     return Images(
-        np.memmap(path, np.uint8, "r", shape=(len(rows), *images.images.shape[1:])),
+        np.memmap(path, images.images.dtype, "r", shape=(len(rows), *images.images.shape[1:])),
         tuple(images.names[row] for row in rows),
         images.skipped,
         None if labels is None else tuple(labels[row] for row in rows),
     )
 
 
-def _decode(image: SourceImage, shape: tuple[int, int, int]) -> Array | BadImage:
+def _decode(image: SourceImage, form: ImageForm) -> Array | BadImage:
+    color = _COLORS[form.channels]
     try:
-        return pixels(image.content, shape[:2], _COLORS[shape[2]])
+        return pixels(image.content, form.size, color, form.resize, form.dtype)
     except BadImage as error:
         return error
     except BadInput as error:
@@ -187,23 +208,21 @@ def _refuse_few(source: str, usable: int, damaged: int) -> None:
 
 def load_images(
     source: str | Path | Iterable[Any],
-    size: tuple[int, int],
-    channels: int = 3,
+    form: ImageForm,
     *,
     limit: int,
     seed: int,
     scratch: Path,
     progress: CountProgress | None = None,
 ) -> Images:
-    """Load up to `limit` images of a source, decoded as `keras.utils.load_img` does.
+    """Load up to `limit` images of a source, as a bundle loads those that it classifies.
 
     Args:
         source: a folder of images of any size, searched at all depths; a .npy file, or a .npz file
             of one array or one named images or image; or arrays, PIL images and paths. Arrays of
             many images are uint8 [N, H, W, C] of the model's size. More than `limit` images are
             sampled at random; of an iterable without a length the first ones are used.
-        size: height and width of the model's input; images are resized to it, nearest pixel.
-        channels: 3 for RGB, 1 for grey.
+        form: the images that the model takes.
         limit: the largest number of images.
         seed: the same seed gives the same images in the same order.
         scratch: a folder for the decoded images, which must outlive the result.
@@ -219,16 +238,14 @@ def load_images(
         OutputFailed: `scratch` cannot be written.
     """
     _check_limit(limit)
-    shape = (*size, channels)
-    opened = open_source(source, shape, limit, seed)
-    return decode_to_file(opened, shape, limit=limit, scratch=scratch, progress=progress)
+    opened = open_source(source, form.shape, limit, seed)
+    return decode_to_file(opened, form, limit=limit, scratch=scratch, progress=progress)
 
 
 def load_labelled_images(
     folder: str | Path,
     classes: Sequence[str] | int,
-    size: tuple[int, int],
-    channels: int = 3,
+    form: ImageForm,
     *,
     limit: int,
     seed: int,
@@ -244,8 +261,7 @@ def load_labelled_images(
     Args:
         folder: the folder; images outside its subfolders are ignored.
         classes: the label of each class, or the number of classes.
-        size: height and width of the model's input; images are resized to it, nearest pixel.
-        channels: 3 for RGB, 1 for grey.
+        form: the images that the model takes.
         limit: the largest number of images, sampled from all classes together.
         seed: the same seed gives the same images in the same order.
         scratch: a folder for the decoded images, which must outlive the result.
@@ -265,9 +281,8 @@ def load_labelled_images(
     labels = {
         f"{name}/{file}": of_class[name] for name in names for file in image_files(folder / name)
     }
-    shape = (*size, channels)
     opened = from_files(folder, labels, seed)
-    return decode_to_file(opened, shape, limit=limit, scratch=scratch, progress=progress)
+    return decode_to_file(opened, form, limit=limit, scratch=scratch, progress=progress)
 
 
 def split_images(images: Images, seed: int, *, largest: int) -> tuple[Images, Images]:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Sequence
-from dataclasses import dataclass, fields
+from dataclasses import asdict, dataclass, fields
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -67,12 +67,15 @@ def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
     entry: dict[str, Any] = {"name": value.name, "dtype": _dtype(value), "shape": _shape(value)}
     if pixels is None:
         return {**entry, "layout": None, "color": None, "range": None}
-    return {
+    image = {
         **entry,
         "layout": pixels.layout.upper(),
         "color": pixels.color,
         "range": [0, 255],
     }
+    if pixels.resize_outside is None:
+        return image
+    return {**image, "resize": asdict(pixels.outside)}
 
 
 def output_entry(value: ir.Value, output: Output) -> dict[str, Any]:

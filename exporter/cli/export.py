@@ -143,8 +143,18 @@ def _show(bundle: "Bundle", *, as_json: bool) -> None:
             f"int8 is slower than fp32 here: {bundle.speed.int8_ms:.2f} ms, and "
             f"{bundle.speed.float_ms:.2f} ms in fp32"
         )
+    trial = bundle.resize_trial
+    if trial is not None and trial.is_clear and trial.chosen != trial.best:
+        warn(
+            f"images are resized as {trial.chosen}, and Keras itself has more right with "
+            f"{trial.best}: {trial.accuracies[trial.best]:.1%} instead of "
+            f"{trial.accuracies[trial.chosen]:.1%} of {trial.images}; "
+            f"was it trained with --resize-outside {trial.best}?"
+        )
     if as_json:
         document = {**bundle.manifest, "path": str(bundle.path)}
+        if trial is not None:
+            document["resize_trial"] = asdict(trial)
         if bundle.speed is not None:
             document["quantization"] = {
                 **bundle.manifest["quantization"],
@@ -156,7 +166,7 @@ def _show(bundle: "Bundle", *, as_json: bool) -> None:
         return
     from kexport.cli.tables.bundle import bundle_table, show
 
-    show(bundle_table(bundle.path, bundle.manifest, bundle.engine))
+    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial))
     if bundle.manifest["quantization"] is not None:
         from kexport.cli.tables.int8 import tables
 

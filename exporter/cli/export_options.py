@@ -170,6 +170,14 @@ IMAGE_INPUT = Group(
             show_default="no crop",
             help="Before --resize, crop the centre to the model's aspect ratio.",
         ),
+        "resize_outside": declare(
+            "--resize-outside",
+            metavar="METHOD[,FIT]|auto",
+            show_default="tf-bilinear, or pil-nearest for Applications",
+            help="How the runtime resizes images that have not the model's size: as in training. "
+            "METHOD names a library and its filter (docs/image-input.md), FIT is stretch, crop or "
+            "pad; auto takes what is best for Keras on --eval-data.",
+        ),
     },
     prefix="image_input.",
 )

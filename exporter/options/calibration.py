@@ -28,7 +28,8 @@ class Calibration:
     of the multiply-adds that stays in INT8 while sensitive layers return to float. `eval_data` is a
     folder of labelled images with one subfolder for each class. `require_speedup` refuses INT8 that
     is not that many times as fast as fp32 on this machine. `eval_data` is for other precisions too:
-    it measures Keras' accuracy, checks the order of the classes, and chooses the preprocessing if
+    it measures Keras' accuracy, checks the order of the classes, shows whether Keras does better
+    with images that are resized in another way, and chooses the preprocessing if
     `recipe.preprocess` is "auto".
 
     Raises:
@@ -115,8 +116,8 @@ def check(calibration: Calibration, target: Target, *, local: bool) -> None:
 def _given(calibration: Calibration) -> Iterator[str]:
     """Yield the fields for int8 alone that differ from their defaults."""
     for field in fields(calibration):
-        value = getattr(calibration, field.name)
         if field.name == "eval_data":
             continue
+        value = getattr(calibration, field.name)
         if value is not field.default and (field.name == "data" or value != field.default):
             yield field.name

@@ -3,9 +3,12 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, replace
-from typing import Literal, get_args
+from typing import TYPE_CHECKING, Literal, get_args
 
 from kexport.errors import BadArgument, did_you_mean
+
+if TYPE_CHECKING:
+    from kexport.runtime.resize import Resize as ResizeOutside
 
 Format = Literal["rgb", "bgr", "rgba", "bgra", "gray", "nv12", "yuyv"]
 Layout = Literal["nhwc", "nchw"]
@@ -19,6 +22,12 @@ DTYPES: tuple[Dtype, ...] = get_args(Dtype)
 RESIZES: tuple[Resize, ...] = get_args(Resize)
 CROPS: tuple[Crop, ...] = get_args(Crop)
 
+AUTO = "auto"
+"""Choose the resizing outside the graph by Keras' accuracy on labelled images."""
+
+_EQUIVALENT = {"nearest": "pil-nearest", "bilinear": "tf-bilinear", "bicubic": "tf-bicubic"}
+"""The resizing outside the graph that gives the pixels of one in the graph, but for rounding."""
+
 
 @dataclass(frozen=True, slots=True)
 class ImageInput:
@@ -31,6 +40,12 @@ class ImageInput:
     channels before height and width. `dtype`: "uint8", or "float32", still 0..255. `resize`: how a
     image of any size becomes one of the model's size; None where it has that size. `crop`:
     "center" cuts the largest window of the model's aspect ratio out of the middle first.
+    `resize_outside`: how an image of another size becomes one of the model's size before the graph,
+    a method such as "tf-bilinear", or one with a fit such as "tf-bilinear,crop"
+    (docs/image-input.md). "auto" takes the best of the likely ones on the labelled images of
+    `calibration.eval_data`. None is "tf-bilinear", which
+    `keras.utils.image_dataset_from_directory` does by default, and "pil-nearest" for Keras
+    Applications, which `keras.utils.load_img` does.
 
     Raises:
         BadArgument: a word that is not one of these, or two that exclude one another.
@@ -41,6 +56,7 @@ class ImageInput:
     dtype: Dtype = "uint8"
     resize: Resize | None = None
     crop: Crop | None = None
+    resize_outside: str | None = None
 
     def __post_init__(self) -> None:
         _check("input format", self.format, (None, *FORMATS))
@@ -53,12 +69,38 @@ class ImageInput:
                 f"the crop {self.crop!r} needs a resize after it",
                 hint=f"add `image_input.resize`: {', '.join(RESIZES)}",
             )
+        if self.resize_outside is not None:
+            self._check_resize_outside(*self.resize_outside.split(",", 1))
         if self.subsampled and (self.layout, self.dtype) != ("nhwc", "uint8"):
             raise BadArgument(
                 f"{self.format} is bytes in an order of its own, not {self.layout} {self.dtype}",
                 hint="leave out `image_input.layout` and `image_input.dtype`, or choose another "
                 "`image_input.format`",
             )
+
+    def _check_resize_outside(self, method: str, fit: str | None = None) -> None:
+        from kexport.runtime.manifest_schema import FITS, METHODS  # with it comes numpy
+
+        if method != AUTO or fit is not None:
+            _check("resizing outside the graph", method, METHODS)
+            _check("fit", fit, (None, *FITS))
+        if self.resize is not None:
+            raise BadArgument(
+                f"the graph resizes images itself, as `image_input.resize` {self.resize!r} says",
+                hint="leave out either `image_input.resize` or `image_input.resize_outside`",
+            )
+
+    @property
+    def outside(self) -> ResizeOutside:
+        """How an image of another size becomes the model's, in the graph or before it.
+
+        It must be chosen already: neither None nor "auto".
+        """
+        from kexport.runtime.resize import UNSTATED, Resize  # with it comes numpy
+
+        if self.resize is not None:
+            return Resize(_EQUIVALENT[self.resize], "stretch" if self.crop is None else "crop")
+        return UNSTATED if self.resize_outside is None else Resize.named(self.resize_outside)
 
     def of_channels(self, channels: int) -> ImageInput:
         """Return it with a format for a model of 1 or 3 channels, unless one was chosen."""

@@ -24,6 +24,9 @@ from kexport.zoo import Application
 
 Kind = Literal["probabilities", "logits", "features"]
 
+_APPLICATIONS = "keras.applications."
+"""How the source of an Application begins."""
+
 
 @dataclass(frozen=True, slots=True)
 class Source:
@@ -42,6 +45,11 @@ class Source:
     sha256: str
     labels: tuple[str, ...] | None
     kind: Kind | None
+
+    @property
+    def is_application(self) -> bool:
+        """Whether it is a Keras Application that was given by its name."""
+        return self.source.startswith(_APPLICATIONS)
 
 
 def open_model(model: str | Path | keras.Model, recipe: Recipe) -> Source:
@@ -70,7 +78,7 @@ def _of_application(application: Application, recipe: Recipe) -> Source:
     return Source(
         model=_exportable(built),
         name=application.name,
-        source=f"keras.applications.{application.builder}",
+        source=f"{_APPLICATIONS}{application.builder}",
         mode=mode_of(application, recipe),
         weights="random" if recipe.weights is None else Path(recipe.weights).name,
         sha256=weights_digest(built),

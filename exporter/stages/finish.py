@@ -84,6 +84,7 @@ def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any]
             subject.artifact.model,
             calibration.eval_data,
             classes,
+            labelled.form_of(subject.model, request.image_input),
             {name: partial(prepare, mode=settled.mode)},
             seed=request.recipe.seed,
             say=say,

@@ -16,10 +16,11 @@ import onnx_ir as ir
 from kexport.arrays import Array
 from kexport.calibration.accuracy.class_order import OtherOrder, other_order
 from kexport.calibration.accuracy.keras_doubts import KerasAccuracy, measure
-from kexport.calibration.dataset.images import Images, load_labelled_images
+from kexport.calibration.dataset.images import ImageForm, Images, load_labelled_images
 from kexport.calibration.progress import Say, percent_progress
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument, ExportWarning
+from kexport.options.image_input import ImageInput
 from kexport.outputs import SCORED, Output
 from kexport.parity.samples.images import OPEN_SIZE
 from kexport.runtime.compare import softmax
@@ -81,13 +82,14 @@ def classes_of(outputs: Sequence[Output], labels: Sequence[str] | None) -> Class
 def load(
     folder: str | Path,
     classes: Classes,
-    size: tuple[int, int, int],
+    form: ImageForm,
     *,
     seed: int,
     scratch: Path,
     say: Say,
+    limit: int = MOST_IMAGES,
 ) -> Images:
-    """Load labelled images of a model's height, width and channels.
+    """Load labelled images as a model takes them.
 
     Raises:
         BadArgument, OutputFailed: as `load_labelled_images`.
@@ -95,9 +97,8 @@ def load(
     return load_labelled_images(
         folder,
         classes.labels or classes.count,
-        size[:2],
-        size[2],
-        limit=MOST_IMAGES,
+        form,
+        limit=limit,
         seed=seed,
         scratch=scratch,
         progress=percent_progress(say, "decoding the labelled images"),
@@ -109,19 +110,20 @@ def answers(
     graph: ir.Model,
     folder: str | Path,
     classes: Classes,
+    form: ImageForm,
     prepares: Mapping[str, Prepare],
     *,
     seed: int,
     say: Say,
+    limit: int = MOST_IMAGES,
 ) -> dict[str, Answers]:
-    """Run Keras on labelled images of the model's size, once for each preprocessing by name.
+    """Run Keras on up to `limit` labelled images, once for each preprocessing by name.
 
     Raises:
         BadArgument, OutputFailed: as `load_labelled_images`.
     """
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
-        size = image_size(model)
-        images = load(folder, classes, size, seed=seed, scratch=Path(scratch), say=say)
+        images = load(folder, classes, form, seed=seed, scratch=Path(scratch), say=say, limit=limit)
         runner = runner_for(model, graph, len(prepares) * len(images.images))
         scores = {
             name: runner.first_output(
@@ -136,14 +138,14 @@ def answers(
     return {name: Answers(found, truth) for name, found in scores.items()}
 
 
-def image_size(model: keras.Model) -> tuple[int, int, int]:
-    """Return height, width and channels of a model's images; OPEN_SIZE where they are open."""
+def form_of(model: keras.Model, pixels: ImageInput) -> ImageForm:
+    """Return the images that a model takes, of OPEN_SIZE where its height or width is open."""
     _, height, width, channels = input_specs(model)[0].shape
-    return (
+    size = (
         height if isinstance(height, int) else OPEN_SIZE[0],
         width if isinstance(width, int) else OPEN_SIZE[1],
-        int(channels),
     )
+    return ImageForm(size, pixels.outside, int(channels), pixels.dtype)
 
 
 def check(answers: Answers, classes: Classes, *, random: bool) -> dict[str, Any]:

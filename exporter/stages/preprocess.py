@@ -103,12 +103,14 @@ def settle(
         return Settled("none", inside.preprocessing)
     say("trying how images are preprocessed")
     classes = labelled.classes_of(converted.outputs, labels)
-    tried = MODES if labelled.image_size(model)[2] == 3 else GRAY_MODES
+    form = labelled.form_of(model, request.image_input)
+    tried = MODES if form.channels == 3 else GRAY_MODES
     answers = labelled.answers(
         channels_last(model),
         converted.model,
         request.calibration.eval_data or "",
         classes,
+        form,
         {mode: partial(prepare, mode=mode) for mode in tried},
         seed=request.recipe.seed,
         say=say,

@@ -29,7 +29,7 @@ from kexport.calibration.accuracy.latency import Speed, compare_latency, require
 from kexport.calibration.accuracy.refusal import accuracy_refusal
 from kexport.calibration.accuracy.search import SearchStep
 from kexport.calibration.dataset.encoding import encode_images
-from kexport.calibration.dataset.images import Images, load_images, split_images
+from kexport.calibration.dataset.images import ImageForm, Images, load_images, split_images
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.quantizer.scheme import Scheme
@@ -180,12 +180,12 @@ def _load(
     if calibration.data is None:
         raise ValueError("there are no images to calibrate on")
     height, width, _ = subject.size
-    size = height, width, subject.pixels.shades
+    pixels = subject.pixels
+    form = ImageForm((height, width), pixels.outside, pixels.shades, pixels.dtype)
     load = partial(
         load_images,
         calibration.data,
-        size[:2],
-        size[2],
+        form,
         seed=subject.seed,
         scratch=scratch,
         progress=percent_progress(say, "decoding the calibration images"),
@@ -195,7 +195,7 @@ def _load(
         return split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
     classes = labelled.classes_of(subject.shown, subject.labels)
     judged = labelled.load(
-        calibration.eval_data, classes, size, seed=subject.seed, scratch=scratch, say=say
+        calibration.eval_data, classes, form, seed=subject.seed, scratch=scratch, say=say
     )
     return load(limit=CALIBRATION_IMAGES), judged
 

@@ -178,15 +178,23 @@ struct Output {
     }
 };
 
+/// How an image of another size becomes the model's before the graph: a library and its filter, and
+/// "stretch", "crop" or "pad" (docs/image-input.md of kexport).
+struct Resize {
+    std::string method = "pil-nearest";
+    std::string fit = "stretch";
+};
+
 /// One input of the model. An image has a `color` ("RGB", "BGR", "RGBA", "BGRA", "GRAY", "NV12",
 /// "YUYV") and a `layout` ("NHWC", "NCHW"), and its values are 0..255; for a plain tensor both are
-/// empty.
+/// empty. `resize` has no meaning where the model takes images of any size.
 struct InputInfo {
     std::string name;
     DType dtype;
     Shape shape;
     std::string layout;
     std::string color;
+    Resize resize;
 };
 
 /// One output of the model. `kind` is "probabilities", "logits", "features" or "tensor". A model
@@ -260,11 +268,11 @@ class Model {
     /// the number of classes that the model returns, if that is less.
     ///
     /// `stride` is the bytes from one row to the next, 0 for rows without padding. The image may
-    /// have any size and format. Unless the model resizes images itself, it is resized by nearest
-    /// neighbour as Pillow and `keras.utils.load_img` do, and then converted to the format, layout
-    /// and dtype of the model's input; an image that already has these is not copied. nv12 and yuyv
-    /// need a model with an input of that format and size. Scores are probabilities, or the softmax
-    /// of logits. Faults: bad_input.
+    /// have any size and format. Unless the model resizes images itself, it is resized as the
+    /// manifest says (`inputs()[0].resize`), as for the images that the model was trained on, and
+    /// then converted to the format, layout and dtype of the model's input; an image that already
+    /// has these is not copied. nv12 and yuyv need a model with an input of that format and size.
+    /// Scores are probabilities, or the softmax of logits. Faults: bad_input.
     Result<std::vector<Prediction>> classify(const std::uint8_t* pixels, int width, int height,
                                              std::size_t stride, PixelFormat format,
                                              std::size_t k = 0) const noexcept;

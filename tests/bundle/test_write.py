@@ -68,6 +68,7 @@ def test_the_entries_of_the_manifest(bundle: Bundle) -> None:
             "layout": "NHWC",
             "color": "RGB",
             "range": [0, 255],
+            "resize": {"method": "tf-bilinear", "fit": "stretch"},
         }
     ]
     (output,) = said["outputs"]

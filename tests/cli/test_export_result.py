@@ -4,15 +4,16 @@ import json
 import os
 import subprocess
 import sys
+from dataclasses import asdict, replace
 from pathlib import Path
-from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from fake_export import MANIFEST, Fake, succeed
+from fake_export import MANIFEST, Fake, exported, succeed
 
 from kexport.calibration.accuracy.latency import Speed
 from kexport.cli import main
+from kexport.stages.resizing import ResizeTrial
 
 
 def test_the_result_is_a_table_on_stdout(
@@ -39,9 +40,7 @@ def test_the_result_is_a_table_on_stdout(
 def test_a_path_with_brackets_and_blanks_is_quoted(
     fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    bundle = SimpleNamespace(
-        path=Path("my [bold] models"), manifest=MANIFEST, speed=None, engine=None
-    )
+    bundle = exported("my [bold] models")
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32", "-q"])
     assert "kexport run 'my [bold] models' image.jpg" in capsys.readouterr().out
@@ -53,12 +52,47 @@ def test_the_next_command_of_a_model_without_classes_is_verify(
     outputs = [
         {"name": "features", "dtype": "float32", "shape": [1, 7, 7, 512], "kind": "features"}
     ]
-    bundle = SimpleNamespace(
-        path=Path("b"), manifest={**MANIFEST, "outputs": outputs}, speed=None, engine=None
-    )
+    bundle = exported("b", manifest={**MANIFEST, "outputs": outputs})
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32", "-q"])
     assert "kexport verify b\n" in capsys.readouterr().out
+
+
+TRIAL = ResizeTrial(
+    chosen="pil-nearest",
+    compared="pil-nearest",
+    best="tf-bilinear",
+    accuracies={"pil-nearest": 0.83, "tf-bilinear": 0.98},
+    images=100,
+    chance=0.0004,
+)
+
+
+def test_a_better_way_of_resizing_is_a_warning(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    fake_export(lambda *args, **options: exported("b", resize_trial=TRIAL))
+    main(["vgg16", "-t", "cpu-fp32", "-q"])
+    out, err = capsys.readouterr()
+    assert "pil-nearest, stretch: as load_img and Pillow" in out
+    assert "Keras on 100 labelled images: tf-bilinear 98.0%, pil-nearest 83.0%" in out
+    assert "tf-bilinear over pil-nearest by chance: 0.0004" in out
+    assert "Keras itself has more right with tf-bilinear: 98.0% instead of 83.0% of 100" in err
+
+
+@pytest.mark.parametrize("changed", [{"chance": 0.02}, {"chosen": "tf-bilinear"}])
+def test_no_warning_for_chance_or_for_what_was_chosen(
+    fake_export: Fake, capsys: pytest.CaptureFixture[str], changed: dict[str, Any]
+) -> None:
+    fake_export(lambda *args, **options: exported("b", resize_trial=replace(TRIAL, **changed)))
+    main(["vgg16", "-t", "cpu-fp32", "-q"])
+    assert capsys.readouterr().err == ""
+
+
+def test_json_has_the_trial(fake_export: Fake, capsys: pytest.CaptureFixture[str]) -> None:
+    fake_export(lambda *args, **options: exported("b", resize_trial=TRIAL))
+    main(["vgg16", "-t", "cpu-fp32", "-q", "--json"])
+    assert json.loads(capsys.readouterr().out)["resize_trial"] == asdict(TRIAL)
 
 
 def test_json_is_the_manifest_and_the_path(
@@ -123,7 +157,7 @@ QUANTIZATION: dict[str, Any] = {
 
 def quantized(model: str, target: str, **options: Any) -> Any:
     manifest = {**MANIFEST, "quantization": QUANTIZATION}
-    return SimpleNamespace(path=Path("int8"), manifest=manifest, speed=Speed(4.0, 5.0), engine=None)
+    return exported("int8", manifest=manifest, speed=Speed(4.0, 5.0))
 
 
 def test_int8_is_shown_with_its_accuracy_and_speed(
@@ -185,9 +219,7 @@ def test_branches_that_no_sample_reaches_are_named(
     coverage = {"reached": 8, "total": 14, "unreached": missed, "left_out": ["x with zeros: NaN"]}
     rows: dict[str, Any] = {"batch 1": {}, "height 95, width 131": {}}
     parity = {**MANIFEST["parity"], "coverage": coverage, "probes": rows}
-    bundle = SimpleNamespace(
-        path=Path("b"), manifest={**MANIFEST, "parity": parity}, speed=None, engine=None
-    )
+    bundle = exported("b", manifest={**MANIFEST, "parity": parity})
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32"])
     lines = [line.strip() for line in capsys.readouterr().out.splitlines()]

@@ -5,6 +5,9 @@ import pytest
 from PIL import Image
 
 from kexport.runtime import BadImage, BadInput, EngineMissing, Prediction, load
+from kexport.runtime.image import pixels
+from kexport.runtime.manifest_schema import FITS, METHODS
+from kexport.runtime.resize import Resize
 
 GREEN = np.full((8, 6, 3), (20, 200, 40), np.uint8)
 
@@ -56,13 +59,22 @@ def test_path_image_and_array_give_equal_scores(bundle: Path, tmp_path: Path):
     assert by_path == session.classify(noise)
 
 
-def test_interpolation_is_passed_on(bundle: Path):
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("method", METHODS)
+def test_images_are_resized_as_the_manifest_says(bundle: Path, rewrite, method: str, fit: str):
     noise = np.random.default_rng(1).integers(0, 256, (31, 47, 3), np.uint8)
+    rewrite(bundle, lambda data: data["inputs"][0].update(resize={"method": method, "fit": fit}))
     session = load(bundle)
-    assert session.classify(noise) != session.classify(noise, interpolation="bilinear")
-    with pytest.raises(BadInput, match="no interpolation named 'cubic'") as caught:
-        session.classify(noise, interpolation="cubic")
-    assert caught.value.hint == "use one of nearest, bilinear, bicubic, hamming, box, lanczos"
+    assert session.manifest.inputs[0].resize == Resize(method, fit)
+    fitted = pixels(noise, (8, 6), "RGB", Resize(method, fit))
+    assert session.classify(noise) == session.classify(fitted)
+
+
+def test_bundles_that_do_not_say_are_resized_as_load_img_does(bundle: Path):
+    noise = np.random.default_rng(1).integers(0, 256, (31, 47, 3), np.uint8)
+    nearest = np.asarray(Image.fromarray(noise).resize((6, 8), Image.Resampling.NEAREST))
+    session = load(bundle)
+    assert session.classify(noise) == session.classify(nearest)
 
 
 def test_classes_without_labels_are_numbered(build):

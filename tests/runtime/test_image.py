@@ -2,12 +2,14 @@
 
 from pathlib import Path
 
+import cv2
 import numpy as np
 import pytest
 from PIL import Image
 
 from kexport.runtime import BadImage, BadInput
-from kexport.runtime.image import INTERPOLATIONS, pixels
+from kexport.runtime.image import pixels
+from kexport.runtime.resize import Resize
 
 SIZE = (24, 20)
 
@@ -27,7 +29,9 @@ def save(mode: str, path: Path) -> Path:
         image = rgba.convert("RGB").quantize(16)
         image.save(path, transparency=3)
     elif mode == "I;16":
-        Image.fromarray(gradient()[:, :, 0].astype(np.uint16) * 257).save(path)
+        Image.fromarray(gradient()[:, :, 0].astype(np.uint16) * 256 + 77).save(path)
+    elif mode == "RGB 16":
+        cv2.imwrite(str(path), gradient(channels=3).astype(np.uint16) * 256 + 77)
     else:
         rgba.convert(mode).save(path)
     return path
@@ -38,22 +42,36 @@ def keras_utils():
     return pytest.importorskip("keras").utils
 
 
-@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "P transparent", "L", "LA", "1", "I;16"])
+@pytest.mark.parametrize("mode", ["RGB", "RGBA", "P", "P transparent", "L", "LA", "1"])
 @pytest.mark.parametrize("interpolation", ["nearest", "bilinear"])
 def test_pngs_equal_keras(keras_utils, tmp_path: Path, mode: str, interpolation: str):
     path = save(mode, tmp_path / "image.png")
     image = keras_utils.load_img(path, target_size=SIZE, interpolation=interpolation)
-    found = pixels(path, SIZE, "RGB", interpolation)
+    found = pixels(path, SIZE, "RGB", Resize(f"pil-{interpolation}"))
     assert (found.dtype, found.shape) == (np.uint8, (*SIZE, 3))
     np.testing.assert_array_equal(found, keras_utils.img_to_array(image))
 
 
-@pytest.mark.parametrize("interpolation", INTERPOLATIONS)
-def test_every_interpolation_equals_keras(keras_utils, tmp_path: Path, interpolation: str):
+@pytest.mark.parametrize(
+    "mode", ["RGB", "RGBA", "P", "P transparent", "L", "LA", "1", "I;16", "RGB 16"]
+)
+def test_pngs_equal_those_that_keras_trains_on(keras_utils, tmp_path: Path, mode: str):
+    (tmp_path / "class").mkdir()
+    save(mode, tmp_path / "class" / "image.png")
+    (wanted,) = keras_utils.image_dataset_from_directory(
+        tmp_path, labels=None, image_size=SIZE, batch_size=1, verbose=False
+    )
+    found = pixels(tmp_path / "class" / "image.png", SIZE, "RGB", Resize("tf-bilinear"), "float32")
+    np.testing.assert_array_equal(found, wanted[0])
+
+
+def test_bytes_are_the_rounded_values(tmp_path: Path):
     path = save("RGB", tmp_path / "image.png")
-    image = keras_utils.load_img(path, target_size=SIZE, interpolation=interpolation)
-    found = pixels(path, SIZE, "RGB", interpolation)
-    np.testing.assert_array_equal(found, keras_utils.img_to_array(image))
+    whole = pixels(path, SIZE, "RGB", Resize("tf-bilinear"))
+    exact = pixels(path, SIZE, "RGB", Resize("tf-bilinear"), "float32")
+    assert (whole.dtype, exact.dtype) == (np.uint8, np.float32)
+    assert np.abs(exact - whole).max() <= 0.5
+    assert (exact != whole).any()
 
 
 @pytest.mark.parametrize("mode", ["L", "RGB", "CMYK"])
@@ -74,7 +92,7 @@ def test_grey_equals_keras(keras_utils, tmp_path: Path, mode: str):
     image = keras_utils.load_img(
         path, color_mode="grayscale", target_size=SIZE, interpolation="bilinear"
     )
-    found = pixels(path, SIZE, "GRAY", "bilinear")
+    found = pixels(path, SIZE, "GRAY", Resize("pil-bilinear"))
     assert found.shape == (*SIZE, 1)
     np.testing.assert_array_equal(found, keras_utils.img_to_array(image))
 
@@ -106,11 +124,31 @@ def test_the_callers_image_is_not_changed(tmp_path: Path):
     assert (image.mode, image.size) == ("P", (53, 37))
 
 
-def test_a_grey_image_of_16_bits_does_not_fit(tmp_path: Path):
+@pytest.mark.parametrize("color", ["RGB", "GRAY"])
+def test_a_grey_png_of_16_bits_is_refused_where_keras_clips_it(tmp_path: Path, color: str):
     path = save("I;16", tmp_path / "image.png")
-    with pytest.raises(BadImage, match="more than 8 bits") as caught:
-        pixels(path, SIZE, "GRAY")
-    assert caught.value.hint == "convert it to 8 bits a pixel first"
+    with pytest.raises(BadImage, match=r"image.png is grey with 16 bits, which Keras' load_img"):
+        pixels(path, SIZE, color)
+
+
+@pytest.mark.parametrize("method", ["tf-bilinear", "cv2-linear"])
+def test_the_high_byte_of_16_bits_is_taken_where_the_library_does(tmp_path: Path, method: str):
+    path = save("I;16", tmp_path / "image.png")
+    high = gradient()[:, :, :1]
+    for color, channels in (("RGB", 3), ("GRAY", 1)):
+        found = pixels(path, (37, 53), color, Resize(method))
+        np.testing.assert_array_equal(found, high.repeat(channels, axis=2))
+    as_opencv = cv2.imread(str(path), cv2.IMREAD_GRAYSCALE)
+    np.testing.assert_array_equal(as_opencv, high[:, :, 0])
+
+
+@pytest.mark.parametrize("method", ["pil-nearest", "tf-bilinear", "cv2-linear"])
+@pytest.mark.parametrize("dtype", [np.float32, np.uint16, np.int32])
+def test_tiffs_of_more_than_8_bits_are_refused(tmp_path: Path, method: str, dtype: type):
+    Image.fromarray(gradient()[:, :, 0].astype(dtype)).save(tmp_path / "image.tif")
+    with pytest.raises(BadImage, match=r"has (floating-point|16-bit or 32-bit) values") as caught:
+        pixels(tmp_path / "image.tif", SIZE, "RGB", Resize(method))
+    assert caught.value.hint == "convert it to 8 bits a value first, as for training"
 
 
 @pytest.mark.parametrize("keep", [0, 1, 8, 40, 200, 0.5, 0.95])
@@ -143,8 +181,9 @@ def test_a_text_file_is_not_an_image(tmp_path: Path):
 def test_an_image_too_large_for_the_memory(tmp_path: Path, monkeypatch):
     path = save("RGB", tmp_path / "image.png")
     monkeypatch.setattr(Image, "MAX_IMAGE_PIXELS", 100)
-    with pytest.raises(BadImage, match="decompression bomb"):
+    with pytest.raises(BadImage, match=r"image.png is too large: .* decompression bomb") as caught:
         pixels(path, SIZE)
+    assert caught.value.hint == "scale it down first"
 
 
 @pytest.mark.parametrize(

@@ -16,11 +16,18 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 3, 255, 1.0, 0.5, 1.5, -0.5, 1e300),
     *("", "x", "NHWC", "NCHW", "RGB", "BGRA", "GRAY", "NV12", "YUYV", "uint8", "float32"),
-    *("logits", "scores", "indices", "tf", "nearest", "center"),
+    *("logits", "scores", "indices", "tf", "nearest", "center", "cv2-area", "pad"),
     *("a" * 64, "A" * 64, "a" * 64 + "\n"),
     *([], [1], [0, 255], [None, 8, 6, 1], [1, 8, 6, 3], [1, 3, 8, 6], [1, 4, 8, 6], [8, 6]),
     *([1, 8, 6, 3, 3], [1.5], [None], ["x"]),
-    *({}, {"x": 1}, {"x": "y"}, {"name": "x"}, {"kind": "logits", "classes": 5}),
+    *(
+        {},
+        {"method": "pil-box", "fit": "stretch"},
+        {"x": 1},
+        {"x": "y"},
+        {"name": "x"},
+        {"kind": "logits", "classes": 5},
+    ),
 )
 
 PATHS = (
@@ -77,6 +84,7 @@ def variants(manifest: Any) -> Iterator[Any]:
     planar["inputs"][0].update(
         color="BGRA", layout="NCHW", dtype="float32", shape=[1, 4, None, None]
     )
+    planar["inputs"][0].update(resize={"method": "tf-bilinear-antialias", "fit": "crop"})
     planar["preprocessing"].update(resize="bilinear", crop="center", size=[8, 6])
     best = {"kind": "probabilities", "classes": 5}
     planar["outputs"] = [

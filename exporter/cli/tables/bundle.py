@@ -20,6 +20,7 @@ if TYPE_CHECKING:
     from kexport.bundle.local_engine import VerifiedEngine
     from kexport.cli.installation import Check
     from kexport.runtime import Verification
+    from kexport.stages.resizing import ResizeTrial
     from kexport.zoo import Application
 
 _WIDTH_OF_A_PIPE = 120
@@ -32,6 +33,13 @@ _PREPROCESSING = {
     "none": "none",
 }
 
+
+_RESIZED_LIKE = {
+    "tf": "as image_dataset_from_directory and tf.image",
+    "pil": "as load_img and Pillow",
+    "cv2": "as OpenCV",
+}
+"""What resizes as the methods of a library do."""
 
 _Measured = tuple[str, float, float, float]
 """Name, largest difference, error, tolerance."""
@@ -68,11 +76,15 @@ def show(table: Table) -> None:
 
 
 def bundle_table(
-    path: Path, manifest: Mapping[str, Any], built: "VerifiedEngine | None" = None
+    path: Path,
+    manifest: Mapping[str, Any],
+    built: "VerifiedEngine | None" = None,
+    trial: "ResizeTrial | None" = None,
 ) -> Table:
     """Summarize a bundle: its contents, its difference from Keras, and the next command.
 
-    `built` is an engine that was built for the GPU of this machine.
+    `built` is an engine that was built for the GPU of this machine, `trial` how well Keras did on
+    labelled images that were resized in several ways.
     """
     model, target, parity = manifest["model"], manifest["target"], manifest["parity"]
     size = sum(file["bytes"] for name, file in manifest["files"].items() if _holds_model(name))
@@ -83,6 +95,7 @@ def bundle_table(
         *_named("warning", _warnings(manifest["findings"])),
         *_named("input", (_tensor(row) for row in manifest["inputs"])),
         *_named("images", _preprocessing(manifest)),
+        *_named("resize", (*_resizing(manifest), *_tried(trial))),
         *_named("output", (_tensor(row) for row in manifest["outputs"])),
         *_named("classes", _classes(path, manifest)),
         ("size", megabytes(size)),
@@ -156,6 +169,27 @@ def _tensor(row: Mapping[str, Any]) -> str:
     ]
     shape = ", ".join(sizes)
     return " ".join(filter(None, (row["name"], row["dtype"], f"[{shape}]", row.get("color"))))
+
+
+def _resizing(manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Yield what happens to an image that has not the model's size."""
+    inside = manifest["preprocessing"].get("resize")
+    if inside is not None:
+        yield f"{inside}, in the graph"
+    for row in manifest["inputs"]:
+        if "resize" in row:
+            method, fit = row["resize"]["method"], row["resize"]["fit"]
+            yield f"{method}, {fit}: {_RESIZED_LIKE[method.partition('-')[0]]}"
+
+
+def _tried(trial: "ResizeTrial | None") -> Iterable[str]:
+    """Yield how many labelled images Keras has right for each way of resizing, best first."""
+    if trial is not None:
+        order = sorted(trial.accuracies, key=lambda method: -trial.accuracies[method])
+        found = ", ".join(f"{method} {trial.accuracies[method]:.1%}" for method in order)
+        yield f"Keras on {trial.images} labelled images: {found}"
+        if trial.best != trial.compared:
+            yield f"{trial.best} over {trial.compared} by chance: {trial.chance:.1g}"
 
 
 def _warnings(findings: Iterable[Mapping[str, Any]]) -> Iterable[str]:

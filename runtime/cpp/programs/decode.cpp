@@ -69,10 +69,19 @@ std::vector<std::uint8_t> content_of(const std::string& path) {
 
 }  // namespace
 
+Grey16 grey16_of(const kexport::Model& model) {
+    const bool clips = model.inputs()[0].resize.method.rfind("pil-", 0) == 0;
+    return clips ? Grey16::refused : Grey16::high_byte;
+}
+
+Unsuitable too_large() {
+    return {"is too large: it has more than 178956970 pixels", "scale it down first"};
+}
+
 Image sized(std::uint64_t width, std::uint64_t height, int channels) {
     if (width == 0 || height == 0) throw std::runtime_error("it has no pixels");
     if (width > most_pixels || height > most_pixels / width)
-        throw std::runtime_error("it has more than 178956970 pixels");
+        throw too_large();
     Image image{static_cast<int>(width), static_cast<int>(height), channels, {}};
     image.values.resize(static_cast<std::size_t>(width * height) *
                         static_cast<std::size_t>(channels));
@@ -91,7 +100,7 @@ Image decode_ppm(const std::vector<std::uint8_t>& file) {
     return image;
 }
 
-kexport::Result<Image> decode(const std::string& path) {
+kexport::Result<Image> decode(const std::string& path, [[maybe_unused]] Grey16 grey16) {
     errno = 0;
     const std::vector<std::uint8_t> file = content_of(path);
     if (errno != 0) return bad(path + " cannot be opened: " + std::strerror(errno), "");
@@ -107,12 +116,14 @@ kexport::Result<Image> decode(const std::string& path) {
         }
         if (begins(file, "\x89PNG\r\n\x1a\n")) {
 #ifdef KEXPORT_PNG
-            return decode_png(file);
+            return decode_png(file, grey16);
 #else
             return bad(path + " is a PNG, and this program was built without libpng",
                        "install libpng-dev and build again, or convert the image to PPM");
 #endif
         }
+    } catch (const Unsuitable& error) {
+        return bad(path + " " + error.what(), error.hint);
     } catch (const std::exception& error) {
         return bad(path + " is damaged: " + error.what(), hint);
     }

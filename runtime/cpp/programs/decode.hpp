@@ -2,6 +2,7 @@
 #pragma once
 
 #include <cstdint>
+#include <stdexcept>
 #include <string>
 #include <vector>
 
@@ -15,17 +16,33 @@ struct Image {
     std::vector<std::uint8_t> values;
 };
 
-/// Read an image file as Keras does with Pillow: the orientation in EXIF is ignored, and
-/// transparency is dropped. Faults: bad_image.
-kexport::Result<Image> decode(const std::string& path);
+/// What becomes of a grey PNG of 16 bits: TensorFlow and OpenCV take the high byte, and Keras'
+/// load_img does not scale it to 0..255.
+enum class Grey16 : std::uint8_t { refused, high_byte };
 
-/// Decode a file of one format. Throws std::runtime_error that says what is wrong.
+/// Return what the images that the model was trained on were read with, as far as its input says.
+Grey16 grey16_of(const kexport::Model& model);
+
+/// Read an image file as Keras does with Pillow: the orientation in EXIF is ignored, transparency
+/// is dropped, and CMYK becomes RGB. Faults: bad_image.
+kexport::Result<Image> decode(const std::string& path, Grey16 grey16 = Grey16::refused);
+
+/// An image that is whole, and cannot be used.
+struct Unsuitable : std::runtime_error {
+    Unsuitable(const char* what, const char* todo) : std::runtime_error(what), hint(todo) {}
+    const char* hint;
+};
+
+/// Decode a file of one format. Throws Unsuitable, or std::runtime_error for a damaged file.
 Image decode_ppm(const std::vector<std::uint8_t>& file);
 Image decode_jpeg(const std::vector<std::uint8_t>& file);
-Image decode_png(const std::vector<std::uint8_t>& file);
+Image decode_png(const std::vector<std::uint8_t>& file, Grey16 grey16);
 
-/// Allocate an image of this size. Throws std::runtime_error if it is empty, or has more pixels
-/// than Pillow opens.
+/// Return what to throw for an image with more pixels than Pillow opens.
+Unsuitable too_large();
+
+/// Allocate an image of this size. Throws std::runtime_error if it is empty, Unsuitable if it is
+/// too large.
 Image sized(std::uint64_t width, std::uint64_t height, int channels);
 
 }  // namespace programs

@@ -6,6 +6,7 @@
 #include <cstddef>
 #include <cstdio>
 #include <stdexcept>
+#include <utility>
 
 #include "decode.hpp"
 
@@ -37,6 +38,7 @@ bool read_all(jpeg_decompress_struct& info, Failing& failing, Image& image,
               void (*prepare)(const jpeg_decompress_struct&, Image&)) {
     if (setjmp(failing.escape)) return false;
     jpeg_read_header(&info, TRUE);
+    if (info.num_components == 4) info.out_color_space = JCS_CMYK;
     prepare(info, image);
     if (image.values.empty()) return false;
     jpeg_start_decompress(&info);
@@ -52,12 +54,27 @@ bool read_all(jpeg_decompress_struct& info, Failing& failing, Image& image,
 
 /// Allocate the image; leave it empty if it is too large or its components are not supported.
 void prepare_image(const jpeg_decompress_struct& info, Image& image) {
-    const bool known = info.num_components == 1 || info.num_components == 3;
+    const int count = info.num_components;
     try {
-        if (known) image = sized(info.image_width, info.image_height, info.num_components);
+        if (count == 1 || count == 3 || count == 4) image = sized(info.image_width, info.image_height, info.num_components);
     } catch (const std::exception&) {
         image = {};
     }
+}
+
+/// Convert CMYK to RGB as Pillow does. The values are taken to be inverted, as Adobe writes them.
+Image in_rgb(const Image& inks) {
+    Image image = sized(static_cast<std::uint64_t>(inks.width),
+                        static_cast<std::uint64_t>(inks.height), 3);
+    for (std::size_t from = 0, to = 0; from < inks.values.size(); from += 4) {
+        const int light = inks.values[from + 3];
+        for (std::size_t ink = 0; ink < 3; ++ink, ++to) {
+            const int product = (255 - inks.values[from + ink]) * light + 128;
+            const int value = light - ((product >> 8) + product) / 256;
+            image.values[to] = static_cast<std::uint8_t>(value < 0 ? 0 : value);
+        }
+    }
+    return image;
 }
 
 }  // namespace
@@ -74,9 +91,11 @@ Image decode_jpeg(const std::vector<std::uint8_t>& file) {
     const bool read = read_all(info, failing, image, prepare_image);
     const int components = info.num_components;
     jpeg_destroy_decompress(&info);
-    if (read) return image;
+    if (read) return image.channels == 4 ? in_rgb(image) : std::move(image);
     if (failing.message[0] != '\0') throw std::runtime_error(failing.message);
-    throw std::runtime_error(components == 4 ? "it is in CMYK" : "it is too large");
+    if (components == 2 || components > 4)
+        throw Unsuitable("is a JPEG that is neither grey nor RGB nor CMYK", "convert it to RGB");
+    throw too_large();
 }
 
 }  // namespace programs

@@ -10,11 +10,13 @@ namespace programs {
 
 namespace {
 
-/// A file in memory, and libpng's error message.
+/// A file in memory, what is wanted of it, and libpng's error message.
 struct PngFile {
     const std::vector<std::uint8_t>& file;
+    Grey16 grey16;
     std::size_t at = 0;
     char message[128] = "";
+    bool is_refused = false;  ///< for its 16 bits
 };
 
 void read_bytes(png_structp png, png_bytep to, std::size_t count) {
@@ -39,8 +41,6 @@ void set_transforms(png_structp png, png_infop info) {
     if (type == PNG_COLOR_TYPE_GRAY && png_get_bit_depth(png, info) < 8)
         png_set_expand_gray_1_2_4_to_8(png);
     if (png_get_bit_depth(png, info) == 16) {
-        if (type == PNG_COLOR_TYPE_GRAY)
-            png_error(png, "it is grey with more than 8 bits; convert it to 8 bits a pixel first");
         png_set_strip_16(png);
     }
     png_set_strip_alpha(png);
@@ -53,6 +53,11 @@ bool read_all(png_structp png, png_infop info, Image& image, std::vector<png_byt
               void (*prepare)(png_structp, png_infop, Image&, std::vector<png_bytep>&)) {
     if (setjmp(png_jmpbuf(png))) return false;
     png_read_info(png, info);
+    auto* source = static_cast<PngFile*>(png_get_io_ptr(png));
+    const bool is_grey16 = png_get_color_type(png, info) == PNG_COLOR_TYPE_GRAY &&
+                           png_get_bit_depth(png, info) == 16;
+    source->is_refused = is_grey16 && source->grey16 == Grey16::refused;
+    if (source->is_refused) return false;
     set_transforms(png, info);
     png_read_update_info(png, info);
     prepare(png, info, image, rows);
@@ -77,8 +82,8 @@ void prepare_image(png_structp png, png_infop info, Image& image, std::vector<pn
 
 }  // namespace
 
-Image decode_png(const std::vector<std::uint8_t>& file) {
-    PngFile source{file};
+Image decode_png(const std::vector<std::uint8_t>& file, Grey16 grey16) {
+    PngFile source{file, grey16};
     png_structp png = png_create_read_struct(PNG_LIBPNG_VER_STRING, &source, leave, ignore);
     png_infop info = png == nullptr ? nullptr : png_create_info_struct(png);
     Image image;
@@ -90,7 +95,11 @@ Image decode_png(const std::vector<std::uint8_t>& file) {
     }
     png_destroy_read_struct(&png, &info, nullptr);
     if (read) return image;
-    throw std::runtime_error(source.message[0] != '\0' ? source.message : "it is too large");
+    if (source.is_refused)
+        throw Unsuitable("is grey with 16 bits, which Keras' load_img does not scale to 0..255",
+                         "convert it to 8 bits a value first, as for training");
+    if (source.message[0] != '\0') throw std::runtime_error(source.message);
+    throw too_large();
 }
 
 }  // namespace programs

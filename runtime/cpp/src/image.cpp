@@ -2,9 +2,11 @@
 
 #include <algorithm>
 #include <cstring>
+#include <numeric>
 
 #include "errors.hpp"
 #include "pixel_formats.hpp"
+#include "resize.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -24,19 +26,6 @@ struct Order {
 
 constexpr Order orders[] = {{0, 1, 2, 3}, {2, 1, 0, 3}, {0, 1, 2, 4}, {2, 1, 0, 4}, {0, 0, 0, 1}};
 
-/// Return the source index for each position of a resized row or column. The steps are added up, as
-/// Pillow does, because a product would round differently.
-std::vector<std::size_t> nearest(std::int64_t from, std::int64_t to) {
-    const double step = static_cast<double>(from) / static_cast<double>(to);
-    std::vector<std::size_t> positions(static_cast<std::size_t>(to));
-    double at = step * 0.5;
-    for (std::size_t& position : positions) {
-        position = static_cast<std::size_t>(std::min(static_cast<std::int64_t>(at), from - 1));
-        at += step;
-    }
-    return positions;
-}
-
 /// BT.601's luma, in Pillow's fixed point.
 std::uint8_t grey(const std::uint8_t* pixel, const Order& order) {
     const unsigned sum =
@@ -44,25 +33,17 @@ std::uint8_t grey(const std::uint8_t* pixel, const Order& order) {
     return static_cast<std::uint8_t>((sum + 0x8000U) >> 16);
 }
 
-/// Resize the pixels to the input's size, as RGB, or as GRAY for a GRAY input.
-DecodedImage resized(const Pixels& pixels, const InputInfo& input) {
-    Size size = image_size(input);
-    if (size.height < 0 || size.width < 0) size = {pixels.height, pixels.width};
-    const bool single = input.color == "GRAY";
+/// Return rows and columns of the pixels as interleaved RGB, or as grey.
+std::vector<std::uint8_t> converted(const Pixels& pixels, bool is_single, const Places& rows,
+                                    const Places& columns) {
     const Order order = orders[static_cast<std::size_t>(pixels.format)];
-    const std::vector<std::size_t> rows = nearest(pixels.height, size.height);
-    std::vector<std::size_t> columns = nearest(pixels.width, size.width);
-    DecodedImage image{static_cast<std::size_t>(size.height),
-                       static_cast<std::size_t>(size.width),
-                       single ? std::size_t{1} : std::size_t{3},
-                       {}};
-    image.values.resize(image.height * image.width * image.channels);
-    std::uint8_t* to = image.values.data();
-    for (const std::size_t row : rows) {
-        const std::uint8_t* line = pixels.data + row * pixels.stride;
-        for (const std::size_t column : columns) {
-            const std::uint8_t* pixel = line + column * order.step;
-            if (single) {
+    std::vector<std::uint8_t> values(rows.size() * columns.size() * (is_single ? 1U : 3U));
+    std::uint8_t* to = values.data();
+    for (const std::int64_t row : rows) {
+        const std::uint8_t* line = pixels.data + static_cast<std::size_t>(row) * pixels.stride;
+        for (const std::int64_t column : columns) {
+            const std::uint8_t* pixel = line + static_cast<std::size_t>(column) * order.step;
+            if (is_single) {
                 *to++ = pixels.format == PixelFormat::gray ? *pixel : grey(pixel, order);
             } else {
                 *to++ = pixel[order.red];
@@ -71,6 +52,35 @@ DecodedImage resized(const Pixels& pixels, const InputInfo& input) {
             }
         }
     }
+    return values;
+}
+
+Places every_place(std::int64_t count) {
+    Places places(static_cast<std::size_t>(count));
+    std::iota(places.begin(), places.end(), 0);
+    return places;
+}
+
+/// Return the pixels in the input's size, as RGB, or as GRAY for a GRAY input.
+DecodedImage fitted(const Pixels& pixels, const InputInfo& input) {
+    const Size from{pixels.height, pixels.width};
+    Size to = image_size(input);
+    if (to.height < 0 || to.width < 0) to = from;
+    const bool is_single = input.color == "GRAY";
+    const auto channels = is_single ? std::size_t{1} : std::size_t{3};
+    DecodedImage image{static_cast<std::size_t>(to.height), static_cast<std::size_t>(to.width),
+                       channels, {}, {}};
+    const PixelSource source = [&](const Places& rows, const Places& columns) {
+        return converted(pixels, is_single, rows, columns);
+    };
+    if (to.height == from.height && to.width == from.width) {
+        image.values = source(every_place(to.height), every_place(to.width));
+        return image;
+    }
+    Resampled found = resized(source, from, to, channels, input.resize);
+    const bool rounds = input.dtype == DType::uint8 || is_subsampled(input.color);
+    image.values = found.floats.empty() || !rounds ? std::move(found.bytes) : rounded(found.floats);
+    if (!rounds) image.floats = std::move(found.floats);
     return image;
 }
 
@@ -121,7 +131,7 @@ ImageSample image_sample(const Pixels& pixels, const InputInfo& input) {
                          pixels.width, " does not fit the input ", repr(input.name), ", ",
                          described(input.dtype, input.shape), " in ", input.color),
                      "convert it to RGB, or export with the --input-format and size of the camera");
-    DecodedImage image = resized(pixels, input);
+    DecodedImage image = fitted(pixels, input);
     crop_to_even(image, input.color);
     if (image.height == 0 || image.width == 0)
         refuse_input(cat("an image of ", pixels.height, " x ", pixels.width, " is too small for ",

@@ -1,5 +1,5 @@
-/// Image preparation: resize pixels by nearest neighbour as Pillow does, and convert them to the
-/// format of the model's input; as runtime/image.py.
+/// Image preparation: resize pixels as the manifest says, and convert them to the format of the
+/// model's input; as runtime/image.py.
 #pragma once
 
 #include <cstdint>

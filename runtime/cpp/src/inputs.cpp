@@ -26,6 +26,24 @@ std::string hint_for(const Output&, const OutputInfo&) {
     return "";
 }
 
+/// Refuse sizes that a format with shared chroma does not have; others are in the shape.
+void refuse_odd(const Input& given, const InputInfo& info) {
+    const bool is_nv12 = info.color == "NV12";
+    if (!is_nv12 && info.color != "YUYV") return;
+    const std::size_t first = info.layout == "NCHW" ? 2 : 1;
+    const std::int64_t rows = given.shape[first], width = given.shape[first + 1];
+    if (is_nv12 && rows % 3 != 0)
+        refuse_input(cat("input ", repr(info.name), " takes NV12, and ", rows,
+                         " rows are not 3/2 of an even height"),
+                     "give 3/2 as many rows as the image has: its Y, then its U and V");
+    if (width % 2 != 0)
+        refuse_input(cat("input ", repr(info.name), " takes ", info.color, ", and the width ",
+                         width, " is odd"),
+                     "cut off the last column");
+}
+
+void refuse_odd(const Output&, const OutputInfo&) {}
+
 template <class Tensor, class Info>
 void check_tensor(const char* role, const char* verb, const Tensor& given, const Info& info) {
     if (given.data == nullptr)
@@ -35,6 +53,7 @@ void check_tensor(const char* role, const char* verb, const Tensor& given, const
             cat(role, " ", repr(info.name), " ", verb, " ", described(info.dtype, info.shape),
                 ", got ", described(given.dtype, given.shape)),
             hint_for(given, info));
+    refuse_odd(given, info);
 }
 
 /// Sort the given tensors into the order of `infos`. Throws a Refusal for a name that is unknown or

@@ -69,9 +69,15 @@ Shape shape_at(const Json& object, const std::string& path) {
     return {found, sizes.size()};
 }
 
+Resize resize_at(const Json& item) {
+    const auto found = item.find("resize");
+    if (found == item.end()) return {};
+    return {text_at(*found, "method"), text_at(*found, "fit")};
+}
+
 InputInfo input_at(const Json& item, const std::string& path) {
     return {text_at(item, "name"), dtype_at(item), shape_at(item, path), text_at(item, "layout"),
-            text_at(item, "color")};
+            text_at(item, "color"), resize_at(item)};
 }
 
 OutputInfo output_at(const Json& item, const std::string& path) {

@@ -45,6 +45,15 @@ Check image(int channels) {
     });
 }
 
+/// Return a check for a library and its filter.
+Check resize_method() {
+    return one_of({"tf-nearest", "tf-bilinear", "tf-bicubic", "tf-area", "tf-lanczos3",
+                   "tf-lanczos5", "tf-bilinear-antialias", "tf-bicubic-antialias",
+                   "tf-lanczos3-antialias", "tf-lanczos5-antialias", "pil-nearest", "pil-bilinear",
+                   "pil-bicubic", "pil-box", "pil-hamming", "pil-lanczos", "cv2-nearest",
+                   "cv2-linear", "cv2-cubic", "cv2-area"});
+}
+
 Check input_entry(const Check& dtype) {
     return all_of({
         object_with(
@@ -54,6 +63,8 @@ Check input_entry(const Check& dtype) {
              {"layout", one_of({"NHWC", "NCHW", nullptr})},
              {"color", one_of({"RGB", "BGR", "RGBA", "BGRA", "GRAY", "NV12", "YUYV", nullptr})},
              {"range", or_null(tuple_of({number(), number()}))}}),
+        if_present("resize", object_with({{"method", resize_method()},
+                                          {"fit", one_of({"stretch", "crop", "pad"})}})),
         when("color", "RGB", image(3)),
         when("color", "BGR", image(3)),
         when("color", "RGBA", image(4)),

@@ -81,39 +81,62 @@ Bytes yuyv(const DecodedImage& image) {
 }
 
 /// Reorder the channels of RGB pixels as `places` lists them; 3 is alpha.
-Bytes reordered(const DecodedImage& image, std::initializer_list<std::size_t> places) {
-    Bytes to;
-    to.reserve(image.height * image.width * places.size());
-    for (std::size_t at = 0; at < image.values.size(); at += 3)
+template <class Value>
+std::vector<Value> reordered(const std::vector<Value>& values,
+                             std::initializer_list<std::size_t> places) {
+    std::vector<Value> to;
+    to.reserve(values.size() / 3 * places.size());
+    for (std::size_t at = 0; at < values.size(); at += 3)
         for (const std::size_t place : places)
-            to.push_back(place == 3 ? std::uint8_t{255} : image.values[at + place]);
+            to.push_back(place == 3 ? Value{255} : values[at + place]);
     return to;
 }
 
-Bytes interleaved(const DecodedImage& image, const std::string& color) {
-    if (color == "BGR") return reordered(image, {2, 1, 0});
-    if (color == "RGBA") return reordered(image, {0, 1, 2, 3});
-    if (color == "BGRA") return reordered(image, {2, 1, 0, 3});
-    if (color == "NV12") return nv12(image);
-    if (color == "YUYV") return yuyv(image);
-    return image.values;
+template <class Value>
+std::vector<Value> interleaved(const std::vector<Value>& values, const std::string& color) {
+    if (color == "BGR") return reordered(values, {2, 1, 0});
+    if (color == "RGBA") return reordered(values, {0, 1, 2, 3});
+    if (color == "BGRA") return reordered(values, {2, 1, 0, 3});
+    return values;
 }
 
-Bytes channels_first(const Bytes& last, std::size_t channels) {
+template <class Value>
+std::vector<Value> channels_first(const std::vector<Value>& last, std::size_t channels) {
     const std::size_t pixels = last.size() / channels;
-    Bytes to(last.size());
+    std::vector<Value> to(last.size());
     for (std::size_t pixel = 0; pixel < pixels; ++pixel)
         for (std::size_t channel = 0; channel < channels; ++channel)
             to[channel * pixels + pixel] = last[pixel * channels + channel];
     return to;
 }
 
+std::vector<unsigned char> bytes_of(const std::vector<float>& floats) {
+    std::vector<unsigned char> bytes(floats.size() * sizeof(float));
+    std::memcpy(bytes.data(), floats.data(), bytes.size());
+    return bytes;
+}
+
+/// Return the values in the input's format and layout; `shape` is set to theirs.
+template <class Value>
+std::vector<Value> arranged(std::vector<Value> values, const InputInfo& input, std::size_t width,
+                            Shape& shape) {
+    const bool first = input.layout == "NCHW";
+    const std::int64_t channels = input.shape[first ? 1 : 3];
+    const auto along = static_cast<std::int64_t>(width);
+    const std::int64_t down = static_cast<std::int64_t>(values.size()) / channels / along;
+    shape = first ? Shape{1, channels, down, along} : Shape{1, down, along, channels};
+    return first ? channels_first(values, static_cast<std::size_t>(channels)) : values;
+}
+
 }  // namespace
+
+bool is_subsampled(const std::string& color) {
+    return color == "NV12" || color == "YUYV";
+}
 
 void crop_to_even(DecodedImage& image, const std::string& color) {
     const std::size_t height = color == "NV12" ? image.height / 2 * 2 : image.height;
-    const bool pairs = color == "NV12" || color == "YUYV";
-    const std::size_t width = pairs ? image.width / 2 * 2 : image.width;
+    const std::size_t width = is_subsampled(color) ? image.width / 2 * 2 : image.width;
     if (width != image.width) {
         for (std::size_t row = 1; row < height; ++row)
             std::memmove(image.values.data() + row * width * image.channels,
@@ -127,18 +150,14 @@ void crop_to_even(DecodedImage& image, const std::string& color) {
 
 std::vector<unsigned char> encoded(const DecodedImage& image, const InputInfo& input,
                                    Shape& shape) {
-    Bytes values = interleaved(image, input.color);
-    const auto width = static_cast<std::int64_t>(image.width);
-    const bool first = input.layout == "NCHW";
-    const std::int64_t channels = input.shape[first ? 1 : 3];
-    const std::int64_t height = static_cast<std::int64_t>(values.size()) / channels / width;
-    shape = first ? Shape{1, channels, height, width} : Shape{1, height, width, channels};
-    if (first) values = channels_first(values, static_cast<std::size_t>(channels));
+    if (!image.floats.empty())
+        return bytes_of(arranged(interleaved(image.floats, input.color), input, image.width, shape));
+    const Bytes planes = input.color == "NV12"   ? nv12(image)
+                         : input.color == "YUYV" ? yuyv(image)
+                                                 : interleaved(image.values, input.color);
+    const Bytes values = arranged(planes, input, image.width, shape);
     if (input.dtype == DType::uint8) return values;
-    const std::vector<float> floats(values.begin(), values.end());
-    std::vector<unsigned char> bytes(floats.size() * sizeof(float));
-    std::memcpy(bytes.data(), floats.data(), bytes.size());
-    return bytes;
+    return bytes_of(std::vector<float>(values.begin(), values.end()));
 }
 
 }  // namespace kexport

@@ -11,11 +11,16 @@
 
 namespace kexport {
 
-/// A decoded image as interleaved values: RGB with 3 channels, GRAY with 1.
+/// A decoded image as interleaved values: RGB with 3 channels, GRAY with 1. `floats` has the values
+/// instead of `values` where a method of resizing left them unrounded.
 struct DecodedImage {
     std::size_t height, width, channels;
     std::vector<std::uint8_t> values;
+    std::vector<float> floats;
 };
+
+/// Return whether pixels of the format share chroma, so that it is bytes of even sizes.
+bool is_subsampled(const std::string& color);
 
 /// Cut off an odd last row or column if the pixel format needs even sizes.
 void crop_to_even(DecodedImage& image, const std::string& color);

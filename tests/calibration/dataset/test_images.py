@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from collections.abc import Callable
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -13,14 +14,17 @@ import pytest
 from PIL import Image
 
 from kexport.calibration.dataset.images import (
+    ImageForm,
     Images,
     load_images,
     load_labelled_images,
     split_images,
 )
 from kexport.errors import BadArgument, OutputFailed
+from kexport.runtime.resize import Resize
 
 SIZE = (6, 5)
+FORM = ImageForm(SIZE, Resize("pil-nearest"))
 
 
 def drawn(count: int, size: tuple[int, int] = SIZE, channels: int = 3) -> np.ndarray:
@@ -43,7 +47,9 @@ def take(tmp_path: Path) -> Callable[..., Images]:
 
     def take(source: Any, **more: Any) -> Images:
         given = {"limit": 100, "seed": 0, "scratch": tmp_path / "scratch", **more}
-        return load_images(source, given.pop("size", SIZE), given.pop("channels", 3), **given)
+        names = ("size", "resize", "channels", "dtype")
+        form = {name: given.pop(name) for name in names if name in given}
+        return load_images(source, replace(FORM, **form), **given)
 
     return take
 
@@ -149,7 +155,7 @@ def test_a_missing_scratch_folder_is_an_error(take: Any, tmp_path: Path) -> None
 def test_classes_equal_those_of_keras(tmp_path: Path) -> None:
     path = folder(tmp_path / "p")
     given = {"limit": 100, "seed": 0, "scratch": tmp_path}
-    found = load_labelled_images(path, 2, SIZE, **given)
+    found = load_labelled_images(path, 2, FORM, **given)
     keras_ones = keras.utils.image_dataset_from_directory(path, shuffle=False, verbose=False)
     wanted = {
         os.path.relpath(file, path): "ab".index(Path(file).parent.name)
@@ -157,7 +163,7 @@ def test_classes_equal_those_of_keras(tmp_path: Path) -> None:
     }
     assert keras_ones.class_names == ["a", "b"]
     assert dict(zip(found.names, found.labels or (), strict=True)) == wanted
-    named = load_labelled_images(path, ["b", "c", "a"], SIZE, **given)
+    named = load_labelled_images(path, ["b", "c", "a"], FORM, **given)
     assert set(zip((n[0] for n in named.names), named.labels or (), strict=True)) == {
         ("a", 2),
         ("b", 0),
@@ -178,8 +184,29 @@ def test_subfolders_that_do_not_match_the_classes_are_refused(
 ) -> None:
     with pytest.raises(BadArgument, match=message):
         load_labelled_images(
-            folder(tmp_path / "p"), classes, SIZE, limit=99, seed=0, scratch=tmp_path
+            folder(tmp_path / "p"), classes, FORM, limit=99, seed=0, scratch=tmp_path
         )
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "float32"])
+def test_images_are_resized_as_keras_trains_on_them(take: Any, tmp_path: Path, dtype: str) -> None:
+    for index, image in enumerate(drawn(20, (11, 9))):
+        (tmp_path / "p" / "class").mkdir(parents=True, exist_ok=True)
+        Image.fromarray(image).save(tmp_path / "p" / "class" / f"{index:02}.png")
+    found = take(tmp_path / "p", resize=Resize("tf-bilinear", "crop"), dtype=dtype)
+    wanted = keras.utils.image_dataset_from_directory(
+        tmp_path / "p",
+        labels=None,
+        image_size=SIZE,
+        batch_size=20,
+        shuffle=False,
+        crop_to_aspect_ratio=True,
+        verbose=False,
+    )
+    (batch,) = wanted
+    exact = np.asarray(batch)[np.argsort(np.argsort(found.names))]
+    assert found.images.dtype == dtype
+    np.testing.assert_array_equal(found.images, np.rint(exact) if dtype == "uint8" else exact)
 
 
 def test_the_two_sides_share_no_image(take: Any) -> None:

@@ -12,15 +12,16 @@ import onnx_ir as ir
 import pytest
 from support import Sketch, room_for
 
-from kexport.calibration.dataset.images import load_images
+from kexport.calibration.dataset.images import ImageForm, load_images
 from kexport.calibration.execution.session import SMALL_BYTES, open_session
 from kexport.calibration.execution.tensor_file import IN_MEMORY_BYTES, TensorFile
 from kexport.errors import OutputFailed
+from kexport.runtime.resize import UNSTATED
 
 
 def decoded(scratch: Path) -> None:
     drawn = np.random.default_rng(0).integers(0, 256, (20, 4, 4, 3), np.uint8)
-    load_images(drawn, (4, 4), 3, limit=20, seed=0, scratch=scratch)
+    load_images(drawn, ImageForm((4, 4), UNSTATED), limit=20, seed=0, scratch=scratch)
 
 
 def made(_: Path) -> None:

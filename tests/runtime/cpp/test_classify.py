@@ -6,16 +6,20 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+import cv2
 import numpy as np
 import onnx
+import PIL
 import pytest
 from onnx import TensorProto, helper, numpy_helper
 from PIL import Image
 
-from kexport.runtime import BadInput, load
+from kexport.runtime import BadImage, BadInput, load
 from kexport.runtime.cli import main
 from kexport.runtime.image import pixels
+from kexport.runtime.manifest_schema import FITS, METHODS
 from kexport.runtime.pixel_formats import encode
+from kexport.runtime.resize import Resize
 
 FORMATS = ("RGB", "BGR", "RGBA", "BGRA", "GRAY", "NV12", "YUYV")
 CHANNELS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
@@ -141,6 +145,36 @@ def test_nearest_resizing_equals_pillow(echo, arrived, height: int, width: int):
     np.testing.assert_array_equal(found, pixels(image, (17, 23)).ravel())
 
 
+@pytest.mark.parametrize("fit", FITS)
+@pytest.mark.parametrize("method", METHODS)
+def test_every_method_and_fit_equals_python(echo, arrived, rewrite, method: str, fit: str):
+    if method.startswith("pil-") and int(PIL.__version__.partition(".")[0]) < 13:
+        pytest.skip("former releases of Pillow filter along the rows first, whatever the sizes")
+    resize = {"method": method, "fit": fit}
+    whole = echo("RGB", "NHWC", "uint8", 17, 23)
+    rewrite(whole, lambda data: data["inputs"][0].update(resize=resize))
+    for height, width in ((37, 53), (64, 20), (34, 46)):
+        image = noise(height, width)
+        expected = pixels(image, (17, 23), "RGB", Resize(method, fit)).ravel()
+        np.testing.assert_array_equal(arrived(whole, image, "RGB"), expected, f"{height} {width}")
+    exact = echo("GRAY", "NCHW", "float32", 17, 23)
+    rewrite(exact, lambda data: data["inputs"][0].update(resize=resize))
+    image = noise(29, 61)
+    expected = pixels(image, (17, 23), "GRAY", Resize(method, fit), "float32")
+    np.testing.assert_array_equal(arrived(exact, image, "RGB"), expected.ravel())
+
+
+@pytest.mark.parametrize("color", FORMATS)
+def test_unrounded_pixels_in_every_format(echo, arrived, rewrite, color: str):
+    bundle = echo(color, "NCHW", "float32", 8, 6)
+    resize = {"method": "tf-bilinear", "fit": "stretch"}
+    rewrite(bundle, lambda data: data["inputs"][0].update(resize=resize))
+    image = noise(13, 11)
+    found = arrived(bundle, image, "RGB")
+    np.testing.assert_array_equal(found, from_python(bundle, image))
+    assert (found == np.rint(found)).all() == (color in ("NV12", "YUYV"))
+
+
 @pytest.mark.parametrize("color", ["RGB", "NV12"])
 def test_free_sizes_keep_the_image(echo, arrived, color: str):
     bundle = echo(color, "NHWC", "uint8", None, None)
@@ -192,6 +226,11 @@ def saved(folder: Path) -> list[Path]:
         smooth.save(folder / f"{subsampling}.jpg", subsampling=subsampling, quality=80)
     smooth.save(folder / "progressive.jpg", progressive=True)
     smooth.convert("L").save(folder / "grey.jpg")
+    smooth.convert("CMYK").save(folder / "cmyk.jpg")
+    exif = Image.Exif()
+    exif[0x0112] = 6  # orientation: turn by 90 degrees
+    smooth.save(folder / "turned.jpg", exif=exif)
+    cv2.imwrite(str(folder / "16 bits.png"), noise(9, 13).astype(np.uint16) * 257 + 99)
     smooth.save(folder / "colour.ppm")
     smooth.convert("L").save(folder / "grey.pgm")
     return sorted(folder.iterdir())
@@ -204,6 +243,28 @@ def test_files_are_decoded_as_pillow_does(sanitized, tmp_path: Path):
         found = np.frombuffer(raw, np.uint8).reshape(height, width, channels)
         expected = np.asarray(Image.open(path).convert("RGB" if channels == 3 else "L"))
         np.testing.assert_array_equal(found, expected.reshape(found.shape), path.name)
+
+
+def test_a_grey_png_of_16_bits(sanitized, bundle: Path, rewrite, tmp_path: Path):
+    path = tmp_path / "deep.png"
+    Image.fromarray(noise(20, 30, 1)[:, :, 0].astype(np.uint16) * 256 + 77).save(path)
+    done = sanitized.run("kexport-classify", bundle, path)
+    assert (done.status, done.out) == (15, "")
+    with pytest.raises(BadImage) as caught:
+        load(bundle).classify(path)
+    assert f"error: {caught.value}\n" in done.err
+    resize = {"method": "tf-bilinear", "fit": "stretch"}
+    rewrite(bundle, lambda data: data["inputs"][0].update(resize=resize))
+    done = sanitized.run("kexport-classify", bundle, path, "-k", "1")
+    best = load(bundle).classify(path, top_k=1)[0]
+    assert done.out.split() == [str(path), best.label, f"{best.score:.4f}"]
+
+
+def test_an_image_of_many_pixels_is_not_damaged(sanitized, bundle: Path, tmp_path: Path):
+    Image.new("L", (20000, 20000)).save(tmp_path / "large.png")
+    done = sanitized.run("kexport-classify", bundle, tmp_path / "large.png")
+    assert done.status == 15
+    assert "large.png is too large: it has more than 178956970 pixels" in done.err
 
 
 def test_names_cannot_control_the_terminal(plain, build, tmp_path: Path, capsys):
