@@ -48,6 +48,9 @@ KINDS = (*SCORES, "features", "tensor", *RANKED)
 """What an output means: softmax scores, scores before softmax, pooled features, anything else, the
 indices of the best classes, and the scores of those."""
 
+TASKS = ("classify", "binary", "multilabel", "regress", "raw")
+"""What the outputs are for."""
+
 COLORS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
 """Pixel format -> size of the channel axis: the values stored for each pixel, or for NV12 in each
 column of its two planes."""
@@ -127,6 +130,15 @@ _BUILD = object_with(
     float32_layers=list_of(string),
     compute_capabilities=list_of(non_empty_string),
 )
+_SCORED = object_with(output=non_empty_string, from_logits=boolean)
+_THRESHOLDED = all_of(_SCORED, object_with(threshold=number(0, 1)))
+_TASK = all_of(
+    object_with(name=one_of(*TASKS)),
+    when("name", "classify", _SCORED),
+    when("name", "binary", _THRESHOLDED),
+    when("name", "multilabel", _THRESHOLDED),
+    when("name", "regress", object_with(outputs=list_of(non_empty_string, 1))),
+)
 _MANIFEST = all_of(
     object_with(
         schema=one_of(SCHEMA),
@@ -163,4 +175,5 @@ _MANIFEST = all_of(
         ),
     ),
     if_present("build", or_null(_BUILD)),
+    if_present("task", _TASK),
 )

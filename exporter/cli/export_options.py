@@ -10,6 +10,7 @@ from kexport.cli.types import PathOr, batch_size, image_shape, words
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
+from kexport.options.task import TASKS, Task
 from kexport.options.toolchain import Toolchain
 
 
@@ -19,6 +20,10 @@ def _negated(context: click.Context, parameter: click.Parameter, value: bool) ->
 
 def _name_or_none(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     return None if value == "none" else value
+
+
+def _yes(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    return None if value is None else value == "yes"
 
 
 MODEL = Group(
@@ -152,6 +157,35 @@ IMAGE_INPUT = Group(
         ),
     },
     prefix="image_input.",
+)
+
+TASK = Group(
+    "task",
+    "Task",
+    Task,
+    {
+        "name": declare(
+            "--task",
+            type=click.Choice(TASKS),
+            show_default="what the model's last layer or the labels tell; else raw",
+            help="What the outputs are for, and so what `kexport run` prints.",
+        ),
+        "threshold": declare(
+            "--threshold",
+            type=click.FloatRange(0, 1),
+            metavar="X",
+            show_default="0.5",
+            help="Least score that means yes, with --task binary or multilabel.",
+        ),
+        "from_logits": declare(
+            "--from-logits",
+            type=click.Choice(["yes", "no"]),
+            callback=_yes,
+            show_default="what the model's last layer tells",
+            help="Whether the scores still need their softmax or sigmoid.",
+        ),
+    },
+    prefix="task.",
 )
 
 INT8 = Group(

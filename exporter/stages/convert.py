@@ -3,10 +3,13 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
+from typing import Any
 
 import keras
 
+from kexport import tasks
 from kexport.conversion import convert_model
+from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact
 from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
@@ -29,6 +32,8 @@ class Subject:
     """Its simplified graph in float32, with the bundle's inputs."""
     outputs: tuple[Output, ...]
     """The graph's outputs, before the best classes take the place of all."""
+    task: dict[str, Any]
+    """The manifest's entry `task`."""
     ranking: Ranking | None
     """How they do so, if that was requested."""
     traced: tuple[str, ...]
@@ -52,8 +57,14 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     model = at_layers(source.model, request.output_layers)
     say("converting")
     converted = convert_model(model, kind=None if request.output_layers else source.kind)
-    names = labels.fit(request.class_names or source.labels, converted, request.labels)
-    ranking = None if request.top_k is None else best_classes(converted.outputs, request.top_k)
+    task = tasks.resolve(request.task, converted.outputs, _evidence(request))
+    names = labels.fit(request.class_names or source.labels, task.labels, request.labels)
+    if request.top_k is not None and task.entry["name"] != "classify":
+        raise BadArgument(
+            f"the best classes are for the task classify, and this one is {task.entry['name']}",
+            hint="leave out `top_k`, or choose the task with `task.name='classify'`",
+        )
+    ranking = None if request.top_k is None else best_classes(task.outputs, request.top_k)
     image_input = request.image_input
     if samples.is_image_model(model):
         image_input = optimize.readable(image_input, request.target)
@@ -61,4 +72,13 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     inputs = samples.make(model, source.mode, request.recipe.seed, image_input, batch)
     artifact = optimize.simplified(converted, inputs, request.batch, say)
     traced = tuple(converted.traced)
-    return Subject(source, model, artifact, converted.outputs, ranking, traced, names, inputs)
+    entry = task.entry if ranking is None else ranking.renamed(task.entry)
+    return Subject(source, model, artifact, task.outputs, entry, ranking, traced, names, inputs)
+
+
+def _evidence(request: Request) -> tasks.Evidence:
+    return tasks.Evidence(
+        labels=None if request.class_names is None else len(request.class_names),
+        ranked=request.top_k is not None,
+        labelled=request.calibration.eval_data is not None,
+    )

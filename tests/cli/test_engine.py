@@ -19,6 +19,7 @@ MANIFEST: dict[str, Any] = {
     "findings": [],
     "inputs": [{"name": "image", "dtype": "uint8", "shape": [1, 8, 8, 3], "color": "RGB"}],
     "outputs": [{"name": "logits", "dtype": "float32", "shape": [1, 9], "kind": "logits"}],
+    "task": {"name": "classify", "output": "logits", "from_logits": True, "reason": None},
     "parity": {"images": 8, "outputs": {}},
     "files": {"model.onnx": SIZE},
     "build": {"builder": "tensorrt", "program": "build_engine.py"},

@@ -222,6 +222,36 @@ def reseal() -> Callable[[Path], None]:
 
 
 @pytest.fixture
+def one_number(build: Callable[..., Path], reseal, rewrite) -> Callable[..., Path]:
+    """Return a function for a bundle that gives (mean green - 127.5) / 40, as a task reads it."""
+
+    def make(labels: list[str] | None, **task: Any) -> Path:
+        bundle = build(outputs=("features",), labels=None)
+        model = onnx.load(bundle / "model.onnx")
+        weights = np.array([[0], [1 / 40], [0]], np.float32)
+        model.graph.node.append(helper.make_node("Gemm", ["features", "w", "b"], ["y"]))
+        model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+        model.graph.initializer.append(
+            numpy_helper.from_array(np.array([-127.5 / 40], np.float32), "b")
+        )
+        del model.graph.output[:]
+        model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1]))
+        onnx.save(model, bundle / "model.onnx")
+        if labels is not None:
+            (bundle / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+
+        def describe(data: Any) -> None:
+            data["outputs"][0].update(name="y", shape=[1, 1], kind="tensor")
+            data["task"] = task
+
+        rewrite(bundle, describe)
+        reseal(bundle)
+        return bundle
+
+    return make
+
+
+@pytest.fixture
 def manifest() -> Any:
     """Return a valid manifest of an image model, as parsed JSON."""
     data = image_manifest()

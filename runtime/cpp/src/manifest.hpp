@@ -30,6 +30,7 @@ struct Manifest {
     bool half_scales = false;    ///< whether the model is INT8 with float16 scales for TensorRT
     std::vector<InputInfo> inputs;
     std::vector<OutputInfo> outputs;
+    TaskInfo task;
     std::map<std::string, double> tolerances;
     std::map<std::string, FileEntry> files;
 

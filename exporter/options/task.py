@@ -1,0 +1,57 @@
+"""The task of a model: what its outputs are for, as a user describes it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import Literal, get_args
+
+from kexport.errors import BadArgument, did_you_mean
+
+TaskName = Literal["classify", "binary", "multilabel", "regress", "raw"]
+
+TASKS: tuple[TaskName, ...] = get_args(TaskName)
+
+
+@dataclass(frozen=True, slots=True)
+class Task:
+    """What the outputs of a model are for; by default found in the model where that is certain.
+
+    `name` is one of these:
+
+    - "classify": the classes with the best scores, of [N, classes].
+    - "binary": yes or no, of one number a sample. With two labels, the first is that of 0.
+    - "multilabel": every label whose score reaches the threshold, of [N, labels].
+    - "regress": numbers; the labels are their names.
+    - "raw": arrays.
+
+    `threshold` is the least score, from 0 to 1, that means yes (binary, multilabel; 0.5 by
+    default). `from_logits` says whether scores still need their softmax or sigmoid; it has to be
+    given only where the last layer does not tell.
+
+    Raises:
+        BadArgument: an unknown task, or a threshold that is no score.
+    """
+
+    name: TaskName | None = None
+    threshold: float | None = None
+    from_logits: bool | None = None
+
+    def __post_init__(self) -> None:
+        if self.name not in (None, *TASKS):
+            raise BadArgument(
+                f"no task is called {self.name!r}",
+                hint=did_you_mean(str(self.name), TASKS) or f"give one of {', '.join(TASKS)}",
+            )
+        if self.threshold is not None and not 0 <= self.threshold <= 1:
+            raise BadArgument(
+                f"`task.threshold` must be a score from 0 to 1, not {self.threshold:g}",
+                hint="give a number such as 0.5",
+            )
+
+    def given(self) -> tuple[str, ...]:
+        """Return the fields that were given, other than the name."""
+        return tuple(
+            field.name
+            for field in fields(self)
+            if field.name != "name" and getattr(self, field.name) is not None
+        )
