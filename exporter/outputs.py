@@ -34,6 +34,7 @@ class Output:
         activation: the function that it comes out of, "linear" for a layer with weights and no
             activation; None for any other.
         rank: the number of its axes, with the batch; None where it is not known.
+        channels: the length of its last axis; None where it is open.
     """
 
     name: str
@@ -43,6 +44,7 @@ class Output:
     of: Kind | None = None
     activation: Activation | None = None
     rank: int | None = None
+    channels: int | None = None
 
 
 @dataclass(frozen=True, slots=True)

@@ -17,6 +17,7 @@ from .errors import BadImage, BadInput, BundleRefused, EngineMissing, RuntimeFau
 from .labels import Prediction
 from .predict import Settings
 from .regress import Number, Numbers, RawOutputs
+from .segment import Mask, Share
 from .session import Session, load
 from .verify import Verification, verify
 
@@ -28,6 +29,7 @@ __all__ = [
     "Decision",
     "EngineMissing",
     "LabelSet",
+    "Mask",
     "Number",
     "Numbers",
     "Prediction",
@@ -35,6 +37,7 @@ __all__ = [
     "RuntimeFault",
     "Session",
     "Settings",
+    "Share",
     "Verification",
     "load",
     "verify",

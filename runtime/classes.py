@@ -104,7 +104,7 @@ def best_classes(
 def yes_and_no(values: NDArray[Any], from_logits: bool, labels: Labels) -> list[Prediction]:
     """Return both answers of [1], the better first, with scores that add up to 1."""
     score = float(_scores(values, from_logits)[0])
-    no, yes = _answers(labels)
+    no, yes = answers_of(labels)
     found = [Prediction(1, yes, score), Prediction(0, no, 1.0 - score)]
     return found if score >= 0.5 else found[::-1]
 
@@ -113,7 +113,7 @@ def decide(values: NDArray[Any], from_logits: bool, labels: Labels, threshold: f
     """Return yes where the score in [1] is `threshold` or more."""
     score = float(_scores(values, from_logits)[0])
     positive = score >= threshold
-    return Decision(_answers(labels)[positive], positive, score, threshold)
+    return Decision(answers_of(labels)[positive], positive, score, threshold)
 
 
 def all_labels(values: NDArray[Any], from_logits: bool, labels: Labels) -> list[Prediction]:
@@ -133,7 +133,7 @@ def _scores(values: NDArray[Any], from_logits: bool) -> NDArray[np.float64]:
     return sigmoid(values) if from_logits else values.astype(np.float64)
 
 
-def _answers(labels: Labels) -> tuple[str, str]:
+def answers_of(labels: Labels) -> tuple[str, str]:
     """Return the labels of no and yes; a single label is that of yes."""
     if labels is None:
         return "no", "yes"

@@ -48,7 +48,7 @@ KINDS = (*SCORES, "features", "tensor", *RANKED)
 """What an output means: softmax scores, scores before softmax, pooled features, anything else, the
 indices of the best classes, and the scores of those."""
 
-TASKS = ("classify", "binary", "multilabel", "regress", "raw")
+TASKS = ("classify", "binary", "multilabel", "segment", "regress", "raw")
 """What the outputs are for."""
 
 COLORS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
@@ -132,11 +132,20 @@ _BUILD = object_with(
 )
 _SCORED = object_with(output=non_empty_string, from_logits=boolean)
 _THRESHOLDED = all_of(_SCORED, object_with(threshold=number(0, 1)))
+_BYTE = all_of(integer(0), number(0, 255))
+_SEGMENT = all_of(
+    _SCORED,
+    object_with(
+        threshold=or_null(number(0, 1)),
+        palette=or_null(list_of(tuple_of(_BYTE, _BYTE, _BYTE), 1)),
+    ),
+)
 _TASK = all_of(
     object_with(name=one_of(*TASKS)),
     when("name", "classify", _SCORED),
     when("name", "binary", _THRESHOLDED),
     when("name", "multilabel", _THRESHOLDED),
+    when("name", "segment", _SEGMENT),
     when("name", "regress", object_with(outputs=list_of(non_empty_string, 1))),
 )
 _MANIFEST = all_of(

@@ -5,26 +5,28 @@ from __future__ import annotations
 from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Union
 
-from .classes import Classes, Decision, LabelSet, best_classes, decide, labels_above
+from .classes import Classes, Decision, LabelSet, decide, labels_above
 from .errors import BadInput
 from .regress import Numbers, RawOutputs, numbers_of
+from .segment import Mask, mask_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
 
     from numpy.typing import NDArray
 
+    from .placement import Placement
     from .task import Task
 
-Answer = Union[Classes, Decision, LabelSet, Numbers, RawOutputs]
-"""What `Session.predict` returns, by task: classify, binary, multilabel, regress, raw."""
+Answer = Union[Classes, Decision, LabelSet, Mask, Numbers, RawOutputs]
+"""What `Session.predict` returns, by task: classify, binary, multilabel, segment, regress, raw."""
 
 TOP_K = 5
 """The default number of classes in an answer."""
 
 USES = {
     "top_k": ("classify",),
-    "threshold": ("binary", "multilabel"),
+    "threshold": ("binary", "multilabel", "segment"),
 }
 """The tasks that have a use for each setting."""
 
@@ -34,7 +36,7 @@ class Settings:
     """What a caller may change of an answer; None leaves it as the bundle has it.
 
     `top_k` is the number of classes (classify). `threshold` is the least score, from 0 to 1, that
-    means yes (binary, multilabel).
+    means yes (binary, multilabel, and segment with one channel).
     """
 
     top_k: int | None = None
@@ -46,13 +48,18 @@ def check_settings(settings: Settings, task: Task) -> None:
 
     Raises BadInput.
     """
+    if settings.threshold is not None and task.name == "segment" and task.threshold is None:
+        raise BadInput(
+            "threshold is for masks of one channel, and this bundle's has a channel for each class",
+            hint="leave out threshold",
+        )
     if settings.top_k is not None and settings.top_k < 1:
         raise BadInput(f"top_k must be 1 or more, not {settings.top_k}")
     if settings.threshold is not None and not 0 <= settings.threshold <= 1:
         raise BadInput(f"threshold must be from 0 to 1, not {settings.threshold:g}")
     for field in fields(settings):
         if getattr(settings, field.name) is not None and task.name not in USES[field.name]:
-            users = " and ".join(USES[field.name])
+            users = " or ".join(USES[field.name])
             raise BadInput(
                 f"{field.name} is for the task {users}, and this bundle's is {task.name}",
                 hint=f"leave out {field.name}",
@@ -64,18 +71,17 @@ def answer(
     outputs: Mapping[str, NDArray[Any]],
     labels: Sequence[str] | None,
     settings: Settings,
+    placement: Placement,
 ) -> Answer:
-    """Read the outputs of one sample, without the batch axis, by any task but a ranked classify."""
+    """Read the outputs of one sample, without the batch axis, by any task but classify."""
     if task.name == "raw":
         return RawOutputs(dict(outputs))
     if task.name == "regress":
         return numbers_of(outputs, task.outputs, labels)
     values, logits = outputs[task.output], bool(task.from_logits)
-    if task.name == "classify":
-        return Classes(tuple(best_classes(values, logits, labels, settings.top_k or TOP_K)))
-    threshold = task.threshold if settings.threshold is None else settings.threshold
-    if threshold is None:
-        raise ValueError(f"the task {task.name} has no threshold")
+    threshold = settings.threshold if settings.threshold is not None else task.threshold or 0.0
+    if task.name == "segment":
+        return mask_of(values, task, labels, threshold, placement)
     if task.name == "binary":
         return decide(values, logits, labels, threshold)
     return labels_above(values, logits, labels, threshold)

@@ -1,4 +1,4 @@
-"""Answers as files: arrays as .npz."""
+"""Answers as files: masks as PNG, arrays as .npz."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import numpy as np
 
 from .errors import BadInput
 from .regress import RawOutputs
+from .segment import UNSEEN, Mask
 
 if TYPE_CHECKING:
     from collections.abc import Callable
@@ -16,7 +17,7 @@ if TYPE_CHECKING:
     from .predict import Answer
     from .task import Task
 
-SUFFIXES = {"raw": ".npz"}
+SUFFIXES = {"segment": ".png", "raw": ".npz"}
 """The ending of the files of each task that saves any."""
 
 
@@ -63,3 +64,16 @@ class Saver:
 def _write(path: Path, answer: Answer) -> None:
     if isinstance(answer, RawOutputs):
         np.savez_compressed(path, allow_pickle=False, **answer.arrays)
+    elif isinstance(answer, Mask):
+        _write_mask(path, answer)
+
+
+def _write_mask(path: Path, mask: Mask) -> None:
+    """Write a PNG whose pixels are class indices, with the colours as its palette."""
+    from PIL import Image
+
+    colors = [channel for color in mask.palette for channel in color]
+    colors += [0] * (3 * (UNSEEN + 1) - len(colors))
+    image = Image.fromarray(mask.classes)
+    image.putpalette(colors)
+    image.save(path)

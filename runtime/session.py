@@ -15,6 +15,7 @@ from .inputs import fit_inputs
 from .labels import Prediction, named, read_labels
 from .manifest import Manifest, read_manifest
 from .pixel_formats import SIZE_MULTIPLES, encode
+from .placement import placement_of
 from .predict import TOP_K, Answer, Settings, answer, check_settings
 from .select_engine import choose
 from .task import LABELLED
@@ -160,7 +161,7 @@ class Session:
         return read(values, logits, self.labels)[:count]
 
     def predict(self, image: ImageSource, settings: Settings | None = None) -> Answer:
-        """Answer by the bundle's task: labels, yes or no, numbers, or arrays.
+        """Answer by the bundle's task: labels, yes or no, a mask, numbers, or arrays.
 
         `image` is as for `classify`, and resized in the same way. `settings` changes what the
         bundle has as defaults, such as the threshold.
@@ -173,8 +174,11 @@ class Session:
         check_settings(chosen, task)
         if task.name == "classify":
             return Classes(tuple(self.classify(image, chosen.top_k)))
-        outputs = self._one(image, _image_input(self.manifest))
-        return answer(task, outputs, self.labels, chosen)
+        source = _image_input(self.manifest)
+        mode = "GRAY" if source.color == "GRAY" else "RGB"
+        decoded = pixels(image, (None, None), mode)
+        placement = placement_of(self.manifest, *decoded.shape[:2])
+        return answer(task, self._one(decoded, source), self.labels, chosen, placement)
 
     @property
     def _indices(self) -> str | None:

@@ -22,13 +22,15 @@ class Task:
     """A task: its name, the outputs that it reads, and its other parameters as in the manifest.
 
     `from_logits` says that scores still need their softmax (classify) or sigmoid. `threshold` is
-    the least score that means yes. Both are None for tasks that have no use for them.
+    the least score that means yes. Both are None for tasks that have no use for them. `palette` has
+    the colours of a mask's classes, (red, green, blue), where the user chose some.
     """
 
     name: str
     outputs: tuple[str, ...] = ()
     from_logits: bool | None = None
     threshold: float | None = None
+    palette: tuple[tuple[int, int, int], ...] = ()
 
     @property
     def output(self) -> str:
@@ -51,6 +53,7 @@ def task_of(data: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
         outputs=tuple(name for name in names if name is not None),
         from_logits=entry.get("from_logits"),
         threshold=entry.get("threshold"),
+        palette=tuple((r, g, b) for r, g, b in entry.get("palette") or ()),
     )
 
 

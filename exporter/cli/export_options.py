@@ -175,7 +175,16 @@ TASK = Group(
             type=click.FloatRange(0, 1),
             metavar="X",
             show_default="0.5",
-            help="Least score that means yes, with --task binary or multilabel.",
+            help="Least score that means yes, with --task binary, multilabel, or segment with one "
+            "channel.",
+        ),
+        "palette": declare(
+            "--palette",
+            type=words,
+            default="",
+            metavar="#000000,#ff8000",
+            show_default="that of PASCAL VOC",
+            help="A colour for each class of a mask, with --task segment.",
         ),
         "from_logits": declare(
             "--from-logits",

@@ -32,7 +32,7 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     metavar="X",
     show_default="the bundle's",
-    help="Least score that means yes (binary, multilabel).",
+    help="Least score that means yes (binary, multilabel, segment with one channel).",
 )
 @click.option(
     "--save",
@@ -40,7 +40,8 @@ if TYPE_CHECKING:
     type=click.Path(path_type=Path),
     metavar="DIR",
     show_default="nothing is saved",
-    help="Write each answer to a file in this folder: arrays as .npz (raw).",
+    help="Write each answer to a file in this folder: masks as .png (segment), arrays as .npz "
+    "(raw).",
 )
 @click.option(
     "--json", "form", cls=Option, flag_value="json", help="Print the result as one JSON object."

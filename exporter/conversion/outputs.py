@@ -77,6 +77,7 @@ def name_outputs(
             _classes(result),
             activation=activation,
             rank=result.rank,
+            channels=result.shape[-1] if result.rank else None,
         )
         for name, kind, layer, activation, result in zip(
             _distinct(free), kinds, layers, activations, values, strict=True

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from kexport.errors import BadArgument, did_you_mean
 
-TaskName = Literal["classify", "binary", "multilabel", "regress", "raw"]
+TaskName = Literal["classify", "binary", "multilabel", "segment", "regress", "raw"]
+
+_COLOR = re.compile("#[0-9a-fA-F]{6}")
 
 TASKS: tuple[TaskName, ...] = get_args(TaskName)
 
@@ -21,20 +24,23 @@ class Task:
     - "classify": the classes with the best scores, of [N, classes].
     - "binary": yes or no, of one number a sample. With two labels, the first is that of 0.
     - "multilabel": every label whose score reaches the threshold, of [N, labels].
+    - "segment": a class for each pixel, of [N, h, w, classes], or yes or no of [N, h, w, 1].
     - "regress": numbers; the labels are their names.
     - "raw": arrays.
 
-    `threshold` is the least score, from 0 to 1, that means yes (binary, multilabel; 0.5 by
-    default). `from_logits` says whether scores still need their softmax or sigmoid; it has to be
-    given only where the last layer does not tell.
+    `threshold` is the least score, from 0 to 1, that means yes (binary, multilabel, and segment
+    with one channel; 0.5 by default). `palette` has a colour for each class of a mask, such as
+    "#ff8000"; those of PASCAL VOC by default. `from_logits` says whether scores still need their
+    softmax or sigmoid; it has to be given only where the last layer does not tell.
 
     Raises:
-        BadArgument: an unknown task, or a threshold that is no score.
+        BadArgument: an unknown task, a threshold that is no score, or a colour of another form.
     """
 
     name: TaskName | None = None
     threshold: float | None = None
     from_logits: bool | None = None
+    palette: tuple[str, ...] = ()
 
     def __post_init__(self) -> None:
         if self.name not in (None, *TASKS):
@@ -48,10 +54,17 @@ class Task:
                 hint="give a number such as 0.5",
             )
 
+        for color in self.palette:
+            if not _COLOR.fullmatch(color):
+                raise BadArgument(
+                    f"{color!r} in `task.palette` is no colour",
+                    hint="write each as red, green and blue in hexadecimal, such as #ff8000",
+                )
+
     def given(self) -> tuple[str, ...]:
         """Return the fields that were given, other than the name."""
         return tuple(
             field.name
             for field in fields(self)
-            if field.name != "name" and getattr(self, field.name) is not None
+            if field.name != "name" and getattr(self, field.name) != field.default
         )

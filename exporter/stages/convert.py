@@ -9,8 +9,9 @@ import keras
 
 from kexport import tasks
 from kexport.conversion import convert_model
-from kexport.errors import BadArgument
+from kexport.errors import BadArgument, UnsupportedModel
 from kexport.graph.passes import Artifact
+from kexport.keras_graph import flatten_layers
 from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
 from kexport.progress import Progress
@@ -58,6 +59,8 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     say("converting")
     converted = convert_model(model, kind=None if request.output_layers else source.kind)
     task = tasks.resolve(request.task, converted.outputs, _evidence(request))
+    if task.entry["name"] in ("segment",):
+        _refuse_channels_first(model)
     names = labels.fit(request.class_names or source.labels, task.labels, request.labels)
     if request.top_k is not None and task.entry["name"] != "classify":
         raise BadArgument(
@@ -74,6 +77,17 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     traced = tuple(converted.traced)
     entry = task.entry if ranking is None else ranking.renamed(task.entry)
     return Subject(source, model, artifact, task.outputs, entry, ranking, traced, names, inputs)
+
+
+def _refuse_channels_first(model: keras.Model) -> None:
+    """Refuse a model whose last axis may not be the channels, as masks and images have them."""
+    layers = flatten_layers(model)
+    first = next((x for x in layers if getattr(x, "data_format", "") == "channels_first"), None)
+    if first is not None:
+        raise UnsupportedModel(
+            f"layer {first.name!r} has channels first, and a mask is read with channels last",
+            hint="build the model with channels last, or choose the task raw with `task.name`",
+        )
 
 
 def _evidence(request: Request) -> tasks.Evidence:

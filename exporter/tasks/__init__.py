@@ -12,6 +12,7 @@ from kexport.outputs import Output
 from kexport.tasks.classes import binary, classify, multilabel
 from kexport.tasks.infer import Evidence, infer
 from kexport.tasks.numbers import raw, regress
+from kexport.tasks.pixels import segment
 from kexport.tasks.reading import Reading
 
 __all__ = ["Evidence", "Reading", "Resolved", "resolve"]
@@ -20,6 +21,7 @@ _TASKS: dict[TaskName, tuple[Callable[[Task, Sequence[Output]], Reading], frozen
     "classify": (classify, frozenset({"from_logits"})),
     "binary": (binary, frozenset({"from_logits", "threshold"})),
     "multilabel": (multilabel, frozenset({"from_logits", "threshold"})),
+    "segment": (segment, frozenset({"from_logits", "threshold", "palette"})),
     "regress": (regress, frozenset()),
     "raw": (raw, frozenset()),
 }

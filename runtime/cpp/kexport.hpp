@@ -203,14 +203,15 @@ struct OutputInfo {
 };
 
 /// What the outputs are for, as the manifest's entry `task` says: "classify", "binary",
-/// "multilabel", "regress" or "raw". `outputs` are those that the task reads. `from_logits` says that
-/// scores still need their softmax (classify) or sigmoid; `threshold` is the least score that means
-/// yes (binary, multilabel).
+/// "multilabel", "segment", "regress" or "raw". `outputs` are those that the task reads.
+/// `from_logits` says that scores still need their softmax (classify) or sigmoid; `threshold` is the
+/// least score that means yes (binary, multilabel, and segment with one channel).
 struct TaskInfo {
     std::string name;
     std::vector<std::string> outputs;
     bool from_logits = false;
     double threshold = 0.5;
+    bool has_threshold = false;
 };
 
 /// The memory layout of pixels for `classify` and `predict`, 8 bits per value. rgb to gray: rows of interleaved
@@ -242,12 +243,29 @@ struct Number {
     double value = 0.0;
 };
 
+/// The share of an image that a class covers, from 0 to 1, of the pixels that the model sees.
+struct Share {
+    std::int64_t index = 0;
+    std::string label;
+    double share = 0.0;
+};
+
+/// The class of each pixel of an image (segment), row by row, in the image's own size; `unseen` for
+/// pixels that are cropped away. `shares` has the classes that occur, the largest first.
+struct Mask {
+    static constexpr std::uint8_t unseen = 255;
+
+    int width = 0, height = 0;
+    std::vector<std::uint8_t> classes;
+    std::vector<Share> shares;
+};
+
 /// The answer for an image, by task: the best classes (classify), or every label whose score reaches
-/// the threshold (multilabel), best first; yes or no (binary); numbers (regress).
-using Answer = std::variant<std::vector<Prediction>, Decision, std::vector<Number>>;
+/// the threshold (multilabel), best first; yes or no (binary); a mask (segment); numbers (regress).
+using Answer = std::variant<std::vector<Prediction>, Decision, Mask, std::vector<Number>>;
 
 /// What a caller may change of an answer: the number of classes (classify; 0 is 5, or as many as the
-/// model returns), and the threshold (binary, multilabel).
+/// model returns), and the threshold (binary, multilabel, and segment with one channel).
 struct Settings {
     std::size_t top_k = 0;
     std::optional<double> threshold;

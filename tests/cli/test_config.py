@@ -59,7 +59,8 @@ preprocess = "caffe"
 batch = "dynamic"
 labels = "labels.txt"
 opset = 16
-task = "binary"
+task = "segment"
+palette = ["#000000", "#ff8000"]
 threshold = 0.3
 from-logits = "yes"
 seed = 3
@@ -101,7 +102,7 @@ def test_every_option_can_be_in_the_file(fake_export: Fake, folder: Path, capsys
         "labels": "labels.txt",
         "output_layers": ("a", "b"),
         "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
-        "task": Task("binary", 0.3, True),
+        "task": Task("segment", 0.3, True, ("#000000", "#ff8000")),
         "top_k": 3,
         "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",

@@ -96,6 +96,53 @@ def test_multilabel(head: Any, logits: bool) -> None:
     }
 
 
+def cells(channels: int, **options: Any) -> tuple[Output, ...]:
+    x = keras.Input((8, 8, 3))
+    y = layers.Conv2D(channels, 3, name="cells", **options)(x)
+    return convert_model(keras.Model(x, y)).outputs
+
+
+def test_a_mask_of_a_channel_for_each_class() -> None:
+    found = resolve(
+        Task("segment", palette=("#000000", "#FF8000", "#0102ff")), cells(3), Evidence()
+    )
+    assert found.labels == (3,)
+    assert found.entry == {
+        "name": "segment",
+        "output": "cells",
+        "from_logits": False,
+        "threshold": None,
+        "palette": [[0, 0, 0], [255, 128, 0], [1, 2, 255]],
+        "reason": None,
+    }
+
+
+@pytest.mark.parametrize(("options", "logits"), [({}, True), (SIGMOID, False)])
+def test_a_mask_of_one_channel(options: Any, logits: bool) -> None:
+    found = resolve(Task("segment"), cells(1, **options), Evidence())
+    entry = {"from_logits": logits, "threshold": 0.5, "palette": None}
+    assert {key: found.entry[key] for key in entry} == entry
+    assert found.labels == (1, 2)
+
+
+WRONG_MASKS: Any = [
+    (3, Task("segment", threshold=0.5), "a threshold is for masks of one channel"),
+    (3, Task("segment", palette=("#000000",)), "has 1 colours, and the mask 3 classes"),
+    (256, Task("segment"), "a mask has up to 255 classes, and 'cells' has 256"),
+]
+
+
+@pytest.mark.parametrize(("channels", "task", "said"), WRONG_MASKS)
+def test_masks_that_cannot_be(channels: int, task: Task, said: str) -> None:
+    with pytest.raises(BadArgument, match=said):
+        resolve(task, cells(channels), Evidence())
+
+
+def test_a_colour_is_hexadecimal() -> None:
+    with pytest.raises(BadArgument, match=r"'red' in `task\.palette` is no colour"):
+        Task("segment", palette=("red",))
+
+
 def test_regress_reads_all_outputs() -> None:
     found = resolve(Task("regress"), outputs(dense(4, "box"), dense(1, "age")), Evidence())
     assert found.entry == {"name": "regress", "outputs": ["box", "age"], "reason": None}
@@ -114,6 +161,7 @@ REFUSED: Any = [
     ("classify", [dense(1)], "classify needs scores"),
     ("classify", [dense(3, "a"), dense(3, "b")], "reads one output, and the model has a"),
     ("binary", [dense(2)], r"one number a sample, \[N, 1\], and the model has y \[N, 2\]"),
+    ("segment", [dense(3)], r"for each cell, \[N, h, w, classes\], and the model has y"),
     ("multilabel", [dense(3, **SOFTMAX)], "and the model has a softmax"),
     ("multilabel", [layers.Reshape((2, 2))], r"\(3 axes\)"),
     ("regress", [layers.Reshape((2, 2))], "rows of numbers"),
@@ -127,7 +175,7 @@ def test_outputs_that_do_not_suit_the_task(name: Any, heads: Any, said: str) -> 
 
 
 def test_an_option_of_another_task_is_refused() -> None:
-    with pytest.raises(BadArgument, match="for the tasks binary, multilabel, and this one is raw"):
+    with pytest.raises(BadArgument, match="for the tasks binary, multilabel, segment, and"):
         entry(dense(4), task=Task(threshold=0.5))
 
 

@@ -29,6 +29,13 @@ std::vector<Row> rows_of(const kexport::Decision& found, double) {
     return {{found.label, formatted("%.4f", found.score), formatted("%g", found.threshold)}};
 }
 
+std::vector<Row> rows_of(const kexport::Mask& found, double) {
+    std::vector<Row> rows;
+    for (const kexport::Share& one : found.shares)
+        rows.push_back({one.label, formatted("%.2f %%", 100 * one.share)});
+    return rows;
+}
+
 std::vector<Row> rows_of(const std::vector<kexport::Number>& found, double) {
     std::vector<Row> rows;
     for (const kexport::Number& one : found)
@@ -80,7 +87,7 @@ int main(int count, char** words) {
         count, words, "kexport-predict BUNDLE IMAGE... [options]",
         "Answer for images by the bundle's task.",
         {{"-k", "K", "how many classes to print (classify; default 5)"},
-         {"--threshold", "X", "least score that means yes (binary, multilabel)"}},
+         {"--threshold", "X", "least score that means yes (binary, multilabel, segment)"}},
         2, std::numeric_limits<std::size_t>::max());
     const auto model = kexport::Model::open(arguments.plain[0], arguments.options);
     if (!model) return terminal::print_fault(model.fault());

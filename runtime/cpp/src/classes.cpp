@@ -24,18 +24,17 @@ double score_of(const std::vector<double>& values, const TaskInfo& task) {
     return task.from_logits ? sigmoid(values[0]) : values[0];
 }
 
-/// Return the labels of no and yes; a single label is that of yes.
-std::pair<std::string, std::string> answers(const std::vector<std::string>& labels) {
-    if (labels.empty()) return {"no", "yes"};
-    if (labels.size() == 1) return {cat("not ", labels[0]), labels[0]};
-    return {labels[0], labels[1]};
-}
-
 }  // namespace
 
 double sigmoid(double logit) {
     const double power = std::exp(-std::abs(logit));
     return (logit >= 0 ? 1.0 : power) / (1.0 + power);
+}
+
+std::pair<std::string, std::string> answers_of(const std::vector<std::string>& labels) {
+    if (labels.empty()) return {"no", "yes"};
+    if (labels.size() == 1) return {cat("not ", labels[0]), labels[0]};
+    return {labels[0], labels[1]};
 }
 
 std::vector<Prediction> best_classes(std::vector<double> values, const TaskInfo& task,
@@ -46,7 +45,7 @@ std::vector<Prediction> best_classes(std::vector<double> values, const TaskInfo&
 std::vector<Prediction> yes_and_no(const std::vector<double>& values, const TaskInfo& task,
                                    const std::vector<std::string>& labels) {
     const double score = score_of(values, task);
-    const auto [no, yes] = answers(labels);
+    const auto [no, yes] = answers_of(labels);
     std::vector<Prediction> found{{1, yes, score}, {0, no, 1.0 - score}};
     if (!(score >= 0.5)) std::swap(found[0], found[1]);
     return found;
@@ -56,7 +55,7 @@ Decision decide(const std::vector<double>& values, const TaskInfo& task,
                 const std::vector<std::string>& labels, double threshold) {
     const double score = score_of(values, task);
     const bool positive = score >= threshold;
-    const auto [no, yes] = answers(labels);
+    const auto [no, yes] = answers_of(labels);
     return {positive ? yes : no, positive, score, threshold};
 }
 

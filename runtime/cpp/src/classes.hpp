@@ -3,6 +3,7 @@
 #pragma once
 
 #include <string>
+#include <utility>
 #include <vector>
 
 #include "../kexport.hpp"
@@ -11,6 +12,9 @@ namespace kexport {
 
 /// Return 1 / (1 + exp(-x)); large numbers do not overflow.
 double sigmoid(double logit);
+
+/// Return the labels of no and yes; a single label is that of yes.
+std::pair<std::string, std::string> answers_of(const std::vector<std::string>& labels);
 
 /// Return the `count` best classes of the values for one sample, best first.
 std::vector<Prediction> best_classes(std::vector<double> values, const TaskInfo& task,

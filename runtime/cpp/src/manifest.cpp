@@ -100,6 +100,18 @@ void refuse_repeated(const Tensors& tensors, const std::string& path) {
                               export_again);
 }
 
+/// Read how an image is placed in the frame that the model sees.
+void read_frame(const Json& data, Manifest& manifest) {
+    const Json& inside = data["preprocessing"];
+    manifest.frame = image_size(manifest.inputs.front());
+    if (inside.value("resize", Json()).is_string() && inside.value("size", Json()).is_array()) {
+        manifest.frame = {whole_at(inside["size"][0]), whole_at(inside["size"][1])};
+        manifest.fit = inside.value("crop", Json()).is_string() ? "crop" : "stretch";
+    } else if (const Json before = data["inputs"][0].value("resize", Json()); before.is_object()) {
+        manifest.fit = text_at(before, "fit");
+    }
+}
+
 void refuse_unknown(const TaskInfo& task, const std::vector<OutputInfo>& outputs,
                     const std::string& path) {
     for (const std::string& name : task.outputs) {
@@ -142,6 +154,7 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
                                 static_cast<std::uint64_t>(whole_at(item["bytes"]))};
     refuse_repeated(manifest.inputs, path);
     refuse_repeated(manifest.outputs, path);
+    read_frame(data, manifest);
     manifest.task = task_of(data, manifest.outputs);
     refuse_unknown(manifest.task, manifest.outputs, path);
     return manifest;

@@ -82,11 +82,17 @@ Check output_entry(const Check& dtype) {
 Check task_entry() {
     const Check scored = object_with({{"output", non_empty_string}, {"from_logits", boolean}});
     const Check thresholded = all_of({scored, object_with({{"threshold", number(0, 1)}})});
+    const Check byte = all_of({integer(0), number(0, 255)});
+    const Check segment = all_of(
+        {scored, object_with({{"threshold", or_null(number(0, 1))},
+                              {"palette", or_null(list_of(tuple_of({byte, byte, byte}), 1))}})});
     return all_of({
-        object_with({{"name", one_of({"classify", "binary", "multilabel", "regress", "raw"})}}),
+        object_with({{"name", one_of({"classify", "binary", "multilabel", "segment", "regress",
+                                      "raw"})}}),
         when("name", "classify", scored),
         when("name", "binary", thresholded),
         when("name", "multilabel", thresholded),
+        when("name", "segment", segment),
         when("name", "regress", object_with({{"outputs", list_of(non_empty_string, 1)}})),
     });
 }

@@ -5,6 +5,7 @@
 #include <vector>
 
 #include "array.hpp"
+#include "placement.hpp"
 
 namespace kexport {
 
@@ -16,6 +17,6 @@ void check_settings(const Settings& settings, const TaskInfo& task);
 
 /// Read the outputs for the first sample, by any task but classify and raw.
 Answer answer(const TaskInfo& task, const Arrays& outputs, const std::vector<std::string>& labels,
-              const Settings& settings);
+              const Settings& settings, const Placement& placement);
 
 }  // namespace kexport

@@ -123,7 +123,8 @@ Answer answered(const Session& session, const Pixels& pixels, const Settings& se
     if (task.name == "raw") refuse_input("the answer of the task raw is tensors", use_run);
     image_input(session.manifest);
     check_pixels(pixels);
-    return answer(task, outputs_of(session, pixels), session.labels, settings);
+    const Placement placement = placement_of(session.manifest, pixels.height, pixels.width);
+    return answer(task, outputs_of(session, pixels), session.labels, settings, placement);
 }
 
 }  // namespace

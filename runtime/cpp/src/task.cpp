@@ -15,12 +15,12 @@ const OutputInfo* of_kind(const std::vector<OutputInfo>& outputs, std::string_vi
 TaskInfo of_scores(const std::vector<OutputInfo>& outputs) {
     const OutputInfo* best = of_kind(outputs, "scores");
     if (best != nullptr && of_kind(outputs, "indices") != nullptr)
-        return {"classify", {best->name}, best->of == "logits", 0.5};
+        return {"classify", {best->name}, best->of == "logits"};
     for (const char* kind : {"probabilities", "logits"})
         for (const OutputInfo& output : outputs)
             if (output.kind == kind && output.shape.rank() == 2)
-                return {"classify", {output.name}, output.kind == "logits", 0.5};
-    return {"raw", {}, false, 0.5};
+                return {"classify", {output.name}, output.kind == "logits"};
+    return {"raw", {}};
 }
 
 }  // namespace
@@ -34,9 +34,10 @@ TaskInfo task_of(const nlohmann::json& manifest, const std::vector<OutputInfo>& 
         task.outputs = found->at("outputs").get<std::vector<std::string>>();
     else if (task.name != "raw")
         task.outputs = {found->at("output").get<std::string>()};
-    if (is_labelled(task)) task.from_logits = found->at("from_logits");
-    if (task.name == "binary" || task.name == "multilabel")
-        task.threshold = found->at("threshold");
+    task.from_logits = found->value("from_logits", false);
+    const auto threshold = found->find("threshold");
+    task.has_threshold = threshold != found->end() && threshold->is_number();
+    if (task.has_threshold) task.threshold = *threshold;
     return task;
 }
 

@@ -11,6 +11,7 @@ import pytest
 from cpp_builds import Build
 from PIL import Image
 
+from kexport.runtime import Mask, load
 from kexport.runtime.cli import main
 
 LABELS = ["coal", "tomato", "grass", "sea", "snow"]
@@ -80,10 +81,45 @@ def test_decisions_equal_those_of_run_py(
     assert sum(float(row[2]) for row in rows) == pytest.approx(1.0)
 
 
+@pytest.mark.parametrize("fit", [None, "crop", "pad"])
+@pytest.mark.parametrize("channels", [1, 3])
+def test_masks_equal_pythons(
+    sanitized: Build,
+    masked: Any,
+    rewrite: Any,
+    tmp_path: Path,
+    capsys: Any,
+    channels: int,
+    fit: Any,
+) -> None:
+    """Whatever is resized before the graph, both carry the mask back in the same way."""
+    bundle = masked(channels)
+    if fit is not None:
+        entry = {"method": "pil-nearest", "fit": fit}
+        rewrite(bundle, lambda data: data["inputs"][0].update(resize=entry))
+    for number, size in enumerate([(37, 53), (8, 6), (101, 20)]):
+        image = np.random.default_rng(number).integers(0, 256, (*size, 3), np.uint8)
+        image = np.asarray(Image.fromarray(image[:4, :4]).resize(size[::-1]))
+        path = tmp_path / f"{number}.png"
+        Image.fromarray(image).save(path)
+        image.tofile(tmp_path / "pixels")
+        done = sanitized.run("driver", "mask", bundle, tmp_path / "pixels", size[1], size[0])
+        found = load(bundle).predict(path)
+        assert isinstance(found, Mask)
+        np.testing.assert_array_equal(
+            np.frombuffer(done.raw, np.uint8).reshape(size), found.classes
+        )
+        assert main(bundle, [str(path)]) == 0
+        shown = sanitized.run("kexport-predict", bundle, path)
+        assert (shown.status, shown.out) == (0, capsys.readouterr().out)
+
+
 def test_what_the_task_has_no_use_for(sanitized: Build, bundle: Path, images: list[str]) -> None:
     done = sanitized.run("kexport-predict", bundle, images[0], "--threshold", "0.5")
     assert done.status == 16
-    said = "threshold is for the task binary and multilabel, and this bundle's is classify"
+    said = (
+        "threshold is for the task binary or multilabel or segment, and this bundle's is classify"
+    )
     assert done.err.startswith(f"error: {said}\n")
 
 
