@@ -13,8 +13,10 @@ imports nothing else of kexport. onnxruntime and Pillow are imported on first us
 """
 
 from .classes import Classes, Decision, LabelSet
+from .embed import Embedding, Gallery, Neighbour, read_gallery
 from .errors import BadImage, BadInput, BundleRefused, EngineMissing, RuntimeFault
 from .labels import Prediction
+from .output_image import OutputImage
 from .predict import Settings
 from .regress import Number, Numbers, RawOutputs
 from .segment import Mask, Share
@@ -27,11 +29,15 @@ __all__ = [
     "BundleRefused",
     "Classes",
     "Decision",
+    "Embedding",
     "EngineMissing",
+    "Gallery",
     "LabelSet",
     "Mask",
+    "Neighbour",
     "Number",
     "Numbers",
+    "OutputImage",
     "Prediction",
     "RawOutputs",
     "RuntimeFault",
@@ -40,5 +46,6 @@ __all__ = [
     "Share",
     "Verification",
     "load",
+    "read_gallery",
     "verify",
 ]

@@ -2,16 +2,19 @@
 
 from __future__ import annotations
 
+import os
 from dataclasses import dataclass
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from .embed import Embedding, Gallery, gallery_of, read_gallery
 from .errors import BadImage
 from .save import Saver
 from .sources import image_files
+from .task import require_task
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
-    from pathlib import Path
 
     from .predict import Answer, Settings
     from .session import Session
@@ -32,6 +35,26 @@ class Answered:
             return {"picture": self.image, "error": str(self.fault)}
         entry = {"picture": self.image, **self.answer.entry()}
         return entry if self.saved is None else {**entry, "saved": str(self.saved)}
+
+
+def gallery_at(session: Session, path: str) -> Gallery:
+    """Read a gallery from a .npz file, or make one of the images in a folder, named by their files.
+
+    Raises BadInput if the task has no use for one, or for a file that is none; BadImage for a
+    folder without images, or with one that cannot be read.
+    """
+    require_task(session.manifest.task, ("embed",), "a gallery is for the task embed")
+    if os.path.isdir(path):
+        names, found = [], []
+        for file in image_files([path], ()):
+            if isinstance(file, BadImage):
+                raise file
+            answer = session.predict(file)
+            if isinstance(answer, Embedding):
+                names.append(os.path.basename(file))
+                found.append(answer)
+        return gallery_of(names, found)
+    return read_gallery(Path(path))
 
 
 def answers(

@@ -9,7 +9,7 @@ import warnings
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .answers import answers
+from .answers import answers, gallery_at
 from .errors import RuntimeFault
 from .predict import Settings
 from .session import load
@@ -73,13 +73,22 @@ def _parser() -> argparse.ArgumentParser:
         "on standard input",
     )
     parser.add_argument(
-        "-k", "--top-k", type=_count, metavar="K", help="how many classes to print (default 5)"
+        "-k",
+        "--top-k",
+        type=_count,
+        metavar="K",
+        help="how many classes or neighbours to print (default 5)",
     )
     parser.add_argument(
         "--threshold",
         type=_share,
         metavar="X",
         help="least score that means yes (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--gallery",
+        metavar="PATH",
+        help="a folder of known images, or a .npz file of their vectors, to find the nearest in",
     )
     parser.add_argument(
         "--save", type=Path, metavar="DIR", help="write each answer to a file in this folder"
@@ -119,7 +128,8 @@ def _verified(bundle: Path, options: argparse.Namespace) -> tuple[int, dict[str,
 
 def _answered(bundle: Path, options: argparse.Namespace) -> tuple[int, list[Answered]]:
     session = load(bundle, threads=options.threads, check=not options.verify)
-    settings = Settings(options.top_k, options.threshold)
+    gallery = None if options.gallery is None else gallery_at(session, options.gallery)
+    settings = Settings(options.top_k, options.threshold, gallery)
     status, kept = 0, []
     for found in answers(session, options.images, sys.stdin, settings, options.save):
         if found.fault is not None:

@@ -48,7 +48,7 @@ KINDS = (*SCORES, "features", "tensor", *RANKED)
 """What an output means: softmax scores, scores before softmax, pooled features, anything else, the
 indices of the best classes, and the scores of those."""
 
-TASKS = ("classify", "binary", "multilabel", "segment", "regress", "raw")
+TASKS = ("classify", "binary", "multilabel", "segment", "regress", "embed", "image", "raw")
 """What the outputs are for."""
 
 COLORS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
@@ -132,6 +132,7 @@ _BUILD = object_with(
 )
 _SCORED = object_with(output=non_empty_string, from_logits=boolean)
 _THRESHOLDED = all_of(_SCORED, object_with(threshold=number(0, 1)))
+_ANY = number(float("-inf"))
 _BYTE = all_of(integer(0), number(0, 255))
 _SEGMENT = all_of(
     _SCORED,
@@ -146,6 +147,8 @@ _TASK = all_of(
     when("name", "binary", _THRESHOLDED),
     when("name", "multilabel", _THRESHOLDED),
     when("name", "segment", _SEGMENT),
+    when("name", "embed", object_with(output=non_empty_string)),
+    when("name", "image", object_with(output=non_empty_string, range=tuple_of(_ANY, _ANY))),
     when("name", "regress", object_with(outputs=list_of(non_empty_string, 1))),
 )
 _MANIFEST = all_of(

@@ -66,9 +66,10 @@ def placement_of(manifest: Manifest, height: int, width: int) -> Placement:
     if inside.get("resize") is not None and inside.get("size") is not None:
         frame = (int(inside["size"][0]), int(inside["size"][1]))
         fit = "stretch" if inside.get("crop") is None else "crop"
-    if frame[0] is None or frame[1] is None:
-        frame, fit = (height, width), "stretch"
-    return placed(height, width, frame[0], frame[1], fit)
+    tall, wide = frame
+    if tall is None or wide is None:
+        return placed(height, width, height, width, "stretch")
+    return placed(height, width, tall, wide, fit)
 
 
 def placed(height: int, width: int, tall: int, wide: int, fit: str) -> Placement:

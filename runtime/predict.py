@@ -6,7 +6,9 @@ from dataclasses import dataclass, fields
 from typing import TYPE_CHECKING, Any, Union
 
 from .classes import Classes, Decision, LabelSet, decide, labels_above
+from .embed import Embedding, Gallery, embedding_of
 from .errors import BadInput
+from .output_image import OutputImage, image_of
 from .regress import Numbers, RawOutputs, numbers_of
 from .segment import Mask, mask_of
 
@@ -18,15 +20,17 @@ if TYPE_CHECKING:
     from .placement import Placement
     from .task import Task
 
-Answer = Union[Classes, Decision, LabelSet, Mask, Numbers, RawOutputs]
-"""What `Session.predict` returns, by task: classify, binary, multilabel, segment, regress, raw."""
+Answer = Union[Classes, Decision, LabelSet, Mask, Numbers, Embedding, OutputImage, RawOutputs]
+"""What `Session.predict` returns, by task: classify, binary, multilabel, segment, regress, embed,
+image, raw."""
 
 TOP_K = 5
 """The default number of classes in an answer."""
 
 USES = {
-    "top_k": ("classify",),
+    "top_k": ("classify", "embed"),
     "threshold": ("binary", "multilabel", "segment"),
+    "gallery": ("embed",),
 }
 """The tasks that have a use for each setting."""
 
@@ -35,12 +39,14 @@ USES = {
 class Settings:
     """What a caller may change of an answer; None leaves it as the bundle has it.
 
-    `top_k` is the number of classes (classify). `threshold` is the least score, from 0 to 1, that
-    means yes (binary, multilabel, and segment with one channel).
+    `top_k` is the number of classes (classify) or neighbours (embed). `threshold` is the least
+    score, from 0 to 1, that means yes (binary, multilabel, and segment with one channel). `gallery`
+    has the images among which the nearest are found (embed).
     """
 
     top_k: int | None = None
     threshold: float | None = None
+    gallery: Gallery | None = None
 
 
 def check_settings(settings: Settings, task: Task) -> None:
@@ -78,6 +84,10 @@ def answer(
         return RawOutputs(dict(outputs))
     if task.name == "regress":
         return numbers_of(outputs, task.outputs, labels)
+    if task.name == "embed":
+        return embedding_of(outputs[task.output], settings.gallery, settings.top_k)
+    if task.name == "image":
+        return image_of(outputs[task.output], *task.range)
     values, logits = outputs[task.output], bool(task.from_logits)
     threshold = settings.threshold if settings.threshold is not None else task.threshold or 0.0
     if task.name == "segment":

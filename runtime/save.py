@@ -1,4 +1,4 @@
-"""Answers as files: masks as PNG, arrays as .npz."""
+"""Answers as files: masks and images as PNG, arrays as .npz."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BadInput
+from .output_image import OutputImage
 from .regress import RawOutputs
 from .segment import UNSEEN, Mask
 
@@ -17,7 +18,7 @@ if TYPE_CHECKING:
     from .predict import Answer
     from .task import Task
 
-SUFFIXES = {"segment": ".png", "raw": ".npz"}
+SUFFIXES = {"segment": ".png", "image": ".png", "raw": ".npz"}
 """The ending of the files of each task that saves any."""
 
 
@@ -66,6 +67,15 @@ def _write(path: Path, answer: Answer) -> None:
         np.savez_compressed(path, allow_pickle=False, **answer.arrays)
     elif isinstance(answer, Mask):
         _write_mask(path, answer)
+    elif isinstance(answer, OutputImage):
+        _write_image(path, answer)
+
+
+def _write_image(path: Path, answer: OutputImage) -> None:
+    from PIL import Image
+
+    pixels = answer.pixels[..., 0] if answer.pixels.shape[2] == 1 else answer.pixels
+    Image.fromarray(pixels).save(path)
 
 
 def _write_mask(path: Path, mask: Mask) -> None:

@@ -71,6 +71,7 @@ def mask_of(
     centre lies in.
     """
     channels = values.shape[-1]
+    names: tuple[str, ...]
     if channels == 1:
         scores = sigmoid(values[..., 0]) if task.from_logits else values[..., 0].astype(np.float64)
         cells, names = (scores >= threshold).astype(np.uint8), answers_of(labels)

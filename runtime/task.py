@@ -23,7 +23,8 @@ class Task:
 
     `from_logits` says that scores still need their softmax (classify) or sigmoid. `threshold` is
     the least score that means yes. Both are None for tasks that have no use for them. `palette` has
-    the colours of a mask's classes, (red, green, blue), where the user chose some.
+    the colours of a mask's classes, (red, green, blue), where the user chose some. `range` has the
+    values that black and white have in an image.
     """
 
     name: str
@@ -31,6 +32,7 @@ class Task:
     from_logits: bool | None = None
     threshold: float | None = None
     palette: tuple[tuple[int, int, int], ...] = ()
+    range: tuple[float, float] = (0.0, 1.0)
 
     @property
     def output(self) -> str:
@@ -48,12 +50,14 @@ def task_of(data: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
     if entry is None:
         return _of_scores(outputs)
     names = entry["outputs"] if "outputs" in entry else [entry.get("output")]
+    least, largest = entry.get("range") or (0.0, 1.0)
     return Task(
         name=entry["name"],
         outputs=tuple(name for name in names if name is not None),
         from_logits=entry.get("from_logits"),
         threshold=entry.get("threshold"),
         palette=tuple((r, g, b) for r, g, b in entry.get("palette") or ()),
+        range=(float(least), float(largest)),
     )
 
 
@@ -65,7 +69,7 @@ def require_task(task: Task, known: Sequence[str], what: str) -> None:
     if task.name not in known:
         raise BadInput(
             f"{what}, and this bundle's is {task.name}",
-            hint="use predict(), or run(), which takes and returns arrays",
+            hint="use predict(), which answers by the bundle's task",
         )
 
 

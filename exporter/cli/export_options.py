@@ -6,7 +6,7 @@ import click
 
 from kexport.cli.groups import Group, declare
 from kexport.cli.options import JETPACK, TENSORRT
-from kexport.cli.types import PathOr, batch_size, image_shape, words
+from kexport.cli.types import PathOr, batch_size, image_shape, value_range, words
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
@@ -185,6 +185,14 @@ TASK = Group(
             metavar="#000000,#ff8000",
             show_default="that of PASCAL VOC",
             help="A colour for each class of a mask, with --task segment.",
+        ),
+        "range": declare(
+            "--output-range",
+            type=value_range,
+            default="",
+            metavar="BLACK,WHITE",
+            show_default="0,1 after a sigmoid, -1,1 after a tanh",
+            help="Values of black and white in the output, with --task image.",
         ),
         "from_logits": declare(
             "--from-logits",

@@ -24,7 +24,7 @@ if TYPE_CHECKING:
     type=click.IntRange(min=1),
     metavar="K",
     show_default="5, or as many as the bundle outputs",
-    help="Number of classes to print (classify).",
+    help="Number of classes (classify) or neighbours (embed) to print.",
 )
 @click.option(
     "--threshold",
@@ -35,13 +35,20 @@ if TYPE_CHECKING:
     help="Least score that means yes (binary, multilabel, segment with one channel).",
 )
 @click.option(
+    "--gallery",
+    cls=Option,
+    metavar="DIR|FILE.npz",
+    show_default="no gallery",
+    help="Known images, or their vectors, to find the nearest in (embed).",
+)
+@click.option(
     "--save",
     cls=Option,
     type=click.Path(path_type=Path),
     metavar="DIR",
     show_default="nothing is saved",
-    help="Write each answer to a file in this folder: masks as .png (segment), arrays as .npz "
-    "(raw).",
+    help="Write each answer to a file in this folder: masks and images as .png (segment, image), "
+    "arrays as .npz (raw).",
 )
 @click.option(
     "--json", "form", cls=Option, flag_value="json", help="Print the result as one JSON object."
@@ -58,6 +65,7 @@ def run(
     images: tuple[str, ...],
     top_k: int | None,
     threshold: float | None,
+    gallery: str | None,
     save: Path | None,
     form: str | None,
 ) -> int:
@@ -68,13 +76,14 @@ def run(
     exit status is then 15.
     """
     from kexport import runtime
-    from kexport.runtime.answers import answers
+    from kexport.runtime.answers import answers, gallery_at
 
     found: list[Answered] = []
     status = 0
     with warnings_as_lines():
         session = runtime.load(bundle)
-        settings = runtime.Settings(top_k, threshold)
+        known = None if gallery is None else gallery_at(session, gallery)
+        settings = runtime.Settings(top_k, threshold, known)
         for one in answers(session, images, sys.stdin, settings, save):
             if one.fault is not None:
                 tell(str(one.fault), one.fault.hint)

@@ -2,13 +2,16 @@
 
 from __future__ import annotations
 
+import math
 import re
 from dataclasses import dataclass, fields
 from typing import Literal, get_args
 
 from kexport.errors import BadArgument, did_you_mean
 
-TaskName = Literal["classify", "binary", "multilabel", "segment", "regress", "raw"]
+TaskName = Literal[
+    "classify", "binary", "multilabel", "segment", "regress", "embed", "image", "raw"
+]
 
 _COLOR = re.compile("#[0-9a-fA-F]{6}")
 
@@ -26,21 +29,27 @@ class Task:
     - "multilabel": every label whose score reaches the threshold, of [N, labels].
     - "segment": a class for each pixel, of [N, h, w, classes], or yes or no of [N, h, w, 1].
     - "regress": numbers; the labels are their names.
+    - "embed": a vector, of [N, numbers], to compare with those of known images by its angle.
+    - "image": an image, of [N, h, w, 1 or 3].
     - "raw": arrays.
 
     `threshold` is the least score, from 0 to 1, that means yes (binary, multilabel, and segment
     with one channel; 0.5 by default). `palette` has a colour for each class of a mask, such as
-    "#ff8000"; those of PASCAL VOC by default. `from_logits` says whether scores still need their
-    softmax or sigmoid; it has to be given only where the last layer does not tell.
+    "#ff8000"; those of PASCAL VOC by default. `range` has the values of black and white in an
+    image: (0, 1) after a sigmoid, (-1, 1) after a tanh; elsewhere it has to be given. `from_logits`
+    says whether scores still need their softmax or sigmoid; it has to be given only where the last
+    layer does not tell.
 
     Raises:
-        BadArgument: an unknown task, a threshold that is no score, or a colour of another form.
+        BadArgument: an unknown task, a threshold that is no score, a colour of another form, or a
+            range that is none.
     """
 
     name: TaskName | None = None
     threshold: float | None = None
     from_logits: bool | None = None
     palette: tuple[str, ...] = ()
+    range: tuple[float, float] | None = None
 
     def __post_init__(self) -> None:
         if self.name not in (None, *TASKS):
@@ -54,6 +63,11 @@ class Task:
                 hint="give a number such as 0.5",
             )
 
+        if self.range is not None and not self.range[0] < self.range[1] < math.inf:
+            raise BadArgument(
+                f"`task.range` must be two numbers, the smaller first, not {self.range}",
+                hint="give the values of black and white, such as (0, 1)",
+            )
         for color in self.palette:
             if not _COLOR.fullmatch(color):
                 raise BadArgument(

@@ -59,7 +59,7 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     say("converting")
     converted = convert_model(model, kind=None if request.output_layers else source.kind)
     task = tasks.resolve(request.task, converted.outputs, _evidence(request))
-    if task.entry["name"] in ("segment",):
+    if task.entry["name"] in ("segment", "image"):
         _refuse_channels_first(model)
     names = labels.fit(request.class_names or source.labels, task.labels, request.labels)
     if request.top_k is not None and task.entry["name"] != "classify":
@@ -85,7 +85,7 @@ def _refuse_channels_first(model: keras.Model) -> None:
     first = next((x for x in layers if getattr(x, "data_format", "") == "channels_first"), None)
     if first is not None:
         raise UnsupportedModel(
-            f"layer {first.name!r} has channels first, and a mask is read with channels last",
+            f"layer {first.name!r} has channels first, and masks and images need channels last",
             hint="build the model with channels last, or choose the task raw with `task.name`",
         )
 

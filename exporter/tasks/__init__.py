@@ -11,8 +11,8 @@ from kexport.options.task import Task, TaskName
 from kexport.outputs import Output
 from kexport.tasks.classes import binary, classify, multilabel
 from kexport.tasks.infer import Evidence, infer
-from kexport.tasks.numbers import raw, regress
-from kexport.tasks.pixels import segment
+from kexport.tasks.numbers import embed, raw, regress
+from kexport.tasks.pixels import image, segment
 from kexport.tasks.reading import Reading
 
 __all__ = ["Evidence", "Reading", "Resolved", "resolve"]
@@ -23,6 +23,8 @@ _TASKS: dict[TaskName, tuple[Callable[[Task, Sequence[Output]], Reading], frozen
     "multilabel": (multilabel, frozenset({"from_logits", "threshold"})),
     "segment": (segment, frozenset({"from_logits", "threshold", "palette"})),
     "regress": (regress, frozenset()),
+    "embed": (embed, frozenset()),
+    "image": (image, frozenset({"range"})),
     "raw": (raw, frozenset()),
 }
 """How each task reads a model's outputs, and the options that it has."""

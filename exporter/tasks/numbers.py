@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from kexport.errors import BadArgument
 from kexport.options.task import Task
 from kexport.outputs import Output
-from kexport.tasks.reading import Reading, described
+from kexport.tasks.reading import Reading, described, only
 
 
 def regress(task: Task, outputs: Sequence[Output]) -> Reading:
@@ -24,6 +24,23 @@ def regress(task: Task, outputs: Sequence[Output]) -> Reading:
             hint="choose another `task.name`, or other outputs with `output_layers`",
         )
     return Reading({"outputs": [output.name for output in outputs]}, (sum(widths),))
+
+
+def embed(task: Task, outputs: Sequence[Output]) -> Reading:
+    """Read the only output as a vector, [N, numbers].
+
+    Raises:
+        BadArgument: the output has another shape.
+    """
+    del task
+    output = only("embed", outputs)
+    if output.classes is None:
+        raise BadArgument(
+            f"embed needs one vector a sample, [N, numbers], and the model has "
+            f"{described(outputs)}",
+            hint="add a pooling layer, or choose another output with `output_layers`",
+        )
+    return Reading({"output": output.name})
 
 
 def raw(task: Task, outputs: Sequence[Output]) -> Reading:

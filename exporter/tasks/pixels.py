@@ -1,4 +1,4 @@
-"""Tasks whose answer is an image: segment."""
+"""Tasks whose answer is an image: segment, image."""
 
 from __future__ import annotations
 
@@ -11,6 +11,9 @@ from kexport.outputs import Output
 from kexport.runtime.segment import UNSEEN
 from kexport.tasks.classes import THRESHOLD
 from kexport.tasks.reading import Reading, described, from_logits, only
+
+_RANGES = {"sigmoid": (0.0, 1.0), "tanh": (-1.0, 1.0)}
+"""The values of black and white after a function."""
 
 
 def segment(task: Task, outputs: Sequence[Output]) -> Reading:
@@ -56,6 +59,29 @@ def segment(task: Task, outputs: Sequence[Output]) -> Reading:
     if channels == 1:
         entry["threshold"] = THRESHOLD if task.threshold is None else task.threshold
     return Reading(entry, (1, 2) if channels == 1 else (channels,))
+
+
+def image(task: Task, outputs: Sequence[Output]) -> Reading:
+    """Read an image, [N, h, w, 1 or 3].
+
+    Raises:
+        BadArgument: the output has another shape, or nothing tells its range.
+    """
+    output = only("image", outputs)
+    if output.rank != 4 or output.channels not in (1, 3):
+        raise BadArgument(
+            f"image needs pixels, [N, h, w, 1] or [N, h, w, 3], and the model has "
+            f"{described(outputs)}",
+            hint="choose another `task.name`, or another output with `output_layers`",
+        )
+    known = _RANGES.get(output.activation or "") if task.range is None else task.range
+    if known is None:
+        raise BadArgument(
+            f"the layer {output.layer!r} does not tell which values of {output.name!r} are black "
+            "and white",
+            hint="say so with `task.range`, such as `task.range=(0, 1)`",
+        )
+    return Reading({"output": output.name, "range": list(known)})
 
 
 def _rgb(color: str) -> list[int]:

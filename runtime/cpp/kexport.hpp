@@ -203,7 +203,7 @@ struct OutputInfo {
 };
 
 /// What the outputs are for, as the manifest's entry `task` says: "classify", "binary",
-/// "multilabel", "segment", "regress" or "raw". `outputs` are those that the task reads.
+/// "multilabel", "segment", "regress", "embed", "image" or "raw". `outputs` are those that the task reads.
 /// `from_logits` says that scores still need their softmax (classify) or sigmoid; `threshold` is the
 /// least score that means yes (binary, multilabel, and segment with one channel).
 struct TaskInfo {
@@ -327,8 +327,8 @@ class Model {
                                              std::size_t k = 0) const noexcept;
 
     /// Answer for an image by the bundle's task. The image is as for `classify`. Faults: bad_input,
-    /// also for a setting that is out of range or that the task has no use for, and for the task
-    /// raw: use `run`.
+    /// also for a setting that is out of range or that the task has no use for, and for the tasks
+    /// embed, image and raw, whose answers are tensors: use `run`.
     Result<Answer> predict(const std::uint8_t* pixels, int width, int height, std::size_t stride,
                            PixelFormat format, const Settings& settings = {}) const noexcept;
 

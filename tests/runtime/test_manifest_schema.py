@@ -16,7 +16,7 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 3, 255, 1.0, 0.5, 1.5, -0.5, 1e300),
     *("", "x", "NHWC", "NCHW", "RGB", "BGRA", "GRAY", "NV12", "YUYV", "uint8", "float32"),
-    *("binary", "multilabel", "segment", "regress", "raw"),
+    *("binary", "multilabel", "segment", "regress", "embed", "image", "raw"),
     *([[0, 0, 0]], [[0, 256, 0]], [[0.5, 0, 0]], [[0, 0]]),
     *("logits", "scores", "indices", "tf", "nearest", "center"),
     *("a" * 64, "A" * 64, "a" * 64 + "\n"),
@@ -33,6 +33,8 @@ TASKS: tuple[dict[str, Any], ...] = (
     {"name": "segment", **SCORED, "threshold": None, "palette": None},
     {"name": "segment", **SCORED, "threshold": 0.5, "palette": [[0, 0, 0], [255, 128, 0]]},
     {"name": "regress", "outputs": ["probabilities"]},
+    {"name": "embed", "output": "probabilities"},
+    {"name": "image", "output": "probabilities", "range": [-1, 1]},
     {"name": "raw"},
 )
 

@@ -154,3 +154,45 @@ def test_a_mask_with_channels_first_is_refused(tmp_path: Path) -> None:
     cells = layers.Conv2D(4, 1, data_format="channels_first", name="cells")(moved)
     with pytest.raises(UnsupportedModel, match="layer 'cells' has channels first"):
         export(keras.Model(image, cells), "cpu-fp32", output=tmp_path / "b", task="segment")
+
+
+def test_the_nearest_of_a_gallery(export_and_verify: Export, tmp_path: Path, photo: Path) -> None:
+    model = pooled(6)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", task="embed")
+    (tmp_path / "known").mkdir()
+    for number, drawn in enumerate(draw_images(4, 50, 40, seed=8)):
+        Image.fromarray(drawn).save(tmp_path / "known" / f"{number}.png")
+    vector = from_keras(model, bundle.path, photo).astype(np.float64)
+    known = [
+        from_keras(model, bundle.path, tmp_path / "known" / f"{number}.png").astype(np.float64)
+        for number in range(4)
+    ]
+    cosines = [float(one @ vector / np.linalg.norm(one) / np.linalg.norm(vector)) for one in known]
+    order = np.argsort(-np.array(cosines))
+    found = told(bundle.path, photo, "--gallery", str(tmp_path / "known"), "-k", "3")
+    assert found["embedding"] == pytest.approx(vector.tolist(), abs=1e-5)
+    assert [one["name"] for one in found["neighbours"]] == [f"{i}.png" for i in order[:3]]
+    similar = [one["similarity"] for one in found["neighbours"]]
+    assert similar == pytest.approx([cosines[i] for i in order[:3]], abs=1e-5)
+
+
+@pytest.mark.parametrize(("activation", "least", "largest"), [("sigmoid", 0, 1), ("tanh", -1, 1)])
+def test_an_image_of_an_autoencoder(
+    export_and_verify: Export,
+    tmp_path: Path,
+    photo: Path,
+    activation: str,
+    least: float,
+    largest: float,
+) -> None:
+    model = model_with(
+        layers.Conv2DTranspose(3, 3, strides=2, padding="same", activation=activation, name="y")
+    )
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", task="image")
+    values = (from_keras(model, bundle.path, photo) - least) / (largest - least) * 255
+    saved = told(bundle.path, photo, "--save", str(tmp_path / "out"))["saved"]
+    with Image.open(saved) as image:
+        assert (image.mode, image.size) == ("RGB", (SIZE, SIZE))
+        found = np.asarray(image).astype(float)
+    np.testing.assert_allclose(found, values, atol=0.51)
+    assert found.std() > 5

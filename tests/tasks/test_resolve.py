@@ -138,6 +138,24 @@ def test_masks_that_cannot_be(channels: int, task: Task, said: str) -> None:
         resolve(task, cells(channels), Evidence())
 
 
+@pytest.mark.parametrize(
+    ("options", "values"), [(SIGMOID, [0.0, 1.0]), ({"activation": "tanh"}, [-1.0, 1.0])]
+)
+def test_the_range_of_an_image_follows_from_its_function(options: Any, values: Any) -> None:
+    found = resolve(Task("image"), cells(3, **options), Evidence())
+    assert found.entry == {"name": "image", "output": "cells", "range": values, "reason": None}
+
+
+def test_the_range_of_another_image_has_to_be_given() -> None:
+    with pytest.raises(BadArgument, match="does not tell which values of 'cells' are black"):
+        resolve(Task("image"), cells(1), Evidence())
+    told = resolve(Task("image", range=(0, 255)), cells(1), Evidence())
+    assert told.entry["range"] == [0, 255]
+    for wrong in ((1.0, 0.0), (0.0, 0.0), (0.0, float("inf")), (float("nan"), 1.0)):
+        with pytest.raises(BadArgument, match="must be two numbers, the smaller first"):
+            Task("image", range=wrong)
+
+
 def test_a_colour_is_hexadecimal() -> None:
     with pytest.raises(BadArgument, match=r"'red' in `task\.palette` is no colour"):
         Task("segment", palette=("red",))
@@ -162,6 +180,8 @@ REFUSED: Any = [
     ("classify", [dense(3, "a"), dense(3, "b")], "reads one output, and the model has a"),
     ("binary", [dense(2)], r"one number a sample, \[N, 1\], and the model has y \[N, 2\]"),
     ("segment", [dense(3)], r"for each cell, \[N, h, w, classes\], and the model has y"),
+    ("image", [dense(3)], r"\[N, h, w, 1\] or \[N, h, w, 3\], and the model has y"),
+    ("embed", [layers.Reshape((2, 2))], r"one vector a sample, \[N, numbers\]"),
     ("multilabel", [dense(3, **SOFTMAX)], "and the model has a softmax"),
     ("multilabel", [layers.Reshape((2, 2))], r"\(3 axes\)"),
     ("regress", [layers.Reshape((2, 2))], "rows of numbers"),

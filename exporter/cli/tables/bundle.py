@@ -41,7 +41,22 @@ _NAMED_NODES = 3
 """Number of nodes named that run in a type other than the graph's; manifest.json has all."""
 
 
-_NUMBERS = ("class", "score", "threshold", "value", "least", "mean", "largest")
+_NUMBERS = (
+    "class",
+    "score",
+    "threshold",
+    "value",
+    "share",
+    "similarity",
+    "width",
+    "height",
+    "channels",
+    "numbers",
+    "length",
+    "least",
+    "mean",
+    "largest",
+)
 """Columns of answers that are numbers."""
 
 _NAMED_BRANCHES = 4

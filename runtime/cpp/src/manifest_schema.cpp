@@ -88,11 +88,14 @@ Check task_entry() {
                               {"palette", or_null(list_of(tuple_of({byte, byte, byte}), 1))}})});
     return all_of({
         object_with({{"name", one_of({"classify", "binary", "multilabel", "segment", "regress",
-                                      "raw"})}}),
+                                      "embed", "image", "raw"})}}),
         when("name", "classify", scored),
         when("name", "binary", thresholded),
         when("name", "multilabel", thresholded),
         when("name", "segment", segment),
+        when("name", "embed", object_with({{"output", non_empty_string}})),
+        when("name", "image", object_with({{"output", non_empty_string},
+                                           {"range", tuple_of({number(), number()})}})),
         when("name", "regress", object_with({{"outputs", list_of(non_empty_string, 1)}})),
     });
 }

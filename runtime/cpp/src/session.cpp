@@ -120,7 +120,8 @@ Answer answered(const Session& session, const Pixels& pixels, const Settings& se
     const TaskInfo& task = session.manifest.task;
     check_settings(settings, task);
     if (task.name == "classify") return classified(session, pixels, settings.top_k);
-    if (task.name == "raw") refuse_input("the answer of the task raw is tensors", use_run);
+    if (task.name == "raw" || task.name == "embed" || task.name == "image")
+        refuse_input(cat("the answer of the task ", task.name, " is tensors"), use_run);
     image_input(session.manifest);
     check_pixels(pixels);
     const Placement placement = placement_of(session.manifest, pixels.height, pixels.width);
