@@ -51,7 +51,7 @@ With `--json` stdout is one JSON object instead of a table:
 |---|---|
 | `export` | `manifest.json`, `path`, with int8 `quantization.speed`, `engine` if one was built |
 | `verify` | `passed`, and each golden output with its error and tolerance |
-| `run` | for each image its `predictions`, or its `error` |
+| `run` | for each image the answer of its task ([tasks.md](tasks.md#many-images)), or its `error` |
 | `check` | `passed` and `findings` |
 | `models`, `targets`, `doctor` | the rows of the table |
 | any, if it fails | `error`, `hint` and `exit_status` |
@@ -84,8 +84,9 @@ kexport --target cpu-fp32 --output digits-cpu
   list.
 - An option without a value, such as `force`, is `true` or `false`. What is `true` in the file
   cannot be turned off on the command line, except with `--no-config`.
-- `input-shape` and `compute-capabilities` take a list, or the text of the command line:
-  `[224, 224]` is `"224,224"`. `output-layer` takes a list of names.
+- `from-logits` takes "yes" or "no", in quotes.
+- `input-shape`, `output-range`, `compute-capabilities` and `palette` take a list, or the text of
+  the command line: `[224, 224]` is `"224,224"`. `output-layer` takes a list of names.
 - Relative paths are relative to the folder of the file. Without `output`, the bundle goes to the
   current folder.
 - An unknown key, a value of the wrong type, and a value that the option does not take are refused

@@ -18,6 +18,7 @@ from kexport.errors import BadArgument
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import AUTO, ImageInput
+from kexport.options.task import Task, TaskName
 from kexport.options.toolchain import Toolchain
 from kexport.parity import compare
 from kexport.progress import Progress
@@ -55,6 +56,7 @@ def export(
     output: str | Path | None = None,
     recipe: Recipe | None = None,
     image_input: ImageInput | None = None,
+    task: TaskName | Task | None = None,
     calibration: Calibration | None = None,
     toolchain: Toolchain | None = None,
     batch: Batch = 1,
@@ -76,6 +78,8 @@ def export(
         image_input: the format, layout and dtype of the images that the graph takes, and how images
             of another size are resized, in the graph or before it; uint8 RGB or grey of the model's
             size by default.
+        task: what the outputs are for: the name of a task, or a `Task` with its parameters. By
+            default it is found where the model or the labels leave no doubt, and "raw" elsewhere.
         calibration: for int8: images like those that the model will see, and the accuracy to keep.
         toolchain: the JetPack or TensorRT on the device, and what to write for it; the newest that
             kexport knows by default. Only for a target given by its name.
@@ -99,6 +103,7 @@ def export(
         target=_resolve(target, toolchain),
         recipe=recipe or Recipe(),
         image_input=image_input or ImageInput(),
+        task=task if isinstance(task, Task) else Task(task),
         calibration=calibration or Calibration(),
         batch=batch,
         labels=labels,

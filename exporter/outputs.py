@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Literal, TypeVar
+from typing import Any, Literal, TypeVar
 
 import numpy as np
 
@@ -14,6 +14,8 @@ from kexport.errors import BadArgument
 T = TypeVar("T")
 
 Kind = Literal["probabilities", "logits", "features", "tensor", "indices", "scores"]
+
+Activation = Literal["softmax", "sigmoid", "tanh", "linear"]
 
 SCORED = ("probabilities", "logits")
 """Kinds of outputs that have a score for every class."""
@@ -29,6 +31,10 @@ class Output:
         layer: the Keras layer that makes it, or the model where that is subclassed.
         classes: length of a row of scores; None where a sample is not one row of numbers.
         of: for `indices` and `scores`, the kind of the output that they rank.
+        activation: the function that it comes out of, "linear" for a layer with weights and no
+            activation; None for any other.
+        rank: the number of its axes, with the batch; None where it is not known.
+        channels: the length of its last axis; None where it is open.
     """
 
     name: str
@@ -36,6 +42,9 @@ class Output:
     layer: str
     classes: int | None = None
     of: Kind | None = None
+    activation: Activation | None = None
+    rank: int | None = None
+    channels: int | None = None
 
 
 @dataclass(frozen=True, slots=True)
@@ -56,6 +65,10 @@ class Ranking:
     def name_of(self, name: str) -> str:
         """Return the name under which the bundle has the numbers of an output."""
         return "scores" if name == self.output.name else name
+
+    def renamed(self, task: Mapping[str, Any]) -> dict[str, Any]:
+        """Return the manifest's entry of a task with the bundle's name of the output it reads."""
+        return {**task, "output": self.name_of(task["output"])}
 
     def rename(self, values: Mapping[str, T]) -> dict[str, T]:
         """Return values by output under the bundle's names."""

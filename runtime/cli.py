@@ -1,4 +1,4 @@
-"""Command line of run.py: classify images with its bundle, or verify the bundle."""
+"""Command line of run.py: answer for images with its bundle, or verify the bundle."""
 
 from __future__ import annotations
 
@@ -6,17 +6,20 @@ import argparse
 import json
 import sys
 import warnings
-from dataclasses import asdict
+from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-from .errors import BadImage, RuntimeFault
+from .answers import answers, gallery_at
+from .errors import RuntimeFault
+from .predict import Settings
 from .session import load
 from .terminal import printable
 from .verify import Verification, verify
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
-    from pathlib import Path
+
+    from .answers import Answered
 
 PARITY_FAILED = 12
 """Exit status of `--verify` for outputs outside the tolerances; faults have their own."""
@@ -27,45 +30,76 @@ _INTERRUPTED = 130
 def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
     """Run the command on a bundle and return the exit status.
 
-    The result goes to standard output (a table for each image, or with `--json` one object),
-    warnings and faults to standard error. After a bad image the others are still classified; after
-    a failed verification none is.
+    The result goes to standard output (a table for each image, with `--json` one object, with
+    `--jsonl` a line for each image as soon as it is there), warnings and faults to standard error.
+    After a bad image the others are still answered; after a failed verification none is.
     """
     parser = _parser()
     options = parser.parse_args(arguments)
     if not options.images and not options.verify:
         parser.error("give at least one image, or --verify")
+    found: list[Answered] = []
     try:
         with warnings.catch_warnings():
             warnings.showwarning = _warn
             warnings.simplefilter("always", RuntimeWarning)
             status, report = _verified(bundle, options)
+            if options.jsonl and "verification" in report:
+                _print(json.dumps(report, default=_plain))
             if options.images and status == 0:
-                status, classified = _classified(bundle, options)
-                report = {**report, **classified}
+                status, found = _answered(bundle, options)
     except RuntimeFault as fault:
         print_fault(fault)
         return fault.exit_code
     except KeyboardInterrupt:
         return _INTERRUPTED
-    text = json.dumps(report, indent=2, default=_plain) if options.json else _text(report)
-    sys.stdout.write(_encodable(f"{text}\n" if text else ""))
+    if options.json:
+        pictures = {"pictures": [one.entry() for one in found]} if found else {}
+        _print(json.dumps({**report, **pictures}, indent=2, default=_plain))
+    elif not options.jsonl:
+        _print(_text(report, found))
     return status
 
 
 def _parser() -> argparse.ArgumentParser:
     parser = argparse.ArgumentParser(
-        prog="run.py", description="Classify images with this bundle, or verify it."
+        prog="run.py", description="Answer for images with this bundle, or verify it."
     )
-    parser.add_argument("images", nargs="*", metavar="IMAGE", help="an image file")
     parser.add_argument(
-        "-k", "--top-k", type=_count, metavar="K", help="how many classes to print (default 5)"
+        "images",
+        nargs="*",
+        metavar="IMAGE",
+        help="an image file, a folder, a pattern such as 'shots/*.jpg', or - for a list of files "
+        "on standard input",
+    )
+    parser.add_argument(
+        "-k",
+        "--top-k",
+        type=_count,
+        metavar="K",
+        help="how many classes or neighbours to print (default 5)",
+    )
+    parser.add_argument(
+        "--threshold",
+        type=_share,
+        metavar="X",
+        help="least score that means yes (default: the bundle's)",
+    )
+    parser.add_argument(
+        "--gallery",
+        metavar="PATH",
+        help="a folder of known images, or a .npz file of their vectors, to find the nearest in",
+    )
+    parser.add_argument(
+        "--save", type=Path, metavar="DIR", help="write each answer to a file in this folder"
     )
     parser.add_argument("--threads", type=_count, metavar="N", help="threads within an operation")
     parser.add_argument(
         "--verify", action="store_true", help="first check hashes and golden outputs"
     )
-    parser.add_argument("--json", action="store_true", help="print one JSON object")
+    form = parser.add_mutually_exclusive_group()
+    form.add_argument("--json", action="store_true", help="print one JSON object")
+    form.add_argument("--jsonl", action="store_true", help="print a line of JSON for each image")
     return parser
 
 
@@ -75,6 +109,16 @@ def _count(text: str) -> int:
     return int(text)
 
 
+def _share(text: str) -> float:
+    try:
+        number = float(text)
+    except ValueError:
+        number = -1.0
+    if not 0 <= number <= 1:
+        raise argparse.ArgumentTypeError(f"must be a number from 0 to 1, not {text!r}")
+    return number
+
+
 def _verified(bundle: Path, options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
     if not options.verify:
         return 0, {}
@@ -82,33 +126,40 @@ def _verified(bundle: Path, options: argparse.Namespace) -> tuple[int, dict[str,
     return 0 if verification.passed else PARITY_FAILED, {"verification": verification}
 
 
-def _classified(bundle: Path, options: argparse.Namespace) -> tuple[int, dict[str, Any]]:
+def _answered(bundle: Path, options: argparse.Namespace) -> tuple[int, list[Answered]]:
     session = load(bundle, threads=options.threads, check=not options.verify)
-    status = 0
-    answers: list[dict[str, Any]] = []
-    for name in options.images:
-        try:
-            found = session.classify(name, top_k=options.top_k)
-            answers.append({"picture": name, "predictions": [asdict(item) for item in found]})
-        except BadImage as fault:
-            print_fault(fault)
-            status = fault.exit_code
-            answers.append({"picture": name, "error": str(fault)})
-    return status, {"pictures": answers}
+    gallery = None if options.gallery is None else gallery_at(session, options.gallery)
+    settings = Settings(options.top_k, options.threshold, gallery)
+    status, kept = 0, []
+    for found in answers(session, options.images, sys.stdin, settings, options.save):
+        if found.fault is not None:
+            print_fault(found.fault)
+            status = found.fault.exit_code
+        if options.jsonl:
+            _print(json.dumps(found.entry()))
+        else:
+            kept.append(found)
+    return status, kept
 
 
-def _text(report: dict[str, Any]) -> str:
+def _text(report: dict[str, Any], found: Sequence[Answered]) -> str:
+    """Return the verification, and for each image its name and its rows, columns aligned."""
     parts = [str(report["verification"])] if "verification" in report else []
-    answers = [answer for answer in report.get("pictures", []) if "predictions" in answer]
-    labels = [item["label"] for answer in answers for item in answer["predictions"]]
-    width = max((len(printable(label)) for label in labels), default=0)
-    for answer in answers:
-        rows = [
-            f"  {printable(item['label']):<{width}}  {item['score']:.4f}"
-            for item in answer["predictions"]
-        ]
-        parts.append("\n".join([printable(answer["picture"]), *rows]))
+    shown = [(one.image, one.answer) for one in found if one.answer is not None]
+    tables = [[[*map(printable, row)] for row in answer.rows()] for _, answer in shown]
+    widths = [max(map(len, column)) for column in zip(*(row for table in tables for row in table))]
+    for (image, _), table in zip(shown, tables):
+        lines = [printable(image)]
+        for *cells, last in table:
+            padded = [f"{cell:<{width}}" for cell, width in zip(cells, widths)]
+            lines.append("  ".join(["", *padded, last]))
+        parts.append("\n".join(lines))
     return "\n\n".join(parts)
+
+
+def _print(text: str) -> None:
+    sys.stdout.write(_encodable(f"{text}\n" if text else ""))
+    sys.stdout.flush()
 
 
 def _encodable(text: str) -> str:

@@ -48,6 +48,8 @@ def read_labels(bundle: Path, manifest: Manifest) -> tuple[str, ...] | None:
     lines = text.split("\n")
     labels = tuple(line.rstrip("\r") for line in (lines[:-1] if lines[-1] == "" else lines))
     for output in manifest.outputs:
+        if output.name not in manifest.task.outputs:
+            continue
         classes = output.shape[-1] if output.shape else None
         if output.kind in RANKED:
             classes = output.classes
@@ -77,7 +79,8 @@ def named(
     Without labels, the label is the word "class" and the index.
     """
     pairs = zip(indices.tolist(), scores.tolist())
+    known = labels or ()
     return [
-        Prediction(i, labels[i] if labels is not None else f"class {i}", score)
+        Prediction(i, known[i] if 0 <= i < len(known) else f"class {i}", score)
         for i, score in pairs
     ]

@@ -9,6 +9,7 @@ from typing import TYPE_CHECKING, Any
 from . import manifest_schema
 from .errors import BundleRefused
 from .resize import UNSTATED, Resize
+from .task import Task, task_of
 
 if TYPE_CHECKING:
     from collections.abc import Mapping
@@ -98,6 +99,11 @@ class Manifest:
     data: dict[str, Any]
 
     @property
+    def task(self) -> Task:
+        """What the outputs are for."""
+        return task_of(self.data, self.outputs)
+
+    @property
     def builds_engine(self) -> bool:
         """Whether the device runs an engine that is built from model.onnx."""
         return self.data.get("build") is not None
@@ -154,6 +160,12 @@ def read_manifest(bundle: Path) -> Manifest:
             raise BundleRefused(
                 f"{bundle / NAME}: two tensors are named {repeated!r}", hint=EXPORT_AGAIN
             )
+    known = [spec.name for spec in manifest.outputs]
+    unknown = next((name for name in manifest.task.outputs if name not in known), None)
+    if unknown is not None:
+        raise BundleRefused(
+            f"{bundle / NAME}: the task reads {unknown!r}, which is no output", hint=EXPORT_AGAIN
+        )
     return manifest
 
 

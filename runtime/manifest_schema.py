@@ -48,6 +48,9 @@ KINDS = (*SCORES, "features", "tensor", *RANKED)
 """What an output means: softmax scores, scores before softmax, pooled features, anything else, the
 indices of the best classes, and the scores of those."""
 
+TASKS = ("classify", "binary", "multilabel", "segment", "regress", "embed", "image", "raw")
+"""What the outputs are for."""
+
 COLORS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
 """Pixel format -> size of the channel axis: the values stored for each pixel, or for NV12 in each
 column of its two planes."""
@@ -145,6 +148,27 @@ _BUILD = object_with(
     float32_layers=list_of(string),
     compute_capabilities=list_of(non_empty_string),
 )
+_SCORED = object_with(output=non_empty_string, from_logits=boolean)
+_THRESHOLDED = all_of(_SCORED, object_with(threshold=number(0, 1)))
+_ANY = number(float("-inf"))
+_BYTE = all_of(integer(0), number(0, 255))
+_SEGMENT = all_of(
+    _SCORED,
+    object_with(
+        threshold=or_null(number(0, 1)),
+        palette=or_null(list_of(tuple_of(_BYTE, _BYTE, _BYTE), 1)),
+    ),
+)
+_TASK = all_of(
+    object_with(name=one_of(*TASKS)),
+    when("name", "classify", _SCORED),
+    when("name", "binary", _THRESHOLDED),
+    when("name", "multilabel", _THRESHOLDED),
+    when("name", "segment", _SEGMENT),
+    when("name", "embed", object_with(output=non_empty_string)),
+    when("name", "image", object_with(output=non_empty_string, range=tuple_of(_ANY, _ANY))),
+    when("name", "regress", object_with(outputs=list_of(non_empty_string, 1))),
+)
 _MANIFEST = all_of(
     object_with(
         schema=one_of(SCHEMA),
@@ -184,4 +208,5 @@ _MANIFEST = all_of(
         ),
     ),
     if_present("build", or_null(_BUILD)),
+    if_present("task", _TASK),
 )

@@ -1,4 +1,4 @@
-"""Inference sessions: a loaded bundle that takes arrays and returns arrays, or names images."""
+"""Inference sessions: a loaded bundle that takes arrays, or an image to answer for."""
 
 from __future__ import annotations
 
@@ -7,15 +7,17 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
-from .compare import softmax
+from .classes import Classes, all_labels, best_classes, yes_and_no
 from .errors import BadInput
 from .file_hashes import check_files
-from .image import sample
+from .image import pixels, sample
 from .inputs import fit_inputs
-from .labels import Prediction, named, ranked, read_labels
+from .labels import Prediction, named, read_labels
 from .manifest import Manifest, read_manifest
-from .manifest_schema import RANKED
+from .placement import placement_of
+from .predict import TOP_K, Answer, Settings, answer, check_settings
 from .select_engine import choose
+from .task import LABELLED
 
 if TYPE_CHECKING:
     import os
@@ -24,14 +26,11 @@ if TYPE_CHECKING:
     from numpy.typing import NDArray
 
     from .image import ImageSource
-    from .manifest import InputSpec, OutputSpec
+    from .manifest import InputSpec
     from .select_engine import Engine
 
 
 _USE_RUN = "use run(), which takes and returns arrays"
-
-TOP_K = 5
-"""The default number of classes that `classify` returns."""
 
 
 def load(
@@ -132,28 +131,74 @@ class Session:
         its own best classes returns their probabilities or logits as scores; `top_k` is then at
         most the number of these classes. The default is 5, or that number if it is less.
 
+        For the task multilabel the classes are the labels, each with its own score. For the task
+        binary they are yes (index 1) and no (index 0), whose scores add up to 1.
+
         Raises BadImage for an image that is missing or damaged, BadInput if the model takes no
         image or returns no scores or if an argument is invalid, EngineMissing without Pillow.
         """
         if top_k is not None and top_k < 1:
             raise BadInput(f"top_k must be 1 or more, not {top_k}")
+        task = self.manifest.task
         source = _image_input(self.manifest)
-        best = {spec.kind: spec for spec in self.manifest.outputs if spec.kind in RANKED}
-        answer = best["scores"] if best else _scores_output(self.manifest)
-        given = answer.shape[-1] if best else None
-        if top_k is not None and given is not None and top_k > given:
+        if task.name not in LABELLED:
+            listed = ", ".join(f"{spec.name} ({spec.kind})" for spec in self.manifest.outputs)
+            raise BadInput(
+                f"the model returns no class scores: its outputs are {listed}",
+                hint=f"use predict(), whose answer is that of the task {task.name}",
+            )
+        self._check_count(top_k)
+        outputs = self._one(image, source)
+        values, logits, count = outputs[task.output], bool(task.from_logits), top_k or TOP_K
+        if self._indices is not None:
+            return named(outputs[self._indices], values, self.labels)[:count]
+        if task.name == "classify":
+            return best_classes(values, logits, self.labels, count)
+        read = yes_and_no if task.name == "binary" else all_labels
+        return read(values, logits, self.labels)[:count]
+
+    def predict(self, image: ImageSource, settings: Settings | None = None) -> Answer:
+        """Answer by the bundle's task: labels, yes or no, a mask, numbers, or arrays.
+
+        `image` is as for `classify`, and resized in the same way. `settings` changes what the
+        bundle has as defaults, such as the threshold.
+
+        Raises BadImage, BadInput and EngineMissing, as `classify`; BadInput for a setting that is
+        out of range, or that the task has no use for.
+        """
+        chosen = settings or Settings()
+        task = self.manifest.task
+        check_settings(chosen, task)
+        if task.name == "classify":
+            return Classes(tuple(self.classify(image, chosen.top_k)))
+        source = _image_input(self.manifest)
+        mode = "GRAY" if source.color == "GRAY" else "RGB"
+        decoded = pixels(image, (None, None), mode, source.resize)
+        placement = placement_of(self.manifest, *decoded.shape[:2])
+        return answer(task, self._one(decoded, source), self.labels, chosen, placement)
+
+    @property
+    def _indices(self) -> str | None:
+        """The output with the indices of the best classes, if the model returns these."""
+        kinds = {spec.kind: spec.name for spec in self.manifest.outputs}
+        return kinds.get("indices")
+
+    def _check_count(self, top_k: int | None) -> None:
+        """Refuse more classes than a model returns that picks them itself."""
+        if self._indices is None or top_k is None:
+            return
+        sizes = {spec.name: spec.shape[-1] for spec in self.manifest.outputs}
+        given = sizes[self._indices]
+        if given is not None and top_k > given:
             raise BadInput(
                 f"the model returns its {given} best classes, but {top_k} were requested",
                 hint=f"request {given} or fewer, or export with a larger --top-k",
             )
+
+    def _one(self, image: ImageSource, source: InputSpec) -> dict[str, NDArray[Any]]:
+        """Run the model on one image; return its outputs without the batch axis."""
         outputs = self.run(sample(image, source)[np.newaxis], fill=True)
-        scores = outputs[answer.name][0]
-        if best:
-            indices = outputs[best["indices"].name][0]
-            return named(indices, scores, self.labels)[: top_k or TOP_K]
-        if answer.kind == "logits":
-            scores = softmax(scores)
-        return ranked(scores, self.labels, top_k or TOP_K)
+        return {name: array[0] for name, array in outputs.items()}
 
 
 def _image_input(manifest: Manifest) -> InputSpec:
@@ -162,12 +207,3 @@ def _image_input(manifest: Manifest) -> InputSpec:
         listed = ", ".join(spec.name for spec in inputs)
         raise BadInput(f"the model does not take an image: its inputs are {listed}", hint=_USE_RUN)
     return inputs[0]
-
-
-def _scores_output(manifest: Manifest) -> OutputSpec:
-    for kind in ("probabilities", "logits"):
-        for spec in manifest.outputs:
-            if spec.kind == kind and len(spec.shape) == 2:
-                return spec
-    listed = ", ".join(f"{spec.name} ({spec.kind})" for spec in manifest.outputs)
-    raise BadInput(f"the model returns no class scores: its outputs are {listed}", hint=_USE_RUN)

@@ -37,6 +37,12 @@ MANIFEST: dict[str, Any] = {
     "outputs": [
         {"name": "probabilities", "dtype": "float32", "shape": [None, 9], "kind": "probabilities"}
     ],
+    "task": {
+        "name": "classify",
+        "output": "probabilities",
+        "from_logits": False,
+        "reason": "the softmax of 'probabilities'",
+    },
     "parity": {
         "images": 8,
         "passed": True,

@@ -66,7 +66,7 @@ def test_the_bundle_answers_as_keras_does(
     assert proto.opset_import[0].version == manifest["target"]["opset"]
     if target == "cpu-fp32":
         unseen = draw_images(1, 24, 24, seed=77)
-        given = runtime.load(bundle.path).run(unseen)["probabilities"]
+        given = runtime.load(bundle.path).run(unseen)["top"]
         assert_near([given], keras_answers(model, [prepare(unseen, "tf")]))
         assert runtime.verify(bundle.path).passed
 
@@ -98,7 +98,7 @@ def test_batch(export_and_verify: Export, model: keras.Model, batch: Any, tmp_pa
     assert bundle.manifest["inputs"][0]["shape"] == [expected, 24, 24, 3]
     assert bundle.manifest["outputs"][0]["shape"] == [expected, 10]
     unseen = draw_images(3 if batch == "dynamic" else batch, 24, 24, seed=5)
-    given = runtime.load(bundle.path).run(unseen)["probabilities"]
+    given = runtime.load(bundle.path).run(unseen)["top"]
     assert_near([given], keras_answers(model, [prepare(unseen, "tf")]))
 
 
@@ -329,9 +329,7 @@ def test_the_golden_arrays_are_what_keras_gave(
     golden = np.load(bundle.path / "golden.npz")
     assert golden["image"].dtype == np.uint8
     assert len(golden["image"]) >= 4
-    assert_near(
-        [golden["probabilities"]], keras_answers(model, [prepare(golden["image"], "tf")]), 1e-6
-    )
+    assert_near([golden["top"]], keras_answers(model, [prepare(golden["image"], "tf")]), 1e-6)
 
 
 @pytest.mark.usefixtures("plain")  # skips where C++ cannot be built

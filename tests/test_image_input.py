@@ -70,7 +70,7 @@ def test_every_format_gives_a_bundle(
     size = (24, 24) if resize is None else (18, 50)
     drawn = draw_images(1, *size, channels=1 if name == "gray" else 3, seed=9)
     raw = np.stack([encode(image, pixels.color, "NHWC", "uint8") for image in drawn])
-    given = runtime.load(bundle.path).run(raw)["probabilities"]
+    given = runtime.load(bundle.path).run(raw)["top"]
     np.testing.assert_allclose(given, answers(model, raw, pixels), atol=1e-5)
 
 
@@ -101,7 +101,7 @@ def test_nchw_float32_images(
         [0, 255],
     )
     raw = np.random.default_rng(0).uniform(0, 255, (count, 3, 24, 24)).astype(np.float32)
-    given = runtime.load(bundle.path).run(raw)["probabilities"]
+    given = runtime.load(bundle.path).run(raw)["top"]
     np.testing.assert_allclose(given, answers(model, raw, pixels), atol=1e-5)
 
 

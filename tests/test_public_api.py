@@ -15,6 +15,7 @@ def test_all_names_are_there_and_sorted() -> None:
             "Calibration",
             "ImageInput",
             "Recipe",
+            "Task",
             "Toolchain",
             "__version__",
             "convert",

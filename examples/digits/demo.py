@@ -99,7 +99,7 @@ def write_images(images: np.ndarray, names: list[str], folder: Path) -> list[Pat
 
 def answers(bundle: Path, digits: Digits) -> np.ndarray:
     """Run a bundle on the raw images: [N, 10]."""
-    return kexport.load(bundle).run(digits.images)["probabilities"]
+    return kexport.load(bundle).run(digits.images)["predictions"]
 
 
 def keras_answers(images: np.ndarray) -> np.ndarray:

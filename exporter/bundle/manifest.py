@@ -44,6 +44,7 @@ class Manifest:
     target: dict[str, Any]
     inputs: list[dict[str, Any]]
     outputs: list[dict[str, Any]]
+    task: dict[str, Any]
     preprocessing: dict[str, Any]
     parity: dict[str, Any]
     quantization: dict[str, Any] | None

@@ -21,6 +21,10 @@ PIXEL_FORMATS = {
 """Colour in the manifest -> `Image.BitmapPixelFormat`, for formats of one byte per channel."""
 
 
+ULTRALYTICS_TASKS = ("classify",)
+"""The tasks that have the same name there (docs.ultralytics.com/tasks)."""
+
+
 def with_metadata(
     model: ir.Model,
     entries: Mapping[str, Any],
@@ -47,9 +51,8 @@ def with_metadata(
         if None not in size:
             props["imgsz"] = json.dumps(size)
         props["batch"] = json.dumps(first["shape"][0])
-    kinds = {output["kind"] for output in entries["outputs"]}
-    if kinds & {"probabilities", "logits", "scores"}:
-        props["task"] = "classify"
+    if entries["task"]["name"] in ULTRALYTICS_TASKS:
+        props["task"] = entries["task"]["name"]
     if labels is not None:
         props["names"] = json.dumps(dict(enumerate(labels)), ensure_ascii=False)
     return model

@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from kexport.cli.types import PathOr, batch_size, image_shape, numbers, words
+from kexport.cli.types import PathOr, batch_size, image_shape, numbers, value_range, words
 from kexport.errors import BadArgument, did_you_mean
 
 NAME = "kexport.toml"
@@ -137,7 +137,7 @@ def _as_words(parameter: click.Parameter, key: str, value: Any, where: str) -> A
     """Return a value of TOML in the form that the option parses."""
     kinds = _kinds_of(parameter)
     several = parameter.multiple if isinstance(parameter, click.Option) else False
-    listed = several or _function_of(parameter) in (image_shape, numbers, words)
+    listed = several or _function_of(parameter) in (image_shape, numbers, value_range, words)
     items = value if listed and isinstance(value, list) else [value]
     for item in items:
         if type(item) not in kinds:
@@ -157,7 +157,7 @@ def _kinds_of(parameter: click.Parameter) -> tuple[type, ...]:
     """Return the types of TOML that an option takes, alone or in a list."""
     if _function_of(parameter) in (batch_size, image_shape):
         return (int, str)
-    if _function_of(parameter) is numbers:
+    if _function_of(parameter) in (numbers, value_range):
         return (int, float, str)
     kinds: tuple[tuple[type, tuple[type, ...]], ...] = (
         (click.types.BoolParamType, (bool,)),

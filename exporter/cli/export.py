@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kexport.options.application import Recipe
     from kexport.options.calibration import Calibration
     from kexport.options.image_input import ImageInput
+    from kexport.options.task import Task
     from kexport.options.toolchain import Toolchain
     from kexport.targets import Target
 
@@ -83,6 +84,7 @@ def _refuse_both(context: click.Context, config: Path | Config | None) -> None:
 )
 @groups.MODEL
 @groups.IMAGE_INPUT
+@groups.TASK
 @groups.INT8
 @groups.TOOLCHAIN
 @groups.OUTPUT
@@ -95,6 +97,7 @@ def export(
     no_config: bool,
     recipe: "Recipe",
     image_input: "ImageInput",
+    task: "Task",
     calibration: "Calibration",
     toolchain: "Toolchain",
     written: Mapping[str, Any],
@@ -120,6 +123,7 @@ def export(
                 chosen,
                 recipe=recipe,
                 image_input=image_input,
+                task=task,
                 calibration=calibration,
                 **written,
                 progress=report,

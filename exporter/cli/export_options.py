@@ -6,11 +6,12 @@ import click
 
 from kexport.cli.groups import Group, declare
 from kexport.cli.options import JETPACK, TENSORRT
-from kexport.cli.types import PathOr, batch_size, image_shape, numbers, words
+from kexport.cli.types import PathOr, batch_size, image_shape, numbers, value_range, words
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
 from kexport.options.preprocessing import AUTO, MODES
+from kexport.options.task import TASKS, Task
 from kexport.options.toolchain import Toolchain
 
 
@@ -20,6 +21,10 @@ def _negated(context: click.Context, parameter: click.Parameter, value: bool) ->
 
 def _name_or_none(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
     return None if value == "none" else value
+
+
+def _yes(context: click.Context, parameter: click.Parameter, value: Any) -> Any:
+    return None if value is None else value == "yes"
 
 
 MODEL = Group(
@@ -180,6 +185,52 @@ IMAGE_INPUT = Group(
         ),
     },
     prefix="image_input.",
+)
+
+TASK = Group(
+    "task",
+    "Task",
+    Task,
+    {
+        "name": declare(
+            "--task",
+            type=click.Choice(TASKS),
+            show_default="what the model's last layer or the labels tell; else raw",
+            help="What the outputs are for, and so what `kexport run` prints.",
+        ),
+        "threshold": declare(
+            "--threshold",
+            type=click.FloatRange(0, 1),
+            metavar="X",
+            show_default="0.5",
+            help="Least score that means yes, with --task binary, multilabel, or segment with one "
+            "channel.",
+        ),
+        "palette": declare(
+            "--palette",
+            type=words,
+            default="",
+            metavar="#000000,#ff8000",
+            show_default="that of PASCAL VOC",
+            help="A colour for each class of a mask, with --task segment.",
+        ),
+        "range": declare(
+            "--output-range",
+            type=value_range,
+            default="",
+            metavar="BLACK,WHITE",
+            show_default="0,1 after a sigmoid, -1,1 after a tanh",
+            help="Values of black and white in the output, with --task image.",
+        ),
+        "from_logits": declare(
+            "--from-logits",
+            type=click.Choice(["yes", "no"]),
+            callback=_yes,
+            show_default="what the model's last layer tells",
+            help="Whether the scores still need their softmax or sigmoid.",
+        ),
+    },
+    prefix="task.",
 )
 
 INT8 = Group(

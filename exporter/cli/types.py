@@ -26,6 +26,17 @@ def image_shape(value: Any) -> tuple[int, int, int]:
     return height, width, channels[0] if channels else 3
 
 
+def value_range(value: Any) -> tuple[float, float] | None:
+    """Read `LEAST,LARGEST` as two numbers; an empty text is no range."""
+    if value == "":
+        return None
+    try:
+        least, largest = (float(part) for part in str(value).split(","))
+    except ValueError:
+        raise click.BadParameter(f"'{value}' is not two numbers, such as 0,1") from None
+    return least, largest
+
+
 def words(value: Any) -> tuple[str, ...]:
     """Read words with commas between them, without the spaces around them."""
     return tuple(word for part in str(value).split(",") if (word := part.strip()))

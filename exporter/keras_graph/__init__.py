@@ -15,6 +15,7 @@ from kexport.keras_graph.masks import (
     set_mask,
 )
 from kexport.keras_graph.names import (
+    has_default_name,
     import_private,
     legacy_name,
     outside_of_pipelines,
@@ -42,6 +43,7 @@ __all__ = [
     "carry_over",
     "computes_mask",
     "flatten_layers",
+    "has_default_name",
     "has_nodes",
     "import_private",
     "input_specs",

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import re
 import sys
 from functools import partial
 from importlib import import_module
@@ -11,6 +12,7 @@ import keras
 from keras.src import api_export, layers
 from keras.src.layers.preprocessing.data_layer import DataLayer
 from keras.src.models import Functional
+from keras.src.utils.naming import to_snake_case
 
 PRIVATE = "keras.src."
 """Where Keras keeps the modules whose classes have no public name."""
@@ -26,6 +28,12 @@ def private_name(kind: type) -> str:
     """
     name = f"{kind.__module__}.{kind.__qualname__}"
     return name.removeprefix(PRIVATE) if name.startswith(PRIVATE) else ""
+
+
+def has_default_name(layer: Any) -> bool:
+    """Tell whether a layer or operation has the name that Keras gives, such as `dense_3`."""
+    default = re.escape(to_snake_case(type(layer).__name__))
+    return re.fullmatch(rf"{default}(_\d+)?", layer.name) is not None
 
 
 def symbol(module: str, name: str) -> Any:

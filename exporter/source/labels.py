@@ -5,13 +5,9 @@ from __future__ import annotations
 from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 from kexport.errors import BadArgument
 from kexport.source.label_files import read_file
-
-if TYPE_CHECKING:
-    from kexport.conversion import Converted
 
 
 def imagenet_labels() -> tuple[str, ...]:
@@ -83,28 +79,30 @@ def read(given: Labels) -> tuple[str, ...]:
 
 def fit(
     labels: tuple[str, ...] | None,
-    converted: Converted,
+    counts: Sequence[int],
     given: Labels | None,
 ) -> tuple[str, ...] | None:
-    """Return the labels if one of the outputs scores as many classes; otherwise None.
+    """Return the labels if the task has a use for as many; otherwise None.
 
-    `given` is how the user gave them, or None where they are the model's own.
+    `counts` are the numbers of labels that the task has a use for. `given` is how the user gave the
+    labels, or None where they are the model's own.
 
     Raises:
-        BadArgument: labels that the user gave do not match the number of classes.
+        BadArgument: the task has no use for that many labels that the user gave.
     """
-    widths = [
-        value.shape[-1]
-        for value, output in zip(converted.model.graph.outputs, converted.outputs, strict=True)
-        if output.kind in ("probabilities", "logits") and value.shape is not None
-    ]
-    if labels is not None and len(labels) in widths:
+    if labels is not None and len(labels) in counts:
         return labels
     if given is None:
         return None
-    classes = " or ".join(str(width) for width in widths) or "no"
+    if not counts:
+        raise BadArgument(
+            f"{_name(given)} {len(labels or ())} labels, but nothing tells that the model's "
+            "outputs are scores of labels",
+            hint="say what they are with `task.name`, such as multilabel, or leave out `labels`",
+        )
     raise BadArgument(
-        f"{_name(given)} {len(labels or ())} labels, but the model has {classes} classes",
+        f"{_name(given)} {len(labels or ())} labels, but the model has "
+        f"{' or '.join(map(str, counts))} classes",
         hint="give one label for each class, in the order of the classes",
     )
 

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from typing import Any
 
 import keras
 
+from kexport import tasks
 from kexport.conversion import convert_model
+from kexport.errors import BadArgument, UnsupportedModel
 from kexport.graph.passes import Artifact
+from kexport.keras_graph import flatten_layers
 from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
 from kexport.progress import Progress
@@ -32,6 +36,8 @@ class Subject:
     """Its simplified graph in float32, with the bundle's inputs."""
     outputs: tuple[Output, ...]
     """The graph's outputs, before the best classes take the place of all."""
+    task: dict[str, Any]
+    """The manifest's entry `task`."""
     ranking: Ranking | None
     """How they do so, if that was requested."""
     traced: tuple[str, ...]
@@ -57,15 +63,45 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     model = at_layers(source.model, request.output_layers)
     say("converting")
     converted = convert_model(model, kind=None if request.output_layers else source.kind)
-    names = labels.fit(request.class_names or source.labels, converted, request.labels)
-    ranking = None if request.top_k is None else best_classes(converted.outputs, request.top_k)
+    task = tasks.resolve(request.task, converted.outputs, _evidence(request))
+    if task.entry["name"] in ("segment", "image"):
+        _refuse_channels_first(model)
+    names = labels.fit(request.class_names or source.labels, task.labels, request.labels)
+    if request.top_k is not None and task.entry["name"] != "classify":
+        raise BadArgument(
+            f"the best classes are for the task classify, and this one is {task.entry['name']}",
+            hint="leave out `top_k`, or choose the task with `task.name='classify'`",
+        )
+    ranking = None if request.top_k is None else best_classes(task.outputs, request.top_k)
     image_input = request.image_input
     if samples.is_image_model(model):
         image_input = optimize.readable(image_input, request.target)
     batch = optimize.fixed(request.batch)
-    settled = settle(source.mode, inside, model, converted, names, request, say)
+    told = replace(converted, outputs=task.outputs)
+    settled = settle(source.mode, inside, model, told, names, request, say)
     inputs = samples.make(model, settled.mode, request.recipe.seed, image_input, batch)
     artifact = optimize.simplified(converted, inputs, request.batch, say)
     traced = tuple(converted.traced)
-    outputs = converted.outputs
-    return Subject(source, settled, model, artifact, outputs, ranking, traced, names, inputs)
+    entry = task.entry if ranking is None else ranking.renamed(task.entry)
+    return Subject(
+        source, settled, model, artifact, task.outputs, entry, ranking, traced, names, inputs
+    )
+
+
+def _refuse_channels_first(model: keras.Model) -> None:
+    """Refuse a model whose last axis may not be the channels, as masks and images have them."""
+    layers = flatten_layers(model)
+    first = next((x for x in layers if getattr(x, "data_format", "") == "channels_first"), None)
+    if first is not None:
+        raise UnsupportedModel(
+            f"layer {first.name!r} has channels first, and masks and images need channels last",
+            hint="build the model with channels last, or choose the task raw with `task.name`",
+        )
+
+
+def _evidence(request: Request) -> tasks.Evidence:
+    return tasks.Evidence(
+        labels=None if request.class_names is None else len(request.class_names),
+        ranked=request.top_k is not None,
+        labelled=request.calibration.eval_data is not None,
+    )

@@ -15,6 +15,7 @@ from kexport.options.calibration import Calibration
 from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
 from kexport.options.preprocessing import AUTO
+from kexport.options.task import Task
 from kexport.source.labels import Labels
 from kexport.source.open import Source
 from kexport.stages.optimize import Batch
@@ -31,6 +32,7 @@ class Request:
     target: Target
     recipe: Recipe
     image_input: ImageInput
+    task: Task
     calibration: Calibration
     batch: Batch
     labels: Labels | None

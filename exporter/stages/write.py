@@ -68,6 +68,7 @@ def describe(
             manifest.output_entry(value, output)
             for value, output in zip(graph.outputs, subject.shown, strict=True)
         ],
+        task=subject.task,
         preprocessing=manifest.preprocessing_entry(
             subject.preprocessing.mode,
             samples.pixels,

@@ -1,4 +1,4 @@
-/// The C++17 runtime of a bundle: tensors in, tensors out; or an image in, labels out.
+/// The C++17 runtime of a bundle: tensors in, tensors out; or an image in, the answer of its task.
 ///
 ///     auto opened = kexport::Model::open("inception_v3-cpu-fp32");
 ///     if (!opened) return report(opened.fault());
@@ -210,7 +210,19 @@ struct OutputInfo {
     std::int64_t classes = 0;
 };
 
-/// The memory layout of pixels for `classify`, 8 bits per value. rgb to gray: rows of interleaved
+/// What the outputs are for, as the manifest's entry `task` says: "classify", "binary",
+/// "multilabel", "segment", "regress", "embed", "image" or "raw". `outputs` are those that the task reads.
+/// `from_logits` says that scores still need their softmax (classify) or sigmoid; `threshold` is the
+/// least score that means yes (binary, multilabel, and segment with one channel).
+struct TaskInfo {
+    std::string name;
+    std::vector<std::string> outputs;
+    bool from_logits = false;
+    double threshold = 0.5;
+    bool has_threshold = false;
+};
+
+/// The memory layout of pixels for `classify` and `predict`, 8 bits per value. rgb to gray: rows of interleaved
 /// pixels. nv12: `height` rows of Y, then height / 2 rows of interleaved U and V, all with the same
 /// stride. yuyv: rows of Y U Y V.
 enum class PixelFormat : std::uint8_t { rgb, bgr, rgba, bgra, gray, nv12, yuyv };
@@ -221,6 +233,50 @@ struct Prediction {
     std::int64_t index = 0;
     std::string label;
     double score = 0.0;
+};
+
+/// Yes or no (binary). `score` is that of yes, from 0 to 1; `positive` says whether it reaches
+/// `threshold`, and `label` is the label of that answer.
+struct Decision {
+    std::string label;
+    bool positive = false;
+    double score = 0.0;
+    double threshold = 0.5;
+};
+
+/// A number of an answer (regress), and its name: its label, or that of its output, with its place
+/// if there are several: "box[2]".
+struct Number {
+    std::string name;
+    double value = 0.0;
+};
+
+/// The share of an image that a class covers, from 0 to 1, of the pixels that the model sees.
+struct Share {
+    std::int64_t index = 0;
+    std::string label;
+    double share = 0.0;
+};
+
+/// The class of each pixel of an image (segment), row by row, in the image's own size; `unseen` for
+/// pixels that are cropped away. `shares` has the classes that occur, the largest first.
+struct Mask {
+    static constexpr std::uint8_t unseen = 255;
+
+    int width = 0, height = 0;
+    std::vector<std::uint8_t> classes;
+    std::vector<Share> shares;
+};
+
+/// The answer for an image, by task: the best classes (classify), or every label whose score reaches
+/// the threshold (multilabel), best first; yes or no (binary); a mask (segment); numbers (regress).
+using Answer = std::variant<std::vector<Prediction>, Decision, Mask, std::vector<Number>>;
+
+/// What a caller may change of an answer: the number of classes (classify; 0 is 5, or as many as the
+/// model returns), and the threshold (binary, multilabel, and segment with one channel).
+struct Settings {
+    std::size_t top_k = 0;
+    std::optional<double> threshold;
 };
 
 /// The device and engine that run the model. `bundle`: engine.plan in TensorRT if it has been built
@@ -272,11 +328,20 @@ class Model {
     /// manifest says (`inputs()[0].resize`), as for the images that the model was trained on, and
     /// then converted to the format, layout and dtype of the model's input; an image that already
     /// has these is not copied. nv12 and yuyv need a model with an input of that format and size.
-    /// Scores are probabilities, or the softmax of logits. Faults: bad_input.
+    /// Scores are probabilities, or the softmax of logits. For the task multilabel the classes are
+    /// the labels, each with its own score; for binary they are yes (index 1) and no, whose scores
+    /// add up to 1. Faults: bad_input.
     Result<std::vector<Prediction>> classify(const std::uint8_t* pixels, int width, int height,
                                              std::size_t stride, PixelFormat format,
                                              std::size_t k = 0) const noexcept;
 
+    /// Answer for an image by the bundle's task. The image is as for `classify`. Faults: bad_input,
+    /// also for a setting that is out of range or that the task has no use for, and for the tasks
+    /// embed, image and raw, whose answers are tensors: use `run`.
+    Result<Answer> predict(const std::uint8_t* pixels, int width, int height, std::size_t stride,
+                           PixelFormat format, const Settings& settings = {}) const noexcept;
+
+    const TaskInfo& task() const noexcept;        ///< what the outputs are for
     const std::string& name() const noexcept;     ///< the model's name, such as "inception_v3"
     const std::string& target() const noexcept;   ///< the export target, such as "cpu-fp32"
     const std::string& engine() const noexcept;   ///< the engine: library, version, device

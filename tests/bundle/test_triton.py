@@ -67,7 +67,7 @@ def test_a_fixed_batch_for_onnx_runtime(laid_out: Export, tmp_path: Path, schema
     assert (image.name, list(image.dims)) == ("image", [1, 24, 24, 3])
     assert image.data_type == schema.TYPE_UINT8
     assert image.format == schema.ModelInput.FORMAT_NONE
-    assert (scores.name, list(scores.dims)) == ("probabilities", [1, 10])
+    assert (scores.name, list(scores.dims)) == ("top", [1, 10])
     assert (scores.data_type, scores.label_filename) == (schema.TYPE_FP32, "labels.txt")
     assert config.instance_group[0].kind == schema.ModelInstanceGroup.KIND_CPU
     assert not config.HasField("dynamic_batching")

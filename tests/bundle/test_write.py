@@ -73,7 +73,7 @@ def test_the_entries_of_the_manifest(bundle: Bundle) -> None:
     ]
     (output,) = said["outputs"]
     assert (output["name"], output["dtype"], output["shape"]) == (
-        "probabilities",
+        "top",
         "float32",
         [1, 10],
     )
@@ -101,8 +101,8 @@ def test_metadata_for_other_tools(bundle: Bundle) -> None:
 
 def test_golden_arrays(bundle: Bundle) -> None:
     with np.load(bundle.path / "golden.npz", allow_pickle=False) as golden:
-        assert sorted(golden) == ["image", "probabilities"]
-        assert golden["probabilities"].dtype == np.float32
+        assert sorted(golden) == ["image", "top"]
+        assert golden["top"].dtype == np.float32
 
 
 def value(shape: list[Any], dtype: ir.DataType = ir.DataType.UINT8) -> ir.Value:

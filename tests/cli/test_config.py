@@ -8,6 +8,7 @@ from fake_export import Fake, succeed
 from kexport.cli import main
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
+from kexport.options.task import Task
 from kexport.source.open import Recipe
 
 Capture = pytest.CaptureFixture[str]
@@ -58,6 +59,11 @@ preprocess = "caffe"
 batch = "dynamic"
 labels = "labels.txt"
 opset = 16
+task = "segment"
+palette = ["#000000", "#ff8000"]
+output-range = [0, 2]
+threshold = 0.3
+from-logits = "yes"
 seed = 3
 tensorrt = "1.7"
 force = true
@@ -97,6 +103,7 @@ def test_every_option_can_be_in_the_file(fake_export: Fake, folder: Path, capsys
         "labels": "labels.txt",
         "output_layers": ("a", "b"),
         "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
+        "task": Task("segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0)),
         "top_k": 3,
         "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",

@@ -20,6 +20,7 @@ MANIFEST: dict[str, Any] = {
     "inputs": [{"name": "image", "dtype": "uint8", "shape": [1, 8, 8, 3], "color": "RGB"}],
     "preprocessing": {"mode": "caffe", "folded": True, "layers": []},
     "outputs": [{"name": "logits", "dtype": "float32", "shape": [1, 9], "kind": "logits"}],
+    "task": {"name": "classify", "output": "logits", "from_logits": True, "reason": None},
     "parity": {"images": 8, "outputs": {}},
     "files": {"model.onnx": SIZE},
     "build": {"builder": "tensorrt", "program": "build_engine.py"},

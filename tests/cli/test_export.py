@@ -8,6 +8,7 @@ from fake_export import Fake, succeed
 from kexport.cli import main
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
+from kexport.options.task import Task
 from kexport.source.open import Recipe
 
 
@@ -26,6 +27,7 @@ def test_defaults_reach_the_api(fake_export: Fake) -> None:
         "labels": None,
         "output_layers": (),
         "image_input": ImageInput(),
+        "task": Task(),
         "top_k": None,
         "calibration": Calibration(),
         "layout_triton": None,
@@ -43,7 +45,9 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         " --input-shape 96,64 --activation none --alpha 0.5 --minimalistic"
         " --depth-multiplier 2 --no-preprocessing-layers --output-layer a --output-layer b "
         "--input-format bgra --layout nchw --input-dtype float32 --resize bilinear"
-        " --crop center --top-k 3 --layout-triton models --compute-capabilities 8.6,8.9 "
+        " --crop center --task segment --threshold 0.3 --from-logits yes "
+        "--output-range 0,2 --palette #000000,#ff8000 --top-k 3 --layout-triton models "
+        "--compute-capabilities 8.6,8.9 "
         "--calibration-data photos --calibration-method entropy --calibration-cache ranges.json "
         "--max-drop 0.02 --int8-share 0.7 --eval-data labelled --require-speedup 1.5 "
         f"--preprocess caffe --batch dynamic --labels {labels} --opset 16 --seed 3 --tensorrt 1.7"
@@ -76,6 +80,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "labels": str(labels),
         "output_layers": ("a", "b"),
         "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
+        "task": Task("segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0)),
         "top_k": 3,
         "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",

@@ -46,13 +46,11 @@ def test_a_path_with_brackets_and_blanks_is_quoted(
     assert "kexport run 'my [bold] models' image.jpg" in capsys.readouterr().out
 
 
-def test_the_next_command_of_a_model_without_classes_is_verify(
+def test_the_next_command_of_a_model_without_an_image_is_verify(
     fake_export: Fake, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    outputs = [
-        {"name": "features", "dtype": "float32", "shape": [1, 7, 7, 512], "kind": "features"}
-    ]
-    bundle = exported("b", manifest={**MANIFEST, "outputs": outputs})
+    inputs = [{"name": "x", "dtype": "float32", "shape": [1, 7], "color": None}]
+    bundle = exported("b", manifest={**MANIFEST, "inputs": inputs})
     fake_export(lambda *args, **options: bundle)
     main(["vgg16", "-t", "cpu-fp32", "-q"])
     assert "kexport verify b\n" in capsys.readouterr().out

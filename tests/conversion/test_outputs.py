@@ -10,33 +10,50 @@ from keras import layers
 
 from kexport.conversion import convert_model
 
-CLASSIFIER: Any = [
-    (lambda x: layers.Dense(3, activation="softmax", name="top")(x), "probabilities", "top"),
-    (lambda x: layers.Softmax(name="soft")(layers.Dense(3)(x)), "probabilities", "soft"),
+HEADS: Any = [
+    (lambda x: layers.Dense(3, activation="softmax", name="top")(x), "probabilities", "softmax"),
+    (lambda x: layers.Softmax(name="top")(layers.Dense(3)(x)), "probabilities", "softmax"),
     (
-        lambda x: layers.Activation("softmax", name="act")(layers.Dense(3)(x)),
+        lambda x: layers.Activation("softmax", name="top")(layers.Dense(3)(x)),
         "probabilities",
-        "act",
+        "softmax",
     ),
-    (lambda x: layers.Dense(3, name="top")(x), "logits", "top"),
+    (lambda x: layers.Dense(3, name="top")(x), "tensor", "linear"),
+    (lambda x: layers.Dense(3, activation="sigmoid", name="top")(x), "tensor", "sigmoid"),
+    (
+        lambda x: layers.Activation("sigmoid", name="top")(layers.Dense(3)(x)),
+        "tensor",
+        "sigmoid",
+    ),
+    (lambda x: layers.Dense(3, activation="tanh", name="top")(x), "tensor", "tanh"),
+    (lambda x: layers.Dense(3, activation="relu", name="top")(x), "tensor", None),
+    (lambda x: layers.Activation("linear", name="top")(layers.Dense(3)(x)), "tensor", None),
+    (lambda x: layers.LSTM(3, name="top")(layers.Reshape((2, 2))(x)), "tensor", None),
 ]
 
 
-@pytest.mark.parametrize(("head", "kind", "layer"), CLASSIFIER)
-def test_a_classifier(head: Any, kind: str, layer: str) -> None:
+@pytest.mark.parametrize(("head", "kind", "activation"), HEADS)
+def test_an_output_keeps_the_name_of_its_layer(head: Any, kind: str, activation: str) -> None:
     x = keras.Input((4,))
     converted = convert_model(keras.Model(x, head(x)))
     (output,) = converted.outputs
-    assert (output.name, output.kind, output.layer) == (kind, kind, layer)
-    assert [value.name for value in converted.model.graph.outputs] == [kind]
+    assert (output.name, output.layer, output.rank) == ("top", "top", 2)
+    assert (output.kind, output.activation) == (kind, activation)
+    assert [value.name for value in converted.model.graph.outputs] == ["top"]
 
 
-def test_other_outputs_have_the_name_of_their_layer() -> None:
+def test_a_softmax_without_a_name_has_the_same_name_in_every_process() -> None:
     x = keras.Input((4,))
-    (output,) = convert_model(
-        keras.Model(x, layers.Dense(3, activation="relu", name="h")(x))
-    ).outputs
-    assert (output.name, output.kind) == ("h", "tensor")
+    layer = layers.Dense(3, activation="softmax")
+    (output,) = convert_model(keras.Model(x, layer(x))).outputs
+    assert (output.name, output.layer) == ("probabilities", layer.name)
+
+
+def test_a_function_tells_its_activation() -> None:
+    x = keras.Input((4,))
+    y = keras.ops.sigmoid(layers.Dense(3)(x))
+    (output,) = convert_model(keras.Model(x, keras.ops.transpose(y))).outputs
+    assert output.activation == "sigmoid"
 
 
 def test_the_kind_of_the_caller_takes_precedence() -> None:
@@ -51,7 +68,7 @@ def test_the_kind_is_found_in_a_nested_model() -> None:
     head = keras.Model(x, layers.Dense(3, activation="softmax", name="top")(x), name="head")
     z = keras.Input((4,))
     (output,) = convert_model(keras.Model(z, head(z))).outputs
-    assert (output.name, output.kind, output.layer) == ("probabilities", "probabilities", "top")
+    assert (output.name, output.kind, output.layer) == ("top", "probabilities", "top")
 
 
 def test_several_outputs_keep_their_names_and_kinds() -> None:
@@ -61,7 +78,7 @@ def test_several_outputs_keep_their_names_and_kinds() -> None:
         layers.Dense(1, name="weight")(x),
     ]
     found = convert_model(keras.Model(x, outputs)).outputs
-    assert [(o.name, o.kind) for o in found] == [("species", "probabilities"), ("weight", "logits")]
+    assert [(o.name, o.kind) for o in found] == [("species", "probabilities"), ("weight", "tensor")]
 
 
 def test_a_dict_gives_the_names() -> None:

@@ -222,6 +222,86 @@ def reseal() -> Callable[[Path], None]:
 
 
 @pytest.fixture
+def one_number(build: Callable[..., Path], reseal, rewrite) -> Callable[..., Path]:
+    """Return a function for a bundle that gives (mean green - 127.5) / 40, as a task reads it."""
+
+    def make(labels: list[str] | None, **task: Any) -> Path:
+        bundle = build(outputs=("features",), labels=None)
+        model = onnx.load(bundle / "model.onnx")
+        weights = np.array([[0], [1 / 40], [0]], np.float32)
+        model.graph.node.append(helper.make_node("Gemm", ["features", "w", "b"], ["y"]))
+        model.graph.initializer.append(numpy_helper.from_array(weights, "w"))
+        model.graph.initializer.append(
+            numpy_helper.from_array(np.array([-127.5 / 40], np.float32), "b")
+        )
+        del model.graph.output[:]
+        model.graph.output.append(helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1]))
+        onnx.save(model, bundle / "model.onnx")
+        if labels is not None:
+            (bundle / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+
+        def describe(data: Any) -> None:
+            data["outputs"][0].update(name="y", shape=[1, 1], kind="tensor")
+            data["task"] = task
+
+        rewrite(bundle, describe)
+        reseal(bundle)
+        return bundle
+
+    return make
+
+
+@pytest.fixture
+def masked(build: Callable[..., Path], reseal, rewrite) -> Callable[..., Path]:
+    """Return a function for a bundle whose scores [1, 8, 6, channels] are the image's channels.
+
+    With one channel they are logits, (red - 127.5) / 40.
+    """
+
+    def make(
+        channels: int, labels: list[str] | None = None, palette: Any = None, **task: Any
+    ) -> Path:
+        bundle = build(f"mask{channels}{palette}", outputs=("features",), labels=None)
+        weights = np.eye(3, channels, dtype=np.float32)
+        bias = np.zeros(channels, np.float32)
+        if channels == 1:
+            weights, bias = weights / 40, bias - np.float32(127.5 / 40)
+        graph = helper.make_graph(
+            [
+                helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+                helper.make_node("MatMul", ["pixels", "w"], ["x"]),
+                helper.make_node("Add", ["x", "b"], ["y"]),
+            ],
+            "mask",
+            [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, HEIGHT, WIDTH, channels])],
+            [numpy_helper.from_array(weights, "w"), numpy_helper.from_array(bias, "b")],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+        onnx.save(model, bundle / "model.onnx")
+        if labels is not None:
+            (bundle / "labels.txt").write_text("\n".join(labels) + "\n", encoding="utf-8")
+        told = {
+            "name": "segment",
+            "output": "y",
+            "from_logits": channels == 1,
+            "threshold": 0.5 if channels == 1 else None,
+            "palette": palette,
+        }
+
+        def describe(data: Any) -> None:
+            shape = [1, HEIGHT, WIDTH, channels]
+            data["outputs"][0].update(name="y", shape=shape, kind="tensor")
+            data["task"] = {**told, **task}
+
+        rewrite(bundle, describe)
+        reseal(bundle)
+        return bundle
+
+    return make
+
+
+@pytest.fixture
 def manifest() -> Any:
     """Return a valid manifest of an image model, as parsed JSON."""
     data = image_manifest()

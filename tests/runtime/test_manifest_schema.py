@@ -16,6 +16,8 @@ SCHEMA = Path(__file__).parents[2] / "docs" / "manifest.schema.json"
 VALUES: tuple[Any, ...] = (
     *(None, True, False, 0, 1, -1, 3, 255, 1.0, 0.5, 1.5, -0.5, 1e300),
     *("", "x", "NHWC", "NCHW", "RGB", "BGRA", "GRAY", "NV12", "YUYV", "uint8", "float32"),
+    *("binary", "multilabel", "segment", "regress", "embed", "image", "raw"),
+    *([[0, 0, 0]], [[0, 256, 0]], [[0.5, 0, 0]], [[0, 0]]),
     *("logits", "scores", "indices", "tf", "nearest", "center", "cv2-area", "pad"),
     *("a" * 64, "A" * 64, "a" * 64 + "\n"),
     *([], [1], [0, 255], [None, 8, 6, 1], [1, 8, 6, 3], [1, 3, 8, 6], [1, 4, 8, 6], [8, 6]),
@@ -28,6 +30,19 @@ VALUES: tuple[Any, ...] = (
         {"name": "x"},
         {"kind": "logits", "classes": 5},
     ),
+)
+
+SCORED = {"output": "probabilities", "from_logits": False}
+TASKS: tuple[dict[str, Any], ...] = (
+    {"name": "classify", **SCORED},
+    {"name": "binary", **SCORED, "threshold": 0.5, "reason": None},
+    {"name": "multilabel", **SCORED, "threshold": 1},
+    {"name": "segment", **SCORED, "threshold": None, "palette": None},
+    {"name": "segment", **SCORED, "threshold": 0.5, "palette": [[0, 0, 0], [255, 128, 0]]},
+    {"name": "regress", "outputs": ["probabilities"]},
+    {"name": "embed", "output": "probabilities"},
+    {"name": "image", "output": "probabilities", "range": [-1, 1]},
+    {"name": "raw"},
 )
 
 PATHS = (
@@ -94,6 +109,10 @@ def variants(manifest: Any) -> Iterator[Any]:
     for output in planar["outputs"]:
         output["layer"] = "top"
     yield planar
+    for task in TASKS:
+        told = copy.deepcopy(manifest)
+        told["task"] = task
+        yield told
     for color, channels in (("NV12", 1), ("YUYV", 2)):
         camera = copy.deepcopy(manifest)
         camera["inputs"][0].update(color=color, shape=[1, None, None, channels])
@@ -140,8 +159,9 @@ def test_both_agree_on_every_mutation(manifest: Any, schema: Draft202012Validato
     verdicts: dict[bool, int] = {True: 0, False: 0}
     first, *others = variants(manifest)
     cases = [(first, path) for path in places(first)]
-    for key in ("inputs", "outputs", "preprocessing"):
-        cases += [(other, path) for other in others for path in places(other[key], (key,))]
+    for key in ("inputs", "outputs", "preprocessing", "task"):
+        having = [other for other in others if key in other]
+        cases += [(other, path) for other in having for path in places(other[key], (key,))]
     for valid, path in cases:
         mutants = [changed(valid, path, value) for value in VALUES]
         if path:

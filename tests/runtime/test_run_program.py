@@ -261,8 +261,8 @@ def test_a_changed_bundle(bundle: Path, capsys):
 
 def test_a_model_without_class_scores(build, tmp_path: Path, capsys):
     bundle = build(outputs=("features",), labels=None)
-    assert main(bundle, [str(colour(tmp_path / "a.png", 0, 0, 0))]) == 16
-    assert "error: the model returns no class scores" in capsys.readouterr().err
+    assert main(bundle, [str(colour(tmp_path / "a.png", 0, 40, 80))]) == 0
+    assert capsys.readouterr().out == f"{tmp_path}/a.png\n  features  float32 [3]  0  40  80\n"
 
 
 def test_ctrl_c(bundle: Path, monkeypatch):

@@ -97,7 +97,7 @@ def test_a_regression_has_no_classes_to_name(tmp_path: Path) -> None:
     x = keras.Input((8, 8, 3))
     y = keras.layers.Dense(5, activation="sigmoid")(keras.layers.Flatten()(x))
     model = keras.Model(x, y)
-    with pytest.raises(BadArgument, match="there are 5 labels, but the model has no classes"):
+    with pytest.raises(BadArgument, match="5 labels, but nothing tells that the model's"):
         export(model, "cpu-fp32", output=tmp_path / "b", recipe=TF, labels=CLASSES)
 
 

@@ -20,6 +20,8 @@ if TYPE_CHECKING:
     from kexport.bundle.local_engine import VerifiedEngine
     from kexport.cli.installation import Check
     from kexport.runtime import Verification
+    from kexport.runtime.answers import Answered
+    from kexport.runtime.predict import Answer
     from kexport.stages.resizing import ResizeTrial
     from kexport.zoo import Application
 
@@ -47,6 +49,24 @@ _Measured = tuple[str, float, float, float]
 _NAMED_NODES = 3
 """Number of nodes named that run in a type other than the graph's; manifest.json has all."""
 
+
+_NUMBERS = (
+    "class",
+    "score",
+    "threshold",
+    "value",
+    "share",
+    "similarity",
+    "width",
+    "height",
+    "channels",
+    "numbers",
+    "length",
+    "least",
+    "mean",
+    "largest",
+)
+"""Columns of answers that are numbers."""
 
 _NAMED_BRANCHES = 4
 """Number of branches named that no sample reaches; manifest.json has all."""
@@ -98,6 +118,7 @@ def bundle_table(
         *_named("resize", (*_resizing(manifest), *_tried(trial))),
         *_named("output", (_tensor(row) for row in manifest["outputs"])),
         *_named("classes", _classes(path, manifest)),
+        *_named("task", _task(manifest["task"])),
         ("size", megabytes(size)),
         *_named("float32", _float32(manifest["float32_nodes"])),
         *_named("largest", _largest(manifest["largest_value"])),
@@ -136,14 +157,26 @@ def verification_table(path: Path, verification: "Verification") -> Table:
     )
 
 
-def predictions_table(answers: Iterable[Mapping[str, Any]]) -> Table:
-    """List the best classes of each image that could be read, best first."""
-    table = headed("image", "class", "label", "score", right=("class", "score"))
-    for answer in answers:
-        for rank, found in enumerate(answer.get("predictions", ())):
-            name = "" if rank else answer["picture"]
-            table.add_row(name, str(found["index"]), found["label"], f"{found['score']:.4f}")
+def answers_table(found: Iterable["Answered"]) -> Table:
+    """List the answer of each image that could be read."""
+    answers = [(one.image, one.answer) for one in found if one.answer is not None]
+    columns, _ = _cells(answers[0][1])
+    table = headed("image", *columns, right=_NUMBERS)
+    for image, answer in answers:
+        for place, row in enumerate(_cells(answer)[1]):
+            table.add_row("" if place else image, *row)
     return table
+
+
+def _cells(answer: "Answer") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
+    """Return the columns of an answer, and its rows; classes have their index before them."""
+    from kexport.runtime import Classes
+
+    if not isinstance(answer, Classes):
+        return answer.columns, answer.rows()
+    indices = [str(found.index) for found in answer.predictions]
+    rows = zip(indices, answer.rows(), strict=True)
+    return ("class", *answer.columns), [(index, *row) for index, row in rows]
 
 
 def checks_table(checks: Iterable["Check"]) -> Table:
@@ -288,6 +321,16 @@ def _labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
         yield f"{share} (95 % interval {low:.1%} to {high:.1%})"
 
 
+def _task(task: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the task and, where the user did not tell it, what did."""
+    if task["reason"] is None:
+        yield task["name"]
+    elif task["name"] == "raw":
+        yield f"raw, since {task['reason']}; choose one with --task"
+    else:
+        yield f"{task['name']}, from {task['reason']}; choose another with --task"
+
+
 def _float32(nodes: Sequence[Mapping[str, str]]) -> Iterable[str]:
     """Yield the first nodes that stay float32, and why."""
     yield from (f"{row['node']}: {row['reason']}" for row in nodes[:_NAMED_NODES])
@@ -369,11 +412,7 @@ def _next_commands(path: Path, manifest: Mapping[str, Any], *, built: bool) -> I
         plain = build["program"] == "build_engine.sh"
         command = "sh {}/build_engine.sh" if plain else "python {}/build_engine.py --verify"
         yield f"on the device: {command.format(bundle)}"
-    takes_images = any(row["color"] for row in manifest["inputs"])
-    ranks_classes = any(
-        row["kind"] in ("probabilities", "logits", "scores") for row in manifest["outputs"]
-    )
-    if takes_images and ranks_classes:
+    if any(row["color"] for row in manifest["inputs"]):
         yield f"kexport run {bundle} image.jpg"
     else:
         yield f"kexport verify {bundle}"

@@ -43,6 +43,14 @@ double number(const char* usage, const std::string& option, const char* text, bo
     return value;
 }
 
+double share(const char* usage, const std::string& option, const char* text) {
+    char* end = nullptr;
+    const double value = std::strtod(text, &end);
+    if (end == text || *end != '\0' || !(value >= 0.0 && value <= 1.0))
+        stop(usage, option + " must be a number from 0 to 1, not '" + text + "'");
+    return value;
+}
+
 kexport::Device device(const char* usage, const std::string& name) {
     if (name == "cpu") return kexport::Device::cpu;
     if (name == "cuda") return kexport::Device::cuda;
@@ -72,6 +80,7 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
         if (word == "--device") found.options.device = device(usage, words[at]);
         if (word == "--threads")
             found.options.threads = static_cast<int>(number(usage, word, words[at], true));
+        if (word == "--threshold") found.threshold = share(usage, word, words[at]);
         if (word == "-k") found.top_k = static_cast<int>(number(usage, word, words[at], true));
         if (word == "--seconds") found.seconds = number(usage, word, words[at], false);
     }

@@ -1,6 +1,7 @@
 /// Command line of the programs: arguments, and messages on standard error.
 #pragma once
 
+#include <optional>
 #include <string>
 #include <vector>
 
@@ -12,8 +13,9 @@ namespace terminal {
 struct Arguments {
     std::vector<std::string> plain;  ///< the bundle, then images
     kexport::Options options;
-    int top_k = 0;         ///< 0: not given
-    double seconds = 3.0;  ///< how long kexport-bench measures
+    int top_k = 0;                    ///< 0: not given
+    std::optional<double> threshold;  ///< from 0 to 1
+    double seconds = 3.0;             ///< how long kexport-bench measures
 };
 
 /// An option of a program: its name, the placeholder of its value, and its help text.

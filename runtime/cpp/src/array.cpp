@@ -74,6 +74,13 @@ std::vector<double> doubles(const Array& array) {
     return wide;
 }
 
+std::vector<double> first_sample(const Array& array) {
+    std::vector<double> values = doubles(array);
+    if (!array.shape.empty() && array.shape[0] > 0)
+        values.resize(values.size() / static_cast<std::size_t>(array.shape[0]));
+    return values;
+}
+
 Values values_of(const Array& array) {
     return {doubles(array), array.shape};
 }

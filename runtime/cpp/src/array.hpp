@@ -36,6 +36,9 @@ Values values_of(const Array& array);
 /// Convert the values to float64; float16 and integers of up to 53 bits are exact.
 std::vector<double> doubles(const Array& array);
 
+/// Return the values of the first sample of an array whose first axis is the batch.
+std::vector<double> first_sample(const Array& array);
+
 /// Convert float16 bits to float64.
 double from_half(std::uint16_t bits) noexcept;
 

@@ -45,7 +45,9 @@ std::vector<std::string> read_labels(const std::filesystem::path& bundle,
     if (text.substr(0, 3) == "\xef\xbb\xbf") text.remove_prefix(3);
     if (!is_utf8(text)) refuse_bundle(cat(labels_file, " cannot be read: it is not UTF-8"));
     std::vector<std::string> labels = lines_of(text);
+    const std::vector<std::string>& read = manifest.task.outputs;
     for (const OutputInfo& output : manifest.outputs) {
+        if (std::find(read.begin(), read.end(), output.name) == read.end()) continue;
         const std::int64_t classes = classes_of(output);
         if (classes >= 0 && static_cast<std::size_t>(classes) != labels.size())
             refuse_bundle(cat(labels_file, " has ", labels.size(), " labels, but the model has ",

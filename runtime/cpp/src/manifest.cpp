@@ -1,5 +1,6 @@
 #include "manifest.hpp"
 
+#include <algorithm>
 #include <limits>
 #include <nlohmann/json.hpp>
 
@@ -7,6 +8,7 @@
 #include "files.hpp"
 #include "manifest_schema.hpp"
 #include "schema_checks.hpp"
+#include "task.hpp"
 #include "text.hpp"
 
 namespace kexport {
@@ -104,6 +106,28 @@ void refuse_repeated(const Tensors& tensors, const std::string& path) {
                               export_again);
 }
 
+/// Read how an image is placed in the frame that the model sees.
+void read_frame(const Json& data, Manifest& manifest) {
+    const Json& inside = data["preprocessing"];
+    manifest.frame = image_size(manifest.inputs.front());
+    if (inside.value("resize", Json()).is_string() && inside.value("size", Json()).is_array()) {
+        manifest.frame = {whole_at(inside["size"][0]), whole_at(inside["size"][1])};
+        manifest.fit = inside.value("crop", Json()).is_string() ? "crop" : "stretch";
+    } else if (const Json before = data["inputs"][0].value("resize", Json()); before.is_object()) {
+        manifest.fit = text_at(before, "fit");
+    }
+}
+
+void refuse_unknown(const TaskInfo& task, const std::vector<OutputInfo>& outputs,
+                    const std::string& path) {
+    for (const std::string& name : task.outputs) {
+        const auto is_named = [&name](const OutputInfo& output) { return output.name == name; };
+        if (std::none_of(outputs.begin(), outputs.end(), is_named))
+            refuse_bundle(cat(path, ": the task reads ", repr(name), ", which is no output"),
+                          export_again);
+    }
+}
+
 }  // namespace
 
 std::vector<std::string_view> Manifest::references() const {
@@ -137,6 +161,9 @@ Manifest parse_manifest(std::string_view text, const std::string& path) {
                                 static_cast<std::uint64_t>(whole_at(item["bytes"]))};
     refuse_repeated(manifest.inputs, path);
     refuse_repeated(manifest.outputs, path);
+    read_frame(data, manifest);
+    manifest.task = task_of(data, manifest.outputs);
+    refuse_unknown(manifest.task, manifest.outputs, path);
     return manifest;
 }
 

@@ -22,6 +22,11 @@ struct FileEntry {
     std::uint64_t bytes = 0;
 };
 
+/// Height and width of an input's images, -1 if free.
+struct Size {
+    std::int64_t height = -1, width = -1;
+};
+
 /// The parts of manifest.json that running needs. `tolerances` maps each measured quantity to the
 /// largest error that parity allowed, `files` each path (relative, forward slashes) to its entry.
 struct Manifest {
@@ -31,6 +36,9 @@ struct Manifest {
     bool is_fp32 = false;        ///< whether the whole model computes in float32
     std::vector<InputInfo> inputs;
     std::vector<OutputInfo> outputs;
+    TaskInfo task;
+    Size frame;                   ///< what an image is resized to, before the graph or in it
+    std::string fit = "stretch";  ///< what happens to another aspect ratio: also "crop", "pad"
     std::map<std::string, double> tolerances;
     std::map<std::string, FileEntry> files;
 
@@ -47,10 +55,7 @@ Manifest read_manifest(const std::filesystem::path& bundle);
 /// Do the same for the file's content; messages name it by `path`.
 Manifest parse_manifest(std::string_view text, const std::string& path);
 
-/// Height and width of an input's images, -1 if free.
-struct Size {
-    std::int64_t height = -1, width = -1;
-};
+/// Return the size of an input's images.
 Size image_size(const InputInfo& input);
 
 }  // namespace kexport

@@ -90,6 +90,27 @@ Check output_entry(const Check& dtype) {
     });
 }
 
+Check task_entry() {
+    const Check scored = object_with({{"output", non_empty_string}, {"from_logits", boolean}});
+    const Check thresholded = all_of({scored, object_with({{"threshold", number(0, 1)}})});
+    const Check byte = all_of({integer(0), number(0, 255)});
+    const Check segment = all_of(
+        {scored, object_with({{"threshold", or_null(number(0, 1))},
+                              {"palette", or_null(list_of(tuple_of({byte, byte, byte}), 1))}})});
+    return all_of({
+        object_with({{"name", one_of({"classify", "binary", "multilabel", "segment", "regress",
+                                      "embed", "image", "raw"})}}),
+        when("name", "classify", scored),
+        when("name", "binary", thresholded),
+        when("name", "multilabel", thresholded),
+        when("name", "segment", segment),
+        when("name", "embed", object_with({{"output", non_empty_string}})),
+        when("name", "image", object_with({{"output", non_empty_string},
+                                           {"range", tuple_of({number(), number()})}})),
+        when("name", "regress", object_with({{"outputs", list_of(non_empty_string, 1)}})),
+    });
+}
+
 Check whole_manifest() {
     const Check hash = matching(is_sha256, "a SHA-256 in lower-case hexadecimal");
     const Check dtype = one_of({"bool", "uint8", "uint16", "uint32", "uint64", "int8", "int16",
@@ -149,7 +170,8 @@ Check whole_manifest() {
                                    {"runtime/__init__.py", anything}}),
                   })},
     });
-    return all_of({entries, if_present("build", or_null(build))});
+    return all_of(
+        {entries, if_present("build", or_null(build)), if_present("task", task_entry())});
 }
 
 }  // namespace

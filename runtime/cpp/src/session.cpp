@@ -4,19 +4,21 @@
 #include <algorithm>
 #include <cstring>
 
+#include "classes.hpp"
 #include "errors.hpp"
 #include "file_hashes.hpp"
 #include "image.hpp"
 #include "inputs.hpp"
 #include "labels.hpp"
+#include "predict.hpp"
 #include "select_engine.hpp"
+#include "task.hpp"
 #include "text.hpp"
 
 namespace kexport {
 
 namespace {
 
-constexpr std::size_t top_k = 5;
 constexpr double most_classes = 9007199254740992.0;  // 2^53
 constexpr char use_run[] = "use run(), which takes and gives tensors";
 
@@ -33,24 +35,6 @@ const OutputInfo* output_of(const Manifest& manifest, std::string_view kind) {
     for (const OutputInfo& output : manifest.outputs)
         if (output.kind == kind) return &output;
     return nullptr;
-}
-
-const OutputInfo& scores_output(const Manifest& manifest) {
-    std::string listed;
-    for (const char* kind : {"probabilities", "logits"})
-        for (const OutputInfo& output : manifest.outputs)
-            if (output.kind == kind && output.shape.rank() == 2) return output;
-    for (const OutputInfo& output : manifest.outputs)
-        listed += cat(listed.empty() ? "" : ", ", output.name, " (", output.kind, ")");
-    refuse_input(cat("the model returns no class scores: its outputs are ", listed), use_run);
-}
-
-/// Return the values of the first sample.
-std::vector<double> first_of(const Array& array) {
-    std::vector<double> values = doubles(array);
-    if (array.shape.size() == 2 && array.shape[0] > 0)
-        values.resize(values.size() / static_cast<std::size_t>(array.shape[0]));
-    return values;
 }
 
 /// Repeat the sample to fill the model's batch.
@@ -76,30 +60,20 @@ void check_pixels(const Pixels& pixels) {
                      "pass the bytes from one row to the next, or 0");
 }
 
-std::vector<Prediction> classified(const Session& session, const Pixels& pixels, std::size_t k) {
-    const Manifest& manifest = session.manifest;
-    const InputInfo& input = image_input(manifest);
-    check_pixels(pixels);
-    const OutputInfo* best = output_of(manifest, "scores");
-    const OutputInfo* indices = output_of(manifest, "indices");
-    const bool picks = best != nullptr && indices != nullptr;
-    const OutputInfo& answer = picks ? *best : scores_output(manifest);
-    const std::int64_t gives = answer.shape.rank() == 2 ? answer.shape[1] : -1;
-    if (picks && gives >= 0 && k > static_cast<std::size_t>(gives))
-        refuse_input(
-            cat("the model returns its ", gives, " best classes, but ", k, " were requested"),
-            cat("request ", gives, " or fewer, or export with a larger --top-k"));
+/// Run the model on one image, and return its outputs.
+Arrays outputs_of(const Session& session, const Pixels& pixels) {
+    const InputInfo& input = image_input(session.manifest);
     ImageSample sample = image_sample(pixels, input);
     fill_batch(sample, input);
     const Input given(input.name, input.dtype, sample.data, sample.shape);
     Input fitted;
-    fit_inputs(&given, 1, manifest.inputs, &fitted);
-    Arrays outputs = session.engine->run(&fitted);
-    const std::size_t count = k > 0 ? k : top_k;
-    const std::vector<double> scores = first_of(outputs[answer.name]);
-    if (!picks)
-        return ranked(answer.kind == "logits" ? softmax(scores) : scores, session.labels, count);
-    const std::vector<double> classes = first_of(outputs[indices->name]);
+    fit_inputs(&given, 1, session.manifest.inputs, &fitted);
+    return session.engine->run(&fitted);
+}
+
+/// Return the classes that the model picked itself.
+std::vector<Prediction> picked(const Session& session, const std::vector<double>& classes,
+                               const std::vector<double>& scores, std::size_t count) {
     std::vector<Prediction> found;
     for (std::size_t at = 0; at < std::min({count, scores.size(), classes.size()}); ++at) {
         if (!(classes[at] >= 0.0 && classes[at] < most_classes))
@@ -107,6 +81,51 @@ std::vector<Prediction> classified(const Session& session, const Pixels& pixels,
         found.push_back(named(static_cast<std::int64_t>(classes[at]), scores[at], session.labels));
     }
     return found;
+}
+
+std::vector<Prediction> classified(const Session& session, const Pixels& pixels, std::size_t k) {
+    const Manifest& manifest = session.manifest;
+    const TaskInfo& task = manifest.task;
+    image_input(manifest);
+    check_pixels(pixels);
+    if (!is_labelled(task)) {
+        std::string listed;
+        for (const OutputInfo& output : manifest.outputs)
+            listed += cat(listed.empty() ? "" : ", ", output.name, " (", output.kind, ")");
+        refuse_input(cat("the model returns no class scores: its outputs are ", listed),
+                     cat("use predict(), whose answer is that of the task ", task.name));
+    }
+    const OutputInfo* indices = output_of(manifest, "indices");
+    const std::int64_t gives =
+        indices != nullptr && indices->shape.rank() == 2 ? indices->shape[1] : -1;
+    if (gives >= 0 && k > static_cast<std::size_t>(gives))
+        refuse_input(
+            cat("the model returns its ", gives, " best classes, but ", k, " were requested"),
+            cat("request ", gives, " or fewer, or export with a larger --top-k"));
+    const Arrays outputs = outputs_of(session, pixels);
+    const std::size_t count = k > 0 ? k : top_k;
+    std::vector<double> values = first_sample(outputs.at(task.outputs.front()));
+    if (indices != nullptr)
+        return picked(session, first_sample(outputs.at(indices->name)), values, count);
+    if (task.name == "classify")
+        return best_classes(std::move(values), task, session.labels, count);
+    std::vector<Prediction> found = task.name == "binary"
+                                        ? yes_and_no(values, task, session.labels)
+                                        : all_labels(std::move(values), task, session.labels);
+    if (found.size() > count) found.resize(count);
+    return found;
+}
+
+Answer answered(const Session& session, const Pixels& pixels, const Settings& settings) {
+    const TaskInfo& task = session.manifest.task;
+    check_settings(settings, task);
+    if (task.name == "classify") return classified(session, pixels, settings.top_k);
+    if (task.name == "raw" || task.name == "embed" || task.name == "image")
+        refuse_input(cat("the answer of the task ", task.name, " is tensors"), use_run);
+    image_input(session.manifest);
+    check_pixels(pixels);
+    const Placement placement = placement_of(session.manifest, pixels.height, pixels.width);
+    return answer(task, outputs_of(session, pixels), session.labels, settings, placement);
 }
 
 }  // namespace
@@ -149,6 +168,17 @@ Result<std::vector<Prediction>> Model::classify(const std::uint8_t* pixels, int 
     });
 }
 
+Result<Answer> Model::predict(const std::uint8_t* pixels, int width, int height, std::size_t stride,
+                              PixelFormat format, const Settings& settings) const noexcept {
+    return guarded<Answer>([&]() -> Answer {
+        const std::size_t step = stride != 0 ? stride : row_bytes(format, std::max(width, 0));
+        return answered(*session_, {pixels, width, height, step, format}, settings);
+    });
+}
+
+const TaskInfo& Model::task() const noexcept {
+    return session_->manifest.task;
+}
 const std::string& Model::name() const noexcept {
     return session_->manifest.model;
 }

@@ -79,6 +79,7 @@ KINDS: dict[str, Maker] = {
     "any batch": small(batch="dynamic"),
     "best classes": small(top_k=3),
     "layers": small(output_layers=("pool", "top")),
+    "regression": small(task="regress"),
     "labels": small(labels=[f"class number {i}" for i in range(10)]),
     "no classifier": without_classifier,
     "several tensors": several_tensors,

@@ -10,12 +10,17 @@ RUNTIME = Path(kexport.runtime.__file__).parent
 
 PYTHON_ONLY = {
     "__init__": "kexport.hpp is the public interface of the C++ runtime",
+    "answers": "the command lines are in programs/",
     "build_cli": "engines are built by Python or trtexec",
     "build_engine": "engines are built by Python or trtexec",
     "build_plan": "engines are built by Python or trtexec",
     "cli": "the command lines are in programs/",
+    "embed": "run() gives the vector",
+    "output_image": "run() gives the pixels",
     "optimization_profile": "engines are built by Python or trtexec",
     "run": "the command lines are in programs/",
+    "save": "a program writes its own files",
+    "sources": "the command lines are in programs/",
     "terminal": "printable() is in text.cpp, beside the UTF-8 decoder that it needs",
 }
 CPP_ONLY = {

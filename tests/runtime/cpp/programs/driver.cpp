@@ -3,6 +3,7 @@
 ///     driver run BUNDLE             inputs of golden.npz through Model::run: every output's bytes
 ///     driver threads BUNDLE COUNT   the same from several threads at once: whether all agree
 ///     driver classify BUNDLE FILE WIDTH HEIGHT STRIDE FORMAT K
+///     driver mask BUNDLE FILE WIDTH HEIGHT   the mask of RGB pixels: the class of each
 ///     driver manifests FOLDER...    what is wrong with each folder's manifest, or "read"
 ///     driver decode FILE            width, height, channels, then the values of an image
 ///     driver npz FILE...            what is wrong with each archive of arrays, or "read"
@@ -131,6 +132,17 @@ int classify(char** words) {
     return 0;
 }
 
+int mask(char** words) {
+    const kexport::Model model = demand(kexport::Model::open(words[2]));
+    const std::string pixels = kexport::read_file(words[3], words[3], 1 << 30);
+    const auto found = demand(model.predict(reinterpret_cast<const std::uint8_t*>(pixels.data()),
+                                            std::atoi(words[4]), std::atoi(words[5]), 0,
+                                            kexport::PixelFormat::rgb));
+    const auto& classes = std::get<kexport::Mask>(found).classes;
+    std::fwrite(classes.data(), 1, classes.size(), stdout);
+    return 0;
+}
+
 int manifests(int count, char** words) {
     for (int at = 2; at < count; ++at) {
         try {
@@ -220,6 +232,7 @@ int main(int count, char** words) {
     if (command == "run") return run(words[2]);
     if (command == "threads" && count == 4) return threads(words[2], std::atoi(words[3]));
     if (command == "classify" && count == 9) return classify(words);
+    if (command == "mask" && count == 6) return mask(words);
     if (command == "manifests") return manifests(count, words);
     if (command == "decode") return decode(words[2]);
     if (command == "npz") return npz(count, words);

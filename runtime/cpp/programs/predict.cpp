@@ -1,0 +1,114 @@
+/// kexport-predict BUNDLE IMAGE...: answer for images by the bundle's task.
+#include <algorithm>
+#include <cstdio>
+#include <limits>
+
+#include "../src/text.hpp"
+#include "decode.hpp"
+#include "terminal.hpp"
+
+namespace {
+
+using Row = std::vector<std::string>;
+
+std::string formatted(const char* format, double value) {
+    char text[64];
+    std::snprintf(text, sizeof text, format, value);
+    return text;
+}
+
+std::vector<Row> rows_of(const std::vector<kexport::Prediction>& found, double threshold) {
+    if (found.empty()) return {{"none", "no score of " + formatted("%g", threshold) + " or more"}};
+    std::vector<Row> rows;
+    for (const kexport::Prediction& one : found)
+        rows.push_back({one.label, formatted("%.4f", one.score)});
+    return rows;
+}
+
+std::vector<Row> rows_of(const kexport::Decision& found, double) {
+    return {{found.label, formatted("%.4f", found.score), formatted("%g", found.threshold)}};
+}
+
+std::vector<Row> rows_of(const kexport::Mask& found, double) {
+    std::vector<Row> rows;
+    for (const kexport::Share& one : found.shares)
+        rows.push_back({one.label, formatted("%.2f %%", 100 * one.share)});
+    return rows;
+}
+
+std::vector<Row> rows_of(const std::vector<kexport::Number>& found, double) {
+    std::vector<Row> rows;
+    for (const kexport::Number& one : found)
+        rows.push_back({one.name, formatted("%.6g", one.value)});
+    return rows;
+}
+
+struct Table {
+    std::string image;
+    std::vector<Row> rows;
+};
+
+/// Print the rows as run.py does: two blanks before each cell, columns aligned but the last.
+void print(const std::vector<Table>& tables) {
+    std::vector<std::size_t> widths;
+    for (const Table& table : tables)
+        for (const Row& row : table.rows) {
+            widths.resize(std::max(widths.size(), row.size()), 0);
+            for (std::size_t at = 0; at < row.size(); ++at)
+                widths[at] = std::max(widths[at], kexport::printable(row[at]).size());
+        }
+    const char* gap = "";
+    for (const Table& table : tables) {
+        std::printf("%s%s\n", gap, kexport::printable(table.image).c_str());
+        for (const Row& row : table.rows) {
+            for (std::size_t at = 0; at + 1 < row.size(); ++at)
+                std::printf("  %-*s", static_cast<int>(widths[at]),
+                            kexport::printable(row[at]).c_str());
+            std::printf("  %s\n", kexport::printable(row.back()).c_str());
+        }
+        gap = "\n";
+    }
+}
+
+kexport::Result<kexport::Answer> answer(const kexport::Model& model, const std::string& path,
+                                        const kexport::Settings& settings) {
+    const auto image = programs::decode(path);
+    if (!image) return image.fault();
+    const auto format =
+        image->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;
+    return model.predict(image->values.data(), image->width, image->height, 0, format, settings);
+}
+
+}  // namespace
+
+int main(int count, char** words) {
+    terminal::disable_telemetry();
+    const terminal::Arguments arguments = terminal::read(
+        count, words, "kexport-predict BUNDLE IMAGE... [options]",
+        "Answer for images by the bundle's task.",
+        {{"-k", "K", "how many classes to print (classify; default 5)"},
+         {"--threshold", "X", "least score that means yes (binary, multilabel, segment)"}},
+        2, std::numeric_limits<std::size_t>::max());
+    const auto model = kexport::Model::open(arguments.plain[0], arguments.options);
+    if (!model) return terminal::print_fault(model.fault());
+    terminal::warn(model->warning());
+    kexport::Settings settings;
+    settings.top_k = static_cast<std::size_t>(arguments.top_k);
+    settings.threshold = arguments.threshold;
+    const double threshold = settings.threshold.value_or(model->task().threshold);
+    int status = 0;
+    std::vector<Table> tables;
+    for (std::size_t at = 1; at < arguments.plain.size(); ++at) {
+        const std::string& path = arguments.plain[at];
+        const auto found = answer(*model, path, settings);
+        if (found) {
+            tables.push_back({path, std::visit([&](const auto& one) { return rows_of(one, threshold); },
+                                               *found)});
+            continue;
+        }
+        status = terminal::print_fault(found.fault());
+        if (found.fault().status != kexport::Status::bad_image) return status;
+    }
+    print(tables);
+    return status;
+}

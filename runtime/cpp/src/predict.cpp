@@ -1,0 +1,46 @@
+#include "predict.hpp"
+
+#include "classes.hpp"
+#include "errors.hpp"
+#include "regress.hpp"
+#include "segment.hpp"
+#include "text.hpp"
+
+namespace kexport {
+
+namespace {
+
+void demand_use(bool given, bool used, const char* name, const char* users, const TaskInfo& task) {
+    if (given && !used)
+        refuse_input(
+            cat(name, " is for the task ", users, ", and this bundle's is ", task.name),
+            cat("leave out ", name));
+}
+
+}  // namespace
+
+void check_settings(const Settings& settings, const TaskInfo& task) {
+    if (settings.threshold && !(*settings.threshold >= 0.0 && *settings.threshold <= 1.0))
+        refuse_input(cat("threshold must be from 0 to 1, not ", std::to_string(*settings.threshold)));
+    demand_use(settings.top_k > 0, task.name == "classify", "top_k", "classify", task);
+    demand_use(settings.threshold.has_value(),
+               task.name == "binary" || task.name == "multilabel" || task.name == "segment",
+               "threshold", "binary or multilabel or segment", task);
+    if (settings.threshold && !task.has_threshold)
+        refuse_input("threshold is for masks of one channel, and this bundle's has a channel for "
+                     "each class",
+                     "leave out threshold");
+}
+
+Answer answer(const TaskInfo& task, const Arrays& outputs, const std::vector<std::string>& labels,
+              const Settings& settings, const Placement& placement) {
+    if (task.name == "regress") return numbers_of(outputs, task, labels);
+    const Array& output = outputs.at(task.outputs.front());
+    const double threshold = settings.threshold.value_or(task.threshold);
+    if (task.name == "segment") return mask_of(output, task, labels, threshold, placement);
+    const std::vector<double> values = first_sample(output);
+    if (task.name == "binary") return decide(values, task, labels, threshold);
+    return labels_above(values, task, labels, threshold);
+}
+
+}  // namespace kexport

@@ -1,0 +1,97 @@
+"""From the outputs for one image to the answer of the bundle's task."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, fields
+from typing import TYPE_CHECKING, Any, Union
+
+from .classes import Classes, Decision, LabelSet, decide, labels_above
+from .embed import Embedding, Gallery, embedding_of
+from .errors import BadInput
+from .output_image import OutputImage, image_of
+from .regress import Numbers, RawOutputs, numbers_of
+from .segment import Mask, mask_of
+
+if TYPE_CHECKING:
+    from collections.abc import Mapping, Sequence
+
+    from numpy.typing import NDArray
+
+    from .placement import Placement
+    from .task import Task
+
+Answer = Union[Classes, Decision, LabelSet, Mask, Numbers, Embedding, OutputImage, RawOutputs]
+"""What `Session.predict` returns, by task: classify, binary, multilabel, segment, regress, embed,
+image, raw."""
+
+TOP_K = 5
+"""The default number of classes in an answer."""
+
+USES = {
+    "top_k": ("classify", "embed"),
+    "threshold": ("binary", "multilabel", "segment"),
+    "gallery": ("embed",),
+}
+"""The tasks that have a use for each setting."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """What a caller may change of an answer; None leaves it as the bundle has it.
+
+    `top_k` is the number of classes (classify) or neighbours (embed). `threshold` is the least
+    score, from 0 to 1, that means yes (binary, multilabel, and segment with one channel). `gallery`
+    has the images among which the nearest are found (embed).
+    """
+
+    top_k: int | None = None
+    threshold: float | None = None
+    gallery: Gallery | None = None
+
+
+def check_settings(settings: Settings, task: Task) -> None:
+    """Refuse a setting that is out of range, or that the task has no use for.
+
+    Raises BadInput.
+    """
+    if settings.threshold is not None and task.name == "segment" and task.threshold is None:
+        raise BadInput(
+            "threshold is for masks of one channel, and this bundle's has a channel for each class",
+            hint="leave out threshold",
+        )
+    if settings.top_k is not None and settings.top_k < 1:
+        raise BadInput(f"top_k must be 1 or more, not {settings.top_k}")
+    if settings.threshold is not None and not 0 <= settings.threshold <= 1:
+        raise BadInput(f"threshold must be from 0 to 1, not {settings.threshold:g}")
+    for field in fields(settings):
+        if getattr(settings, field.name) is not None and task.name not in USES[field.name]:
+            users = " or ".join(USES[field.name])
+            raise BadInput(
+                f"{field.name} is for the task {users}, and this bundle's is {task.name}",
+                hint=f"leave out {field.name}",
+            )
+
+
+def answer(
+    task: Task,
+    outputs: Mapping[str, NDArray[Any]],
+    labels: Sequence[str] | None,
+    settings: Settings,
+    placement: Placement,
+) -> Answer:
+    """Read the outputs of one sample, without the batch axis, by any task but classify."""
+    if task.name == "raw":
+        return RawOutputs(dict(outputs))
+    if task.name == "regress":
+        return numbers_of(outputs, task.outputs, labels)
+    if task.name == "embed":
+        return embedding_of(outputs[task.output], settings.gallery, settings.top_k)
+    if task.name == "image":
+        return image_of(outputs[task.output], *task.range)
+    values, logits = outputs[task.output], bool(task.from_logits)
+    threshold = settings.threshold if settings.threshold is not None else task.threshold or 0.0
+    if task.name == "segment":
+        return mask_of(values, task, labels, threshold, placement)
+    if task.name == "binary":
+        return decide(values, logits, labels, threshold)
+    return labels_above(values, logits, labels, threshold)

@@ -1,0 +1,48 @@
+"""Image files that a command line names: files, folders, patterns, or a list on standard input."""
+
+from __future__ import annotations
+
+import glob
+import os
+from typing import TYPE_CHECKING
+
+from .errors import BadImage
+
+if TYPE_CHECKING:
+    from collections.abc import Iterable, Iterator
+
+SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
+"""Endings, in any case, of the files that are taken from a folder."""
+
+STDIN = "-"
+"""Stands for a list of files on standard input, one a line."""
+
+
+def image_files(words: Iterable[str], stdin: Iterable[str]) -> Iterator[str | BadImage]:
+    """Yield the image files that `words` name, in their order, as soon as each is known.
+
+    A folder gives the image files that it holds, by name, without its subfolders; a pattern such as
+    `shots/*.jpg`, which the shell did not expand, the files that match; `-` the lines of `stdin`,
+    each of which is a file. Any other word is a file. A folder or pattern without a file gives a
+    BadImage that says so.
+    """
+    for word in words:
+        if word == STDIN:
+            yield from (line.rstrip("\r\n") for line in stdin if line.strip())
+        elif os.path.isdir(word):
+            yield from _found(_in_folder(word), f"{word} holds no image files")
+        elif glob.has_magic(word) and not os.path.exists(word):
+            yield from _found(sorted(glob.glob(word)), f"no file matches {word}")
+        else:
+            yield word
+
+
+def _in_folder(folder: str) -> list[str]:
+    names = sorted(name for name in os.listdir(folder) if name.lower().endswith(SUFFIXES))
+    return [path for path in (os.path.join(folder, name) for name in names) if os.path.isfile(path)]
+
+
+def _found(paths: list[str], otherwise: str) -> Iterator[str | BadImage]:
+    if not paths:
+        yield BadImage(otherwise, hint=f"image files end in {', '.join(SUFFIXES)}")
+    yield from paths
