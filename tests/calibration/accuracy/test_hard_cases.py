@@ -72,9 +72,9 @@ def criterion(of: Evaluator) -> Criterion:
 
 
 def quantized(model: keras.Model, floating: ir.Model, digits: Any) -> QuantizedModel:
-    """Quantize on 32 digits, and evaluate on 200 others."""
-    judging = evaluator(model, digits.images[32:232])
-    dataset = Dataset(digits.images[:32], judging)
+    """Quantize on 100 digits, as an export does, and evaluate on 200 others."""
+    judging = evaluator(model, digits.images[100:300])
+    dataset = Dataset(digits.images[:100], judging)
     return quantize_with_accuracy_control(floating, dataset, ONNXRUNTIME_CPU, criterion(judging))
 
 
@@ -102,7 +102,7 @@ def test_hard_cases_meet_the_criterion(
     result = quantized(model, floating, digits)
     assert result.meets_criterion
     assert macs_share(floating, place(floating, result.plan.floats).nodes) >= 0.7
-    unseen = evaluator(model, digits.images[232:])
+    unseen = evaluator(model, digits.images[300:])
     found = unseen.evaluate(result.model)
     known = criterion(unseen).verdict(result.quality).interval
     assert known.low <= 1 - found.agreement <= known.high
