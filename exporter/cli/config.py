@@ -17,7 +17,7 @@ from typing import Any
 
 import click
 
-from kexport.cli.types import PathOr, batch_size, image_shape, numbers, words
+from kexport.cli.types import PathOr, batch_size, image_shape, numbers, positive, share, words
 from kexport.errors import BadArgument, did_you_mean
 
 NAME = "kexport.toml"
@@ -159,6 +159,8 @@ def _kinds_of(parameter: click.Parameter) -> tuple[type, ...]:
         return (int, str)
     if _function_of(parameter) is numbers:
         return (int, float, str)
+    if _function_of(parameter) in (positive, share):
+        return (int, float)
     kinds: tuple[tuple[type, tuple[type, ...]], ...] = (
         (click.types.BoolParamType, (bool,)),
         (click.types.IntParamType, (int,)),

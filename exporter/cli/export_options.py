@@ -6,7 +6,15 @@ import click
 
 from kexport.cli.groups import Group, declare
 from kexport.cli.options import JETPACK, TENSORRT
-from kexport.cli.types import PathOr, batch_size, image_shape, numbers, words
+from kexport.cli.types import (
+    PathOr,
+    batch_size,
+    image_shape,
+    numbers,
+    positive,
+    share,
+    words,
+)
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
@@ -201,7 +209,7 @@ INT8 = Group(
         ),
         "max_drop": declare(
             "--max-drop",
-            type=click.FloatRange(0, 1),
+            type=share,
             default=0.01,
             metavar="X",
             help="Share of the images that int8 may classify differently from Keras or, with "
@@ -209,7 +217,7 @@ INT8 = Group(
         ),
         "int8_share": declare(
             "--int8-share",
-            type=click.FloatRange(0, 1),
+            type=share,
             default=0.5,
             metavar="S",
             help="Smallest share of the multiply-adds that stays in int8 while sensitive layers "
@@ -224,7 +232,7 @@ INT8 = Group(
         ),
         "require_speedup": declare(
             "--require-speedup",
-            type=click.FloatRange(0, min_open=True),
+            type=positive,
             metavar="X",
             show_default="any speed",
             help="Refuse int8 that is less than X times as fast as fp32 on this machine.",
