@@ -346,6 +346,6 @@ def test_without_logits_in_the_graph_scores_have_a_tolerance_of_their_own(
 def test_a_fault_where_logits_cannot_be_read(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    """A slope that is off by 0.2 % moves these scores less than a tolerance of their logits would."""
+    """A slope 0.2 % off moves these scores less than a tolerance of their logits would allow."""
     replace_sigmoid(monkeypatch, slope=1.002)
     assert "away from Keras" in refused(wide_sigmoid(), "none", tmp_path)
