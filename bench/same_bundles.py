@@ -91,7 +91,8 @@ def export_subclassed(bundle: str) -> None:
     keras.utils.set_random_seed(0)
     model = Own()
     model(np.zeros((1, 32, 32, 3), np.float32))
-    kexport.export(model, target="cpu-fp32", output=bundle, batch=1)
+    recipe = kexport.Recipe(preprocess="none")
+    kexport.export(model, target="cpu-fp32", output=bundle, recipe=recipe, batch=1)
 
 
 def hashes(bundle: Path) -> dict[str, str]:

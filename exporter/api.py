@@ -16,20 +16,20 @@ from kexport.bundle.publish import publish
 from kexport.calibration.accuracy.latency import Speed
 from kexport.errors import BadArgument
 from kexport.options.application import Recipe
+from kexport.options.batch import Batch
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import AUTO, ImageInput
 from kexport.options.task import Task, TaskName
 from kexport.options.toolchain import Toolchain
 from kexport.parity import compare
 from kexport.progress import Progress
-from kexport.source import labels as label_files
+from kexport.source.labels import Labels
 from kexport.source.open import open_model
 from kexport.stages.convert import convert
 from kexport.stages.finish import finish
-from kexport.stages.optimize import Batch
 from kexport.stages.prove import prove
 from kexport.stages.reference import compute_reference
-from kexport.stages.request import Request
+from kexport.stages.request import prepare
 from kexport.stages.resizing import ResizeTrial, choose, with_default
 from kexport.stages.write import write
 from kexport.targets import Target
@@ -60,7 +60,7 @@ def export(
     calibration: Calibration | None = None,
     toolchain: Toolchain | None = None,
     batch: Batch = 1,
-    labels: label_files.Labels | None = None,
+    labels: Labels | None = None,
     output_layers: Sequence[str] = (),
     top_k: int | None = None,
     layout_triton: str | Path | None = None,
@@ -99,26 +99,25 @@ def export(
         KexportError: one of its subclasses (see kexport.errors), with nothing published.
     """
     say = progress or _ignore
-    request = Request(
-        target=_resolve(target, toolchain),
-        recipe=recipe or Recipe(),
-        image_input=image_input or ImageInput(),
-        task=task if isinstance(task, Task) else Task(task),
-        calibration=calibration or Calibration(),
+    request = prepare(
+        model,
+        _resolve(target, toolchain),
+        output=output,
+        recipe=recipe,
+        image_input=image_input,
+        task=task,
+        calibration=calibration,
         batch=batch,
         labels=labels,
-        class_names=None if labels is None else label_files.read(labels),
-        output_layers=tuple(output_layers),
+        output_layers=output_layers,
         top_k=top_k,
-        output=None if output is None else Path(output),
-        layout_triton=None if layout_triton is None else Path(layout_triton),
+        layout_triton=layout_triton,
         force=force,
         timestamps=timestamps,
     )
-    request.check()
     say("building the model")
     source = open_model(model, request.recipe)
-    folder = request.folder(source)
+    folder = request.folder(source.name)
     is_auto = request.image_input.resize_outside == AUTO
     request = with_default(source, request)
     subject = convert(source, request, say)

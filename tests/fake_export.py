@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import kexport
+from kexport.stages import request
 from kexport.targets import Target
 
 MANIFEST: dict[str, Any] = {
@@ -78,6 +79,10 @@ def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
             calls.append({"model": model, "target": target.name, "resolved": resolved, **options})
             return behave(model, target.name, **options)
 
+        def accept(model: str, target: Target, **options: Any) -> None:
+            """Stand in for the checks before Keras is loaded: no file need exist."""
+
+        monkeypatch.setattr(request, "prepare", accept)
         api = SimpleNamespace(export=export)
         monkeypatch.setitem(sys.modules, "kexport.api", api)
         monkeypatch.setattr(kexport, "api", api, raising=False)

@@ -104,11 +104,15 @@ def test_a_graph_that_breaks_a_rule_is_not_published(
     model = keras.Model(x, Finite(name="finite")(x), name="breaker")
     said = r"breaker for jetson-xavier-fp32 breaks rules of TensorRT 8.5.2, JetPack 5.1.5: .*IsInf"
     with pytest.raises(GraphRefused, match=said) as caught:
-        export(model, "jetson-xavier-fp32", output=tmp_path / "b")
+        export(model, "jetson-xavier-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none"))
     assert "use a newer TensorRT" in (caught.value.hint or "")
     assert list(tmp_path.iterdir()) == []
     export_and_verify(
-        model, "jetson-orin-fp32", output=tmp_path / "b", toolchain=Toolchain(jetpack="6.0")
+        model,
+        "jetson-orin-fp32",
+        output=tmp_path / "b",
+        toolchain=Toolchain(jetpack="6.0"),
+        recipe=Recipe(preprocess="none"),
     )
 
 
@@ -116,7 +120,13 @@ def test_an_opset_that_the_toolchain_does_not_read(
     export_and_verify: Export, model: keras.Model, tmp_path: Path
 ) -> None:
     with pytest.raises(BadArgument, match=r"JetPack 5\.1\.5 reads opset 17 at most, not 18"):
-        export(model, "jetson-xavier-fp32", output=tmp_path / "b", toolchain=Toolchain(opset=18))
+        export(
+            model,
+            "jetson-xavier-fp32",
+            output=tmp_path / "b",
+            toolchain=Toolchain(opset=18),
+            recipe=Recipe(preprocess="none"),
+        )
     found = export_and_verify(
         model, "trt-fp32", recipe=TF, output=tmp_path / "b", toolchain=Toolchain(opset=20)
     ).manifest

@@ -16,6 +16,7 @@ from support import normal, randomise
 from kexport import runtime
 from kexport.api import Bundle, export
 from kexport.errors import UnsupportedModel
+from kexport.options.application import Recipe
 from kexport.runtime.errors import BadInput
 from kexport.source.synthetic_images import draw_images
 
@@ -168,7 +169,9 @@ def test_a_model_of_this_kind(export_and_verify: Export, case: str, tmp_path: Pa
     build, inputs, outputs = CASES[case]
     keras.utils.clear_session()
     model = randomise(build())
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none")
+    )
     assert [entry["name"] for entry in bundle.manifest["inputs"]] == inputs
     assert [entry["name"] for entry in bundle.manifest["outputs"]] == outputs
     held_to_keras(bundle, model)
@@ -199,7 +202,9 @@ def test_models_between_intermediate_tensors(
     export_and_verify: Export, part: str, takes: str, shape: list[int], tmp_path: Path
 ) -> None:
     model = cut_from(40)[part]
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none")
+    )
     (entry,) = bundle.manifest["inputs"]
     assert (entry["name"], entry["shape"]) == (takes, shape)
     held_to_keras(bundle, model)
@@ -212,7 +217,9 @@ def test_any_number_of_images_through_any_batch(
 ) -> None:
     """A fixed batch takes multiples of itself; `fill` repeats images where there are too few."""
     model = randomise(with_augmentation())
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", batch=batch)
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", batch=batch, recipe=Recipe(preprocess="none")
+    )
     session = runtime.load(bundle.path)
     images = draw_images(count, 20, 20, seed=5)
     if batch != "dynamic" and count % batch:
@@ -255,7 +262,7 @@ def test_an_unsupported_model_is_refused_and_nothing_written(
     build: Callable[[], keras.Model], told: str, tmp_path: Path
 ) -> None:
     with pytest.raises(UnsupportedModel, match=told) as caught:
-        export(build(), "cpu-fp32", output=tmp_path / "b")
+        export(build(), "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none"))
     assert caught.value.hint
     assert not list(tmp_path.iterdir())
 

@@ -93,7 +93,13 @@ def test_formats_with_open_height_and_width(
     export_and_verify: Export, name: Any, tmp_path: Path
 ) -> None:
     model, pixels = pooled(), ImageInput(format=name)
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", image_input=pixels)
+    bundle = export_and_verify(
+        model,
+        "cpu-fp32",
+        output=tmp_path / "b",
+        image_input=pixels,
+        recipe=Recipe(preprocess="none"),
+    )
     session = runtime.load(bundle.path)
     for size in SIZES:
         drawn = draw_images(1, *size, channels=1 if name == "gray" else 3, seed=5)
@@ -105,7 +111,9 @@ def test_formats_with_open_height_and_width(
 
 def test_images_are_not_resized_to_open_axes(export_and_verify: Export, tmp_path: Path) -> None:
     model = pooled()
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none")
+    )
     (drawn,) = draw_images(1, 31, 47)
     (wanted,) = keras_answers(model, [drawn[None].astype(np.float32)])
     found = runtime.load(bundle.path).classify(drawn, top_k=1)
@@ -116,7 +124,9 @@ def test_images_are_not_resized_to_open_axes(export_and_verify: Export, tmp_path
 
 
 def test_one_open_axis_of_the_image(export_and_verify: Export, tmp_path: Path) -> None:
-    bundle = export_and_verify(pooled(height=40), "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(
+        pooled(height=40), "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none")
+    )
     assert bundle.manifest["inputs"][0]["shape"] == [1, 40, None, 3]
 
 
@@ -135,7 +145,9 @@ def volume() -> tuple[keras.Model, Any]:
 @pytest.mark.parametrize("build", [sequence, volume])
 def test_other_open_axes(export_and_verify: Export, build: Any, tmp_path: Path) -> None:
     model, inputs = build()
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none")
+    )
     session = runtime.load(bundle.path)
     for given in inputs:
         (found,) = session.run(given).values()

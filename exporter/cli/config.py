@@ -17,7 +17,16 @@ from typing import Any
 
 import click
 
-from kexport.cli.types import PathOr, batch_size, image_shape, numbers, value_range, words
+from kexport.cli.types import (
+    PathOr,
+    batch_size,
+    image_shape,
+    numbers,
+    positive,
+    share,
+    value_range,
+    words,
+)
 from kexport.errors import BadArgument, did_you_mean
 
 NAME = "kexport.toml"
@@ -159,6 +168,8 @@ def _kinds_of(parameter: click.Parameter) -> tuple[type, ...]:
         return (int, str)
     if _function_of(parameter) in (numbers, value_range):
         return (int, float, str)
+    if _function_of(parameter) in (positive, share):
+        return (int, float)
     kinds: tuple[tuple[type, tuple[type, ...]], ...] = (
         (click.types.BoolParamType, (bool,)),
         (click.types.IntParamType, (int,)),

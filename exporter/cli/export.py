@@ -110,6 +110,7 @@ def export(
     The result is a folder, the bundle: the model, its manifest, golden outputs and a runtime.
     """
     chosen = _target(target, model, toolchain)
+    _refuse_early(model, chosen, recipe=recipe, calibration=calibration, **written)
     bundle = None
     try:
         with warnings_as_lines(ExportWarning, _with_options), progress(quiet=quiet) as report:
@@ -133,6 +134,13 @@ def export(
         if bundle is None:
             raise
         raise StoppedLate(f"the bundle was written, to {bundle.path}") from stop
+
+
+def _refuse_early(model: str, target: "Target", **options: Any) -> None:
+    """Refuse what is known to be wrong before Keras is loaded, which takes seconds."""
+    from kexport.stages import request  # with it comes numpy
+
+    request.prepare(model, target, **options)
 
 
 def _with_options(text: str) -> str:

@@ -6,7 +6,16 @@ import click
 
 from kexport.cli.groups import Group, declare
 from kexport.cli.options import JETPACK, TENSORRT
-from kexport.cli.types import PathOr, batch_size, image_shape, numbers, value_range, words
+from kexport.cli.types import (
+    PathOr,
+    batch_size,
+    image_shape,
+    numbers,
+    positive,
+    share,
+    value_range,
+    words,
+)
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
@@ -260,7 +269,7 @@ INT8 = Group(
         ),
         "max_drop": declare(
             "--max-drop",
-            type=click.FloatRange(0, 1),
+            type=share,
             default=0.01,
             metavar="X",
             help="Share of the images that int8 may classify differently from Keras or, with "
@@ -268,7 +277,7 @@ INT8 = Group(
         ),
         "int8_share": declare(
             "--int8-share",
-            type=click.FloatRange(0, 1),
+            type=share,
             default=0.5,
             metavar="S",
             help="Smallest share of the multiply-adds that stays in int8 while sensitive layers "
@@ -283,7 +292,7 @@ INT8 = Group(
         ),
         "require_speedup": declare(
             "--require-speedup",
-            type=click.FloatRange(0, min_open=True),
+            type=positive,
             metavar="X",
             show_default="any speed",
             help="Refuse int8 that is less than X times as fast as fp32 on this machine.",

@@ -1,5 +1,6 @@
 """Types of option values that click does not have."""
 
+from math import isfinite
 from pathlib import PurePath
 from typing import Any, Literal
 
@@ -51,6 +52,30 @@ def numbers(value: Any) -> tuple[float, ...]:
             f"'{value}' is neither a number nor numbers with commas between them, such as "
             "123.7,116.8,103.9"
         ) from error
+
+
+def share(value: Any) -> float:
+    """Read a share, a number from 0 to 1."""
+    found = _finite(value)
+    if found is None or not 0 <= found <= 1:
+        raise click.BadParameter(f"'{value}' is not a share, a number from 0 to 1")
+    return found
+
+
+def positive(value: Any) -> float:
+    """Read a number greater than 0."""
+    found = _finite(value)
+    if found is None or found <= 0:
+        raise click.BadParameter(f"'{value}' is not a number greater than 0")
+    return found
+
+
+def _finite(value: Any) -> float | None:
+    try:
+        found = float(value)
+    except ValueError:
+        return None
+    return found if isfinite(found) else None
 
 
 def _number(word: str) -> float:

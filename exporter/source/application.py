@@ -14,7 +14,7 @@ import numpy as np
 
 from kexport.errors import UnsupportedModel, WeightsUnavailable, one_line
 from kexport.options.application import Recipe
-from kexport.source.arguments import IMAGENET_CLASSES, check, further, mode_of
+from kexport.source.arguments import IMAGENET_CLASSES, check, further, mode_of, weights_file
 from kexport.source.preprocessing import prepare
 from kexport.source.random_weights import randomise
 from kexport.source.synthetic_images import count_for, draw_images
@@ -35,7 +35,7 @@ def build(application: Application, recipe: Recipe) -> keras.Model:
     """
     data_format = keras.config.image_data_format()
     check(application, recipe, data_format)
-    file = _weights_file(recipe)
+    file = weights_file(recipe)
     builder = getattr(keras.applications, application.builder)
     imagenet = recipe.weights == "imagenet"
     arguments: dict[str, Any] = {
@@ -123,19 +123,6 @@ def _channels_last() -> Iterator[None]:
         yield
     finally:
         keras.config.set_image_data_format(before)
-
-
-def _weights_file(recipe: Recipe) -> Path | None:
-    """Return the weights file of a `recipe`; refuse one that does not exist before building."""
-    if recipe.random or recipe.weights in (None, "imagenet"):
-        return None
-    path = Path(recipe.weights)
-    if not path.is_file():
-        raise WeightsUnavailable(
-            f"there is no weights file {path}",
-            hint="give imagenet, random, or the path of a .weights.h5, .h5 or .keras file",
-        )
-    return path
 
 
 def _load_weights(model: keras.Model, path: Path) -> None:

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Iterator
+from pathlib import Path
 from typing import Any
 
-from kexport.errors import BadArgument, KexportError, UnsupportedModel
+from kexport.errors import BadArgument, KexportError, UnsupportedModel, WeightsUnavailable
 from kexport.options.application import Recipe
 from kexport.options.preprocessing import AUTO, Preprocessing, described, is_known
 from kexport.zoo import Application
@@ -37,6 +38,37 @@ def check(application: Application, recipe: Recipe, data_format: str) -> None:
             f"{application.name} takes channels last, and Keras is set to channels first",
             hint="set image_data_format to channels_last, in ~/.keras/keras.json or keras.config",
         )
+
+
+def check_own(recipe: Recipe, source: str) -> None:
+    """Refuse arguments that only Applications have, for the model of one's own `source`.
+
+    Raises:
+        BadArgument: such an argument is given.
+    """
+    asked = recipe.application_only()
+    if asked:
+        raise BadArgument(
+            f"`recipe.{asked}` is an argument of Keras Applications, and {source} is not one",
+            hint="change the model in Keras instead",
+        )
+
+
+def weights_file(recipe: Recipe) -> Path | None:
+    """Return the weights file of a `recipe`, None if it names no file.
+
+    Raises:
+        WeightsUnavailable: it does not exist.
+    """
+    if recipe.random or recipe.weights in (None, "imagenet"):
+        return None
+    path = Path(recipe.weights)
+    if not path.is_file():
+        raise WeightsUnavailable(
+            f"there is no weights file {path}",
+            hint="give imagenet, random, or the path of a .weights.h5, .h5 or .keras file",
+        )
+    return path
 
 
 def mode_of(application: Application, recipe: Recipe) -> Preprocessing:

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import hashlib
-import re
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Literal
@@ -11,15 +10,14 @@ from typing import Literal
 import keras
 import numpy as np
 
-from kexport import zoo
-from kexport.errors import BadArgument, UnknownModel
 from kexport.options.application import Recipe
 from kexport.options.preprocessing import Asked
+from kexport.source import model_name
 from kexport.source.application import build
-from kexport.source.arguments import IMAGENET_CLASSES, mode_of
+from kexport.source.arguments import IMAGENET_CLASSES, check_own, mode_of
 from kexport.source.clone import in_float32, with_image_input
 from kexport.source.labels import imagenet_labels
-from kexport.source.saved_model import FILE_KINDS, load_file
+from kexport.source.saved_model import load_file
 from kexport.zoo import Application
 
 Kind = Literal["probabilities", "logits", "features"]
@@ -62,14 +60,10 @@ def open_model(model: str | Path | keras.Model, recipe: Recipe) -> Source:
     """
     if isinstance(model, keras.Model):
         return _own(model, model.name, f"{type(model).__module__}.{type(model).__name__}", recipe)
-    path = Path(model)
-    if isinstance(model, str) and path.suffix not in FILE_KINDS and path.name == model:
-        try:
-            return _of_application(zoo.find(path.name), recipe)
-        except UnknownModel:
-            if not path.name or not path.exists():
-                raise
-    return _own(load_file(path, trust=recipe.trust), path.stem, path.name, recipe)
+    found = model_name.find(model)
+    if isinstance(found, Application):
+        return _of_application(found, recipe)
+    return _own(load_file(found, trust=recipe.trust), found.stem, found.name, recipe)
 
 
 def _of_application(application: Application, recipe: Recipe) -> Source:
@@ -97,15 +91,10 @@ def _kind(recipe: Recipe) -> Kind | None:
 
 
 def _own(model: keras.Model, name: str, source: str, recipe: Recipe) -> Source:
-    asked = recipe.application_only()
-    if asked:
-        raise BadArgument(
-            f"`recipe.{asked}` is an argument of Keras Applications, and {source} is not one",
-            hint="change the model in Keras instead",
-        )
+    check_own(recipe, source)
     return Source(
         model=_exportable(model),
-        name=re.sub(r"[^A-Za-z0-9_.-]+", "_", name) or "model",
+        name=model_name.cleaned(name),
         source=source,
         mode=recipe.preprocessing(),
         weights=source,

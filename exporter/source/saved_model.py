@@ -17,9 +17,7 @@ import keras
 from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel, one_line
 from kexport.source import allowlist
 from kexport.source.allowlist import MARKS, Entry
-
-FILE_KINDS = (".keras", ".h5", ".hdf5")
-HINT = "give a whole-model file that keras.Model.save wrote, ending in .keras or .h5"
+from kexport.source.model_name import HINT, refuse_no_file
 
 CARRIES_CODE = frozenset(
     {"Lambda", "__lambda__", "TorchModuleWrapper", "TFSMLayer", "JaxLayer", "FlaxLayer"}
@@ -72,19 +70,8 @@ def load_file(path: Path, *, trust: bool) -> keras.Model:
 
 def _config(path: Path) -> Any:
     """Read the model's configuration from the file, without Keras."""
-    if path.is_dir():
-        saved = (path / "saved_model.pb").exists()
-        raise UnreadableModel(
-            f"{path} is {'a SavedModel, which Keras 3 does not load' if saved else 'a folder'}",
-            hint="save the model again as .keras" if saved else HINT,
-        )
-    if not path.exists():
-        raise UnreadableModel(f"there is no file {path}", hint=HINT)
-    if path.suffix not in FILE_KINDS:
-        raise UnreadableModel(f"{path} is neither a .keras nor an .h5 file", hint=HINT)
+    refuse_no_file(path)
     try:
-        if path.stat().st_size == 0:
-            raise UnreadableModel(f"{path} is empty", hint="save or copy it again")
         text = _keras_config(path) if path.suffix == ".keras" else _h5_config(path)
         return json.loads(text)
     except _DAMAGES as error:

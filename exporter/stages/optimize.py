@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import replace
-from typing import Literal
 
 import onnx_ir as ir
 
@@ -15,6 +14,7 @@ from kexport.calibration.statistics.float16_guard import Guard, guard
 from kexport.conversion import Converted
 from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact
+from kexport.options.batch import Batch
 from kexport.options.image_input import ImageInput
 from kexport.outputs import Ranking
 from kexport.parity.samples import Samples
@@ -25,8 +25,6 @@ from kexport.targets import Target
 
 OBSERVED_IMAGES = 8
 """Calibration images on which the float16 range of an int8 graph is observed."""
-
-Batch = int | Literal["dynamic"]
 
 
 def readable(pixels: ImageInput, target: Target) -> ImageInput:

@@ -216,7 +216,7 @@ def test_a_file_cannot_be_named_and_ignored(
         ("classes = 0", "classes has an invalid value: 0 is not in the range x>=1", "--classes"),
         ("batch = 0", "batch has an invalid value: '0' is neither a number from 1", ""),
         ("input-shape = [8]", "input-shape has an invalid value: '8' is not of the form H,W", ""),
-        ("max-drop = 2", "max-drop has an invalid value: 2.0 is not in the range 0<=x<=1", ""),
+        ("max-drop = 2", "max-drop has an invalid value: '2' is not a share", ""),
         ('pooling = "min"', "pooling has an invalid value: 'min' is not one of 'avg', 'max'", ""),
         ('labels = "no.txt"', "labels has an invalid value: path 'no.txt' does not exist", ""),
         ("seed = 1\nseed = 2", "kexport.toml is not valid TOML: cannot overwrite a value", ""),

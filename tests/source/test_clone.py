@@ -34,7 +34,12 @@ def test_a_file_of_another_backend_answers_as_that_backend_did(
     export_and_verify: Export, backend: str, tmp_path: Path
 ) -> None:
     """The one of torch has channels first, which TensorFlow cannot compute on a CPU."""
-    bundle = export_and_verify(FIXTURES / f"{backend}.keras", "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(
+        FIXTURES / f"{backend}.keras",
+        "cpu-fp32",
+        output=tmp_path / "b",
+        recipe=Recipe(preprocess="none"),
+    )
     assert bundle.manifest["inputs"][0]["shape"] == [1, 16, 16, 3]
     golden = np.load(FIXTURES / f"{backend}.npz")
     given = runtime.load(bundle.path).run(golden["images"])["probabilities"]
@@ -112,7 +117,9 @@ def test_half_precision_is_exported_in_float32(
 ) -> None:
     """Held to 1e-4 of the same weights in float32, and to what rounding leaves of the model."""
     model = half_model()
-    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b")
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none")
+    )
     assert bundle.manifest["parity"]["outputs"]["logits"]["error"] <= 1e-4
     golden = np.load(bundle.path / "golden.npz")
     itself = np.asarray(model.predict(golden["image"].astype(np.float32), verbose=0))
@@ -142,7 +149,7 @@ def test_a_subclassed_model_in_half_precision_is_refused(tmp_path: Path) -> None
     model = Subclassed()
     model(normal(1, 8, 8, 3))
     with pytest.raises(UnsupportedModel, match="computes in half precision"):
-        export(model, "cpu-fp32", output=tmp_path / "b")
+        export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none"))
     assert not list(tmp_path.iterdir())
 
 
