@@ -287,9 +287,13 @@ def test_the_runtime_classifies_images_of_the_format(
     image = Image.open(tmp_path / "image.png")
     if pixels.form == "gray":
         image = image.convert("L")
-    if pixels.resize is None:
-        image = image.resize((24, 24), Image.Resampling.NEAREST)
     seen = np.asarray(image).reshape(*image.size[::-1], -1)
+    if pixels.resize is None:  # as image_dataset_from_directory does
+        floats = keras.ops.image.resize(
+            seen.astype("float32"), (24, 24), data_format="channels_last"
+        )
+        seen = np.asarray(floats)
+        seen = seen if pixels.dtype == "float32" else np.rint(seen).astype(np.uint8)
     rows, columns = {"nv12": (2, 2), "yuyv": (1, 2)}.get(pixels.form, (1, 1))
     seen = seen[: len(seen) // rows * rows, : seen.shape[1] // columns * columns]
     raw = encode(seen, pixels.color, pixels.layout.upper(), pixels.dtype)[None]
