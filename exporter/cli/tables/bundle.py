@@ -47,6 +47,7 @@ _NUMBERS = (
     "threshold",
     "value",
     "share",
+    *("left", "top", "right", "bottom"),
     "similarity",
     "width",
     "height",
