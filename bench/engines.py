@@ -59,11 +59,13 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     from kexport.conversion import convert_model
     from kexport.options.application import Recipe
     from kexport.options.image_input import ImageInput
+    from kexport.options.task import Task
     from kexport.parity.samples import Samples
     from kexport.source.open import open_model
     from kexport.source.synthetic_images import draw_images
     from kexport.stages import optimize
     from kexport.stages.convert import Subject
+    from kexport.tasks import Evidence, resolve
 
     application = zoo.find(name)
     model = models.build(application)
@@ -72,7 +74,8 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     inputs = Samples({"image": image}, (image,), application.mode, ImageInput(), ordinary=1)
     converted = convert_model(model)
     artifact = optimize.simplified(converted, inputs, 1, silent)
-    subject = Subject(source, model, artifact, converted.outputs, None, (), None, inputs)
+    task = resolve(Task(), converted.outputs, Evidence())
+    subject = Subject(source, model, artifact, task.outputs, task.entry, None, (), None, inputs)
     return [checked(name, target, subject) for target in targets]
 
 
@@ -82,6 +85,7 @@ def checked(name: str, target: str, subject: Any) -> dict[str, Any]:
     from kexport.options.application import Recipe
     from kexport.options.calibration import Calibration
     from kexport.options.image_input import ImageInput
+    from kexport.options.task import Task
     from kexport.parity.reference import Expected, Reference
     from kexport.stages.finish import Finished
     from kexport.stages.request import Request
@@ -93,6 +97,7 @@ def checked(name: str, target: str, subject: Any) -> dict[str, Any]:
         target=chosen,
         recipe=Recipe(),
         image_input=ImageInput(),
+        task=Task(),
         calibration=Calibration(),
         batch=1,
         labels=None,

@@ -13,6 +13,7 @@ imports nothing else of kexport. onnxruntime and Pillow are imported on first us
 """
 
 from .classes import Classes, Decision, LabelSet
+from .detect import Box, Boxes
 from .embed import Embedding, Gallery, Neighbour, read_gallery
 from .errors import BadImage, BadInput, BundleRefused, EngineMissing, RuntimeFault
 from .labels import Prediction
@@ -26,6 +27,8 @@ from .verify import Verification, verify
 __all__ = [
     "BadImage",
     "BadInput",
+    "Box",
+    "Boxes",
     "BundleRefused",
     "Classes",
     "Decision",

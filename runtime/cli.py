@@ -86,6 +86,12 @@ def _parser() -> argparse.ArgumentParser:
         help="least score that means yes (default: the bundle's)",
     )
     parser.add_argument(
+        "--iou",
+        type=_share,
+        metavar="X",
+        help="largest overlap of two boxes of one class (default: the bundle's)",
+    )
+    parser.add_argument(
         "--gallery",
         metavar="PATH",
         help="a folder of known images, or a .npz file of their vectors, to find the nearest in",
@@ -129,7 +135,7 @@ def _verified(bundle: Path, options: argparse.Namespace) -> tuple[int, dict[str,
 def _answered(bundle: Path, options: argparse.Namespace) -> tuple[int, list[Answered]]:
     session = load(bundle, threads=options.threads, check=not options.verify)
     gallery = None if options.gallery is None else gallery_at(session, options.gallery)
-    settings = Settings(options.top_k, options.threshold, gallery)
+    settings = Settings(options.top_k, options.threshold, gallery, options.iou)
     status, kept = 0, []
     for found in answers(session, options.images, sys.stdin, settings, options.save):
         if found.fault is not None:

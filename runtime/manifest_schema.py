@@ -48,7 +48,17 @@ KINDS = (*SCORES, "features", "tensor", *RANKED)
 """What an output means: softmax scores, scores before softmax, pooled features, anything else, the
 indices of the best classes, and the scores of those."""
 
-TASKS = ("classify", "binary", "multilabel", "segment", "regress", "embed", "image", "raw")
+TASKS = (
+    "classify",
+    "binary",
+    "multilabel",
+    "segment",
+    "detect",
+    "regress",
+    "embed",
+    "image",
+    "raw",
+)
 """What the outputs are for."""
 
 COLORS = {"RGB": 3, "BGR": 3, "RGBA": 4, "BGRA": 4, "GRAY": 1, "NV12": 1, "YUYV": 2}
@@ -159,12 +169,22 @@ _SEGMENT = all_of(
         palette=or_null(list_of(tuple_of(_BYTE, _BYTE, _BYTE), 1)),
     ),
 )
+_DETECT = object_with(
+    boxes=non_empty_string,
+    scores=non_empty_string,
+    format=one_of("xyxy", "xywh", "cxcywh", "yxyx"),
+    relative=boolean,
+    from_logits=boolean,
+    threshold=number(0, 1),
+    iou=number(0, 1),
+)
 _TASK = all_of(
     object_with(name=one_of(*TASKS)),
     when("name", "classify", _SCORED),
     when("name", "binary", _THRESHOLDED),
     when("name", "multilabel", _THRESHOLDED),
     when("name", "segment", _SEGMENT),
+    when("name", "detect", _DETECT),
     when("name", "embed", object_with(output=non_empty_string)),
     when("name", "image", object_with(output=non_empty_string, range=tuple_of(_ANY, _ANY))),
     when("name", "regress", object_with(outputs=list_of(non_empty_string, 1))),

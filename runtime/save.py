@@ -1,4 +1,4 @@
-"""Answers as files: masks and images as PNG, arrays as .npz."""
+"""Answers as files: masks, images and boxes as PNG, arrays as .npz."""
 
 from __future__ import annotations
 
@@ -7,6 +7,8 @@ from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from .detect import Boxes
+from .draw import drawn
 from .errors import BadInput
 from .output_image import OutputImage
 from .regress import RawOutputs
@@ -18,7 +20,7 @@ if TYPE_CHECKING:
     from .predict import Answer
     from .task import Task
 
-SUFFIXES = {"segment": ".png", "image": ".png", "raw": ".npz"}
+SUFFIXES = {"segment": ".png", "detect": ".png", "image": ".png", "raw": ".npz"}
 """The ending of the files of each task that saves any."""
 
 
@@ -49,7 +51,7 @@ class Saver:
         name = Path(image).stem
         self._taken[name] = count = self._taken.get(name, 0) + 1
         path = self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
-        self._guarded(lambda: _write(path, answer))
+        self._guarded(lambda: _write(path, image, answer))
         return path
 
     def _guarded(self, write: Callable[[], Any]) -> None:
@@ -62,13 +64,15 @@ class Saver:
             ) from error
 
 
-def _write(path: Path, answer: Answer) -> None:
+def _write(path: Path, image: str, answer: Answer) -> None:
     if isinstance(answer, RawOutputs):
         np.savez_compressed(path, allow_pickle=False, **answer.arrays)
     elif isinstance(answer, Mask):
         _write_mask(path, answer)
     elif isinstance(answer, OutputImage):
         _write_image(path, answer)
+    elif isinstance(answer, Boxes):
+        drawn(image, answer).save(path)
 
 
 def _write_image(path: Path, answer: OutputImage) -> None:

@@ -24,7 +24,9 @@ class Task:
     `from_logits` says that scores still need their softmax (classify) or sigmoid. `threshold` is
     the least score that means yes. Both are None for tasks that have no use for them. `palette` has
     the colours of a mask's classes, (red, green, blue), where the user chose some. `range` has the
-    values that black and white have in an image.
+    values that black and white have in an image. Boxes, which are the first of `outputs`, have a
+    `box_format` (`detect.FORMATS`), and are `relative` to the model's frame or pixels of it; `iou`
+    is the largest overlap of two of one class.
     """
 
     name: str
@@ -33,6 +35,9 @@ class Task:
     threshold: float | None = None
     palette: tuple[tuple[int, int, int], ...] = ()
     range: tuple[float, float] = (0.0, 1.0)
+    iou: float = 0.5
+    box_format: str = "xyxy"
+    relative: bool = False
 
     @property
     def output(self) -> str:
@@ -49,7 +54,7 @@ def task_of(data: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
     entry = data.get("task")
     if entry is None:
         return _of_scores(outputs)
-    names = entry["outputs"] if "outputs" in entry else [entry.get("output")]
+    names = entry.get("outputs") or [entry.get(key) for key in ("output", "boxes", "scores")]
     least, largest = entry.get("range") or (0.0, 1.0)
     return Task(
         name=entry["name"],
@@ -57,6 +62,9 @@ def task_of(data: Mapping[str, Any], outputs: Sequence[OutputSpec]) -> Task:
         from_logits=entry.get("from_logits"),
         threshold=entry.get("threshold"),
         palette=tuple((r, g, b) for r, g, b in entry.get("palette") or ()),
+        iou=entry.get("iou", 0.5),
+        box_format=entry.get("format", "xyxy"),
+        relative=entry.get("relative", False),
         range=(float(least), float(largest)),
     )
 

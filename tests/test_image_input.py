@@ -357,14 +357,14 @@ def test_image_options_of_a_model_without_images_are_refused(tmp_path: Path) -> 
 def test_top_k_beyond_the_classes_is_refused(
     published: Export, model: keras.Model, count: int, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadArgument, match=f"the best {count} classes cannot be taken of prob"):
+    with pytest.raises(BadArgument, match=f"the best {count} classes cannot be taken of top"):
         published(model, tmp_path / "b", top_k=count)
 
 
 def test_top_k_of_a_model_without_classes_is_refused(
     published: Export, model: keras.Model, tmp_path: Path
 ) -> None:
-    with pytest.raises(BadArgument, match="0 of the outputs have scores"):
+    with pytest.raises(BadArgument, match="the best classes are for the task classify, and this"):
         published(model, tmp_path / "b", top_k=1, output_layers=["pool"])
 
 

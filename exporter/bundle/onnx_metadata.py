@@ -21,7 +21,7 @@ PIXEL_FORMATS = {
 """Colour in the manifest -> `Image.BitmapPixelFormat`, for formats of one byte per channel."""
 
 
-ULTRALYTICS_TASKS = ("classify",)
+ULTRALYTICS_TASKS = ("classify", "detect")
 """The tasks that have the same name there (docs.ultralytics.com/tasks)."""
 
 

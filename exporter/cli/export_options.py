@@ -1,6 +1,6 @@
 """Options of `kexport export`, one group for each heading of its help text."""
 
-from typing import Any
+from typing import Any, get_args
 
 import click
 
@@ -20,7 +20,7 @@ from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
 from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
 from kexport.options.preprocessing import AUTO, MODES
-from kexport.options.task import TASKS, Task
+from kexport.options.task import TASKS, BoxFormat, BoxUnits, Task
 from kexport.options.toolchain import Toolchain
 
 
@@ -212,8 +212,8 @@ TASK = Group(
             type=click.FloatRange(0, 1),
             metavar="X",
             show_default="0.5",
-            help="Least score that means yes, with --task binary, multilabel, or segment with one "
-            "channel.",
+            help="Least score that means yes, with --task binary, multilabel, detect, or segment "
+            "with one channel.",
         ),
         "palette": declare(
             "--palette",
@@ -230,6 +230,25 @@ TASK = Group(
             metavar="BLACK,WHITE",
             show_default="0,1 after a sigmoid, -1,1 after a tanh",
             help="Values of black and white in the output, with --task image.",
+        ),
+        "box_format": declare(
+            "--box-format",
+            type=click.Choice(get_args(BoxFormat)),
+            show_default="none; required for detect",
+            help="How a box is written: corners, or a corner or the centre with width and height.",
+        ),
+        "box_units": declare(
+            "--box-units",
+            type=click.Choice(get_args(BoxUnits)),
+            show_default="none; required for detect",
+            help="Whether boxes are relative to the image that the model sees, or pixels of it.",
+        ),
+        "iou": declare(
+            "--iou",
+            type=click.FloatRange(0, 1),
+            metavar="X",
+            show_default="0.5",
+            help="Largest overlap of two boxes of one class, with --task detect.",
         ),
         "from_logits": declare(
             "--from-logits",

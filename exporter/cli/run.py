@@ -32,7 +32,15 @@ if TYPE_CHECKING:
     type=click.FloatRange(0, 1),
     metavar="X",
     show_default="the bundle's",
-    help="Least score that means yes (binary, multilabel, segment with one channel).",
+    help="Least score that means yes (binary, multilabel, segment with one channel, detect).",
+)
+@click.option(
+    "--iou",
+    cls=Option,
+    type=click.FloatRange(0, 1),
+    metavar="X",
+    show_default="the bundle's",
+    help="Largest overlap of two boxes of one class (detect).",
 )
 @click.option(
     "--gallery",
@@ -48,7 +56,7 @@ if TYPE_CHECKING:
     metavar="DIR",
     show_default="nothing is saved",
     help="Write each answer to a file in this folder: masks and images as .png (segment, image), "
-    "arrays as .npz (raw).",
+    "the image with its boxes as .png (detect), arrays as .npz (raw).",
 )
 @click.option(
     "--json", "form", cls=Option, flag_value="json", help="Print the result as one JSON object."
@@ -65,6 +73,7 @@ def run(
     images: tuple[str, ...],
     top_k: int | None,
     threshold: float | None,
+    iou: float | None,
     gallery: str | None,
     save: Path | None,
     form: str | None,
@@ -83,7 +92,7 @@ def run(
     with warnings_as_lines():
         session = runtime.load(bundle)
         known = None if gallery is None else gallery_at(session, gallery)
-        settings = runtime.Settings(top_k, threshold, known)
+        settings = runtime.Settings(top_k, threshold, known, iou)
         for one in answers(session, images, sys.stdin, settings, save):
             if one.fault is not None:
                 tell(str(one.fault), one.fault.hint)

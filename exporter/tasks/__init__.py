@@ -9,6 +9,7 @@ from typing import Any
 from kexport.errors import BadArgument
 from kexport.options.task import Task, TaskName
 from kexport.outputs import Output
+from kexport.tasks.boxes import detect
 from kexport.tasks.classes import binary, classify, multilabel
 from kexport.tasks.infer import Evidence, infer
 from kexport.tasks.numbers import embed, raw, regress
@@ -22,6 +23,10 @@ _TASKS: dict[TaskName, tuple[Callable[[Task, Sequence[Output]], Reading], frozen
     "binary": (binary, frozenset({"from_logits", "threshold"})),
     "multilabel": (multilabel, frozenset({"from_logits", "threshold"})),
     "segment": (segment, frozenset({"from_logits", "threshold", "palette"})),
+    "detect": (
+        detect,
+        frozenset({"from_logits", "threshold", "box_format", "box_units", "iou"}),
+    ),
     "regress": (regress, frozenset()),
     "embed": (embed, frozenset()),
     "image": (image, frozenset({"range"})),

@@ -211,7 +211,8 @@ struct OutputInfo {
 };
 
 /// What the outputs are for, as the manifest's entry `task` says: "classify", "binary",
-/// "multilabel", "segment", "regress", "embed", "image" or "raw". `outputs` are those that the task reads.
+/// "multilabel", "segment", "detect", "regress", "embed", "image" or
+/// "raw". `outputs` are those that the task reads.
 /// `from_logits` says that scores still need their softmax (classify) or sigmoid; `threshold` is the
 /// least score that means yes (binary, multilabel, and segment with one channel).
 struct TaskInfo {
@@ -220,6 +221,9 @@ struct TaskInfo {
     bool from_logits = false;
     double threshold = 0.5;
     bool has_threshold = false;
+    std::string box_format = {};  ///< detect: "xyxy", "xywh", "cxcywh" or "yxyx"
+    bool relative = false;        ///< detect: boxes are relative to the model's frame, not pixels
+    double iou = 0.5;             ///< detect: the largest overlap of two boxes of one class
 };
 
 /// The memory layout of pixels for `classify` and `predict`, 8 bits per value. rgb to gray: rows of interleaved
@@ -268,15 +272,28 @@ struct Mask {
     std::vector<Share> shares;
 };
 
+/// An object in an image (detect): its class, and its edges in pixels of the image, from its left and
+/// top edge.
+struct Box {
+    std::int64_t index = 0;
+    std::string label;
+    double score = 0.0;
+    double left = 0.0, top = 0.0, right = 0.0, bottom = 0.0;
+};
+
 /// The answer for an image, by task: the best classes (classify), or every label whose score reaches
-/// the threshold (multilabel), best first; yes or no (binary); a mask (segment); numbers (regress).
-using Answer = std::variant<std::vector<Prediction>, Decision, Mask, std::vector<Number>>;
+/// the threshold (multilabel), best first; yes or no (binary); a mask (segment);
+/// objects, the best first (detect); numbers (regress).
+using Answer =
+    std::variant<std::vector<Prediction>, Decision, Mask, std::vector<Box>, std::vector<Number>>;
 
 /// What a caller may change of an answer: the number of classes (classify; 0 is 5, or as many as the
-/// model returns), and the threshold (binary, multilabel, and segment with one channel).
+/// model returns), the threshold (binary, multilabel, detect, and segment with one channel), and the
+/// largest overlap of two boxes of one class (detect).
 struct Settings {
     std::size_t top_k = 0;
     std::optional<double> threshold;
+    std::optional<double> iou;
 };
 
 /// The device and engine that run the model. `bundle`: engine.plan in TensorRT if it has been built

@@ -62,6 +62,9 @@ opset = 16
 task = "segment"
 palette = ["#000000", "#ff8000"]
 output-range = [0, 2]
+box-format = "xywh"
+box-units = "pixels"
+iou = 0.25
 threshold = 0.3
 from-logits = "yes"
 seed = 3
@@ -103,7 +106,9 @@ def test_every_option_can_be_in_the_file(fake_export: Fake, folder: Path, capsys
         "labels": "labels.txt",
         "output_layers": ("a", "b"),
         "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
-        "task": Task("segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0)),
+        "task": Task(
+            "segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0), "xywh", "pixels", 0.25
+        ),
         "top_k": 3,
         "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",

@@ -46,6 +46,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         " --depth-multiplier 2 --no-preprocessing-layers --output-layer a --output-layer b "
         "--input-format bgra --layout nchw --input-dtype float32 --resize bilinear"
         " --crop center --task segment --threshold 0.3 --from-logits yes "
+        "--box-format xywh --box-units pixels --iou 0.25 "
         "--output-range 0,2 --palette #000000,#ff8000 --top-k 3 --layout-triton models "
         "--compute-capabilities 8.6,8.9 "
         "--calibration-data photos --calibration-method entropy --calibration-cache ranges.json "
@@ -80,7 +81,9 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "labels": str(labels),
         "output_layers": ("a", "b"),
         "image_input": ImageInput("bgra", "nchw", "float32", "bilinear", "center"),
-        "task": Task("segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0)),
+        "task": Task(
+            "segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0), "xywh", "pixels", 0.25
+        ),
         "top_k": 3,
         "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",

@@ -104,13 +104,13 @@ def test_without_a_fault_it_passes_far_within_the_tolerance(
 ) -> None:
     entry = publish(models[mode], mode, tmp_path / "bundle")["parity"]
     assert entry["passed"] is True
-    assert set(entry["outputs"]) == {"probabilities", "logits"}
+    assert set(entry["outputs"]) == {"top", "logits"}
     assert all(row["error"] < 1e-5 for row in entry["outputs"].values())
-    assert set(entry["before_activation"]) == set(entry["noise"]) == {"probabilities"}
-    inner = entry["before_activation"]["probabilities"]
+    assert set(entry["before_activation"]) == set(entry["noise"]) == {"top"}
+    inner = entry["before_activation"]["top"]
     assert inner["error"] < 1e-5
     assert inner["tolerance"] == pytest.approx(FLOORS["fp32"])
-    assert FACTORS["fp32"] * entry["noise"]["probabilities"] < FLOORS["fp32"]
+    assert FACTORS["fp32"] * entry["noise"]["top"] < FLOORS["fp32"]
     assert FLOORS["fp32"] < entry["outputs"]["logits"]["tolerance"] < 1.02 * FLOORS["fp32"]
 
 
@@ -129,9 +129,9 @@ def test_initial_weights_whose_classes_hardly_differ(publish: Export, tmp_path: 
 def test_a_softmax_that_saturates_is_judged_by_its_logits(publish: Export, tmp_path: Path) -> None:
     """Most probabilities are 0, so that their logarithms tell nothing."""
     parity = publish(saturated(), "tf", tmp_path / "bundle")["parity"]
-    golden = np.load(tmp_path / "bundle" / "golden.npz")["probabilities"]
+    golden = np.load(tmp_path / "bundle" / "golden.npz")["top"]
     assert np.mean(golden == 0) > 0.3
-    inner = parity["before_activation"]["probabilities"]
+    inner = parity["before_activation"]["top"]
     assert inner["error"] < 1e-5
     assert inner["tolerance"] == pytest.approx(FLOORS["fp32"])
 

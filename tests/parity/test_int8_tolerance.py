@@ -40,8 +40,8 @@ def bundle(export_and_verify: Export, root: Path, tmp_path_factory: pytest.TempP
 
 def test_golden_answers_are_those_of_the_graph_unfused(bundle: Path) -> None:
     with np.load(bundle / "golden.npz") as golden:
-        assert set(golden.files) == {"image", "probabilities", f"{GRAPH}probabilities"}
-        images, wanted = golden["image"], golden[f"{GRAPH}probabilities"]
+        assert set(golden.files) == {"image", "predictions", f"{GRAPH}predictions"}
+        images, wanted = golden["image"], golden[f"{GRAPH}predictions"]
     model = ir.load(bundle / "model.onnx")
     given = np.concatenate([onnx_answers(model, [image[np.newaxis]])[0] for image in images])
     np.testing.assert_array_equal(given, wanted)
@@ -49,7 +49,7 @@ def test_golden_answers_are_those_of_the_graph_unfused(bundle: Path) -> None:
 
 def test_it_is_held_to_its_graph_where_keras_says_little(bundle: Path) -> None:
     rows = {row.name: row for row in kexport.verify(bundle).rows}
-    assert list(rows) == ["probabilities", "logits", f"{GRAPH}probabilities", f"{GRAPH}logits"]
+    assert list(rows) == ["predictions", "logits", f"{GRAPH}predictions", f"{GRAPH}logits"]
     assert all(row.passed for row in rows.values())
     own, keras = rows[f"{GRAPH}logits"], rows["logits"]
     assert own.error < own.tolerance / 2

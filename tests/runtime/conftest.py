@@ -302,6 +302,56 @@ def masked(build: Callable[..., Path], reseal, rewrite) -> Callable[..., Path]:
 
 
 @pytest.fixture
+def boxed(build: Callable[..., Path], reseal, rewrite) -> Callable[..., Path]:
+    """Return a function for a bundle that reads 24 rows of 6 numbers in its image, over 255: a box
+    and two scores, of which the first may be logits less 0.5.
+    """
+
+    def make(form: str, relative: bool = True, logits: bool = False, scale: float = 1) -> Path:
+        bundle = build(f"box-{form}-{logits}", outputs=("features",), labels=None)
+        factors = np.array([scale] * 4 + [4.0 if logits else 1.0] * 2, np.float32) / 255
+        offsets = np.array([0] * 4 + [-2.0 if logits else 0.0] * 2, np.float32)
+        arrays = {
+            "factors": factors,
+            "offsets": offsets,
+            "shape": np.array([1, 24, 6], np.int64),
+        }
+        graph = helper.make_graph(
+            [
+                helper.make_node("Cast", ["image"], ["pixels"], to=TensorProto.FLOAT),
+                helper.make_node("Reshape", ["pixels", "shape"], ["rows"]),
+                helper.make_node("Mul", ["rows", "factors"], ["scaled"]),
+                helper.make_node("Add", ["scaled", "offsets"], ["y"]),
+            ],
+            "boxes",
+            [helper.make_tensor_value_info("image", TensorProto.UINT8, [1, HEIGHT, WIDTH, 3])],
+            [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 24, 6])],
+            [numpy_helper.from_array(array, name) for name, array in arrays.items()],
+        )
+        model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 20)], ir_version=9)
+        onnx.save(model, bundle / "model.onnx")
+
+        def describe(data: Any) -> None:
+            data["outputs"][0].update(name="y", shape=[1, 24, 6], kind="tensor")
+            data["task"] = {
+                "name": "detect",
+                "boxes": "y",
+                "scores": "y",
+                "format": form,
+                "relative": relative,
+                "from_logits": logits,
+                "threshold": 0.5,
+                "iou": 0.5,
+            }
+
+        rewrite(bundle, describe)
+        reseal(bundle)
+        return bundle
+
+    return make
+
+
+@pytest.fixture
 def manifest() -> Any:
     """Return a valid manifest of an image model, as parsed JSON."""
     data = image_manifest()

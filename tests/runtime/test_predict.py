@@ -134,7 +134,8 @@ def test_raw_outputs_have_no_batch(tasked: Tasked) -> None:
 def test_a_setting_of_another_task(tasked: Tasked) -> None:
     session = load(tasked("features", name="raw"))
     with pytest.raises(
-        BadInput, match="threshold is for the task binary or multilabel or segment, and this"
+        BadInput,
+        match="threshold is for the task binary or multilabel or segment or detect, and this",
     ):
         session.predict(GREEN, Settings(threshold=0.5))
     with pytest.raises(BadInput, match="top_k must be 1 or more"):

@@ -42,7 +42,7 @@ def test_a_file_of_another_backend_answers_as_that_backend_did(
     )
     assert bundle.manifest["inputs"][0]["shape"] == [1, 16, 16, 3]
     golden = np.load(FIXTURES / f"{backend}.npz")
-    given = runtime.load(bundle.path).run(golden["images"])["probabilities"]
+    (given,) = runtime.load(bundle.path).run(golden["images"]).values()
     np.testing.assert_allclose(given, golden["answers"], atol=1e-6)
     assert runtime.verify(bundle.path).passed
 

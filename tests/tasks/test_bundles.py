@@ -196,3 +196,35 @@ def test_an_image_of_an_autoencoder(
         found = np.asarray(image).astype(float)
     np.testing.assert_allclose(found, values, atol=0.51)
     assert found.std() > 5
+
+
+def test_boxes(export_and_verify: Export, tmp_path: Path, photo: Path) -> None:
+    """Two outputs, with the suppression of TensorFlow as the reference."""
+    import tensorflow as tf
+
+    image = keras.Input((SIZE, SIZE, 3), name="photo")
+    y = layers.Rescaling(1 / 127.5, offset=-1)(image)
+    y = layers.Conv2D(8, 3, strides=4, activation="relu", padding="same")(y)
+    boxes = layers.Reshape((36, 4), name="boxes")(layers.Conv2D(4, 1, activation="sigmoid")(y))
+    scores = layers.Reshape((36, 2))(layers.Conv2D(2, 1)(y))
+    scores = layers.Activation("sigmoid", name="scores")(scores)
+    model = healthy(keras.Model(image, [boxes, scores], name="small"), "none")
+    task = Task("detect", 0.3, box_format="cxcywh", box_units="relative", iou=0.4)
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", task=task)
+    (source,) = load(bundle.path).manifest.inputs
+    seen = pixels(photo, source.size)[np.newaxis].astype(np.float32)
+    found, known = (np.asarray(one)[0] for one in model.predict(seen, verbose=0))
+    edges = np.concatenate([found[:, :2] - found[:, 2:] / 2, found[:, :2] + found[:, 2:] / 2], 1)
+    expected = []
+    for index in range(2):
+        own = np.flatnonzero(known.argmax(axis=1) == index)
+        kept = tf.image.non_max_suppression(edges[own], known[own, index], 36, 0.4, 0.3).numpy()
+        for place in own[kept]:
+            cut = np.clip(edges[place], 0, 1) * [83, 61, 83, 61]
+            expected.append((index, float(known[place, index]), *cut.tolist()))
+    keys = ("index", "score", "left", "top", "right", "bottom")
+    given = [tuple(box[key] for key in keys) for box in told(bundle.path, photo)["boxes"]]
+    assert len(given) > 1
+    np.testing.assert_allclose(
+        given, sorted(expected, key=lambda box: -box[1]), rtol=1e-4, atol=1e-3
+    )

@@ -156,6 +156,63 @@ def test_the_range_of_another_image_has_to_be_given() -> None:
             Task("image", range=wrong)
 
 
+def grid(*widths: int, names: Any = ("boxes", "scores")) -> tuple[Output, ...]:
+    x = keras.Input((6, 3))
+    heads = [layers.Dense(w, name=name)(x) for w, name in zip(widths, names, strict=False)]
+    return convert_model(keras.Model(x, heads)).outputs
+
+
+RELATIVE = Task("detect", box_format="cxcywh", box_units="relative")
+
+
+def test_boxes_and_scores_in_two_outputs() -> None:
+    found = resolve(RELATIVE, grid(3, 4, names=("scores", "where")), Evidence())
+    assert found.labels == (3,)
+    assert found.entry == {
+        "name": "detect",
+        "boxes": "where",
+        "scores": "scores",
+        "format": "cxcywh",
+        "relative": True,
+        "from_logits": True,
+        "threshold": 0.5,
+        "iou": 0.5,
+        "reason": None,
+    }
+    four = resolve(RELATIVE, grid(4, 4, names=("scores", "boxes")), Evidence())
+    assert (four.entry["boxes"], four.entry["scores"]) == ("boxes", "scores")
+
+
+def test_boxes_and_scores_side_by_side() -> None:
+    task = Task("detect", 0.2, False, box_format="xyxy", box_units="pixels", iou=0.7)
+    found = resolve(task, grid(9), Evidence())
+    assert found.labels == (5,)
+    assert (found.entry["boxes"], found.entry["scores"]) == ("boxes", "boxes")
+    told = {key: found.entry[key] for key in ("relative", "from_logits", "threshold", "iou")}
+    assert told == {"relative": False, "from_logits": False, "threshold": 0.2, "iou": 0.7}
+
+
+@pytest.mark.parametrize("missing", ["box_format", "box_units"])
+def test_how_boxes_are_written_has_to_be_told(missing: str) -> None:
+    task = Task("detect", **{"box_format": "xyxy", "box_units": "pixels", missing: None})
+    with pytest.raises(BadArgument, match="nothing in a model tells how its boxes are written"):
+        resolve(task, grid(4, 2), Evidence())
+
+
+NO_BOXES: Any = [
+    grid(4),
+    grid(4, 4, names=("a", "b")),
+    grid(5, 3),
+    grid(4, 2, 2, names=("boxes", "a", "b")),
+]
+
+
+@pytest.mark.parametrize("outputs", NO_BOXES)
+def test_outputs_that_are_no_boxes(outputs: Any) -> None:
+    with pytest.raises(BadArgument, match=r"detect needs boxes \[N, boxes, 4\] and scores"):
+        resolve(RELATIVE, outputs, Evidence())
+
+
 def test_a_colour_is_hexadecimal() -> None:
     with pytest.raises(BadArgument, match=r"'red' in `task\.palette` is no colour"):
         Task("segment", palette=("red",))
@@ -195,7 +252,7 @@ def test_outputs_that_do_not_suit_the_task(name: Any, heads: Any, said: str) -> 
 
 
 def test_an_option_of_another_task_is_refused() -> None:
-    with pytest.raises(BadArgument, match="for the tasks binary, multilabel, segment, and"):
+    with pytest.raises(BadArgument, match="for the tasks binary, multilabel, segment, detect, and"):
         entry(dense(4), task=Task(threshold=0.5))
 
 

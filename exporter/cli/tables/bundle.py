@@ -56,6 +56,7 @@ _NUMBERS = (
     "threshold",
     "value",
     "share",
+    *("left", "top", "right", "bottom"),
     "similarity",
     "width",
     "height",

@@ -36,6 +36,16 @@ std::vector<Row> rows_of(const kexport::Mask& found, double) {
     return rows;
 }
 
+std::vector<Row> rows_of(const std::vector<kexport::Box>& found, double) {
+    if (found.empty()) return {{"none", "", "", "", "", ""}};
+    std::vector<Row> rows;
+    for (const kexport::Box& one : found)
+        rows.push_back({one.label, formatted("%.4f", one.score), formatted("%.1f", one.left),
+                        formatted("%.1f", one.top), formatted("%.1f", one.right),
+                        formatted("%.1f", one.bottom)});
+    return rows;
+}
+
 std::vector<Row> rows_of(const std::vector<kexport::Number>& found, double) {
     std::vector<Row> rows;
     for (const kexport::Number& one : found)
@@ -87,7 +97,8 @@ int main(int count, char** words) {
         count, words, "kexport-predict BUNDLE IMAGE... [options]",
         "Answer for images by the bundle's task.",
         {{"-k", "K", "how many classes to print (classify; default 5)"},
-         {"--threshold", "X", "least score that means yes (binary, multilabel, segment)"}},
+         {"--threshold", "X", "least score that means yes (binary, multilabel, segment, detect)"},
+         {"--iou", "X", "largest overlap of two boxes of one class (detect)"}},
         2, std::numeric_limits<std::size_t>::max());
     const auto model = kexport::Model::open(arguments.plain[0], arguments.options);
     if (!model) return terminal::print_fault(model.fault());
@@ -95,6 +106,7 @@ int main(int count, char** words) {
     kexport::Settings settings;
     settings.top_k = static_cast<std::size_t>(arguments.top_k);
     settings.threshold = arguments.threshold;
+    settings.iou = arguments.iou;
     const double threshold = settings.threshold.value_or(model->task().threshold);
     int status = 0;
     std::vector<Table> tables;

@@ -81,6 +81,7 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
         if (word == "--threads")
             found.options.threads = static_cast<int>(number(usage, word, words[at], true));
         if (word == "--threshold") found.threshold = share(usage, word, words[at]);
+        if (word == "--iou") found.iou = share(usage, word, words[at]);
         if (word == "-k") found.top_k = static_cast<int>(number(usage, word, words[at], true));
         if (word == "--seconds") found.seconds = number(usage, word, words[at], false);
     }

@@ -15,6 +15,7 @@ struct Arguments {
     kexport::Options options;
     int top_k = 0;                    ///< 0: not given
     std::optional<double> threshold;  ///< from 0 to 1
+    std::optional<double> iou;        ///< from 0 to 1
     double seconds = 3.0;             ///< how long kexport-bench measures
 };
 

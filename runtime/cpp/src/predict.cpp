@@ -1,6 +1,7 @@
 #include "predict.hpp"
 
 #include "classes.hpp"
+#include "detect.hpp"
 #include "errors.hpp"
 #include "regress.hpp"
 #include "segment.hpp"
@@ -24,8 +25,12 @@ void check_settings(const Settings& settings, const TaskInfo& task) {
         refuse_input(cat("threshold must be from 0 to 1, not ", std::to_string(*settings.threshold)));
     demand_use(settings.top_k > 0, task.name == "classify", "top_k", "classify", task);
     demand_use(settings.threshold.has_value(),
-               task.name == "binary" || task.name == "multilabel" || task.name == "segment",
-               "threshold", "binary or multilabel or segment", task);
+               task.name == "binary" || task.name == "multilabel" || task.name == "segment" ||
+                   task.name == "detect",
+               "threshold", "binary or multilabel or segment or detect", task);
+    demand_use(settings.iou.has_value(), task.name == "detect", "iou", "detect", task);
+    if (settings.iou && !(*settings.iou >= 0.0 && *settings.iou <= 1.0))
+        refuse_input(cat("iou must be from 0 to 1, not ", std::to_string(*settings.iou)));
     if (settings.threshold && !task.has_threshold)
         refuse_input("threshold is for masks of one channel, and this bundle's has a channel for "
                      "each class",
@@ -37,6 +42,8 @@ Answer answer(const TaskInfo& task, const Arrays& outputs, const std::vector<std
     if (task.name == "regress") return numbers_of(outputs, task, labels);
     const Array& output = outputs.at(task.outputs.front());
     const double threshold = settings.threshold.value_or(task.threshold);
+    if (task.name == "detect")
+        return boxes_of(outputs, task, labels, threshold, settings.iou.value_or(task.iou), placement);
     if (task.name == "segment") return mask_of(output, task, labels, threshold, placement);
     const std::vector<double> values = first_sample(output);
     if (task.name == "binary") return decide(values, task, labels, threshold);

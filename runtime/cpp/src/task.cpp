@@ -32,12 +32,18 @@ TaskInfo task_of(const nlohmann::json& manifest, const std::vector<OutputInfo>& 
     task.name = found->at("name");
     if (task.name == "regress")
         task.outputs = found->at("outputs").get<std::vector<std::string>>();
+    else if (task.name == "detect")
+        task.outputs = {found->at("boxes").get<std::string>(),
+                        found->at("scores").get<std::string>()};
     else if (task.name != "raw")
         task.outputs = {found->at("output").get<std::string>()};
     task.from_logits = found->value("from_logits", false);
     const auto threshold = found->find("threshold");
     task.has_threshold = threshold != found->end() && threshold->is_number();
     if (task.has_threshold) task.threshold = *threshold;
+    task.box_format = found->value("format", "");
+    task.relative = found->value("relative", false);
+    task.iou = found->value("iou", task.iou);
     return task;
 }
 

@@ -15,6 +15,7 @@ PYTHON_ONLY = {
     "build_engine": "engines are built by Python or trtexec",
     "build_plan": "engines are built by Python or trtexec",
     "cli": "the command lines are in programs/",
+    "draw": "a program writes its own files",
     "embed": "run() gives the vector",
     "output_image": "run() gives the pixels",
     "optimization_profile": "engines are built by Python or trtexec",

@@ -13,6 +13,7 @@ from PIL import Image
 
 from kexport.runtime import Mask, load
 from kexport.runtime.cli import main
+from kexport.runtime.detect import FORMATS
 
 LABELS = ["coal", "tomato", "grass", "sea", "snow"]
 CLASSIFY = {"name": "classify", "output": "logits", "from_logits": True}
@@ -114,13 +115,34 @@ def test_masks_equal_pythons(
         assert (shown.status, shown.out) == (0, capsys.readouterr().out)
 
 
+@pytest.mark.parametrize("logits", [False, True])
+@pytest.mark.parametrize("form", FORMATS)
+def test_boxes_equal_pythons(
+    sanitized: Build, boxed: Any, rewrite: Any, tmp_path: Path, capsys: Any, form: str, logits: bool
+) -> None:
+    relative = form != "xywh"
+    bundle = boxed(form, relative=relative, logits=logits, scale=1 if relative else 4)
+    fit = {"xyxy": "crop", "yxyx": "pad"}.get(form)
+    if fit is not None:
+        entry = {"method": "pil-nearest", "fit": fit}
+        rewrite(bundle, lambda data: data["inputs"][0].update(resize=entry))
+    paths = []
+    for number, size in enumerate([(37, 53), (8, 6), (101, 20)]):
+        image = np.random.default_rng(number).integers(0, 256, (8, 6, 3), np.uint8)
+        paths.append(str(tmp_path / f"{number}.png"))
+        Image.fromarray(image).resize(size[::-1], Image.Resampling.NEAREST).save(paths[-1])
+    for options in ([], ["--threshold", "0.2", "--iou", "0.1"], ["--threshold", "1"]):
+        assert main(bundle, [*paths, *options]) == 0
+        expected = capsys.readouterr().out
+        done = sanitized.run("kexport-predict", bundle, *paths, *options)
+        assert (done.status, done.err, done.out) == (0, "", expected)
+
+
 def test_what_the_task_has_no_use_for(sanitized: Build, bundle: Path, images: list[str]) -> None:
     done = sanitized.run("kexport-predict", bundle, images[0], "--threshold", "0.5")
     assert done.status == 16
-    said = (
-        "threshold is for the task binary or multilabel or segment, and this bundle's is classify"
-    )
-    assert done.err.startswith(f"error: {said}\n")
+    said = "threshold is for the task binary or multilabel or segment or detect, and this"
+    assert done.err.startswith(f"error: {said} bundle's is classify\n")
 
 
 def test_tensors_are_no_answer(sanitized: Build, build: Any, images: list[str]) -> None:

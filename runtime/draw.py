@@ -1,0 +1,31 @@
+"""Boxes drawn on their image."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from .image import pixels
+from .segment import voc_palette
+
+if TYPE_CHECKING:
+    from PIL.Image import Image
+
+    from .detect import Boxes
+
+
+def drawn(image: str, boxes: Boxes) -> Image:
+    """Return the image of a file with a frame and a label for each box, as a PIL image."""
+    from PIL import Image as pillow
+    from PIL import ImageDraw
+
+    picture = pillow.fromarray(pixels(image, (None, None)))
+    pen = ImageDraw.Draw(picture)
+    width = max(1, round(min(picture.size) / 200))
+    for box in boxes.boxes:
+        color = voc_palette(box.index % 255 + 2)[-1]
+        pen.rectangle((box.left, box.top, box.right, box.bottom), outline=color, width=width)
+        text = f"{box.label} {box.score:.2f}"
+        place = (box.left + width, max(box.top - 11, 0))
+        pen.rectangle(pen.textbbox(place, text), fill=color)
+        pen.text(place, text, fill="white")
+    return picture
