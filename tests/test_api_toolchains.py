@@ -17,7 +17,8 @@ from support import healthy, small_classifier
 from kexport import runtime, targets
 from kexport.api import export
 from kexport.cli import main
-from kexport.cli.tables.bundle import bundle_table, show
+from kexport.cli.tables.bundle import bundle_table
+from kexport.cli.tables.table import show
 from kexport.errors import BadArgument, GraphRefused
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration

@@ -21,7 +21,6 @@ from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.quantizer.qparams import QParams, asymmetric_qparams
 from kexport.calibration.statistics.histogram import Range
 from kexport.cli import main
-from kexport.cli.export_options import METHODS as CALIBRATION_METHODS
 from kexport.cli.tables.int8 import quantization_table
 from kexport.errors import (
     BadArgument,
@@ -32,6 +31,7 @@ from kexport.errors import (
 )
 from kexport.options.application import Recipe
 from kexport.options.calibration import METHODS, Calibration
+from kexport.options.calibration import METHODS as CALIBRATION_METHODS
 from kexport.options.image_input import ImageInput
 from kexport.source.synthetic_images import draw_images
 from kexport.stages import quantize

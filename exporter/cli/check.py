@@ -56,7 +56,7 @@ def check(
         }
         click.echo(json.dumps(report, indent=2))
         return GraphRefused.exit_code if refused else 0
-    from kexport.cli.tables.bundle import show
+    from kexport.cli.tables.table import show
     from kexport.cli.tables.targets import findings_tables
 
     for table in findings_tables(model, platform, findings):

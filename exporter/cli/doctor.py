@@ -21,7 +21,8 @@ def doctor(as_json: bool) -> int:
         report = {"healthy": healthy, "checks": [asdict(check) for check in checks]}
         click.echo(json.dumps(report, indent=2))
     else:
-        from kexport.cli.tables.bundle import checks_table, show
+        from kexport.cli.tables.installation import checks_table
+        from kexport.cli.tables.table import show
 
         show(checks_table(checks))
     return 0 if healthy else MissingDependency.exit_code

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from kexport.cli import config as config_file
-from kexport.cli import export_options as groups
+from kexport.cli import export_options, model_options
 from kexport.cli.arguments import as_options, options_by_argument
 from kexport.cli.command import Command, Option
 from kexport.cli.config import Config
@@ -82,12 +82,12 @@ def _refuse_both(context: click.Context, config: Path | Config | None) -> None:
     callback=_ignore_config,
     help="Ignore the config file in the current folder.",
 )
-@groups.MODEL
-@groups.IMAGE_INPUT
-@groups.TASK
-@groups.INT8
-@groups.TOOLCHAIN
-@groups.OUTPUT
+@model_options.MODEL
+@model_options.IMAGE_INPUT
+@model_options.TASK
+@export_options.INT8
+@export_options.TOOLCHAIN
+@export_options.OUTPUT
 @click.option("--quiet", "-q", cls=Option, is_flag=True, help="Show no progress.")
 @as_json
 def export(
@@ -176,7 +176,8 @@ def _show(bundle: "Bundle", *, as_json: bool) -> None:
             document["engine"] = asdict(bundle.engine)
         click.echo(json.dumps(document, indent=2))
         return
-    from kexport.cli.tables.bundle import bundle_table, show
+    from kexport.cli.tables.bundle import bundle_table
+    from kexport.cli.tables.table import show
 
     show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial))
     if bundle.manifest["quantization"] is not None:

@@ -28,6 +28,7 @@ def models(as_json: bool) -> None:
         ]
         click.echo(json.dumps({"models": rows}, indent=2))
         return
-    from kexport.cli.tables.bundle import applications_table, show
+    from kexport.cli.tables.installation import applications_table
+    from kexport.cli.tables.table import show
 
     show(applications_table(applications))

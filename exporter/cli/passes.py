@@ -40,8 +40,8 @@ def passes(target: str, jetpack: str | None, tensorrt: str | None, as_json: bool
         facts = {"target": found.name, "toolchain": toolchain, "opset": found.opset}
         click.echo(json.dumps({**facts, "phases": phases}, indent=2))
         return
-    from kexport.cli.tables.bundle import show
     from kexport.cli.tables.passes import passes_table
+    from kexport.cli.tables.table import show
 
     show(passes_table(phases))
 

@@ -105,7 +105,8 @@ def run(
         pictures = [one.entry() for one in found]
         click.echo(json.dumps({"path": str(bundle), "pictures": pictures}, indent=2))
     elif any(one.answer is not None for one in found):
-        from kexport.cli.tables.bundle import answers_table, show
+        from kexport.cli.tables.answers import answers_table
+        from kexport.cli.tables.table import show
 
         show(answers_table(found))
     return status

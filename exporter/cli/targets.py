@@ -41,7 +41,7 @@ def targets(name: str | None, jetpack: str | None, tensorrt: str | None, as_json
         click.echo(json.dumps({"devices": rows}, indent=2))
         return
     from kexport.cli.tables import targets as tables
-    from kexport.cli.tables.bundle import show
+    from kexport.cli.tables.table import show
 
     if name is None:
         show(tables.devices_table(chosen))

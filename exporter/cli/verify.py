@@ -23,7 +23,8 @@ def verify(bundle: Path, as_json: bool) -> int:
     if as_json:
         click.echo(json.dumps({**verification.as_dict(), "path": str(bundle)}, indent=2))
         return 0 if verification.passed else ParityFailed.exit_code
-    from kexport.cli.tables.bundle import show, verification_table
+    from kexport.cli.tables.answers import verification_table
+    from kexport.cli.tables.table import show
 
     show(verification_table(bundle, verification))
     if verification.passed:

@@ -19,7 +19,8 @@ from support import healthy, small_classifier
 from kexport import runtime, targets
 from kexport.api import Bundle
 from kexport.bundle.local_engine import build_and_verify_engine, device_is_here
-from kexport.cli.tables.bundle import bundle_table, show
+from kexport.cli.tables.bundle import bundle_table
+from kexport.cli.tables.table import show
 from kexport.errors import GraphRefused, ParityFailed
 from kexport.options.application import Recipe
 from kexport.runtime import gpu

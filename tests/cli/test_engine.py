@@ -10,7 +10,8 @@ import pytest
 
 from kexport import targets
 from kexport.bundle.tensorrt import build_entry
-from kexport.cli.tables.bundle import bundle_table, show
+from kexport.cli.tables.bundle import bundle_table
+from kexport.cli.tables.table import show
 
 SIZE = {"sha256": "0", "bytes": 1}
 MANIFEST: dict[str, Any] = {

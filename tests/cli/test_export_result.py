@@ -195,7 +195,8 @@ def test_json_has_the_speed_that_the_manifest_leaves_out(
 def test_a_quantized_bundle_is_compared_with_keras_and_with_its_graph(
     capsys: pytest.CaptureFixture[str],
 ) -> None:
-    from kexport.cli.tables.bundle import show, verification_table
+    from kexport.cli.tables.answers import verification_table
+    from kexport.cli.tables.table import show
     from kexport.runtime.verify import Row, Verification
 
     rows = (Row("logits", 5.0, 2.2, 4.4, 0.75), Row("graph:logits", 0.1, 0.03, 0.2, 1.0))

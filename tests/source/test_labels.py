@@ -13,7 +13,8 @@ from support import healthy, small_classifier
 
 from kexport import runtime
 from kexport.api import export
-from kexport.cli.tables.bundle import bundle_table, show
+from kexport.cli.tables.bundle import bundle_table
+from kexport.cli.tables.table import show
 from kexport.errors import BadArgument
 from kexport.options.application import Recipe
 from kexport.source import labels

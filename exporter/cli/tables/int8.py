@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from kexport.cli.tables.bundle import headed, pairs
+from kexport.cli.tables.table import headed, pairs
 
 if TYPE_CHECKING:
     from kexport.calibration.accuracy.latency import Speed

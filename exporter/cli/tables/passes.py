@@ -5,7 +5,7 @@ from typing import Any
 
 from rich.table import Table
 
-from kexport.cli.tables.bundle import headed
+from kexport.cli.tables.table import headed
 
 
 def passes_table(phases: Iterable[Mapping[str, Any]]) -> Table:

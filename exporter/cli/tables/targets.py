@@ -6,7 +6,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from kexport.cli.tables.bundle import headed, pairs
+from kexport.cli.tables.table import headed, pairs
 
 if TYPE_CHECKING:
     from kexport.lint import Finding

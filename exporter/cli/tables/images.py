@@ -1,0 +1,87 @@
+"""Lines about what the device does with images, and about the classes that it names."""
+
+from collections.abc import Iterable, Mapping
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from kexport.options.preprocessing import Custom, described
+
+if TYPE_CHECKING:
+    from kexport.stages.resizing import ResizeTrial
+
+_RESIZED_LIKE = {
+    "tf": "as image_dataset_from_directory and tf.image",
+    "pil": "as load_img and Pillow",
+    "cv2": "as OpenCV",
+}
+"""What resizes as the methods of a library do."""
+
+_NAMED_CLASSES = 6
+"""Number of classes named, with the last one; labels.txt has all."""
+
+
+def preprocessing(manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Yield how images are preprocessed, where, and what says so."""
+    entry = manifest["preprocessing"]
+    if not any(row["color"] for row in manifest["inputs"]):
+        return
+    inside = ", ".join(entry.get("layers", ()))
+    if inside:
+        yield f"preprocessed inside the model, by {inside}"
+    if entry["mode"] != "none" or not inside:
+        yield _described(entry)
+    if "chosen" in entry:
+        shares = (f"{mode} {share:.1%}" for mode, share in entry["chosen"]["top1"].items())
+        yield f"as {entry['chosen']['images']} labelled images fit it best: {', '.join(shares)}"
+
+
+def _described(entry: Mapping[str, Any]) -> str:
+    if entry["mode"] != "custom":
+        return described(entry["mode"])
+    numbers = {name: tuple(entry[name]) for name in ("scale", "mean", "std")}
+    return described(Custom(**numbers, bgr=entry["bgr"]))
+
+
+def resizing(manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Yield what happens to an image that has not the model's size."""
+    inside = manifest["preprocessing"].get("resize")
+    if inside is not None:
+        yield f"{inside}, in the graph"
+    for row in manifest["inputs"]:
+        if "resize" in row:
+            method, fit = row["resize"]["method"], row["resize"]["fit"]
+            yield f"{method}, {fit}: {_RESIZED_LIKE[method.partition('-')[0]]}"
+
+
+def tried(trial: "ResizeTrial | None") -> Iterable[str]:
+    """Yield how many labelled images Keras has right for each way of resizing, best first."""
+    if trial is not None:
+        order = sorted(trial.accuracies, key=lambda method: -trial.accuracies[method])
+        found = ", ".join(f"{method} {trial.accuracies[method]:.1%}" for method in order)
+        yield f"Keras on {trial.images} labelled images: {found}"
+        if trial.best != trial.compared:
+            yield f"{trial.best} over {trial.compared} by chance: {trial.chance:.1g}"
+
+
+def classes(path: Path, manifest: Mapping[str, Any]) -> Iterable[str]:
+    """Yield the number of classes and their first and last labels, in the order of the outputs."""
+    from kexport.runtime.labels import NAME  # with it comes numpy
+
+    if NAME not in manifest["files"]:
+        return
+    labels = (path / NAME).read_text(encoding="utf-8").splitlines()
+    shown = labels
+    if len(labels) > _NAMED_CLASSES:
+        shown = [*labels[: _NAMED_CLASSES - 1], "...", labels[-1]]
+    yield f"{len(labels)}: {', '.join(shown)}"
+    numbers = [int(label) for label in labels if label.isdecimal()]
+    if len(numbers) == len(labels) and numbers != sorted(numbers):
+        yield "numbers in the order of text, as Keras sorts folders: compare with training"
+
+
+def labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
+    """Yield how often Keras is right on labelled images."""
+    if found is not None:
+        low, high = found["interval"]
+        share = f"Keras is right on {found['top1']:.1%} of {found['images']} labelled images"
+        yield f"{share} (95 % interval {low:.1%} to {high:.1%})"
