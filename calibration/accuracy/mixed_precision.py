@@ -18,7 +18,7 @@ from kexport.calibration.progress import percent_progress
 
 SENSITIVITY_IMAGES = 4
 """Images on which the sensitivity of every group is measured: few, because each group needs a run
-of the whole model. With two, four and eight, the first twelve groups of MobileNetV2 on digits are
+of what follows it. With two, four and eight, the first twelve groups of MobileNetV2 on digits are
 the same, in another order."""
 
 OUTPUT_BIAS_IMAGES = 32
