@@ -83,7 +83,7 @@ def require_task(task: Task, known: Sequence[str], what: str) -> None:
 
 def _of_scores(outputs: Sequence[OutputSpec]) -> Task:
     ranked = {spec.kind: spec for spec in outputs if spec.kind in RANKED}
-    if ranked:
+    if len(ranked) == len(RANKED):
         return Task("classify", (ranked["scores"].name,), ranked["scores"].of == "logits")
     for kind in SCORES:
         for spec in outputs:
