@@ -110,7 +110,15 @@ def export(
     The result is a folder, the bundle: the model, its manifest, golden outputs and a runtime.
     """
     chosen = _target(target, model, toolchain)
-    _refuse_early(model, chosen, recipe=recipe, calibration=calibration, **written)
+    _refuse_early(
+        model,
+        chosen,
+        recipe=recipe,
+        image_input=image_input,
+        task=task,
+        calibration=calibration,
+        **written,
+    )
     bundle = None
     try:
         with warnings_as_lines(ExportWarning, _with_options), progress(quiet=quiet) as report:
