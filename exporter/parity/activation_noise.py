@@ -15,7 +15,7 @@ from typing import Any
 import keras
 from keras import ops
 
-from kexport.keras_graph import carry_over, private_name
+from kexport.keras_graph import carry_over, flatten_layers, private_name
 from kexport.parity.units import UNITS, Draw
 
 OFF_BY_A_UNIT = frozenset({"celu", "elu", "logsigmoid", "selu", "sigmoid", "softplus"})
@@ -56,7 +56,7 @@ def moved_operation(operation: Any, args: Sequence[Any], result: Any, draw: Draw
 
 
 def _owners(layer: Any) -> list[Any]:
-    inside = layer._flatten_layers() if isinstance(layer, keras.Layer) else []
+    inside = [layer, *flatten_layers(layer)] if isinstance(layer, keras.Layer) else []
     return list({id(each): each for each in inside}.values())
 
 

@@ -61,5 +61,5 @@ def _found(outputs: Sequence[Output]) -> tuple[Output, Output, int]:
     raise BadArgument(
         "detect needs boxes [N, boxes, 4] and scores [N, boxes, classes], or both side by side in "
         f"one output, and the model has {described(outputs)}",
-        hint="give both in this form, the boxes from a layer with `box` in its name",
+        hint="give both in this form, the boxes from a layer with 'box' in its name",
     )
