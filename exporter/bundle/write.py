@@ -20,6 +20,9 @@ PROGRAMS = ("run.py", "build_engine.py")
 
 LABELS, GOLDEN, MODEL = "labels.txt", "golden.npz", "model.onnx"
 
+LICENSE = "LICENSE"
+"""The licence of both runtimes. What the model may be used for, its author says."""
+
 
 def write_files(
     folder: Path,
@@ -45,6 +48,8 @@ def write_files(
     runtime = resources.files("kexport.runtime")
     _copy_sources(runtime, folder / "runtime", (".py",))
     _copy_sources(runtime / "cpp", folder / "cpp", (".hpp", ".cpp", ".txt"))
+    for copied in ("runtime", "cpp"):
+        (folder / copied / LICENSE).write_bytes((runtime / LICENSE).read_bytes())
     program = runtime / "run.py"
     (folder / "run.py").write_bytes(program.read_bytes())
     for name in PROGRAMS:

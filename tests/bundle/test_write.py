@@ -41,6 +41,9 @@ def test_every_file_is_in_the_manifest_with_its_hash(bundle: Bundle) -> None:
     assert set(listed) == set(there)
     assert {"model.onnx", "golden.npz", "labels.txt", "run.py", "runtime/session.py"} <= set(there)
     assert "runtime/run.py" not in there
+    own = (Path(__file__).parents[2] / "LICENSE").read_bytes()
+    for name in ("runtime/LICENSE", "cpp/LICENSE"):
+        assert there[name].read_bytes() == own
     assert {"cpp/CMakeLists.txt", "cpp/kexport.hpp", "cpp/src/session.cpp"} <= set(there)
     assert "cpp/programs/verify.cpp" in there
     for name, path in there.items():

@@ -59,5 +59,10 @@ def named(name: str, values: Iterable[str]) -> Iterable[tuple[str, str]]:
 
 
 def megabytes(count: int) -> str:
-    """Write a number of bytes in units of 10^6 bytes, such as `98.2 MB` or `0.04 MB`."""
+    """Write a number of bytes in units of 10^6 bytes, such as `98.2 MB` or `0.04 MB`.
+
+    Fewer than 10,000 are in units of 10^3 bytes, such as `1.7 kB`.
+    """
+    if count < 10_000:
+        return f"{count / 1e3:.1f} kB"
     return f"{count / 1e6:.{1 if count >= 1e6 else 2}f} MB"
