@@ -18,7 +18,7 @@ enum class Sum { pick, interpolate, down_first, along_first, in_2048ths, area, p
 struct Method {
     std::string_view name;
     Sum sum;
-    Axis axis;
+    AxisTaps axis;
     const PillowFilter* filter;
 };
 
@@ -65,7 +65,7 @@ Taps shifted(Taps taps, std::int64_t by) {
     return taps;
 }
 
-Both taps_of(Axis axis, const Window& window) {
+Both taps_of(AxisTaps axis, const Window& window) {
     return {shifted(axis(window.height, window.to_height), window.top),
             shifted(axis(window.width, window.to_width), window.left)};
 }

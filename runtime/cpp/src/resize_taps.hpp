@@ -19,7 +19,7 @@ struct Taps {
 };
 
 /// Return the taps of an axis of `before` pixels that is resized to `after`.
-using Axis = Taps (*)(std::int64_t before, std::int64_t after);
+using AxisTaps = Taps (*)(std::int64_t before, std::int64_t after);
 
 Taps tf_nearest(std::int64_t before, std::int64_t after);
 Taps tf_bilinear(std::int64_t before, std::int64_t after);
