@@ -65,6 +65,7 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     from kexport.source.synthetic_images import draw_images
     from kexport.stages import optimize
     from kexport.stages.convert import Subject
+    from kexport.stages.preprocess import Settled
     from kexport.tasks import Evidence, resolve
 
     application = zoo.find(name)
@@ -75,7 +76,10 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     converted = convert_model(model)
     artifact = optimize.simplified(converted, inputs, 1, silent)
     task = resolve(Task(), converted.outputs, Evidence())
-    subject = Subject(source, model, artifact, task.outputs, task.entry, None, (), None, inputs)
+    settled = Settled(application.mode)
+    subject = Subject(
+        source, settled, model, artifact, task.outputs, task.entry, None, (), None, inputs
+    )
     return [checked(name, target, subject) for target in targets]
 
 

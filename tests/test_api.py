@@ -83,6 +83,7 @@ def test_preprocessing_costs_nothing_where_it_folds(
     assert bundle.manifest["preprocessing"] == {
         "mode": "caffe",
         "folded": True,
+        "layers": [],
         "resize": None,
         "crop": None,
         "size": None,

@@ -83,7 +83,7 @@ def test_formats_on_every_kind_of_target(
     assert entry["parity"]["passed"] is True
     assert entry["inputs"][0]["shape"] == [1, None, None, 1]
     wanted = {"resize": "bicubic", "crop": "center", "size": [24, 24], "mode": "tf"}
-    assert entry["preprocessing"] == {**wanted, "folded": False}
+    assert entry["preprocessing"] == {**wanted, "folded": False, "layers": []}
 
 
 @pytest.mark.parametrize("batch", [1, 3, "dynamic"])
@@ -227,7 +227,7 @@ def test_best_classes_of_a_bundle(published: Export, activation: Any, tmp_path: 
     np.testing.assert_array_equal(given["indices"], np.argsort(-every, axis=-1)[:, :3])
     np.testing.assert_allclose(given["scores"], -np.sort(-every, axis=-1)[:, :3], atol=1e-5)
     with np.load(bundle.path / "golden.npz") as golden:
-        assert golden["scores"].shape == (13, 9)  # 8 ordinary pictures and 5 hard ones
+        assert golden["scores"].shape == (37, 9)  # 32 ordinary images and 5 hard ones
         np.testing.assert_array_equal(
             golden["indices"], np.argsort(-golden["scores"], axis=-1)[:, :3]
         )

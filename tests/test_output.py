@@ -123,7 +123,7 @@ def test_ctrl_c_after_publishing_names_the_bundle(
     def interrupted(table: Any) -> None:
         signal.raise_signal(signal.SIGINT)
 
-    monkeypatch.setattr("kexport.cli.tables.bundle.show", interrupted)
+    monkeypatch.setattr("kexport.cli.tables.table.show", interrupted)
     output = tmp_path / "digits"
     assert main([*words, "-q", "-o", str(output)]) == 130
     said = f"error: stopped; the bundle was written, to {output}"

@@ -94,7 +94,7 @@ def test_the_engine_is_built_and_verified_with_the_bundle(made, machine, tmp_pat
     assert runtime.load(bundle.path).engine.name == "tensorrt 11.4.0, RTX 4000"
     show(bundle_table(bundle.path, bundle.manifest, bundle.engine))
     said = capsys.readouterr().out
-    assert "MB for RTX 4000, by tensorrt 11.4.0; the same images on it:" in said
+    assert "kB for RTX 4000, by tensorrt 11.4.0; the same images on it:" in said
     assert "on the device" not in said
 
 

@@ -16,7 +16,7 @@ from keras import layers
 from PIL import Image
 from support import healthy
 
-from kexport import ImageInput, Task
+from kexport import ImageInput, Recipe, Task
 from kexport.api import export
 from kexport.errors import UnsupportedModel
 from kexport.runtime import load
@@ -48,7 +48,7 @@ def photo(tmp_path: Path) -> Path:
 def from_keras(model: keras.Model, bundle: Path, photo: Path) -> np.ndarray:
     """Run Keras on the image as the bundle's runtime resizes it."""
     (source,) = load(bundle).manifest.inputs
-    image = pixels(photo, source.size)[np.newaxis].astype(np.float32)
+    image = pixels(photo, source.size, "RGB", source.resize)[np.newaxis].astype(np.float32)
     return np.asarray(model.predict(image, verbose=0))[0]
 
 
@@ -153,7 +153,13 @@ def test_a_mask_with_channels_first_is_refused(tmp_path: Path) -> None:
     moved = layers.Permute((3, 1, 2))(image)
     cells = layers.Conv2D(4, 1, data_format="channels_first", name="cells")(moved)
     with pytest.raises(UnsupportedModel, match="layer 'cells' has channels first"):
-        export(keras.Model(image, cells), "cpu-fp32", output=tmp_path / "b", task="segment")
+        export(
+            keras.Model(image, cells),
+            "cpu-fp32",
+            output=tmp_path / "b",
+            recipe=Recipe(preprocess="none"),
+            task="segment",
+        )
 
 
 def test_the_nearest_of_a_gallery(export_and_verify: Export, tmp_path: Path, photo: Path) -> None:
@@ -212,7 +218,7 @@ def test_boxes(export_and_verify: Export, tmp_path: Path, photo: Path) -> None:
     task = Task("detect", 0.3, box_format="cxcywh", box_units="relative", iou=0.4)
     bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", task=task)
     (source,) = load(bundle.path).manifest.inputs
-    seen = pixels(photo, source.size)[np.newaxis].astype(np.float32)
+    seen = pixels(photo, source.size, "RGB", source.resize)[np.newaxis].astype(np.float32)
     found, known = (np.asarray(one)[0] for one in model.predict(seen, verbose=0))
     edges = np.concatenate([found[:, :2] - found[:, 2:] / 2, found[:, :2] + found[:, 2:] / 2], 1)
     expected = []
