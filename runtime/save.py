@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -46,11 +47,16 @@ class Saver:
     def save(self, image: str, answer: Answer) -> Path:
         """Write one answer, and return its path; an older file of that name is replaced.
 
-        Raises BadInput if it cannot be written.
+        Raises BadInput if it cannot be written, or if that file is the image itself.
         """
         name = Path(image).stem
         self._taken[name] = count = self._taken.get(name, 0) + 1
         path = self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
+        if path.exists() and os.path.exists(image) and path.samefile(image):
+            raise BadInput(
+                f"the answer for {image} would replace the image itself",
+                hint="give another folder with --save",
+            )
         self._guarded(lambda: _write(path, image, answer))
         return path
 

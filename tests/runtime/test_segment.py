@@ -92,3 +92,17 @@ def test_the_palette_is_that_of_pascal_voc() -> None:
         *((128, 0, 128), (0, 128, 128), (128, 128, 128), (64, 0, 0)),
     )
     assert len(set(voc_palette(256))) == 256
+
+
+def test_a_mask_never_replaces_the_image_itself(
+    masked: Masked, tmp_path: Path, capsys: Any
+) -> None:
+    bundle = masked(3, ["red", "green", "blue"])
+    photo = tmp_path / "photo.png"
+    Image.fromarray(noise(40, 54)).save(photo)
+    before = photo.read_bytes()
+    assert run_py(bundle, [str(photo), "--save", str(tmp_path)]) == BadInput.exit_code
+    assert photo.read_bytes() == before
+    said = capsys.readouterr().err
+    assert f"error: the answer for {photo} would replace the image itself" in said
+    assert "hint: give another folder with --save" in said
