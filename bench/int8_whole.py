@@ -14,7 +14,7 @@ from typing import Any
 
 import numpy as np
 from machine import peak_memory
-from page import table
+from page import joined, table
 
 COUNT = 100
 FIRST, LAST = "decoding the calibration images", "running Keras for comparison"
@@ -138,12 +138,10 @@ HEADINGS = (
 
 
 def page(found: Sequence[Sequence[str]], rounds: int, where: str) -> str:
-    return "\n".join(
+    return joined(
         [
             "## What the whole export takes",
-            "",
             f"{where}.",
-            "",
             f"From {COUNT} image files to the int8 graph, on all cores. quantize_static decodes "
             "them, reads the float32 graph with its preprocessing, calibrates by MinMax on all of "
             "them and writes the model. kexport decodes them, runs Keras on those that judge, "
@@ -153,7 +151,6 @@ def page(found: Sequence[Sequence[str]], rounds: int, where: str) -> str:
             f"its own; medians of {rounds} rounds in turns, and of their ratios. `@digits` is "
             f"exported with --max-drop {ISLANDS_DROP}, so that nodes return to float. "
             "`python bench/int8.py` writes this.",
-            "",
             table(HEADINGS, found),
         ]
     )
