@@ -75,7 +75,7 @@ def pixels(
     Raises BadImage for an image that is missing, damaged, too large, or not of 8 bits; BadInput for
     any other invalid argument; EngineMissing without Pillow.
     """
-    decoded = _of_color(_array(image, _MODES[color], resize.library), COLORS[color])
+    decoded = _of_color(_array(image, _MODES[color], resize.pixel_library), COLORS[color])
     height, width = size
     if height is not None and width is not None:
         decoded = resized(decoded, (height, width), resize)

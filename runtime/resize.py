@@ -44,7 +44,7 @@ class Resize:
         return self.method if self.fit == "stretch" else f"{self.method},{self.fit}"
 
     @property
-    def library(self) -> str:
+    def pixel_library(self) -> str:
         """The library whose pixels the method gives: "tf", "pil" or "cv2"."""
         return self.method.partition("-")[0]
 
@@ -98,7 +98,7 @@ def window_of(height: int, width: int, size: Size, resize: Resize) -> Window:
         return _padded(height, width, size)
     tall, wide = height, width
     if resize.fit == "crop":
-        share = _float32_share if resize.library == "tf" else _whole_share
+        share = _float32_share if resize.pixel_library == "tf" else _whole_share
         tall = max(min(height, share(width, size[0], size[1])), 1)
         wide = max(min(width, share(height, size[1], size[0])), 1)
     return Window((height - tall) // 2, (width - wide) // 2, tall, wide, 0, 0, *size)

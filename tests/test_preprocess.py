@@ -120,7 +120,9 @@ def test_none_is_accepted_where_it_is_said(tmp_path: Path) -> None:
 
 def test_other_inputs_need_no_mode(tmp_path: Path) -> None:
     x = keras.Input((7,))
-    run(keras.Model(x, layers.Dense(3)(x)), tmp_path, Recipe())
+    bundle = run(keras.Model(x, layers.Dense(3)(x)), tmp_path, Recipe())
+    assert bundle.manifest["preprocessing"]["mode"] == "none"
+    assert bundle.manifest["parity"]["passed"] is True
 
 
 def test_layers_that_preprocess_are_told(

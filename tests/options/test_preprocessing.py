@@ -2,11 +2,13 @@
 
 from typing import Any
 
+import numpy as np
 import pytest
 
 from kexport.errors import BadArgument
 from kexport.options.application import Recipe
 from kexport.options.preprocessing import Custom, described, fit
+from kexport.source.preprocessing import prepare
 
 
 @pytest.mark.parametrize(
@@ -53,9 +55,13 @@ def test_grey_images_have_no_three_channels(mode: Any) -> None:
         fit(mode, 1, "m")
 
 
-@pytest.mark.parametrize("mode", ["none", "unit", "tf", Custom(scale=(0.5,))])
-def test_grey_images_have_one_number(mode: Any) -> None:
+@pytest.mark.parametrize(
+    ("mode", "white"), [("none", 255), ("unit", 1), ("tf", 1), (Custom(scale=(0.5,)), 127.5)]
+)
+def test_grey_images_have_one_number(mode: Any, white: float) -> None:
     fit(mode, 1, "m")
+    found = prepare(np.full((1, 2, 3, 1), 255, np.uint8), mode)
+    np.testing.assert_array_equal(found, np.full((1, 2, 3, 1), white, np.float32))
 
 
 def test_a_formula_is_written_out() -> None:
