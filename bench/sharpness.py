@@ -54,7 +54,7 @@ def measure(builder: str, size: int) -> Sharpness:
 
     from kexport.options.application import Recipe
     from kexport.parity import samples
-    from kexport.parity.tolerance import spread
+    from kexport.runtime.compare import spread
     from kexport.source.open import open_model
 
     recipe = Recipe(weights="random", input_shape=(size, size, 3))

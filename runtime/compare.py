@@ -44,26 +44,45 @@ def max_abs(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
     return float(gap) if np.isfinite(gap) else float("inf")
 
 
+def spread(reference: NDArray[Any]) -> float:
+    """Return the standard deviation over all elements, in float64; 0 for constant or no elements.
+
+    Rounding of the mean would give a constant array a tiny deviation.
+    """
+    if not reference.size or reference.min() == reference.max():
+        return 0.0
+    return float(reference.astype(np.float64).std())
+
+
+def unit(reference: NDArray[Any]) -> float:
+    """Return what errors of an output are measured in: its spread.
+
+    A constant has none: then its magnitude, and 1 for zeros.
+    """
+    found = spread(reference)
+    if found or not reference.size:
+        return found or 1.0
+    return abs(float(reference.flat[0])) or 1.0
+
+
 def spread_error(candidate: NDArray[Any], reference: NDArray[Any]) -> float:
-    """Return max |candidate - reference| / std(reference) over all images and elements, in float64.
+    """Return max |candidate - reference| / unit(reference) over all images and elements.
 
     Relative to the spread of the reference, an error means the same for scores near 0.001 as for
-    features near 100. Infinite where `max_abs` is. For a constant reference, 0 if it is matched
-    exactly and otherwise infinite.
+    features near 100. In float64; infinite where `max_abs` is.
     """
     gap = max_abs(candidate, reference)
-    if not np.isfinite(gap) or gap == 0.0:
-        return gap
-    spread = float(reference.astype(np.float64).std())
-    return gap / spread if spread > 0.0 else float("inf")
+    return gap / unit(reference) if gap and np.isfinite(gap) else gap
 
 
 def logits_of(probabilities: NDArray[Any]) -> NDArray[np.float64]:
     """Recover the input of a softmax, up to a constant per row, from its output.
 
-    The result is log p minus its mean over the last axis. p is first clipped at `SMALLEST`.
+    The result is log p minus its mean over the last axis, which is exactly 0 where all are equal. p
+    is first clipped at `SMALLEST`.
     """
     logs = np.log(np.maximum(probabilities.astype(np.float64), SMALLEST))
+    logs -= logs[..., :1].copy()
     centred: NDArray[np.float64] = logs - logs.mean(axis=-1, keepdims=True)
     return centred
 
@@ -113,8 +132,7 @@ def differences(
 
 def _ranking(name: str, indices: NDArray[Any], scores: NDArray[Any]) -> Difference:
     gap = ranking_error(indices, scores)
-    spread = float(scores.astype(np.float64).std())
-    error = gap / spread if gap and spread else gap
+    error = gap / unit(scores) if gap and np.isfinite(gap) else gap
     same = indices[:, 0] == scores.argmax(axis=-1) if np.isfinite(gap) else np.zeros(1)
     return Difference(name, gap, error, float(np.mean(same)))
 

@@ -13,7 +13,8 @@ from kexport.parity import keras_outputs, noise
 from kexport.parity.keras_outputs import KerasOutputs
 from kexport.parity.reference import Expected
 from kexport.parity.samples import Samples
-from kexport.parity.tolerance import FACTORS, allowed_gap, largest_gap, spread
+from kexport.parity.tolerance import FACTORS, allowed_gap, largest_gap
+from kexport.runtime.compare import spread
 
 MOST_LEFT_OUT = 0.25
 """The largest share of the ordinary samples that are left out."""

@@ -12,8 +12,7 @@ from kexport.arrays import Array
 from kexport.outputs import Output, Ranking
 from kexport.parity.keras_outputs import compute
 from kexport.parity.quantity import quantity_of
-from kexport.parity.tolerance import spread
-from kexport.runtime.compare import Difference, differences, logits_of, max_abs
+from kexport.runtime.compare import Difference, differences, logits_of, max_abs, unit
 from kexport.runtime.errors import BadInput
 from kexport.runtime.top_k import expand_top_k
 from kexport.runtime.verify import Row
@@ -136,8 +135,7 @@ def _row(found: Difference, manifest: Manifest, probe: AnsweredProbe, expected: 
     quantity = quantity_of(found.name, manifest)
     golden = expected.outputs[quantity.output]
     recovered = quantity.kind == "log-probabilities"
-    unit = float(logits_of(golden).std()) if recovered else spread(golden)
-    error = found.max_abs / unit if found.max_abs and unit else found.max_abs
+    error = found.max_abs / unit(logits_of(golden) if recovered else golden)
     tolerance = quantity.tolerance(expected, probe.gaps)
     return Row(found.name, found.max_abs, error, tolerance, found.top1_agreement)
 

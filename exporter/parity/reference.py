@@ -9,8 +9,7 @@ from kexport.arrays import Array
 from kexport.outputs import Output, Ranking
 from kexport.parity.probes import AnsweredProbe
 from kexport.parity.samples import Samples
-from kexport.parity.tolerance import spread
-from kexport.runtime.compare import logits_of
+from kexport.runtime.compare import logits_of, spread
 from kexport.runtime.manifest import GRAPH
 
 

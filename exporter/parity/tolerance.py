@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from kexport.arrays import Array
-from kexport.runtime.compare import logits_of
+from kexport.runtime.compare import logits_of, spread, unit
 
 FLOORS = {"fp32": 1e-4, "fp16": 2e-2}
 """Smallest tolerance by precision, relative to the spread (standard deviation) of an output."""
@@ -27,11 +27,6 @@ softmaxes. The sum's error is equal for all classes."""
 
 FLAT = 1e-2
 """Upper limit of what RESOLUTION adds to a tolerance, for models whose classes hardly differ."""
-
-
-def spread(array: Array) -> float:
-    """Return the standard deviation over all elements, in float64; 0 for an empty array."""
-    return float(array.astype(np.float64).std()) if array.size else 0.0
 
 
 def allowed_gap(quantity: Array, noise: float, precision: str) -> float:
@@ -62,7 +57,7 @@ def _told(quantity: Array) -> float:
 
 
 def relative(kind: str, expected: Array, gap: float) -> float:
-    """Return the tolerance of a measured quantity, in units of its own spread.
+    """Return the tolerance of a measured quantity, in its `unit`, which is its spread.
 
     `gap` is the largest difference allowed to an output, or to the logits of a softmax. What a
     float32 softmax cannot tell (`RESOLUTION`) is added to the latter where the logits are taken
@@ -82,13 +77,11 @@ def relative(kind: str, expected: Array, gap: float) -> float:
         expected: the output, float32; the probabilities where the kind is one of these two.
         gap: the largest difference allowed, in units of the output or of the logits.
     """
-    within = spread(expected)
-    if within == 0:
-        return 0.0
+    within = unit(expected)
     if kind == "sigmoid":
         return (gap / 4 + RESOLUTION) / within
     if kind not in ("probabilities", "log-probabilities") or expected.shape[-1] < 2:
         return gap / within
-    recovered = float(logits_of(expected).std())
+    recovered = unit(logits_of(expected))
     gap += min(RESOLUTION, FLAT * recovered)
     return gap / recovered if kind == "log-probabilities" else gap / (2 * within)

@@ -15,7 +15,8 @@ from kexport.parity import samples
 from kexport.parity.expectation import expect
 from kexport.parity.reference import Expected
 from kexport.parity.samples import Samples
-from kexport.parity.tolerance import CEILING, spread
+from kexport.parity.tolerance import CEILING
+from kexport.runtime.compare import spread
 
 ORDINARY = 8
 

@@ -47,7 +47,15 @@ def test_differences_between_shapes_are_infinite():
 def test_constant_references():
     flat = np.full((2, 3), 7.0, np.float32)
     assert spread_error(flat, flat) == 0.0
-    assert spread_error(flat + 1e-6, flat) == np.inf
+    assert spread_error(flat + 0.7, flat) == pytest.approx(0.1, rel=1e-6)
+    zeros = np.zeros((2, 3), np.float32)
+    assert spread_error(zeros + 0.25, zeros) == 0.25
+
+
+def test_a_constant_has_no_spread_though_its_mean_is_rounded():
+    flat = np.full(6, 0.1)
+    assert flat.std() > 0
+    assert spread_error(flat + 0.01, flat) == pytest.approx(0.1)
 
 
 def test_empty_arrays_do_not_differ():

@@ -45,12 +45,17 @@ double max_abs(const Values& candidate, const Values& reference) {
     return greatest;
 }
 
-/// Return `gap` relative to the standard deviation of the reference; infinite for a constant
-/// reference that is not matched exactly.
+/// Return what errors of an output are measured in: its standard deviation. A constant has none:
+/// then its magnitude, and 1 for zeros.
+double unit_of(const std::vector<double>& values) {
+    if (values.empty()) return 1.0;
+    const auto [least, most] = std::minmax_element(values.begin(), values.end());
+    if (*least != *most) return deviation(values);
+    return *least != 0.0 ? std::abs(*least) : 1.0;
+}
+
 double spread_error(double gap, const Values& reference) {
-    if (!std::isfinite(gap) || gap == 0.0) return gap;
-    const double spread = deviation(reference.all);
-    return spread > 0.0 ? gap / spread : infinity;
+    return std::isfinite(gap) && gap != 0.0 ? gap / unit_of(reference.all) : gap;
 }
 
 /// Return the argmax of a row; as in NumPy, the first NaN counts as the largest value.
@@ -79,7 +84,7 @@ Row difference(const std::string& name, const Values& candidate, const Values& r
 }
 
 /// Recover the input of a softmax, up to a constant per row, from its output: log p minus its mean
-/// over the row. p is first clipped at `smallest`.
+/// over the row, which is exactly 0 where all are equal. p is first clipped at `smallest`.
 Values logits_of(Values values) {
     const std::size_t width = values.width();
     for (double& value : values.all)
@@ -87,6 +92,8 @@ Values logits_of(Values values) {
             value = std::log(std::max(value, smallest));
     for (std::size_t row = 0; row < values.rows(); ++row) {
         double* first = values.all.data() + row * width;
+        const double start = *first;
+        std::for_each(first, first + width, [start](double& value) { value -= start; });
         const double mean = sum_of(first, width) / static_cast<double>(width);
         std::for_each(first, first + width, [mean](double& value) { value -= mean; });
     }
@@ -95,8 +102,7 @@ Values logits_of(Values values) {
 
 Row ranking(const std::string& name, const Values& picked, const Values& scores) {
     const double gap = ranking_error(picked, scores);
-    const double spread = deviation(scores.all);
-    Row row{name, gap, gap != 0.0 && spread != 0.0 ? gap / spread : gap, 0.0, 0.0};
+    Row row{name, gap, spread_error(gap, scores), 0.0, 0.0};
     if (!std::isfinite(gap)) return row;
     std::size_t same = 0;
     for (std::size_t at = 0; at < picked.rows(); ++at)

@@ -75,6 +75,14 @@ def test_outputs_outside_the_tolerances(plain, build, reseal):
     assert agrees(plain, bundle) == 12
 
 
+@pytest.mark.parametrize("value", [0.0, 0.1, -2.0])
+def test_constant_golden_outputs(plain, build, reseal, value):
+    bundle = build(outputs=ALL)
+    features = np.load(bundle / "golden.npz")["features"]
+    change_golden(bundle, reseal, features=np.full_like(features, value))
+    assert agrees(plain, bundle) == 12
+
+
 def test_a_failed_model_onnx_in_an_engines_bundle_warns(plain, build, reseal):
     bundle = build(outputs=ALL, edit=for_tensorrt)
     assert agrees(plain, bundle) == 0
