@@ -101,6 +101,25 @@ def producer(tensor: Any) -> tuple[Any, int]:
     return (None, 0) if history is None else (history.operation, history.tensor_index)
 
 
+def operations_between(inputs: Any, outputs: Any) -> list[Any]:
+    """List the operations that compute `outputs` from `inputs`, symbolic tensors, last ones first.
+
+    Both may be structures, in which everything else is left out.
+    """
+    known = {id(tensor) for tensor in keras.tree.flatten(inputs)}
+    waiting, found = list(keras.tree.flatten(outputs)), []
+    while waiting:
+        tensor = waiting.pop(0)
+        history = getattr(tensor, "_keras_history", None)
+        if history is None or id(tensor) in known:
+            continue
+        known.add(id(tensor))
+        if history.operation not in found:
+            found.append(history.operation)
+        waiting += history.operation._inbound_nodes[history.node_index].input_tensors
+    return found
+
+
 def _functional(model: Any) -> Any:
     """Return the functional model that a Sequential model runs; any other model itself."""
     return model._functional if type(model) is keras.Sequential else model
