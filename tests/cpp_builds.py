@@ -106,14 +106,35 @@ def content(*folders: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def commands(folder: Path, project: Path) -> tuple[list[str], list[str]]:
+    """Return how the README of a bundle's cpp/ folder says to configure and to build."""
+    shown = blocks((SOURCES / "README.md").read_text("utf-8"))
+    lines = [line for block in shown if block.language == "sh" for line, _ in block.steps]
+    places = {"BUNDLE/cpp": str(project), "build": str(folder)}
+    configure, build = (
+        [places.get(word, word) for word in line.split()]
+        for line in lines
+        if line.startswith("cmake ")
+    )
+    return configure, build
+
+
 def configured(folder: Path, project: Path, options: Sequence[str]) -> None:
     """Run cmake; skip the test if a package is missing, fail for other errors."""
-    command = ["cmake", "-S", str(project), "-B", str(folder), *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    configure, _ = commands(folder, project)
+    done = subprocess.run([*configure, *options], capture_output=True, text=True)
     if "is not found" in done.stderr:
         missing = next(line for line in done.stderr.splitlines() if "is not found" in line)
         shutil.rmtree(folder)
         pytest.skip(f"{missing.strip()} .ci/packages installs it on Debian")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def built(folder: Path, targets: Sequence[str] = ()) -> None:
+    """Build some targets of a configured project, or all."""
+    _, build = commands(folder, folder)
+    wanted = [word for target in targets for word in ("--target", target)]
+    done = subprocess.run([*build, *wanted], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -131,7 +152,7 @@ def packages(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]:
+def make_build(root: Path, sources: Path) -> Callable[..., Path]:
     """Return a function that builds sources with cmake options, and reuses builds."""
 
     def make(name: str, project: Path, *options: str, targets: Sequence[str] = ()) -> Path:
@@ -146,12 +167,8 @@ def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]
                 return folder
             for old in folder.parent.glob(f"{name}-*"):
                 shutil.rmtree(old)
-            headers = packages / "headers" / "usr" / "include" / "onnxruntime"
-            configured(folder, project, [f"-DKEXPORT_ONNXRUNTIME_INCLUDE={headers}", *options])
-            wanted = [word for target in targets for word in ("--target", target)]
-            command = ["cmake", "--build", str(folder), *wanted]
-            done = subprocess.run(command, capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
+            configured(folder, project, options)
+            built(folder, targets)
             (folder / "whole").touch()
         return folder
 

@@ -28,6 +28,7 @@ CPP_ONLY = {
     "array": "NumPy's arrays",
     "binding_cache": "Python binds nothing: ONNX Runtime's module copies arrays",
     "files": "Python's pathlib",
+    "ort_api": "Python's import of onnxruntime",
     "ort_binding": "Python binds nothing: ONNX Runtime's module copies arrays",
     "ort_library": "Python's import of onnxruntime",
     "ort_tensors": "onnxruntime's own conversion from and to NumPy",
