@@ -18,8 +18,10 @@ from .segment import UNSEEN, Mask
 if TYPE_CHECKING:
     from collections.abc import Callable
 
+    from .image import ImageSource
     from .predict import Answer
     from .task import Task
+    from .video import Frame
 
 SUFFIXES = {"segment": ".png", "detect": ".png", "image": ".png", "raw": ".npz"}
 """The ending of the files of each task that saves any."""
@@ -45,13 +47,11 @@ class Saver:
         self._guarded(lambda: folder.mkdir(parents=True, exist_ok=True))
 
     def save(self, image: str, answer: Answer) -> Path:
-        """Write one answer, and return its path; an older file of that name is replaced.
+        """Write the answer for an image file, and return its path; an older file is replaced.
 
         Raises BadInput if it cannot be written, or if that file is the image itself.
         """
-        name = Path(image).stem
-        self._taken[name] = count = self._taken.get(name, 0) + 1
-        path = self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
+        path = self._path(Path(image).stem)
         if path.exists() and os.path.exists(image) and path.samefile(image):
             raise BadInput(
                 f"the answer for {image} would replace the image itself",
@@ -59,6 +59,18 @@ class Saver:
             )
         self._guarded(lambda: _write(path, image, answer))
         return path
+
+    def save_frame(self, frame: Frame, answer: Answer) -> Path:
+        """Write the answer for a frame, `clip-000012.png`, and return its path; as `save`."""
+        name = Path(frame.source).stem.replace(":", "")
+        path = self._path(f"{name}-{frame.number:06}")
+        self._guarded(lambda: _write(path, frame.pixels, answer))
+        return path
+
+    def _path(self, name: str) -> Path:
+        """Return the path of a new file, whose name may have been taken before."""
+        self._taken[name] = count = self._taken.get(name, 0) + 1
+        return self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
 
     def _guarded(self, write: Callable[[], Any]) -> None:
         try:
@@ -70,7 +82,7 @@ class Saver:
             ) from error
 
 
-def _write(path: Path, image: str, answer: Answer) -> None:
+def _write(path: Path, image: ImageSource, answer: Answer) -> None:
     if isinstance(answer, RawOutputs):
         np.savez_compressed(path, allow_pickle=False, **answer.arrays)
     elif isinstance(answer, Mask):

@@ -22,6 +22,7 @@ PYTHON_ONLY = {
     "run": "the command lines are in programs/",
     "save": "a program writes its own files",
     "sources": "the command lines are in programs/",
+    "video": "a program opens its own camera",
     "terminal": "printable() is in text.cpp, beside the UTF-8 decoder that it needs",
 }
 CPP_ONLY = {
