@@ -86,7 +86,7 @@ def answers(
             continue
         if isinstance(found, Frame):
             answer = session.predict(found.pixels, settings)
-            saved = None if saver is None else saver.save_frame(found, answer)
+            saved = None if saver is None else saver.save(found.file_name, answer, [found.pixels])
             at = found.number, found.seconds
             yield Answered(found.source, answer, saved=saved, frame=at)
             continue
@@ -95,5 +95,5 @@ def answers(
         except BadImage as fault:
             yield Answered(found, fault=fault)
             continue
-        saved = None if saver is None else saver.save(found, answer)
+        saved = None if saver is None else saver.save(Path(found).stem, answer, [found])
         yield Answered(found, answer, saved=saved)

@@ -16,12 +16,11 @@ from .regress import RawOutputs
 from .segment import UNSEEN, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .image import ImageSource
     from .predict import Answer
     from .task import Task
-    from .video import Frame
 
 SUFFIXES = {"segment": ".png", "detect": ".png", "image": ".png", "raw": ".npz"}
 """The ending of the files of each task that saves any."""
@@ -46,31 +45,24 @@ class Saver:
         self._taken: dict[str, int] = {}
         self._guarded(lambda: folder.mkdir(parents=True, exist_ok=True))
 
-    def save(self, image: str, answer: Answer) -> Path:
-        """Write the answer for an image file, and return its path; an older file is replaced.
+    def save(self, name: str, answer: Answer, sources: Sequence[ImageSource]) -> Path:
+        """Write one answer, and return its path; an older file of that name is replaced.
 
-        Raises BadInput if it cannot be written, or if that file is the image itself.
+        `sources` are what it is the answer for, first the image that boxes are drawn on: the paths
+        of files, or pixels.
+
+        Raises BadInput if it cannot be written, or if that file is one of its sources.
         """
-        path = self._path(Path(image).stem)
-        if path.exists() and os.path.exists(image) and path.samefile(image):
-            raise BadInput(
-                f"the answer for {image} would replace the image itself",
-                hint="give another folder with --save",
-            )
-        self._guarded(lambda: _write(path, image, answer))
-        return path
-
-    def save_frame(self, frame: Frame, answer: Answer) -> Path:
-        """Write the answer for a frame, `clip-000012.png`, and return its path; as `save`."""
-        name = Path(frame.source).stem.replace(":", "")
-        path = self._path(f"{name}-{frame.number:06}")
-        self._guarded(lambda: _write(path, frame.pixels, answer))
-        return path
-
-    def _path(self, name: str) -> Path:
-        """Return the path of a new file, whose name may have been taken before."""
         self._taken[name] = count = self._taken.get(name, 0) + 1
-        return self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
+        path = self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
+        for source in sources:
+            if isinstance(source, str) and os.path.exists(source) and _same(path, source):
+                raise BadInput(
+                    f"the answer for {source} would replace the image itself",
+                    hint="give another folder with --save",
+                )
+        self._guarded(lambda: _write(path, sources[0], answer))
+        return path
 
     def _guarded(self, write: Callable[[], Any]) -> None:
         try:
@@ -80,6 +72,10 @@ class Saver:
                 f"{self._folder} cannot be written: {error.strerror or error}",
                 hint="give another folder with --save",
             ) from error
+
+
+def _same(path: Path, source: str) -> bool:
+    return path.exists() and path.samefile(source)
 
 
 def _write(path: Path, image: ImageSource, answer: Answer) -> None:

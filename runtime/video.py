@@ -35,6 +35,12 @@ class Frame:
     seconds: float
     pixels: NDArray[np.uint8]
 
+    @property
+    def file_name(self) -> str:
+        """A name for a file of it, without ending: clip-000012, camera0-000012."""
+        stem = os.path.splitext(os.path.basename(self.source))[0].replace(":", "")
+        return f"{stem}-{self.number:06}"
+
 
 def is_video(word: str) -> bool:
     """Whether a word names a video by its ending, or a camera: `camera:0`."""
