@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -229,7 +230,7 @@ CORES = {
 
 
 @pytest.fixture(scope="session")
-def cross_built(packages: Path, make_build: Callable[..., Path]) -> Path:
+def cross_built(root: Path, packages: Path, make_build: Callable[..., Path]) -> Path:
     """Build kexport-verify and the verifier for aarch64; skip if that is not possible."""
     if platform.machine() == "aarch64":
         pytest.skip("this machine is an aarch64 itself")
@@ -237,24 +238,38 @@ def cross_built(packages: Path, make_build: Callable[..., Path]) -> Path:
     unpacked = packages / "aarch64"
     if not unpacked.is_dir():
         pytest.skip(f"{unpacked} is not there; .ci/packages makes it on Debian")
-    inside = unpacked / "usr"
+    toolchain, option = documented_toolchain(root, unpacked)
     return make_build(
         "aarch64",
         SOURCES,
+        *("-D", f"{option}={toolchain}"),
         "-DCMAKE_BUILD_TYPE=Quick",
-        "-DCMAKE_SYSTEM_NAME=Linux",
-        "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
-        "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
-        f"-DCMAKE_CXX_FLAGS={WARNINGS} -isystem {inside}/include/aarch64-linux-gnu",
-        f"-DOPENSSL_INCLUDE_DIR={inside}/include",
-        f"-DOPENSSL_CRYPTO_LIBRARY={inside}/lib/aarch64-linux-gnu/libcrypto.so",
-        f"-DZLIB_INCLUDE_DIR={inside}/include",
-        f"-DZLIB_LIBRARY={unpacked}/lib/aarch64-linux-gnu/libz.so.1",
-        "-DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON",
-        "-DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON",
+        f"-DCMAKE_CXX_FLAGS={WARNINGS}",
         WITH_VERIFIER,
         targets=["kexport-verify", "verifier"],
     )
+
+
+def documented_toolchain(root: Path, sysroot: Path) -> tuple[Path, str]:
+    """Write the toolchain file that docs/cpp.md shows beside a sysroot.
+
+    Return its path, and the option of the command there that names it.
+    """
+    shown = blocks((root / "docs" / "cpp.md").read_text("utf-8"))
+    (file,) = (block for block in shown if block.file is not None)
+    lines = [line for block in shown if block.language == "sh" for line, _ in block.steps]
+    (said,) = (line for line in lines if "build-aarch64 -D" in line)
+    option, _, path = said.split()[-1].partition("=")
+    assert path == f"$PWD/{file.file}"
+    content_hash = hashlib.sha256(file.body.encode()).hexdigest()[:12]
+    folder = root / "build" / "cpp" / f"cross-{content_hash}"
+    folder.mkdir(parents=True, exist_ok=True)
+    own = folder / str(os.getpid())  # another worker may do the same at this moment
+    own.write_text(file.body, encoding="utf-8")
+    toolchain = own.replace(folder / Path(path).name)
+    with contextlib.suppress(FileExistsError):
+        (folder / "sysroot").symlink_to(sysroot)
+    return toolchain, option
 
 
 @pytest.fixture(scope="session")
