@@ -1,21 +1,45 @@
-"""Image files that a command line names: files, folders, patterns, or a list on standard input."""
+"""What a command line names: image files, folders, patterns, lists on standard input, videos."""
 
 from __future__ import annotations
 
 import glob
 import os
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Union
 
-from .errors import BadImage
+from .errors import BadImage, BadInput
+from .video import Frame, frames, is_video
 
 if TYPE_CHECKING:
     from collections.abc import Iterable, Iterator
+
+Source = Union[str, Frame, BadImage]
+"""An image file, a frame, or the fault in the place of either."""
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings, in any case, of the files that are taken from a folder."""
 
 STDIN = "-"
 """Stands for a list of files on standard input, one a line."""
+
+
+def sources(words: Iterable[str], stdin: Iterable[str], videos: bool) -> Iterator[Source]:
+    """Yield the images that `words` name, as `image_files`, and the frames of videos and cameras.
+
+    A video or a camera (`camera:0`) that cannot be read gives a BadImage. Without `videos`, they
+    are refused.
+
+    Raises BadInput for a video that is refused; EngineMissing for one without OpenCV.
+    """
+    for found in image_files(words, stdin):
+        if isinstance(found, BadImage) or not is_video(found):
+            yield found
+            continue
+        if not videos:
+            raise BadInput(f"{found} is answered frame by frame", hint="add --jsonl")
+        try:
+            yield from frames(found)
+        except BadImage as fault:
+            yield fault
 
 
 def image_files(words: Iterable[str], stdin: Iterable[str]) -> Iterator[str | BadImage]:
