@@ -21,6 +21,7 @@ from kexport.keras_graph.names import (
     outside_of_pipelines,
     private_name,
     symbol,
+    takes_mask_argument,
     takes_training,
 )
 from kexport.keras_graph.walk import (
@@ -31,6 +32,7 @@ from kexport.keras_graph.walk import (
     is_graph,
     nodes,
     operations,
+    parts,
     producer,
     readers,
     rerun,
@@ -55,6 +57,7 @@ __all__ = [
     "nodes",
     "operations",
     "outside_of_pipelines",
+    "parts",
     "passes_masks_on",
     "private_name",
     "producer",
@@ -63,5 +66,6 @@ __all__ = [
     "set_mask",
     "structured",
     "symbol",
+    "takes_mask_argument",
     "takes_training",
 ]
