@@ -21,7 +21,7 @@ PAGE = Path(__file__).with_name("layers.md")
 NO_LAYERS = ("InputSpec", "Layer", "Wrapper")
 """Public classes that are not layers of a model by themselves."""
 
-WALKED = ("InputLayer", "SpectralNormalization")
+WALKED = ("InputLayer", "SpectralNormalization", "TimeDistributed")
 """Classes without a rule, which the walk through the model converts."""
 
 ACTIVATION = "traced with an activation that the operator of ONNX does not know"
@@ -39,6 +39,7 @@ NOTES = {
     "half a value is",
     "SimpleRNN": ACTIVATION,
     "Softmax": "one axis; several are refused; traced with a mask",
+    "TimeDistributed": "of layers that may look at other samples of the batch, traced",
     "UpSampling2D": "cubic and Lanczos need a static height and width",
 }
 """Limits of the rules."""

@@ -21,6 +21,7 @@ from kexport.keras_graph.names import (
     outside_of_pipelines,
     private_name,
     symbol,
+    takes_mask_argument,
     takes_training,
 )
 from kexport.keras_graph.walk import (
@@ -32,6 +33,7 @@ from kexport.keras_graph.walk import (
     nodes,
     operations,
     operations_between,
+    parts,
     producer,
     readers,
     rerun,
@@ -57,6 +59,7 @@ __all__ = [
     "operations",
     "operations_between",
     "outside_of_pipelines",
+    "parts",
     "passes_masks_on",
     "private_name",
     "producer",
@@ -65,5 +68,6 @@ __all__ = [
     "set_mask",
     "structured",
     "symbol",
+    "takes_mask_argument",
     "takes_training",
 ]

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -85,6 +85,15 @@ def flatten_layers(model: keras.Model) -> list[Any]:
     """Return the layers inside a model to any depth, without the models among them."""
     found = model._flatten_layers(include_self=False)
     return [layer for layer in found if not isinstance(layer, keras.Model)]
+
+
+def parts(layer: Any) -> Iterator[Any]:
+    """Yield a layer or model, the layers and models in it to any depth, and their operations."""
+    within = [layer, *layer._flatten_layers(include_self=False)]
+    yield from within
+    for model in within:
+        if is_graph(model) and has_nodes(model):
+            yield from (one for one in operations(model) if not isinstance(one, keras.Layer))
 
 
 def readers(layer: Any) -> list[Any]:

@@ -150,6 +150,7 @@ MASKED: frozenset[type] = frozenset(
         layers.LSTM,
         layers.RNN,
         layers.SimpleRNN,
+        layers.TimeDistributed,
     }
 )
 """Classes whose rule takes the `mask` that their call takes; other rules are for calls without."""
