@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+import json
 from pathlib import Path
 
 import numpy as np
@@ -52,4 +53,26 @@ def with_partners(folder: Path, images: np.ndarray, partners: np.ndarray, kind: 
         (folder / name).mkdir(parents=True, exist_ok=True)
         for place, one in enumerate(some):
             Image.fromarray(one).save(folder / name / f"{place:03}.png")
+    return folder
+
+
+def with_boxes(folder: Path, images: np.ndarray, places: np.ndarray) -> Path:
+    """Write a COCO file about the rectangle in each image, [top, left, height, width]."""
+    (folder / "images").mkdir(parents=True, exist_ok=True)
+    height, width = images.shape[1:3]
+    rows, annotations = [], []
+    for place, (image, box) in enumerate(zip(images, places.tolist(), strict=True)):
+        name = f"{place:03}.png"
+        Image.fromarray(image).save(folder / "images" / name)
+        rows.append({"id": place, "file_name": name, "height": height, "width": width})
+        top, left, tall, wide = box
+        annotations.append(
+            {"id": place, "image_id": place, "category_id": 7, "bbox": [left, top, wide, tall]}
+        )
+    document = {
+        "images": rows,
+        "annotations": annotations,
+        "categories": [{"id": 7, "name": "thing"}],
+    }
+    (folder / "annotations.json").write_text(json.dumps(document), encoding="utf-8")
     return folder

@@ -11,6 +11,7 @@ import numpy as np
 from kexport.arrays import Array
 from kexport.errors import BadArgument
 from kexport.measures.ranking import area_under_roc, average_precision
+from kexport.measures.resample import DRAWS
 from kexport.runtime.classes import Decision, LabelSet
 
 KINDS = 4
@@ -37,6 +38,8 @@ class Decisions:
     """Whether each image has each label, bool [images, labels]; one label for yes or no."""
     threshold: float
     """The least score that means yes."""
+
+    draws = DRAWS
 
     @property
     def name(self) -> str:

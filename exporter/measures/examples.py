@@ -5,6 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass, replace
 from pathlib import Path
 
+import numpy as np
+
 from kexport.arrays import Array
 from kexport.errors import BadArgument
 
@@ -37,13 +39,12 @@ class TrueBoxes:
     """The objects in one image.
 
     `edges` is float64 [objects, 4], left, top, right and bottom in pixels of the image; `classes`
-    int64 [objects], places among the names of all categories; `areas` float64 [objects]; `crowds`
-    bool [objects], whether it stands for many, so that boxes inside it are neither right nor wrong.
+    int64 [objects], places among the names of all categories; `crowds` bool [objects], whether it
+    stands for many, so that boxes inside it are neither right nor wrong.
     """
 
     edges: Array
     classes: Array
-    areas: Array
     crowds: Array
 
 
@@ -70,9 +71,21 @@ class Examples:
         """Return the place of each file."""
         return {name: place for place, name in enumerate(self.files)}
 
-    def with_truths(self, truths: Truths) -> Examples:
-        """Return the same images with other truths."""
-        return replace(self, truths=truths)
+    def whole_folders(self, limit: int, seed: int) -> Examples:
+        """Return the images of some folders, all of each, until there are `limit`."""
+        assert isinstance(self.truths, Folders)
+        order = np.random.default_rng(seed).permutation(len(self.truths.names)).tolist()
+        places = [[i for i, own in enumerate(self.truths.places) if own == one] for one in order]
+        kept = list[int]()
+        for rows in places:
+            if not kept or len(kept) + len(rows) <= limit:
+                kept += rows
+        kept.sort()
+        return replace(
+            self,
+            files=tuple(self.files[i] for i in kept),
+            truths=replace(self.truths, places=tuple(self.truths.places[i] for i in kept)),
+        )
 
 
 def size_of(path: Path) -> tuple[int, int]:

@@ -10,6 +10,7 @@ import numpy as np
 
 from kexport.arrays import Array
 from kexport.errors import BadArgument
+from kexport.measures.resample import DRAWS
 from kexport.runtime.segment import UNSEEN, Mask
 
 IGNORED = 255
@@ -32,6 +33,7 @@ class Masks:
 
     name = "mean_iou"
     unseen = 0
+    draws = DRAWS
 
     def keep(self, answer: Mask, row: int) -> Array:
         """Count pixels by class, [3, classes]: those that are right, found and true.

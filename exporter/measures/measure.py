@@ -29,6 +29,10 @@ class Measure(Protocol):
         Weights may have as many columns more than there are images, for one image of each kind.
         """
 
+    @property
+    def draws(self) -> int:
+        """The number of weights that are drawn for a confidence interval."""
+
     def keep(self, answer: Any, row: int) -> Any:
         """Return what is needed of the answer for the image at place `row` of the examples."""
 
@@ -61,7 +65,7 @@ def value_of(measure: Measure, kept: Sequence[Any]) -> float:
 
 def value_interval(measure: Measure, kept: Sequence[Any], confidence: float) -> tuple[float, float]:
     """Compute the confidence interval of the deciding measure."""
-    drawn = measure.values(kept, draw_weights(len(kept), measure.unseen))
+    drawn = measure.values(kept, _weights(measure, len(kept)))
     return interval_of(drawn, value_of(measure, kept), confidence)
 
 
@@ -70,5 +74,9 @@ def compare(
 ) -> Measured:
     """Compare what was kept of other answers with what was kept of Keras', for the same images."""
     drop = float(measure.drops(keras, other, np.ones((1, len(keras))))[0])
-    drawn = measure.drops(keras, other, draw_weights(len(keras), measure.unseen))
+    drawn = measure.drops(keras, other, _weights(measure, len(keras)))
     return Measured(value_of(measure, other), drop, interval_of(drawn, drop, confidence))
+
+
+def _weights(measure: Measure, images: int) -> Array:
+    return draw_weights(images, measure.unseen, measure.draws)

@@ -8,6 +8,7 @@ from dataclasses import dataclass
 import numpy as np
 
 from kexport.arrays import Array
+from kexport.measures.resample import DRAWS
 from kexport.runtime.regress import Numbers
 
 
@@ -29,6 +30,7 @@ class Errors:
 
     name = "mae"
     unseen = 0
+    draws = DRAWS
 
     def keep(self, answer: Numbers, row: int) -> Array:
         """Return the absolute error of each number."""

@@ -52,10 +52,21 @@ def read_masks(folder: Path) -> Examples:
 def read_targets(folder: Path) -> Examples:
     """Find images with what the model should make of them.
 
+    A target may be larger or smaller than its image, with the same ratio of width to height.
+
     Raises:
-        BadArgument: a folder or a partner is missing.
+        BadArgument: a folder or a partner is missing, or a target has another ratio.
     """
-    return _paired(folder, TARGETS)[0]
+    examples, partners = _paired(folder, TARGETS)
+    for name, path in zip(examples.files, partners.paths, strict=True):
+        own, other = size_of(folder / name), size_of(path)
+        if abs(own[1] * other[0] / own[0] - other[1]) > 1:
+            raise BadArgument(
+                f"the target {path} is {other[1]} x {other[0]} pixels, and its image {own[1]} x "
+                f"{own[0]}",
+                hint="give both the same ratio of width to height",
+            )
+    return examples
 
 
 def _paired(folder: Path, partners: str) -> tuple[Examples, Partners]:

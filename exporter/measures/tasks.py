@@ -3,20 +3,25 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 import numpy as np
 
 from kexport.errors import BadArgument, did_you_mean
-from kexport.measures.class_folders import read_two_folders
+from kexport.measures.boxes import FoundBoxes
+from kexport.measures.class_folders import read_groups, read_two_folders
+from kexport.measures.coco_file import read_boxes
 from kexport.measures.csv_file import read_flags, read_numbers
 from kexport.measures.decisions import Decisions
-from kexport.measures.examples import Columns, Examples, Folders, Partners
+from kexport.measures.examples import Columns, Examples, Folders, Objects, Partners
 from kexport.measures.masks import Masks
 from kexport.measures.measure import Measure
 from kexport.measures.numbers import Errors, spreads_of
-from kexport.measures.pairs import read_masks
+from kexport.measures.output_images import Similarity
+from kexport.measures.pairs import read_masks, read_targets
+from kexport.measures.vectors import Neighbours
+from kexport.runtime.resize import UNSTATED, Resize
 from kexport.runtime.task import Task
 from kexport.source.labels import classes_of_folders
 
@@ -35,6 +40,8 @@ class Reading:
     labels: tuple[str, ...] | None
     count: int
     names: tuple[str, ...] = ()
+    resize: Resize = UNSTATED
+    """How images of another size become the model's."""
 
 
 def read(task: str, path: Path) -> Examples:
@@ -82,6 +89,41 @@ def _of_labels(examples: Examples, reading: Reading, used: Sequence[int]) -> Mea
     del used
     columns = _ordered(examples, reading, reading.labels)
     return Decisions(columns.values.astype(bool), reading.task.threshold or 0.0)
+
+
+def _of_boxes(examples: Examples, reading: Reading, used: Sequence[int]) -> Measure:
+    del used
+    assert isinstance(examples.truths, Objects)
+    names, labels = examples.truths.names, reading.labels
+    if labels is None and len(names) != reading.count:
+        raise BadArgument(
+            f"the labelled boxes have {len(names)} categories, and the model {reading.count} "
+            "classes",
+            hint="name the classes with `labels`, in the order of the outputs",
+        )
+    unknown = [name for name in names if labels is not None and name not in labels]
+    if unknown:
+        raise BadArgument(
+            f"the category {unknown[0]!r} of the labelled boxes is none of the model's labels",
+            hint=did_you_mean(unknown[0], labels or ()) or "name the categories like the labels",
+        )
+    places = np.array(
+        [place if labels is None else labels.index(name) for place, name in enumerate(names)]
+    )
+    boxes = tuple(replace(one, classes=places[one.classes]) for one in examples.truths.boxes)
+    return FoundBoxes(boxes, reading.count)
+
+
+def _of_vectors(examples: Examples, reading: Reading, used: Sequence[int]) -> Measure:
+    del reading, used
+    assert isinstance(examples.truths, Folders)
+    return Neighbours(examples.truths.places)
+
+
+def _of_images(examples: Examples, reading: Reading, used: Sequence[int]) -> Measure:
+    del used
+    assert isinstance(examples.truths, Partners)
+    return Similarity(examples.truths.paths, reading.resize)
 
 
 def _of_masks(examples: Examples, reading: Reading, used: Sequence[int]) -> Measure:
@@ -138,6 +180,9 @@ KITS: dict[
     "binary": (read_two_folders, _of_yes_and_no),
     "multilabel": (read_flags, _of_labels),
     "segment": (read_masks, _of_masks),
+    "detect": (read_boxes, _of_boxes),
     "regress": (read_numbers, _of_numbers),
+    "embed": (read_groups, _of_vectors),
+    "image": (read_targets, _of_images),
 }
 """How the labelled data of each task are read, and its measure built."""

@@ -90,7 +90,10 @@ def find(subject: Subject, request: Request) -> Labelled | None:
         return None
     task = task_of({"task": subject.task}, ())
     examples = request.examples or tasks.read(name, Path(data))
-    reading = Reading(task, subject.labels, *_counted(subject, task))
+    if name == "embed":  # a sample of single images would leave few that belong together
+        examples = examples.whole_folders(labelled.MOST_IMAGES, request.recipe.seed)
+    count, names = _counted(subject, task)
+    reading = Reading(task, subject.labels, count, names, request.image_input.outside)
     outputs = tuple(output.name for output in subject.outputs)
     return Labelled(examples, reading, outputs, request.recipe.seed)
 
@@ -126,6 +129,10 @@ def _counted(subject: Subject, task: Task) -> tuple[int, tuple[str, ...]]:
     read = [output for output in subject.outputs if output.name in task.outputs]
     if task.name == "segment":
         return max(read[0].channels or 0, 2), ()
+    if task.name == "detect":
+        scores = next(one for one in subject.outputs if one.name == task.outputs[1])
+        beside = 4 if task.outputs[0] == task.outputs[1] else 0
+        return (scores.channels or 0) - beside, ()
     names = [
         output.name if output.classes == 1 else f"{output.name}[{place}]"
         for output in read

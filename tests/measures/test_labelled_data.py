@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
-from labelled_data import draw, in_class_folders, with_csv, with_partners
+from labelled_data import boxes, draw, in_class_folders, with_boxes, with_csv, with_partners
 from PIL import Image
 
 from kexport.errors import BadArgument
@@ -58,6 +60,31 @@ def test_masks_belong_to_images_of_the_same_name(tmp_path: Path) -> None:
     assert examples.truths.paths[3] == folder / "masks" / "003.png"
 
 
+def test_boxes_are_left_top_width_and_height(tmp_path: Path) -> None:
+    """The model's labels say which class a category is."""
+    places = boxes(4, 8, 10)
+    examples = read("detect", with_boxes(tmp_path / "x", IMAGES, places))
+    assert examples.files == tuple(f"images/{place:03}.png" for place in range(4))
+    measure = measure_of(examples, reading("detect", 2, ("other", "thing")), range(4))
+    for (top, left, tall, wide), truth in zip(places.tolist(), measure.truths, strict=True):
+        assert truth.edges.tolist() == [[left, top, left + wide, top + tall]]
+        assert truth.classes.tolist() == [1]
+    with pytest.raises(BadArgument, match="the category 'thing' of the labelled boxes is none"):
+        measure_of(examples, reading("detect", 2, ("other", "things")), range(4))
+    with pytest.raises(BadArgument, match="have 1 categories, and the model 2 classes"):
+        measure_of(examples, reading("detect", 2), range(4))
+
+
+def test_a_sample_of_groups_has_whole_ones(tmp_path: Path) -> None:
+    folder = in_class_folders(tmp_path / "x", draw(9, 8, 10), ["a", "b", "c"] * 3)
+    some = read("embed", folder).whole_folders(7, seed=0)
+    assert len(some.files) == 6
+    assert isinstance(some.truths, Folders)
+    assert sorted(map(some.truths.places.count, set(some.truths.places))) == [3, 3]
+    for file, place in zip(some.files, some.truths.places, strict=True):
+        assert file.startswith(some.truths.names[place])
+
+
 def csv_file(text: str) -> Callable[[Path], None]:
     def write(folder: Path) -> None:
         with_csv(folder, IMAGES, ["sun"], [[1]] * 4)
@@ -76,6 +103,16 @@ def of_masks(change: Callable[[Path], object]) -> Callable[[Path], None]:
 
 def saved(array: np.ndarray, name: str = "masks/001.png") -> Callable[[Path], None]:
     return of_masks(lambda folder: Image.fromarray(array).save(folder / name))
+
+
+def of_boxes(change: Callable[[Any], object]) -> Callable[[Path], None]:
+    def write(folder: Path) -> None:
+        file = with_boxes(folder, IMAGES, boxes(4, 8, 10)) / "annotations.json"
+        document = json.loads(file.read_text(encoding="utf-8"))
+        text = change(document)
+        file.write_text(text if isinstance(text, str) else json.dumps(document), encoding="utf-8")
+
+    return write
 
 
 WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
@@ -117,6 +154,64 @@ WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
             (folder / "b").mkdir(),
         ),
         "the folder .*b holds no images",
+    ),
+    "no boxes": ("detect", lambda folder: folder.mkdir(), "no file .*annotations.json"),
+    "no JSON": ("detect", of_boxes(lambda document: "[1"), "cannot be read as JSON"),
+    "no list": ("detect", of_boxes(lambda document: "{}"), "it has no list of images"),
+    "no objects": (
+        "detect",
+        of_boxes(lambda document: document.update(annotations=[])),
+        "it has no annotations",
+    ),
+    "unknown category": (
+        "detect",
+        of_boxes(lambda document: document["annotations"][1].update(category_id=8)),
+        "the category_id 8, which is none",
+    ),
+    "unknown image": (
+        "detect",
+        of_boxes(lambda document: document["annotations"][1].update(image_id=8)),
+        "the image_id 8, which is none",
+    ),
+    "three numbers": (
+        "detect",
+        of_boxes(lambda document: document["annotations"][1].update(bbox=[1, 2, 3])),
+        "has the bbox .1, 2, 3.",
+    ),
+    "corners": (
+        "detect",
+        of_boxes(lambda document: document["annotations"][1].update(bbox=[5, 2, -3, 4])),
+        "it is left, top, width and height",
+    ),
+    "other size": (
+        "detect",
+        of_boxes(lambda document: document["images"][1].update(width=20)),
+        "says that 001.png is 20 x 8 pixels, and it is 10 x 8",
+    ),
+    "lost image": (
+        "detect",
+        of_boxes(lambda document: document["images"][1].update(file_name="lost.png")),
+        "names the image 'lost.png', and there is no file",
+    ),
+    "one group": (
+        "embed",
+        lambda folder: in_class_folders(folder, IMAGES, ["a"] * 4),
+        "do not tell which images belong together",
+    ),
+    "all alone": (
+        "embed",
+        lambda folder: in_class_folders(folder, IMAGES, list("abcd")),
+        "do not tell which images belong together",
+    ),
+    "no targets": (
+        "image",
+        lambda folder: with_partners(folder, IMAGES, IMAGES, "masks"),
+        "no folder targets",
+    ),
+    "another ratio": (
+        "image",
+        lambda folder: with_partners(folder, IMAGES, draw(4, 8, 8), "targets"),
+        "is 8 x 8 pixels, and its image 10 x 8",
     ),
     "raw": ("raw", lambda folder: folder.mkdir(), "the task raw has no measure"),
 }
