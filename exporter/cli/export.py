@@ -187,7 +187,7 @@ def _show(bundle: "Bundle", *, as_json: bool) -> None:
     from kexport.cli.tables.bundle import bundle_table
     from kexport.cli.tables.table import show
 
-    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial))
+    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial, bundle.speed))
     if bundle.manifest["quantization"] is not None:
         from kexport.cli.tables.int8 import tables
 

@@ -45,7 +45,7 @@ INT8 = Group(
             default=0.01,
             metavar="X",
             help="Share of the images that int8 may classify differently from Keras or, with "
-            "--eval-data, the top-1 accuracy that it may lose.",
+            "--eval-data, what it may lose of the task's measure, such as top-1 accuracy.",
         ),
         "int8_share": declare(
             "--int8-share",
@@ -58,9 +58,10 @@ INT8 = Group(
         "eval_data": declare(
             "--eval-data",
             type=PathOr(),
-            metavar="DIR",
+            metavar="DIR|FILE",
             show_default="three fifths of the calibration data",
-            help="Labelled images to measure the accuracy on, with one subfolder for each class.",
+            help="Labelled images to measure the model on: one subfolder for each class, or what "
+            "the task has (docs/tasks.md).",
         ),
         "require_speedup": declare(
             "--require-speedup",

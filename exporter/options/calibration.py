@@ -23,14 +23,14 @@ class Calibration:
     calibrate and the others to judge. `method` is the range estimator: "minmax", "percentile",
     "entropy" or "mse". `cache` is a file of measured ranges, which is written where it does not
     exist. `max_drop` is the largest accuracy drop: the share of held-out images whose best class
-    differs from Keras', or the loss of top-1 accuracy where `eval_data` is given; INT8 is refused
-    where the whole confidence interval of the drop is beyond it. `int8_share` is the smallest share
-    of the multiply-adds that stays in INT8 while sensitive layers return to float. `eval_data` is a
-    folder of labelled images with one subfolder for each class. `require_speedup` refuses INT8 that
-    is not that many times as fast as fp32 on this machine. `eval_data` is for other precisions too:
-    it measures Keras' accuracy, checks the order of the classes, shows whether Keras does better
-    with images that are resized in another way, and chooses the preprocessing if
-    `recipe.preprocess` is "auto".
+    differs from Keras', or the loss of the task's measure where `eval_data` is given; INT8 is
+    refused where the whole confidence interval of the drop is beyond it. `int8_share` is the
+    smallest share of the multiply-adds that stays in INT8 while sensitive layers return to float.
+    `require_speedup` refuses INT8 that is not that many times as fast as fp32 on this machine.
+    `eval_data` are labelled images: a folder with one subfolder for each class, or what the task
+    has (docs/tasks.md). They are for other precisions too: they measure Keras itself and, for
+    classes, check their order, show whether Keras does better with images that are resized in
+    another way, and choose the preprocessing if `recipe.preprocess` is "auto".
 
     Raises:
         BadArgument: an unknown method, or a number out of its range.

@@ -140,6 +140,8 @@ QUANTIZATION: dict[str, Any] = {
         "images_to_decide": None,
     },
     "keras": {"sqnr": None, "agreement": 1.0, "top1": 0.9, "top5": 1.0},
+    "labelled": {"images": 80, "measure": "top1", "value": 0.8875, "interval": [0.797, 0.947]},
+    "float_bytes": 7_900_000,
     "multiply_adds_int8": 0.987,
     "steps": [
         {"name": "quantised", "sqnr": 20.5, "agreement": 0.96, "top1": 0.88, "top5": 1.0}
@@ -153,8 +155,11 @@ QUANTIZATION: dict[str, Any] = {
 }
 
 
+LABELLED = {"images": 80, "top1": 0.9, "measure": "top1", "value": 0.9, "interval": [0.812, 0.956]}
+
+
 def quantized(model: str, target: str, **options: Any) -> Any:
-    manifest = {**MANIFEST, "quantization": QUANTIZATION}
+    manifest = {**MANIFEST, "quantization": QUANTIZATION, "labelled": LABELLED}
     return exported("int8", manifest=manifest, speed=Speed(4.0, 5.0))
 
 
@@ -165,6 +170,10 @@ def test_int8_is_shown_with_its_accuracy_and_speed(
     assert main(["vgg16", "-t", "cpu-int8", "-q"]) == 0
     out, err = capsys.readouterr()
     lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == (
+        "result top-1 accuracy: Keras 90.0 % -> int8 88.8 % on 80 images (79.7 to 94.7), 1.2 times "
+        "slower, 7.9 MB -> 2.0 MB"
+    )
     assert "int8 98.7% of the multiply-adds" in lines
     assert "gate top-1 accuracy may drop by 2.0%" in lines
     ends = "undecided, since 2.0% is between its ends"
