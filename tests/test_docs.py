@@ -16,13 +16,10 @@ from kexport import runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-BESIDE = (
-    "README.md",
-    "CONTRIBUTING.md",
-    "CHANGELOG.md",
-    "examples/digits/README.md",
-    "runtime/cpp/README.md",
+EXAMPLES = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "examples").glob("*/README.md")
 )
+BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "runtime/cpp/README.md", *EXAMPLES)
 WITHOUT_COMMANDS = {"docs/api.md", "docs/engines.md", "docs/layers.md", "docs/zoo.md"}
 """Generated pages that show no command."""
 
