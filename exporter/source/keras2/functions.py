@@ -6,6 +6,7 @@ function's name and its arguments.
 
 from __future__ import annotations
 
+import json
 from collections.abc import Callable, Mapping
 from typing import Any
 
@@ -216,6 +217,50 @@ def function_of(name: str) -> Function:
     )
 
 
+_NODES: dict[str, str] = {
+    "Abs": "abs",
+    "Add": "add",
+    "AddV2": "add",
+    "Exp": "exp",
+    "Identity": "identity",
+    "Maximum": "maximum",
+    "Minimum": "minimum",
+    "Mul": "multiply",
+    "Neg": "negative",
+    "Pow": "pow",
+    "RealDiv": "truediv",
+    "Relu": "nn.relu",
+    "Relu6": "nn.relu6",
+    "Rsqrt": "rsqrt",
+    "Sigmoid": "sigmoid",
+    "Softmax": "nn.softmax",
+    "Sqrt": "sqrt",
+    "Square": "square",
+    "Sub": "subtract",
+    "Tanh": "tanh",
+}
+"""Operators of TensorFlow's graphs, and the functions that make them."""
+
+
+def _node(config: Mapping[str, Any]) -> Function:
+    """Return the operation of a node of a TensorFlow graph, with its constant inputs by place."""
+    definition = config["node_def"]
+    definition = json.loads(definition) if isinstance(definition, str) else definition
+    operator = definition["op"]
+    if operator not in _NODES:
+        raise refuse(f"layer {config['name']!r} is TensorFlow's {operator}, which is not rebuilt")
+    function = FUNCTIONS[_NODES[operator]]
+    constants = {int(place): value for place, value in (config.get("constants") or {}).items()}
+
+    def call(given: Any) -> Any:
+        arguments = list(given) if isinstance(given, (list, tuple)) else [given]
+        for place in sorted(constants):
+            arguments.insert(place, constants[place])
+        return function(*arguments)
+
+    return call
+
+
 def _thresholded_relu(config: Mapping[str, Any]) -> Function:
     theta = float(config.get("theta", 1.0))
     return lambda x: x * ops.cast(x > theta, x.dtype)
@@ -224,6 +269,7 @@ def _thresholded_relu(config: Mapping[str, Any]) -> Function:
 LAYERS: dict[str, Callable[[Mapping[str, Any]], Function]] = {
     "TFOpLambda": lambda config: function_of(str(config["function"])),
     "SlicingOpLambda": lambda config: function_of(str(config["function"])),
+    "TensorFlowOpLayer": _node,
     "ThresholdedReLU": _thresholded_relu,
     "RandomHeight": lambda _: keras.layers.Identity(),
     "RandomWidth": lambda _: keras.layers.Identity(),

@@ -12,6 +12,7 @@ from typing import Any
 import keras
 from keras import ops
 
+from kexport.keras_graph import import_private, symbol
 from kexport.source.keras2.refusal import refuse
 
 Permit = Callable[[Mapping[str, Any]], None]
@@ -61,16 +62,18 @@ def translate(entry: Mapping[str, Any]) -> dict[str, Any]:
         for key, value in entry["config"].items()
         if not key.endswith(TRAINING_ONLY)
     }
-    layer = getattr(keras.layers, class_name, None)
+    module = _tables()["modules"].get(class_name, "keras.layers")
+    import_private(module)
+    layer = symbol(module, class_name)
     if layer is None:
-        module = entry.get("module") or str(registered).partition(">")[0]
-        return {**entry, "module": module, "registered_name": registered, "config": config}
+        named = entry.get("module") or str(registered).partition(">")[0]
+        return {**entry, "module": named, "registered_name": registered, "config": config}
     if class_name == "BatchNormalization" and isinstance(config.get("axis"), list):
         (config["axis"],) = config["axis"]
     if class_name == "Lambda":
         config = _lambda_config(config)
     return {
-        "module": "keras.layers",
+        "module": module,
         "class_name": class_name,
         "config": _accepted(layer, config, str(config.get("name"))),
         "registered_name": None,
