@@ -1,4 +1,4 @@
-"""TimeDistributed: the steps of all samples as one batch of the inner layer."""
+"""TimeDistributed: the steps of all samples as one batch, or one step after the other."""
 
 from __future__ import annotations
 
@@ -9,6 +9,7 @@ import keras
 import onnx_ir as ir
 
 from kexport.conversion.builder import Graph
+from kexport.conversion.scan import scan
 from kexport.conversion.tensor import Tensor, as_keras, shape_of
 from kexport.conversion.unsupported import NoRule, refuse
 from kexport.keras_graph import parts, private_name, takes_mask_argument
@@ -21,6 +22,7 @@ def time_distributed(
 ) -> Tensor:
     """Convert TimeDistributed: [batch, time, ...] as [batch * time, ...], and back.
 
+    A layer that may compute one sample from another gets one step at a time instead, in a Scan.
     The inner layer gets the mask of its step, as in Keras, if its call takes one.
 
     Args:
@@ -31,21 +33,24 @@ def time_distributed(
         mask: the mask of its input, [batch, time, ...].
 
     Raises:
-        NoRule: the inner layer may compute one sample from another, so that the steps are not one
-            batch to it; nothing has been emitted.
+        NoRule: there are several inputs; nothing has been emitted.
         UnsupportedModel: the inner model has several outputs.
     """
     if not isinstance(x, Tensor):
         raise NoRule("several inputs")
-    if not keeps_samples_apart(layer.layer):
-        raise NoRule("a layer that may look at the other samples of the batch")
-    given = {}
-    if mask is not None and takes_mask_argument(layer.layer):
-        given["mask"] = _flat(g, mask)
-    y = convert(g, layer.layer, _flat(g, x), **given)
-    if not isinstance(y, Tensor):
-        refuse(layer, "layer", layer.layer.name, "a layer or model with one output")
-    return _unflattened(g, y, like=x)
+    inner = layer.layer
+    read = [x] if mask is None or not takes_mask_argument(inner) else [x, mask]
+
+    def once(tensors: Sequence[Tensor]) -> Tensor:
+        y = convert(g, inner, tensors[0], **({"mask": tensors[1]} if len(tensors) > 1 else {}))
+        if not isinstance(y, Tensor):
+            refuse(layer, "layer", inner.name, "a layer or model with one output")
+        return y
+
+    if keeps_samples_apart(inner):
+        return _unflattened(g, once([_flat(g, tensor) for tensor in read]), like=x)
+    _, (y,) = scan(g, lambda _, steps: ([], [once(steps)]), [], read)
+    return y
 
 
 def keeps_samples_apart(layer: Any) -> bool:

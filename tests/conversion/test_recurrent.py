@@ -91,12 +91,6 @@ def test_rnn_of_a_known_cell(cell: Any) -> None:
     assert layer.name not in assert_converts(sequential(layer), sequences()).traced
 
 
-@pytest.mark.slow
-def test_rnn_of_other_cells_is_traced_with_its_mask() -> None:
-    layer = layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2)]))
-    assert layer.name in assert_converts(sequential(layer), sequences()).traced
-
-
 ACTIVATIONS = ("tanh", "sigmoid", "relu", "linear", "hard_sigmoid", "softsign", "softplus", "elu")
 
 
@@ -108,11 +102,6 @@ def test_activations(kind: Any, name: str) -> None:
         layer = kind(3, use_bias=False, **arguments)
         model = model_of(layer, (STEPS, FEATURES))
         assert layer.name not in assert_converts(model, sequences()).traced
-
-
-def test_another_activation_is_traced() -> None:
-    layer = layers.GRU(3, activation="gelu")
-    assert layer.name in assert_converts(sequential(layer), sequences()).traced
 
 
 @pytest.mark.parametrize("bias", [False, True])
