@@ -184,10 +184,14 @@ def _show(bundle: "Bundle", *, as_json: bool) -> None:
             document["engine"] = asdict(bundle.engine)
         click.echo(json.dumps(document, indent=2))
         return
-    from kexport.cli.tables.bundle import bundle_table
+    from kexport.cli.tables.bundle import bundle_table, size_of
+    from kexport.cli.tables.summary import summary
     from kexport.cli.tables.table import show
 
-    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial, bundle.speed))
+    if bundle.manifest["quantization"] is not None:
+        click.echo(summary(bundle.manifest, size_of(bundle.manifest), bundle.speed))
+        click.echo()
+    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial))
     if bundle.manifest["quantization"] is not None:
         from kexport.cli.tables.int8 import tables
 
