@@ -23,9 +23,10 @@ def test_the_result_is_a_table_on_stdout(
     main(["vgg16", "-t", "cpu-fp32"])
     out, err = capsys.readouterr()
     rows = [line.split(None, 1) for line in out.splitlines()]
-    assert dict(row for row in rows if row[0] in ("model", "size", "bundle", "next")) == {
+    assert dict(row for row in rows if row[0] in ("model", "size", "speed", "bundle", "next")) == {
         "model": "vgg16, weights: random",
         "size": "2.0 MB",
+        "speed": "1.50 ms for 1 sample",
         "bundle": "vgg16-cpu-fp32",
         "next": "kexport run vgg16-cpu-fp32 image.jpg",
     }

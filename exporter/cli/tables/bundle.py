@@ -25,11 +25,12 @@ def bundle_table(
     manifest: Mapping[str, Any],
     built: "VerifiedEngine | None" = None,
     trial: "ResizeTrial | None" = None,
+    latency: str | None = None,
 ) -> Table:
     """Summarize a bundle: its contents, its difference from Keras, and the next command.
 
     `built` is an engine that was built for the GPU of this machine, `trial` how well Keras did on
-    labelled images that were resized in several ways.
+    labelled images that were resized in several ways, `latency` how long the bundle takes here.
     """
     model, target, parity = manifest["model"], manifest["target"], manifest["parity"]
     rows = [
@@ -44,6 +45,7 @@ def bundle_table(
         *named("classes", classes(path, manifest)),
         *named("task", _task(manifest["task"])),
         ("size", megabytes(size_of(manifest))),
+        *named("speed", filter(None, [latency])),
         *named("float32", _float32(manifest["float32_nodes"])),
         *named("largest", _largest(manifest["largest_value"])),
         *named("labelled", labelled(manifest.get("labelled"))),
