@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from kexport.cli import config as config_file
-from kexport.cli import export_options, model_options
+from kexport.cli import export_options, latency, model_options
 from kexport.cli.arguments import as_options, options_by_argument
 from kexport.cli.command import Command, Option
 from kexport.cli.config import Config
@@ -184,10 +184,17 @@ def _show(bundle: "Bundle", *, as_json: bool) -> None:
             document["engine"] = asdict(bundle.engine)
         click.echo(json.dumps(document, indent=2))
         return
-    from kexport.cli.tables.bundle import bundle_table
+    from kexport.cli.tables.bundle import bundle_table, size_of
+    from kexport.cli.tables.summary import summary
     from kexport.cli.tables.table import show
 
-    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial, bundle.speed))
+    if bundle.manifest["quantization"] is not None:
+        click.echo(summary(bundle.manifest, size_of(bundle.manifest), bundle.speed))
+        click.echo()
+    known = (
+        None if bundle.speed else latency.of_bundle(bundle.path, bundle.manifest["target"]["name"])
+    )
+    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial, known))
     if bundle.manifest["quantization"] is not None:
         from kexport.cli.tables.int8 import tables
 

@@ -32,6 +32,11 @@ _MACHINES = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64"
 """The values of `platform.machine()` on which a target's CPU is like this machine's."""
 
 
+def runs_here(device: str) -> bool:
+    """Return whether a device's CPU is like this machine's, so that its speed can be measured."""
+    return platform.machine() in _MACHINES.get(device, ())
+
+
 @dataclass(frozen=True, slots=True)
 class Request:
     """The arguments of `kexport.export`, with the target resolved and the labels read."""
@@ -62,7 +67,7 @@ class Request:
     @property
     def is_local(self) -> bool:
         """Whether the target's CPU is like this machine's, so that its speed can be measured."""
-        return platform.machine() in _MACHINES.get(self.target.device, ())
+        return runs_here(self.target.device)
 
     def check(self, model: str | Path | None) -> None:
         """Refuse what cannot work, before Keras is loaded or anything heavy is done.

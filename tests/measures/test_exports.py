@@ -19,8 +19,9 @@ from support import healthy
 
 from kexport import Calibration, Task
 from kexport.api import Bundle, export
-from kexport.cli.tables.bundle import bundle_table
+from kexport.cli.tables.bundle import bundle_table, size_of
 from kexport.cli.tables.int8 import tables
+from kexport.cli.tables.summary import summary
 from kexport.cli.tables.table import show
 from kexport.errors import ExportWarning
 from kexport.measures.boxes import FoundBoxes
@@ -251,7 +252,8 @@ def test_int8_and_keras_are_measured_as_the_bundle_answers(
         drop = of_keras["value"] - found[deciding]
         assert entry["gate"]["drop"] == pytest.approx(drop, abs=1e-9)
         assert of_keras["value"] > (0.25 if case == "detect" else 0.6)
-    show(bundle_table(made.path, made.manifest, speed=made.speed))
+    print(summary(made.manifest, size_of(made.manifest), made.speed))  # noqa: T201
+    show(bundle_table(made.path, made.manifest))
     for table in tables(entry, made.speed):
         show(table)
     said = capsys.readouterr().out

@@ -10,12 +10,10 @@ from rich.table import Table
 
 from kexport.cli.tables.images import classes, labelled, preprocessing, resizing, tried
 from kexport.cli.tables.parity import coverage, engine_lines, parity_lines
-from kexport.cli.tables.summary import summary
 from kexport.cli.tables.table import megabytes, named, pairs
 
 if TYPE_CHECKING:
     from kexport.bundle.local_engine import VerifiedEngine
-    from kexport.calibration.accuracy.latency import Speed
     from kexport.stages.resizing import ResizeTrial
 
 _NAMED_NODES = 3
@@ -27,17 +25,15 @@ def bundle_table(
     manifest: Mapping[str, Any],
     built: "VerifiedEngine | None" = None,
     trial: "ResizeTrial | None" = None,
-    speed: "Speed | None" = None,
+    latency: str | None = None,
 ) -> Table:
     """Summarize a bundle: its contents, its difference from Keras, and the next command.
 
     `built` is an engine that was built for the GPU of this machine, `trial` how well Keras did on
-    labelled images that were resized in several ways, `speed` how fast int8 is beside fp32.
+    labelled images that were resized in several ways, `latency` how long the bundle takes here.
     """
     model, target, parity = manifest["model"], manifest["target"], manifest["parity"]
-    size = sum(file["bytes"] for name, file in manifest["files"].items() if _holds_model(name))
     rows = [
-        *named("result", summary(manifest, size, speed)),
         ("model", f"{model['name']}, weights: {model['weights']}"),
         ("target", f"{target['name']}, opset {target['opset']}"),
         *named("toolchain", filter(None, [target["toolchain"]])),
@@ -48,7 +44,8 @@ def bundle_table(
         *named("output", (_tensor(row) for row in manifest["outputs"])),
         *named("classes", classes(path, manifest)),
         *named("task", _task(manifest["task"])),
-        ("size", megabytes(size)),
+        ("size", megabytes(size_of(manifest))),
+        *named("speed", filter(None, [latency])),
         *named("float32", _float32(manifest["float32_nodes"])),
         *named("largest", _largest(manifest["largest_value"])),
         *named("labelled", labelled(manifest.get("labelled"))),
@@ -61,8 +58,10 @@ def bundle_table(
     return pairs(rows)
 
 
-def _holds_model(name: str) -> bool:
-    return name in ("model.onnx", "model.onnx.data")
+def size_of(manifest: Mapping[str, Any]) -> int:
+    """Return the bytes of the model's files."""
+    names = ("model.onnx", "model.onnx.data")
+    return sum(file["bytes"] for name, file in manifest["files"].items() if name in names)
 
 
 def _tensor(row: Mapping[str, Any]) -> str:

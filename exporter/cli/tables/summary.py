@@ -1,6 +1,6 @@
 """The first line of an export's result: what was kept of Keras, how fast it is, and how large."""
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Mapping
 from typing import TYPE_CHECKING, Any
 
 from kexport.cli.tables.table import megabytes
@@ -13,22 +13,19 @@ _SAME = 0.02
 """Relative difference of two times below which neither is called faster."""
 
 
-def summary(manifest: Mapping[str, Any], size: int, speed: "Speed | None") -> Iterator[str]:
-    """Yield one line about an int8 bundle: accuracy beside Keras, speed and size beside fp32.
+def summary(manifest: Mapping[str, Any], size: int, speed: "Speed | None") -> str:
+    """Describe an int8 bundle in a line: accuracy beside Keras, speed and size beside fp32.
 
     Args:
-        manifest: the manifest.
+        manifest: the manifest of a quantized model.
         size: the bytes of the model's files.
         speed: its times, where they were measured.
     """
     entry = manifest["quantization"]
-    if entry is None:
-        return
     parts = [_accuracy(manifest, entry)]
     if speed is not None:
         parts.append(_speed(speed.factor))
-    parts.append(f"{megabytes(entry['float_bytes'])} -> {megabytes(size)}")
-    yield ", ".join(parts)
+    return ", ".join([*parts, f"{megabytes(entry['float_bytes'])} -> {megabytes(size)}"])
 
 
 def _accuracy(manifest: Mapping[str, Any], entry: Mapping[str, Any]) -> str:

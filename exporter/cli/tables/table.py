@@ -25,7 +25,12 @@ class PlainTable(Table):
 
 
 def show(table: Table) -> None:
-    """Print to stdout without trailing blanks, in the colours and the width of the terminal."""
+    """Print to stdout without trailing blanks, in the colours and the width of the terminal.
+
+    Columns with a heading and nothing under it are left out.
+    """
+    if table.show_header and table.row_count:
+        table.columns = [one for one in table.columns if any(one.cells)]
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     width = _WIDTH_OF_A_PIPE if piped else None
     console = Console(width=width, markup=False, emoji=False, highlight=False)
