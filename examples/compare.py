@@ -12,6 +12,7 @@ import contextlib
 import io
 import json
 import shlex
+import sys
 from dataclasses import dataclass
 from importlib import util
 from pathlib import Path
@@ -30,18 +31,42 @@ PRECISIONS = ("fp32", "int8")
 
 @dataclass(frozen=True, slots=True)
 class Example:
-    """What `kexport` and `kexport run` are told, and the folder of images in the data."""
+    """What `kexport` and `kexport run` are told, and where the data has images.
+
+    `int8` is what an export in int8 is told beside. `images` is the folder to calibrate on, and
+    `files` the pattern of the files in it.
+    """
 
     export: str
     run: str = ""
+    int8: str = ""
     images: str = "images"
+    files: str = "*.jpg"
 
 
 EXAMPLES = {
+    "classify": Example("--labels examples/classify/labels.txt", images=".", files="*/*.jpg"),
+    "binary": Example("--labels examples/binary/labels.txt", images=".", files="*/*.jpg"),
+    "multilabel": Example(
+        "--task multilabel --preprocess unit --labels examples/multilabel/labels.txt"
+    ),
     "segment": Example(
         "--task segment --preprocess none --labels examples/segment/labels.txt "
         "--palette '#303030,#d03030,#f0d040,#70b050'"
     ),
+    "detect": Example(
+        "--task detect --box-format xyxy --box-units relative --preprocess unit "
+        "--resize-outside pil-nearest --labels examples/detect/labels.txt",
+        "--threshold 0",
+    ),
+    "regress": Example("--task regress --preprocess unit --labels examples/regress/labels.txt"),
+    "embed": Example(
+        "--task embed --resize-outside tf-bilinear,crop",
+        "--gallery DATA/gallery -k 1",
+        "--max-drop 0.0005",
+        files="*/*.jpg",
+    ),
+    "image": Example("--task image --preprocess unit", images="noisy"),
 }
 
 
@@ -55,7 +80,7 @@ def train_of(task: str) -> ModuleType:
     spec = util.spec_from_file_location(f"train_{task}", HERE / task / "train.py")
     assert spec is not None
     assert spec.loader is not None
-    module = util.module_from_spec(spec)
+    module = sys.modules[spec.name] = util.module_from_spec(spec)
     spec.loader.exec_module(module)
     return module
 
@@ -74,15 +99,17 @@ def export(task: str, precision: str, out: Path) -> Path:
     words += shlex.split(EXAMPLES[task].export.replace("examples/", f"{HERE}/"))
     if precision == "int8":
         words += ["--calibration-data", str(out / "train" / EXAMPLES[task].images)]
+        words += EXAMPLES[task].int8.split()
     told(*words, "--quiet")
     return bundle
 
 
 def words_of_run(task: str, out: Path, saved: Path) -> list[str]:
     """Return the arguments with which `kexport run` and `run.py` answer the held-out images."""
-    words = [str(out / "held-out" / EXAMPLES[task].images), *shlex.split(EXAMPLES[task].run)]
-    words = [word.replace("OUT", str(out)) for word in words]
-    return words if task not in SAVED else [*words, "--save", str(saved)]
+    data, example = out / "held-out", EXAMPLES[task]
+    words = [str(data / example.images / example.files)]
+    words += [word.replace("DATA", str(data)) for word in example.run.split()]
+    return [*words, "--save", str(saved)] if task in SAVED else words
 
 
 SAVED = ("segment", "detect", "image")

@@ -8,6 +8,7 @@ import numpy as np
 
 KINDS = ("apple", "banana", "pear")
 WOOD = (168.0, 134.0, 98.0)
+ROT = (70.0, 45.0, 25.0)
 
 Array = np.ndarray
 
@@ -86,7 +87,19 @@ def paint(image: Array, mask: Array, fruit: Fruit, rng: np.random.Generator) -> 
     mask[cover >= 0.5] = KINDS.index(fruit.kind) + 1
 
 
-def draw(rng: np.random.Generator, kinds: tuple[str, ...]) -> Picture:
+def spots(image: Array, fruit: Fruit, rng: np.random.Generator) -> None:
+    """Paint one to three brown spots on a fruit."""
+    height, width = image.shape[:2]
+    y, x = np.mgrid[:height, :width] + 0.5
+    for _ in range(rng.integers(1, 4)):
+        turn, far = rng.uniform(0, 2 * np.pi), rng.uniform(0.1, 0.5)
+        u = (x - fruit.x) / fruit.radius - far * np.cos(turn)
+        v = (y - fruit.y) / fruit.radius - far * np.sin(turn)
+        cover = np.clip(2 - np.hypot(u, v) / rng.uniform(0.07, 0.13), 0, 0.8)
+        image += cover[..., None] * (np.array(ROT) - image)
+
+
+def draw(rng: np.random.Generator, kinds: tuple[str, ...], rotten: bool = False) -> Picture:
     """Draw a table with a fruit of each of `kinds`, which overlap little."""
     height, width = size(rng)
     image, mask = table(rng, height, width), np.zeros((height, width), np.uint8)
@@ -101,5 +114,12 @@ def draw(rng: np.random.Generator, kinds: tuple[str, ...]) -> Picture:
             fruits.append(Fruit(kinds[len(fruits)], x, y, radius, turn))
     for fruit in fruits:
         paint(image, mask, fruit, rng)
-    image += rng.normal(0, 4, image.shape)
-    return Picture(np.clip(np.rint(image), 0, 255).astype(np.uint8), mask, tuple(fruits))
+        if rotten:
+            spots(image, fruit, rng)
+    return Picture(grainy(image, 4, rng), mask, tuple(fruits))
+
+
+def grainy(image: Array, noise: float, rng: np.random.Generator) -> Array:
+    """Add the noise of a camera, of that standard deviation, and return uint8."""
+    noisy = image + rng.normal(0, noise, image.shape)
+    return np.clip(np.rint(noisy), 0, 255).astype(np.uint8)

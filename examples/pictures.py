@@ -12,27 +12,32 @@ from typing import Any
 from compare import EXAMPLES, HERE, answers, draw, export
 from PIL import Image, ImageDraw
 
-HEIGHT, GAP, SHOWN = 112, 6, 6
+HEIGHT, TEXT, GAP, SHOWN = 112, 52, 6, 6
 PAPER, INK = "white", "black"
 
 
 def strip(images: list[Image.Image]) -> Image.Image:
-    """Put images side by side, all of one height."""
-    scaled = [one.resize((one.width * HEIGHT // one.height, HEIGHT)) for one in images]
-    whole = Image.new("RGB", (sum(one.width + GAP for one in scaled) - GAP, HEIGHT), PAPER)
+    """Put images of one height side by side."""
+    size = sum(one.width + GAP for one in images) - GAP, images[0].height
+    whole = Image.new("RGB", size, PAPER)
     left = 0
-    for one in scaled:
+    for one in images:
         whole.paste(one, (left, 0))
         left += one.width + GAP
     return whole
 
 
+def scaled(image: Image.Image) -> Image.Image:
+    """Return an image in the strip's height."""
+    return image.convert("RGB").resize((image.width * HEIGHT // image.height, HEIGHT))
+
+
 def shown(answer: dict[str, Any], like: Image.Image) -> Image.Image:
-    """Return an answer as an image: its file, or its text on paper of the image's shape."""
+    """Return an answer as an image: its file, or its text on paper of the image's width."""
     if "saved" in answer:
         with Image.open(answer["saved"]) as saved:
             return saved.convert("RGB").resize(like.size, Image.Resampling.NEAREST)
-    paper = Image.new("RGB", (like.width * HEIGHT // like.height, HEIGHT), PAPER)
+    paper = Image.new("RGB", (like.width, TEXT), PAPER)
     ImageDraw.Draw(paper).multiline_text((2, 2), text_of(answer), INK, font_size=13)
     return paper
 
@@ -57,11 +62,11 @@ def main() -> None:
     out = HERE.parent / "out" / task
     draw(task, out)
     found = answers(task, export(task, "fp32", out), out)
-    images = [Image.open(one["picture"]) for one in found]
-    chosen = [at for at, image in enumerate(images) if min(image.size) > 60][:SHOWN]
-    above = strip([images[at] for at in chosen])
-    below = strip([shown(found[at], images[at]) for at in chosen])
-    whole = Image.new("RGB", (above.width, 2 * HEIGHT + GAP), PAPER)
+    images = [scaled(Image.open(one["picture"])) for one in found]
+    places = range(0, len(images), len(images) // SHOWN)
+    above = strip([images[place] for place in places][:SHOWN])
+    below = strip([shown(found[place], images[place]) for place in places][:SHOWN])
+    whole = Image.new("RGB", (above.width, HEIGHT + GAP + below.height), PAPER)
     whole.paste(above, (0, 0))
     whole.paste(below, (0, HEIGHT + GAP))
     whole.quantize(128).save(HERE / task / "answers.png", optimize=True)

@@ -37,6 +37,6 @@ def test_images_are_jpeg_files_of_many_sizes(task: str, tmp_path: Path) -> None:
     files = sorted((tmp_path / "data" / compare.EXAMPLES[task].images).rglob("*.jpg"))
     sizes = np.array([Image.open(file).size for file in files])
     assert len(np.unique(sizes, axis=0)) >= 35
-    assert (sizes.min(axis=0) < 40).all()
-    assert (sizes.max(axis=0) > 100).all()
+    assert (sizes < 48).all(axis=1).any(), "none is smaller than the model's input"
+    assert (sizes > 96).all(axis=1).any()
     assert (sizes[:, 0] != sizes[:, 1]).sum() >= 30

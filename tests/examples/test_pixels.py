@@ -1,11 +1,10 @@
-"""The examples whose answers are pixels, places or vectors: as good in a bundle as in Keras."""
+"""The examples whose answers are masks, boxes, vectors or images: as good as in Keras."""
 
 from __future__ import annotations
 
 import pytest
 from cpp_builds import Build
 from example_bundles import (
-    IN_CPP,
     Exported,
     as_good_as_keras,
     exported,
@@ -15,10 +14,8 @@ from example_bundles import (
 
 pytestmark = pytest.mark.slow
 
-TASKS = ("segment",)
-
-each = pytest.mark.parametrize("example", TASKS, indirect=True)
-each_in_cpp = pytest.mark.parametrize("example", [t for t in TASKS if t in IN_CPP], indirect=True)
+each = pytest.mark.parametrize("example", ["segment", "detect", "embed", "image"], indirect=True)
+each_in_cpp = pytest.mark.parametrize("example", ["segment", "detect"], indirect=True)
 
 
 @pytest.fixture(scope="module")
