@@ -26,6 +26,7 @@ Ctrl-C ends with 130, as StoppedLate where something was published before.
 """
 
 import difflib
+import re
 import textwrap
 from collections.abc import Iterable
 
@@ -161,12 +162,19 @@ def did_you_mean(word: str, candidates: Iterable[str]) -> str | None:
 def one_line(error: BaseException) -> str:
     """Return the reason of a library's error in one line of at most 300 characters.
 
-    Keras wraps errors and puts the innermost reason last, after "Exception encountered:". A first
-    line that ends in a colon is joined to the line after it.
+    Keras wraps errors: the innermost reason comes last, after "Exception encountered:", or in the
+    paragraph after "Exception encountered when calling". A first line that ends in a colon is
+    joined to the line after it.
     """
-    text = str(error).rpartition("Exception encountered:")[2]
+    text = _COLOUR.sub("", str(error)).rpartition("Exception encountered:")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
+    while len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
+        del lines[0]
     if not lines:
         return type(error).__name__
     announces = lines[0].endswith(":")
     return textwrap.shorten(" ".join(lines[: 2 if announces else 1]), 300)
+
+
+_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+"""Escape sequences that change the colour of a terminal."""

@@ -11,6 +11,7 @@ import onnx_ir as ir
 
 from kexport.bundle.output_folder import staging
 from kexport.conversion import convert_model
+from kexport.conversion.loadable import refuse_unloadable
 from kexport.errors import OutputExists
 from kexport.graph import save
 from kexport.passes import pipeline
@@ -21,14 +22,16 @@ def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
     """Convert a Keras model to simplified ONNX, as an alternative to `model.export`.
 
     Inputs and outputs are those of the model, in Keras' own layout, without preprocessing. Open
-    axes stay open, the batch under the name "batch".
+    axes stay open, the batch under the name "batch". Floating-point numbers are float32, whatever
+    the dtype policies of the layers.
 
     Args:
         model: a built Keras model.
         opset: the ONNX opset to write, 13 to 20.
 
     Raises:
-        UnsupportedModel: the model is not built, or a layer has no ONNX form.
+        UnsupportedModel: the model is not built, a layer has no ONNX form, or ONNX Runtime has no
+            kernel for the types of a node.
         BadArgument: kexport does not write this opset.
     """
     return ir.to_proto(_graph(model, opset))
@@ -69,4 +72,6 @@ def _graph(model: keras.Model, opset: int) -> ir.Model:
     form = pipeline.GraphFormat(check_opset(opset))
     phases = (pipeline.passes_for(form, "simplify"), pipeline.passes_for(form, "lower"))
     passes = [change for phase in phases for change in phase]
-    return pipeline.run(convert_model(model).model, passes).model
+    converted = pipeline.run(convert_model(model).model, passes).model
+    refuse_unloadable(converted)
+    return converted

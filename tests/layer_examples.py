@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from dataclasses import dataclass
+from tempfile import TemporaryDirectory
 from typing import Any
 
 import keras
@@ -54,6 +55,14 @@ def _of_two(
     kind: type, /, *arguments: Any, shape: tuple[int, ...] = (5, 4), **named: Any
 ) -> Example:
     return Example(lambda: kind(*arguments, **named), (shape, shape))
+
+
+def _saved() -> Any:
+    """Make a layer that holds a SavedModel of a Dense layer."""
+    with TemporaryDirectory() as folder:
+        x = keras.Input((3,))
+        keras.Model(x, layers.Dense(2)(x)).export(folder, verbose=False)
+        return layers.TFSMLayer(folder, call_endpoint="serve")
 
 
 LINE, VOLUME, ROW = (6, 3), (4, 5, 3, 2), (5,)
@@ -196,6 +205,7 @@ EXAMPLES: dict[str, Example] = {
         lambda: layers.RNN(layers.StackedRNNCells([layers.LSTMCell(3), layers.GRUCell(2)])), (LINE,)
     ),
     "Subtract": _of_two(layers.Subtract),
+    "TFSMLayer": Example(_saved, ((3,),)),
     "TimeDistributed": Example(lambda: layers.TimeDistributed(layers.Dense(4)), (LINE,)),
     "UnitNormalization": _of(layers.UnitNormalization),
     "UpSampling1D": _of(layers.UpSampling1D, 2, shape=LINE),

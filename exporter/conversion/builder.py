@@ -11,7 +11,7 @@ import onnx_ir as ir
 
 from kexport.conversion.tensor import Tensor, as_keras, shape_of
 from kexport.graph.names import free_name
-from kexport.graph.shapes import extents, infer_outputs
+from kexport.graph.shapes import extents, infer_outputs, merged
 
 OPSET = 20
 """Opset that conversion writes; `passes.convert_opset` lowers it for older targets."""
@@ -104,11 +104,17 @@ class Graph:
         return node
 
     def adopt(self, node: ir.Node) -> None:
-        """Take over a node from another graph, and rename it after the current layer."""
+        """Take over a node from another graph, and rename it after the current layer.
+
+        The outputs keep what is known of their shapes beyond what ONNX infers from one node.
+        """
         node.name = self.name(node.op_type)
+        shapes = [value.shape for value in node.outputs]
         for index, value in enumerate(node.outputs):
             value.name = node.name if index == 0 else self.name(f"{node.op_type}.{index}")
         infer_outputs(node, OPSET)
+        for value, shape in zip(node.outputs, shapes, strict=True):
+            value.shape = merged(value.shape, shape)
         self.ir.append(node)
 
     def constant(self, array: np.ndarray[Any, Any], leaf: str) -> ir.Value:
@@ -135,6 +141,8 @@ class Graph:
     ) -> ir.Value:
         """Add an initializer that reads a Keras variable only when the model is written.
 
+        Floating-point numbers of any type become float32.
+
         A shared layer adds its variable several times: each `form` of it is one initializer.
 
         Args:
@@ -146,8 +154,8 @@ class Graph:
         key = (id(variable), form)
         if key not in self._weights:
             self._keep_alive.append(variable)
-            read = _reader(variable, change)
-            dtype = ir.DataType.from_numpy(np.dtype(variable.dtype))
+            dtype = graph_dtype(variable.dtype)
+            read = _reader(variable, dtype, change)
             shape = _shape_after(tuple(variable.shape), change)
             tensor = ir.LazyTensor(read, dtype, ir.Shape(shape), name=self.name(leaf))
             self._weights[key] = self._initializer(tensor)
@@ -196,11 +204,20 @@ def _typed(name: str, value: Any) -> Any:
     return ir.AttrInt64s(name, value) if integers else value
 
 
+def graph_dtype(keras_dtype: str) -> ir.DataType:
+    """Return the type of a weight in the graph."""
+    if "float" in keras_dtype:
+        return ir.DataType.FLOAT
+    return ir.DataType.from_numpy(np.dtype(keras_dtype))
+
+
 def _reader(
-    variable: Any, change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None
+    variable: Any,
+    dtype: ir.DataType,
+    change: Callable[[np.ndarray[Any, Any]], np.ndarray[Any, Any]] | None,
 ) -> Callable[[], ir.TensorProtocol]:
     def read() -> ir.TensorProtocol:
-        array = np.asarray(variable.value)
+        array = np.asarray(variable.value).astype(dtype.numpy(), copy=False)
         return ir.Tensor(np.asarray(array if change is None else change(array)))
 
     return read

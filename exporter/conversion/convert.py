@@ -19,12 +19,14 @@ from kexport.conversion.tensor import Tensor, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
 from kexport.conversion.time_distributed import time_distributed
 from kexport.conversion.unsupported import NoRule, refuse, refuse_class, refuse_stateful
+from kexport.errors import KexportError
 from kexport.keras_graph import (
     InputSpec,
     computes_mask,
     has_nodes,
     input_specs,
     is_graph,
+    is_quantized,
     passes_masks_on,
     rerun,
     structured,
@@ -46,13 +48,13 @@ def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
             return call(g, operation.layer, *args)
         refuse_stateful(operation)
         rule = _rule(operation)
-        if rule is None:
+        if rule is None or is_quantized(operation):
             refuse_class(operation)
             return trace_layer(g, operation, args, kwargs)
         if isinstance(operation, keras.Layer):
             return _call_layer(rule, g, operation, args, kwargs)
         try:
-            return masks.without(g, rule(g, operation, *args, **kwargs))
+            return masks.without(g, _by_rule(rule, g, operation, *args, **kwargs))
         except NoRule:
             return trace_layer(g, operation, args, kwargs)
 
@@ -89,13 +91,27 @@ def _call_layer(
             return trace_layer(g, layer, args, kwargs)
         given = {key: value for key, value in given.items() if key != "mask"}
     try:
-        outputs = rule(g, layer, filled.first, **given)
+        outputs = _by_rule(rule, g, layer, filled.first, **given)
     except NoRule:
         return trace_layer(g, layer, args, kwargs)
     if not layer.supports_masking and rule not in (identity, augmentation):
         outputs = masks.without(g, outputs)
     masks.leave(g, layer, filled, outputs)
     return outputs
+
+
+def _by_rule(rule: Rule, g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
+    """Convert a call by a rule.
+
+    Raises:
+        NoRule: the rule serves other calls, or it failed, as with a type that its operators lack.
+    """
+    try:
+        return rule(g, operation, *args, **kwargs)
+    except (NoRule, KexportError):
+        raise
+    except Exception as error:
+        raise NoRule(str(error)) from error
 
 
 def run_graph(g: Graph, model: Any, inputs: Any) -> Any:
@@ -157,13 +173,16 @@ def _declare(g: Graph, model: keras.Model, spec: InputSpec) -> Tensor:
 
 
 def _wants_channels_first(model: keras.Model, rank: int) -> bool:
-    return any(
-        getattr(layer, "kernel_size", getattr(layer, "pool_size", None)) is not None
-        and getattr(layer, "data_format", "") == "channels_last"
-        and len(layer.kernel_size if hasattr(layer, "kernel_size") else layer.pool_size) == rank - 2
+    """Tell whether a convolution or pooling of inputs with `rank` axes has its channels last.
+
+    Own layers may mean something else by `kernel_size` and `pool_size`, such as one number.
+    """
+    sizes = (
+        getattr(layer, "kernel_size", getattr(layer, "pool_size", None))
         for layer in _flat(model)
-        if not isinstance(layer, keras.Model)
+        if getattr(layer, "data_format", "") == "channels_last"
     )
+    return any(isinstance(size, (tuple, list)) and len(size) == rank - 2 for size in sizes)
 
 
 def _flat(model: keras.Model) -> Iterator[keras.Layer]:

@@ -50,13 +50,10 @@ def prepare(
     return Call(function, args, kwargs, tensors, {place[x]: place[m] for x, m in masked.items()})
 
 
-def run(call: Call, values: Sequence[Any], *first: Any) -> Results:
+def run(call: Call, values: Sequence[Any]) -> Results:
     """Make a call on TensorFlow's tensors `values`, one for each of `call.tensors`.
 
-    Args:
-        call: the call.
-        values: the tensors, which get the masks.
-        first: arguments before those of the call.
+    The tensors get the masks. Where the call returns a variable, its value in the scope is meant.
     """
     by_tensor = dict(zip(call.tensors, values, strict=True))
     for masked, mask in call.masks.items():
@@ -66,7 +63,10 @@ def run(call: Call, values: Sequence[Any], *first: Any) -> Results:
     )
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*does not support masking")
-        outputs = call.function(*first, *args, **kwargs)
+        outputs = call.function(*args, **kwargs)
+    outputs = keras.tree.map_structure(
+        lambda y: keras.ops.convert_to_tensor(y) if isinstance(y, keras.Variable) else y, outputs
+    )
     tensors = list(values)
     places = {id(x): i for i, x in enumerate(tensors)}
 

@@ -7,7 +7,7 @@ from typing import Any, NoReturn
 import keras
 
 from kexport.errors import UnsupportedModel
-from kexport.keras_graph import parts
+from kexport.keras_graph import parts, snake_case
 
 REFUSED = {
     "Discretization": "tf2onnx has no ONNX for TensorFlow's Bucketize",
@@ -19,7 +19,6 @@ REFUSED = {
     "JaxLayer": "runs in JAX, not in TensorFlow",
     "MelSpectrogram": "tf2onnx has no ONNX for TensorFlow's RFFT",
     "StringLookup": "text: look the words up before the model",
-    "TFSMLayer": "holds a SavedModel, whose functions cannot be traced into",
     "TextVectorization": "text: turn it into numbers before the model",
     "TorchModuleWrapper": "runs in PyTorch, not in TensorFlow",
 }
@@ -27,7 +26,7 @@ REFUSED = {
 
 
 def refuse_class(layer: Any) -> None:
-    """Refuse a layer or operation whose class is in `REFUSED`.
+    """Refuse a layer or operation whose class is in `REFUSED`, or that is quantized to float8.
 
     Raises:
         UnsupportedModel: with the layer, its class and the reason.
@@ -39,6 +38,19 @@ def refuse_class(layer: Any) -> None:
             f"layer {layer.name!r} ({kind.__name__}) has no ONNX form: {reason}",
             hint="do its work before the model, and take it out of the exported model",
         )
+    if getattr(layer, "quantization_mode", None) == "float8":
+        raise UnsupportedModel(
+            f"{described(layer)} is quantized to float8, which tf2onnx cannot write",
+            hint="export the model before `quantize`, or quantize it with 'int8' or 'int4'",
+        )
+
+
+def described(operation: Any) -> str:
+    """Return what a message calls a layer, model or operation, as in `layer 'head' (Dense)`."""
+    kind = type(operation)
+    if isinstance(operation, keras.Layer):
+        return f"layer {operation.name!r} ({kind.__name__})"
+    return f"operation {operation.name!r} (keras.ops.{snake_case(kind.__name__)})"
 
 
 def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:

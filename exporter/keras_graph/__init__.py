@@ -2,7 +2,7 @@
 
 `walk` reads and runs the graph of a model, `inputs` and `axes` name its inputs and their open
 axes, `masks` and `beside` know what tensors carry, and `names` finds classes by the names that
-Keras gives.
+Keras gives. `policies` knows what layers compute in.
 """
 
 from kexport.keras_graph.beside import carry_over, logits_before
@@ -20,10 +20,12 @@ from kexport.keras_graph.names import (
     legacy_name,
     outside_of_pipelines,
     private_name,
+    snake_case,
     symbol,
     takes_mask_argument,
     takes_training,
 )
+from kexport.keras_graph.policies import computing_in_float32, is_quantized, without_lora
 from kexport.keras_graph.walk import (
     Step,
     flatten_layers,
@@ -45,6 +47,7 @@ __all__ = [
     "call_arguments",
     "carry_over",
     "computes_mask",
+    "computing_in_float32",
     "flatten_layers",
     "has_default_name",
     "has_nodes",
@@ -52,6 +55,7 @@ __all__ = [
     "input_specs",
     "is_functional",
     "is_graph",
+    "is_quantized",
     "legacy_name",
     "logits_before",
     "mask_of",
@@ -66,8 +70,10 @@ __all__ = [
     "readers",
     "rerun",
     "set_mask",
+    "snake_case",
     "structured",
     "symbol",
     "takes_mask_argument",
     "takes_training",
+    "without_lora",
 ]

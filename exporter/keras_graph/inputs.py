@@ -17,7 +17,10 @@ from kexport.keras_graph.axes import name_axes
 
 @dataclass(frozen=True, slots=True)
 class InputSpec:
-    """An input as Keras declares it; open axes have a name in place of a number (`axes`)."""
+    """An input as Keras declares it, with float32 for any type of floating-point numbers.
+
+    Open axes have a name in place of a number (`axes`).
+    """
 
     name: str
     dtype: ir.DataType
@@ -134,12 +137,12 @@ def _specs(
 ) -> tuple[InputSpec, ...]:
     cleaned = [_clean(name) for name in names]
     named = name_axes(list(zip(cleaned, shapes, strict=True)))
-    types = [ir.DataType[_ONNX_NAMES.get(dtype, dtype.upper())] for dtype in dtypes]
+    types = [ir.DataType["FLOAT" if dtype in _FLOATS else dtype.upper()] for dtype in dtypes]
     return tuple(map(InputSpec, cleaned, types, named))
 
 
-_ONNX_NAMES = {"float32": "FLOAT", "float64": "DOUBLE"}
-"""Keras dtypes that have another name in ONNX."""
+_FLOATS = frozenset({"bfloat16", "float16", "float32", "float64"})
+"""Types of Keras that a graph takes and computes in float32; the target decides on others."""
 
 
 _COUNTED = re.compile(r"keras_tensor(_\d+)?(CLONE)?")

@@ -5,6 +5,7 @@ from __future__ import annotations
 import onnx_ir as ir
 from onnx_ir.passes import common
 
+from kexport.graph.library_logs import collected
 from kexport.graph.passes import Pass
 from kexport.graph.shapes import merged
 
@@ -21,7 +22,8 @@ def deduplicate_initializers(model: ir.Model) -> None:
     Applies to initializers of at most 1024 elements, so that no weights are read. It makes the
     file smaller. Exact.
     """
-    common.DeduplicateInitializersPass(size_limit=LARGEST)(model)
+    with collected("onnx_ir"):
+        common.DeduplicateInitializersPass(size_limit=LARGEST)(model)
 
 
 @Pass

@@ -140,7 +140,7 @@ def _is_half(layer: Any) -> bool:
 
 
 def _is_channels_first(layer: Any) -> bool:
-    return hasattr(layer, "kernel_size") and layer.data_format == "channels_first"
+    return hasattr(layer, "kernel_size") and getattr(layer, "data_format", "") == "channels_first"
 
 
 def _refuse_subclassed(model: keras.Model, fault: str, hint: str) -> None:

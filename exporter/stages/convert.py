@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -65,6 +66,7 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     model = at_layers(source.model, request.output_layers)
     say("converting")
     converted = convert_model(model, kind=None if request.output_layers else source.kind)
+    _refuse_numbers(converted.outputs)
     task = tasks.resolve(request.task, converted.outputs, _evidence(request))
     if task.entry["name"] in ("segment", "image"):
         _refuse_channels_first(model)
@@ -94,6 +96,16 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     return Subject(
         source, settled, model, artifact, task.outputs, entry, ranking, traced, names, inputs
     )
+
+
+def _refuse_numbers(outputs: Sequence[Output]) -> None:
+    """Refuse an output without axes: a bundle answers each sample, and it is one for all."""
+    number = next((output for output in outputs if output.rank == 0), None)
+    if number is not None:
+        raise UnsupportedModel(
+            f"output {number.name!r} is a single number for the whole batch, without an axis",
+            hint="keep the first axis, as `axis=-1` does, or use `kexport.convert`",
+        )
 
 
 def _refuse_channels_first(model: keras.Model) -> None:

@@ -53,12 +53,6 @@ def of(layer: Any, *shapes: tuple[int, ...], dtype: str) -> keras.Model:
     return keras.Model(inputs, layer(inputs if len(inputs) > 1 else inputs[0]))
 
 
-def saved(folder: Path) -> keras.Model:
-    x = keras.Input((3,))
-    keras.Model(x, layers.Dense(2)(x)).export(folder, verbose=False)
-    return of(layers.TFSMLayer(folder, call_endpoint="serve"), (3,), dtype="float32")
-
-
 REFUSALS = {
     "Discretization": lambda _: of(layers.Discretization([0.0, 1.0]), (3,), dtype="float32"),
     "HashedCrossing": lambda _: of(layers.HashedCrossing(5), (1,), (1,), dtype="int64"),
@@ -66,7 +60,6 @@ REFUSALS = {
     "IntegerLookup": lambda _: of(layers.IntegerLookup(vocabulary=[1, 2]), (3,), dtype="int64"),
     "MelSpectrogram": lambda _: of(layers.MelSpectrogram(), (4000,), dtype="float32"),
     "StringLookup": lambda _: of(layers.StringLookup(vocabulary=["a"]), (3,), dtype="string"),
-    "TFSMLayer": saved,
     "TextVectorization": lambda _: of(
         layers.TextVectorization(vocabulary=["a"]), (1,), dtype="string"
     ),

@@ -13,7 +13,8 @@ import onnx_ir as ir
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
 from kexport.conversion.rules.activation import activate
-from kexport.conversion.rules.convolution import channel_axis, padding_of
+from kexport.conversion.rules.convolution import channel_axis
+from kexport.conversion.rules.padding import padding_of, windowed
 from kexport.conversion.tensor import Tensor, as_keras, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
 from kexport.conversion.unsupported import NoRule
@@ -75,6 +76,7 @@ def _conv_lstm(g: Graph, cell: Any, x: Tensor, states: Sequence[Tensor]) -> Any:
     kernel = g.weight(cell.kernel, "kernel", _outputs_first, form="OI*")
     recurrent = g.weight(cell.recurrent_kernel, "recurrent_kernel", _outputs_first, form="OI*")
     source = g.stored(x, channels_second(x.rank, channel_axis(cell)))
+    source, padding = windowed(g, source, cell.padding, window, cell.strides, cell.dilation_rate)
     z = g.op(
         "Conv",
         source,
@@ -83,7 +85,7 @@ def _conv_lstm(g: Graph, cell: Any, x: Tensor, states: Sequence[Tensor]) -> Any:
         kernel_shape=list(window),
         strides=list(cell.strides),
         dilations=list(cell.dilation_rate),
-        **padding_of(source, cell.padding, window, cell.strides, cell.dilation_rate),
+        **padding,
     )
     again = padding_of(h.value, "same", window, once, once)
     past = g.op("Conv", h.value, recurrent, kernel_shape=list(window), **again)

@@ -10,6 +10,7 @@ import onnx_ir as ir
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
 from kexport.conversion.rules.activation import activate
+from kexport.conversion.rules.kernel import kernel
 from kexport.conversion.rules.padding import windowed
 from kexport.conversion.tensor import Tensor, channels_second
 
@@ -22,16 +23,16 @@ def channel_axis(layer: Any) -> int:
 def conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
     """Convert Conv1D, Conv2D, Conv3D."""
     order = channels_second(x.rank, channel_axis(layer))
-    kernel = g.weight(layer.kernel, "kernel", _outputs_first, form="OI*")
-    y = _convolve(g, layer, g.stored(x, order), kernel, group=layer.groups)
+    weights = kernel(g, layer, _outputs_first, form="OI*")
+    y = _convolve(g, layer, g.stored(x, order), weights, group=layer.groups)
     return activate(g, layer.activation, Tensor(_add_bias(g, layer, y), order))
 
 
 def depthwise_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
     """Convert DepthwiseConv1D, DepthwiseConv2D: `depth_multiplier` outputs a channel."""
     order = channels_second(x.rank, channel_axis(layer))
-    kernel = g.weight(layer.kernel, "kernel", _depthwise_outputs_first, form="depthwise")
-    y = _convolve(g, layer, g.stored(x, order), kernel, group=_channels(layer, x))
+    weights = g.weight(layer.kernel, "kernel", _depthwise_outputs_first, form="depthwise")
+    y = _convolve(g, layer, g.stored(x, order), weights, group=_channels(layer, x))
     return activate(g, layer.activation, Tensor(_add_bias(g, layer, y), order))
 
 
@@ -106,7 +107,7 @@ def transposed_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
     y = g.op(
         "ConvTranspose",
         g.stored(x, order),
-        g.weight(layer.kernel, "kernel", _inputs_first, form="IO*"),
+        kernel(g, layer, _inputs_first, form="IO*"),
         *([g.weight(layer.bias, "bias")] if layer.use_bias else []),
         kernel_shape=list(layer.kernel_size),
         strides=list(layer.strides),

@@ -10,7 +10,9 @@ import onnx_ir as ir
 from kexport.conversion.builder import Graph
 from kexport.conversion.rules.activation import activate
 from kexport.conversion.rules.broadcast import parameter, together
+from kexport.conversion.rules.kernel import kernel
 from kexport.conversion.tensor import Tensor, as_keras
+from kexport.conversion.unsupported import NoRule
 
 
 def custom_scale(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
@@ -28,8 +30,7 @@ def layer_scale(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 def dense(g: Graph, layer: Any, x: Tensor) -> Tensor:
     """Convert Dense on the last axis of a tensor of any rank."""
-    kernel = g.weight(layer.kernel, "kernel")
-    y = g.op("MatMul", g.in_keras_order(x), kernel)
+    y = g.op("MatMul", g.in_keras_order(x), kernel(g, layer))
     if layer.use_bias:
         y = g.op("Add", y, g.weight(layer.bias, "bias"))
     return activate(g, layer.activation, Tensor(y, as_keras(x.rank)))
@@ -50,6 +51,8 @@ def pairwise(op_type: str) -> Rule:
 
 def average(g: Graph, layer: Any, inputs: Sequence[Tensor]) -> Tensor:
     """Convert Average: the sum of the inputs, divided by their number."""
+    if not all(x.value.dtype is ir.DataType.FLOAT for x in inputs):
+        raise NoRule("integers, whose average Keras computes in another type")
     values, order = together(g, inputs)
     total = _fold(g, "Add", values)
     return Tensor(g.op("Div", total, g.floats(float(len(values)), "count", total)), order)

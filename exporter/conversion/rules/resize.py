@@ -238,6 +238,13 @@ def _matrix(extent: int, target: int, interpolation: str, antialias: bool) -> Ar
     return np.asarray(made).reshape(target, extent)
 
 
+RESIZED = frozenset({ir.DataType.FLOAT, ir.DataType.INT32, ir.DataType.UINT8, ir.DataType.INT8})
+"""Types that the Resize of ONNX Runtime takes (docs/OperatorKernels.md of its sources)."""
+
+NARROW = frozenset({ir.DataType.BOOL, ir.DataType.INT16, ir.DataType.UINT16})
+"""Types that it does not take, and that int32 holds."""
+
+
 def up_sampling_1d(g: Graph, layer: Any, x: Tensor) -> Tensor:
     """Convert UpSampling1D: repeat every step `size` times."""
     return repeated(g, x, [int(layer.size)], -1)
@@ -268,8 +275,13 @@ def up_sampling_3d(g: Graph, layer: Any, x: Tensor) -> Tensor:
 def repeated(g: Graph, x: Tensor, sizes: Sequence[int], channels: int) -> Tensor:
     """Repeat every element `sizes[i]` times along spatial axis i, as numpy.repeat."""
     order = channels_second(x.rank, channels)
-    y = _enlarged(g, g.stored(x, order), sizes, "nearest", "asymmetric", nearest_mode="floor")
-    return Tensor(y, order)
+    value, dtype = g.stored(x, order), x.value.dtype
+    if dtype in NARROW:
+        value = g.op("Cast", value, to=ir.DataType.INT32.value)
+    elif dtype not in RESIZED:
+        raise NoRule("a type that no Resize takes")
+    y = _enlarged(g, value, sizes, "nearest", "asymmetric", nearest_mode="floor")
+    return Tensor(g.op("Cast", y, to=dtype.value) if dtype in NARROW else y, order)
 
 
 def _enlarged(

@@ -1,0 +1,186 @@
+"""One call of Keras, traced by TensorFlow and translated by tf2onnx."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Callable, Iterator, Sequence
+from contextlib import contextmanager
+from dataclasses import dataclass
+from typing import Any, NoReturn
+
+import numpy as np
+import onnx
+
+from kexport.conversion.tf2onnx_handlers import HANDLERS
+from kexport.graph.library_logs import collected
+from kexport.needs import need
+
+TRACE_OPSET = 18
+"""Newest opset that tf2onnx 1.17 writes; its operators mean the same at `builder.OPSET`."""
+
+UNSUPPORTED = "Tensorflow op [%s: %s] is not supported"
+"""What tf2onnx logs of an operation that it leaves in the graph as it was."""
+
+RANDOM = (
+    "export the outputs before it, such as the mean of a sampling layer, or make it do nothing "
+    "where `training` is False"
+)
+"""What to do about random numbers."""
+
+LOGGERS = ("tf2onnx", "tensorflow")
+
+
+class NotTranslated(Exception):
+    """Raised with the reason, where an operation of TensorFlow does not become ONNX."""
+
+    def __init__(self, reason: str, hint: str) -> None:
+        super().__init__(reason)
+        self.hint = hint
+
+
+@dataclass(frozen=True, slots=True)
+class Traced:
+    """A graph of TensorFlow."""
+
+    concrete: Any
+    """The tf.function with its inputs and outputs."""
+    graph: Any
+    """The GraphDef, with captured variables and unused operations gone."""
+    inputs: list[str]
+    """The names of its inputs: those of the signature, then captured constants."""
+    constants: list[np.ndarray[Any, Any]]
+    """The values of the captured constants."""
+
+    @property
+    def outputs(self) -> list[str]:
+        """The names of its outputs."""
+        return [y.name for y in self.concrete.outputs]
+
+    def dtype(self, name: str) -> Any:
+        """Return TensorFlow's type of an input."""
+        return self.concrete.graph.get_tensor_by_name(name).dtype
+
+    def reads(self, place: int) -> bool:
+        """Tell whether anything reads an input."""
+        name = self.inputs[place].partition(":")[0]
+        return any(
+            source.split(":")[0] == name for node in self.graph.node for source in node.input
+        )
+
+
+def trace(function: Callable[..., list[Any]], signature: Sequence[Any]) -> Traced:
+    """Trace a function of tensors that returns new tensors.
+
+    Variables of TensorFlow that it captures become constants.
+
+    Args:
+        function: takes one tensor for each entry of `signature`, and returns a list of tensors.
+        signature: a tf.TensorSpec for each.
+
+    Raises:
+        NotTranslated: an output depends on random numbers.
+    """
+    tf = need("tensorflow")
+    tf2onnx = need("tf2onnx")
+    with collected(*LOGGERS), _inlined(tf):
+        concrete = tf.function(function, autograph=False).get_concrete_function(*signature)
+        inputs = [x.name for x in concrete.inputs[: len(signature)]]
+        constants = []
+        captured = zip(concrete.inputs[len(signature) :], concrete.captured_inputs, strict=True)
+        for inner, outer in captured:
+            if outer.dtype != tf.resource:
+                inputs.append(inner.name)
+                constants.append(np.asarray(outer))
+        outputs = [y.name for y in concrete.outputs]
+        graph = (
+            tf2onnx.tf_loader.from_function(concrete, inputs, outputs)
+            if outputs
+            else concrete.graph.as_graph_def()
+        )
+    _refuse_random(graph)
+    return Traced(concrete, graph, inputs, constants)
+
+
+def translate(traced: Traced) -> onnx.ModelProto:
+    """Translate a traced graph to ONNX.
+
+    Raises:
+        NotTranslated: tf2onnx has no ONNX for an operation, or failed at it. It would leave such an
+            operation in the graph, which may pass for one of ONNX.
+    """
+    tf = need("tensorflow")
+    tf2onnx = need("tf2onnx")
+    with collected(*LOGGERS) as records, tf.Graph().as_default() as tf_graph:
+        tf.import_graph_def(traced.graph, name="")
+        onnx_graph = tf2onnx.tfonnx.process_tf_graph(
+            tf_graph,
+            continue_on_error=True,
+            opset=TRACE_OPSET,
+            custom_op_handlers={name: (handler, []) for name, handler in HANDLERS.items()},
+            input_names=traced.inputs,
+            output_names=traced.outputs,
+        )
+        _refuse_failures(records, traced.graph)
+        onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, catch_errors=True)
+        proto: onnx.ModelProto = onnx_graph.make_model("traced")
+    for node in proto.graph.node:
+        if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type):
+            _refuse(node.op_type, node.name)
+    _order(proto, traced.inputs)
+    return proto
+
+
+def _refuse_random(graph: Any) -> None:
+    for node in graph.node:
+        if "Random" in node.op or node.op in ("Multinomial", "ParameterizedTruncatedNormal"):
+            raise NotTranslated(f"it draws random numbers ({node.op!r})", RANDOM)
+
+
+def _refuse_failures(records: Sequence[logging.LogRecord], graph: Any) -> None:
+    """Refuse what tf2onnx logged as unsupported or failed."""
+    kinds = {node.name: node.op for node in graph.node}
+    for record in records:
+        if record.msg == UNSUPPORTED and isinstance(record.args, tuple):
+            _refuse(str(record.args[1]), str(record.args[0]))
+        if record.name == "tf2onnx.tfonnx" and record.exc_info and isinstance(record.args, tuple):
+            name = str(record.args[0])
+            cause = record.exc_info[1]
+            raise NotTranslated(
+                f"tf2onnx failed at its TensorFlow operation {kinds.get(name, '')!r} ({name}): "
+                f"{cause}",
+                "give its input a fixed height, width and length, or write it with other "
+                "operations of keras.ops",
+            ) from cause
+
+
+def _refuse(kind: str, name: str) -> NoReturn:
+    raise NotTranslated(
+        f"tf2onnx has no ONNX for its TensorFlow operation {kind!r} ({name})",
+        "write it with other operations, or compute it outside of the model",
+    )
+
+
+@contextmanager
+def _inlined(tf: Any) -> Iterator[None]:
+    """Trace nested tf.functions in place.
+
+    Keras compiles grouped convolutions with XLA, and tf2onnx would leave such a call in the graph
+    as a `StatefulPartitionedCall`.
+    """
+    before = tf.config.functions_run_eagerly()
+    tf.config.run_functions_eagerly(True)
+    try:
+        yield
+    finally:
+        tf.config.run_functions_eagerly(before)
+
+
+def _order(proto: onnx.ModelProto, names: Sequence[str]) -> None:
+    """Put the graph's inputs in the order of `names`; tf2onnx drops those that nothing reads."""
+    kept = {value.name: value for value in proto.graph.input}
+    ordered = []
+    for name in names:
+        fallback = onnx.helper.make_tensor_value_info(name, onnx.TensorProto.FLOAT, None)
+        ordered.append(kept.get(name, fallback))
+    del proto.graph.input[:]
+    proto.graph.input.extend(ordered)

@@ -1,0 +1,106 @@
+"""Traced nodes, moved into the graph of the model with its constants and the names of its axes."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+import numpy as np
+import onnx
+import onnx_ir as ir
+
+from kexport.conversion.builder import Graph
+from kexport.conversion.tensor import Tensor, as_keras
+from kexport.conversion.tf2onnx_run import Traced
+from kexport.conversion.traced_shapes import axis_names, inferred_shapes
+from kexport.graph.shapes import merged
+
+
+def insert(
+    g: Graph, traced: Traced, proto: onnx.ModelProto, sources: Sequence[ir.Value]
+) -> list[Tensor]:
+    """Move traced nodes into the graph, where they read `sources` instead of their inputs.
+
+    The outputs have the types and, where ONNX infers less, the extents that TensorFlow knows.
+    """
+    graph = ir.from_proto(_with_named_axes(proto, sources)).graph
+    _forget_names(graph, kept=axis_names(sources))
+    known = dict(zip(graph.inputs, sources, strict=True))
+    for value in _constants(graph):
+        if value.const_value is not None:
+            known[value] = g.constant(value.const_value.numpy(), "constant")
+    outputs = [known.get(value, value) for value in graph.outputs]
+    graph.outputs.clear()
+    _leave_out_empty_inputs(graph)
+    for value, source in known.items():
+        value.replace_all_uses_with(source)
+    nodes = list(graph)
+    graph.remove(nodes)
+    for node in nodes:
+        g.adopt(node)
+    shapes = inferred_shapes(traced, sources)
+    return [
+        _as_traced(g, value, y.dtype.as_numpy_dtype, shape)
+        for value, y, shape in zip(outputs, traced.concrete.outputs, shapes, strict=True)
+    ]
+
+
+def _with_named_axes(proto: onnx.ModelProto, sources: Sequence[ir.Value]) -> onnx.ModelProto:
+    """Infer shapes with the names that the open axes of `sources` have in the model.
+
+    tf2onnx calls each open axis by another name, such as `unk__12`.
+    """
+    graph = proto.graph
+    for value, source in zip(graph.input, sources, strict=True):
+        value.type.CopyFrom(ir.serde.serialize_value(source).type)
+    for value in (*graph.value_info, *graph.output):
+        for dim in value.type.tensor_type.shape.dim:
+            if dim.dim_param:
+                dim.Clear()
+    try:
+        return onnx.shape_inference.infer_shapes(proto, data_prop=True)
+    except onnx.shape_inference.InferenceError:
+        return proto
+
+
+def _forget_names(graph: ir.Graph, kept: Sequence[str]) -> None:
+    """Leave axes open without a name; tf2onnx and ONNX's inference make up names like `unk__12`."""
+    inner = {node.graph for node in graph.all_nodes()}
+    inputs = (value for one in inner if isinstance(one, ir.Graph) for value in one.inputs)
+    made = (value for node in graph.all_nodes() for value in node.outputs)
+    for value in (*inputs, *made):
+        if value.shape is not None:
+            value.shape = ir.Shape(
+                dim if isinstance(dim, int) or dim.value in kept else None for dim in value.shape
+            )
+
+
+def _leave_out_empty_inputs(graph: ir.Graph) -> None:
+    """Leave out the inputs of Resize that are empty, which tf2onnx gives besides the sizes."""
+    for node in graph.all_nodes():
+        constants = [None if value is None else value.const_value for value in node.inputs]
+        for place, constant in enumerate(constants):
+            if node.op_type == "Resize" and constant is not None and constant.size == 0:
+                node.replace_input_with(place, None)
+
+
+def _constants(graph: ir.Graph) -> list[ir.Value]:
+    """Return the initializers in the order in which nodes first read them.
+
+    tf2onnx writes them in an order that changes from process to process.
+    """
+    constants = set(graph.initializers.values())
+    read = (value for node in graph.all_nodes() for value in node.inputs if value is not None)
+    return [value for value in dict.fromkeys([*read, *graph.outputs]) if value in constants]
+
+
+def _as_traced(g: Graph, value: ir.Value, dtype: Any, shape: ir.Shape | None) -> Tensor:
+    """Return an output with the type that it has in TensorFlow, and what is known of its shape."""
+    wanted = ir.DataType.from_numpy(np.dtype(dtype))
+    if value.dtype != wanted:
+        value = g.op("Cast", value, to=wanted.value)
+    if value.producer() is not None:
+        value.shape = merged(value.shape, shape)
+    if value.shape is None:
+        raise ValueError(f"the number of axes of {value.name!r} is only known at run time")
+    return Tensor(value, as_keras(len(value.shape)))

@@ -1,0 +1,185 @@
+"""Traced parts: what they may return, what is refused and why, and the names of their axes."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+import tensorflow as tf
+from keras import layers, ops
+from support import assert_converts, model_of, normal, randomise
+
+import kexport
+from kexport.conversion import convert_model, tf2onnx_run
+from kexport.errors import UnsupportedModel
+
+
+class Own(layers.Layer):
+    """A layer of one's own: a function of a tensor and of a weight of its length."""
+
+    def __init__(self, function: Callable[..., Any], **kwargs: Any) -> None:
+        super().__init__(**kwargs)
+        self.function = function
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.w = self.add_weight(shape=(1, shape[-1]), name="w", initializer="ones")
+
+    def call(self, x: Any) -> Any:
+        return self.function(x, self.w)
+
+
+class Declared(Own):
+    """A layer that says that it returns what it takes."""
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return shape
+
+
+class Stuck(layers.Layer):
+    """A layer whose call fails, and that declares what it would return."""
+
+    def call(self, x: Any) -> Any:
+        return no_such_module.f(x)  # type: ignore[name-defined] # noqa: F821
+
+    def compute_output_shape(self, shape: Any) -> Any:
+        return shape
+
+
+PARTS: dict[str, Callable[[Any, Any], Any]] = {
+    "a constant beside a tensor": lambda x, w: (ops.ones((3,)), x * w),
+    "a weight": lambda x, w: (w, x * w),
+    "its input": lambda x, w: (x, ops.sin(x)),
+    "one tensor twice": lambda x, w: (lambda y: (y, y))(ops.sin(x)),
+    "a number": lambda x, w: ops.sum(ops.sin(x)),
+    "whole numbers and truth": lambda x, w: (ops.cast(x * 9, "int32"), x > 0),
+    "sizes": lambda x, w: ops.size(x[:1]),
+}
+
+
+@pytest.mark.parametrize("name", PARTS)
+def test_what_a_traced_part_may_return(name: str) -> None:
+    assert_converts(model_of(Own(PARTS[name]), (4,)), normal(2, 4))
+
+
+def test_a_constant_goes_on_into_layers_with_rules() -> None:
+    x = keras.Input((4,))
+    constant, y = Own(lambda x, w: (ops.ones((1, 4)), x * w))(x)
+    assert_converts(keras.Model(x, layers.Add()([constant, y])), normal(2, 4))
+
+
+def test_a_layer_that_declares_other_axes_than_it_has() -> None:
+    values = normal(2, 5, 4)
+    model = model_of(Declared(lambda x, w: ops.mean(x, axis=1)), (5, 4))
+    assert_converts(model, values, expected=[values.mean(axis=1)])
+
+
+def test_variables_of_tensorflow_become_constants() -> None:
+    held = tf.Variable([2.0, 3.0])
+    assert_converts(model_of(Own(lambda x, w: x * held), (2,)), normal(3, 2))
+
+
+class Step(layers.Layer):
+    """A cell of one's own."""
+
+    state_size = output_size = 3
+
+    def build(self, shape: tuple[int | None, ...]) -> None:
+        self.kernel = self.add_weight(shape=(shape[-1], 3), name="kernel")
+
+    def call(self, x: Any, states: Any) -> Any:
+        y = ops.tanh(ops.matmul(x, self.kernel) + states[0])
+        return y, [y]
+
+
+NAMED: dict[str, tuple[Callable[[Any], Any], list[Any]]] = {
+    "attention": (lambda x: layers.MultiHeadAttention(2, 2)(x, x), ["batch", "time", 4]),
+    "roll": (lambda x: ops.roll(x, 1, axis=1), ["batch", "time", 4]),
+    "stack": (lambda x: ops.stack([x, x], axis=1), ["batch", 2, "time", 4]),
+    "another length": (lambda x: ops.pad(x, ((0, 0), (1, 1), (0, 0))), ["batch", None, 4]),
+    "own cell": (lambda x: layers.RNN(Step(), return_sequences=True)(x), ["batch", "time", 3]),
+}
+
+
+@pytest.mark.parametrize("name", NAMED)
+def test_open_axes_keep_their_names(name: str) -> None:
+    function, expected = NAMED[name]
+    x = keras.Input((None, 4))
+    converted = assert_converts(randomise(keras.Model(x, function(x))), normal(2, 5, 4))
+    (output,) = converted.model.graph.outputs
+    assert output.shape is not None
+    assert [dim if isinstance(dim, int) else dim.value for dim in output.shape] == expected
+
+
+def test_resize_to_computed_sizes() -> None:
+    double = layers.Lambda(lambda t: tf.image.resize(t, tf.shape(t)[1:3] * 2))
+    assert_converts(model_of(double, (None, None, 3)), normal(1, 4, 5, 3))
+
+
+REFUSED: dict[str, tuple[Any, str]] = {
+    "error": (Stuck(), "name 'no_such_module' is not defined"),
+    "random": (Own(lambda x, w: x + keras.random.normal(ops.shape(x), seed=1)), "draws random"),
+    "seed": (Own(lambda x, w: x + keras.random.normal((1,))), "stateful or random"),
+    "unknown": (Own(lambda x, w: tf.math.digamma(x)), "no ONNX for .* 'Digamma'"),
+    "state": (
+        Own(lambda x, w: w.assign(w + 1) + x),
+        r"stateful: it reads its variable 'own_?\d*/w'",
+    ),
+}
+
+
+@pytest.mark.parametrize("name", REFUSED)
+def test_refusals_say_why(name: str, capfd: pytest.CaptureFixture[str]) -> None:
+    layer, reason = REFUSED[name]
+    model = model_of(layer, (4,))
+    capfd.readouterr()
+    with pytest.raises(UnsupportedModel, match=rf"layer '{layer.name}' \(.*{reason}") as caught:
+        convert_model(model)
+    assert caught.value.hint
+    assert capfd.readouterr().err == ""
+
+
+def test_a_handler_of_tf2onnx_that_fails_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
+    """tf2onnx may have renamed the node by then, so that it passes for one of ONNX."""
+
+    def fails(context: Any, node: Any, *rest: Any) -> None:
+        node.type = "Sinh"
+        raise TypeError("object is not subscriptable")
+
+    monkeypatch.setitem(tf2onnx_run.HANDLERS, "Sinh", fails)
+    with pytest.raises(UnsupportedModel, match=r"failed at .* 'Sinh' .*: object is not subscript"):
+        convert_model(model_of(Own(lambda x, w: ops.sinh(x)), (4,)))
+
+
+def test_operations_are_called_by_their_name() -> None:
+    x = keras.Input((4,))
+    model = keras.Model(x, ops.logdet(ops.reshape(x, (-1, 2, 2))))
+    with pytest.raises(UnsupportedModel, match=r"operation 'log_?det.*' \(keras.ops.logdet\)"):
+        convert_model(model)
+
+
+def test_a_graph_that_onnx_runtime_does_not_load_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match=r"has no Relu for the type .* 'rectified/Relu'"):
+        kexport.convert(model_of(layers.ReLU(name="rectified"), (4,), dtype="int64"))
+
+
+def test_an_own_layer_with_a_number_as_kernel_size() -> None:
+    class Numbered(layers.Layer):
+        kernel_size = 3
+
+        def call(self, x: Any) -> Any:
+            return ops.sin(x) * self.kernel_size
+
+    x = keras.Input((5, 5, 3))
+    model = randomise(keras.Model(x, Numbered()(layers.Conv2D(2, 3)(x))))
+    assert_converts(model, normal(2, 5, 5, 3))
+
+
+def test_a_single_number_for_a_batch_is_refused_by_export(tmp_path: Any) -> None:
+    x = keras.Input((4,))
+    model = keras.Model(x, ops.quantile(x, 0.3))
+    assert np.isfinite(float(model(normal(2, 4))))
+    with pytest.raises(UnsupportedModel, match="a single number for the whole batch"):
+        kexport.export(model, "cpu-fp32", output=tmp_path / "bundle")
