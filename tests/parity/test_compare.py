@@ -15,7 +15,7 @@ from cpp_verifiers import Export
 from support import healthy, normal, small_classifier
 
 from kexport.api import export
-from kexport.conversion.rules import padding
+from kexport.conversion import padding
 from kexport.errors import ParityFailed
 from kexport.graph import affine, edit
 from kexport.graph.emit import Emitter

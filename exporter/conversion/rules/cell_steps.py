@@ -12,9 +12,9 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
+from kexport.conversion.padding import padding_of, windowed
 from kexport.conversion.rules.activation import activate
 from kexport.conversion.rules.convolution import channel_axis
-from kexport.conversion.rules.padding import padding_of, windowed
 from kexport.conversion.tensor import Tensor, as_keras, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
 from kexport.conversion.unsupported import NoRule

@@ -9,9 +9,9 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
+from kexport.conversion.padding import windowed
 from kexport.conversion.rules.activation import activate
 from kexport.conversion.rules.kernel import kernel
-from kexport.conversion.rules.padding import windowed
 from kexport.conversion.tensor import Tensor, channels_second
 
 

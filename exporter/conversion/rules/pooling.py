@@ -10,8 +10,8 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
+from kexport.conversion.padding import windowed
 from kexport.conversion.rules.convolution import channel_axis
-from kexport.conversion.rules.padding import windowed
 from kexport.conversion.tensor import Tensor, as_keras, channels_second, shape_of
 from kexport.conversion.unsupported import NoRule
 

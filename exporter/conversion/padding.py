@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import shape_of
+from kexport.graph.edit import attribute
 
 
 def windowed(
@@ -35,11 +36,23 @@ def windowed(
     """
     attributes = padding_of(x, padding, window, strides, dilations)
     if "auto_pad" in attributes:
-        spans = _spans(window, dilations)
-        for axis, (span, stride) in enumerate(zip(spans, strides, strict=True), 2):
-            if stride > span:
-                x = _cut_unread(g, x, axis, span, stride)
+        x = _cut_unread(g, x, _spans(window, dilations), strides)
     return x, attributes
+
+
+def cut_before(g: Graph, node: ir.Node) -> None:
+    """Cut off what the windows of a Conv or pooling node with SAME_UPPER leave unread.
+
+    The node comes from elsewhere and is not in the graph yet; its input is.
+    """
+    window, x = attribute(node, "kernel_shape", None), node.inputs[0]
+    if attribute(node, "auto_pad", "NOTSET") != "SAME_UPPER" or window is None or x is None:
+        return
+    ones = [1] * len(window)
+    spans = _spans(window, attribute(node, "dilations", ones))
+    cut = _cut_unread(g, x, spans, attribute(node, "strides", ones))
+    if cut is not x:
+        node.replace_input_with(0, cut)
 
 
 def padding_of(
@@ -80,12 +93,16 @@ def _spans(window: Sequence[int], dilations: Sequence[int]) -> list[int]:
     return [(size - 1) * dilation + 1 for size, dilation in zip(window, dilations, strict=True)]
 
 
-def _cut_unread(g: Graph, x: ir.Value, axis: int, span: int, stride: int) -> ir.Value:
+def _cut_unread(g: Graph, x: ir.Value, spans: Sequence[int], strides: Sequence[int]) -> ir.Value:
     """Cut off what is behind the last window: element (in - 1) // stride * stride + span and on."""
-    extent = g.op(
-        "Slice", g.op("Shape", x), g.integers([axis], "start"), g.integers([axis + 1], "end")
-    )
-    steps = g.integers([stride], "stride")
-    last = g.op("Mul", g.op("Div", g.op("Sub", extent, g.integers([1], "one")), steps), steps)
-    end = g.op("Add", last, g.integers([span], "span"))
-    return g.op("Slice", x, g.integers([0], "zero"), end, g.integers([axis], "axis"))
+    for axis, (span, stride) in enumerate(zip(spans, strides, strict=True), 2):
+        if stride <= span:
+            continue
+        extent = g.op(
+            "Slice", g.op("Shape", x), g.integers([axis], "start"), g.integers([axis + 1], "end")
+        )
+        steps = g.integers([stride], "stride")
+        last = g.op("Mul", g.op("Div", g.op("Sub", extent, g.integers([1], "one")), steps), steps)
+        end = g.op("Add", last, g.integers([span], "span"))
+        x = g.op("Slice", x, g.integers([0], "zero"), end, g.integers([axis], "axis"))
+    return x
