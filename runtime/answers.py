@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Any
 from .embed import Embedding, Gallery, gallery_of, read_gallery
 from .errors import BadImage
 from .save import Saver
-from .sources import image_files, sources
+from .sources import Unreadable, image_files, sources
 from .task import require_task
 from .video import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .predict import Answer, Settings
     from .session import Session
@@ -65,7 +65,7 @@ def gallery_at(session: Session, path: str) -> Gallery:
 
 def answers(
     session: Session,
-    words: Iterable[str],
+    words: Sequence[str],
     stdin: Iterable[str],
     settings: Settings,
     folder: Path | None = None,
@@ -81,8 +81,8 @@ def answers(
     """
     saver = None if folder is None else Saver(folder, session.manifest.task)
     for found in sources(words, stdin, videos):
-        if isinstance(found, BadImage):
-            yield Answered(str(found), fault=found)
+        if isinstance(found, Unreadable):
+            yield Answered(found.name, fault=found.fault)
             continue
         if isinstance(found, Frame):
             answer = session.predict(found.pixels, settings)
