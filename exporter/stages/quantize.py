@@ -103,6 +103,8 @@ class QuantizedArtifact:
     """The quantized graph before its float nodes became float16."""
     accuracy: dict[str, Any] | None
     """How right Keras is on the labelled images, where there are some."""
+    shipped: Array
+    """Held-out images that go into the bundle, as its graph takes them; often none."""
 
 
 def quantize(
@@ -168,6 +170,7 @@ def quantize(
         quality, evaluator = found.quality, dataset.evaluator
         floating = _float_model(subject, target)
         float_bytes = _bytes_of(floating, Path(scratch))
+        shipped = np.array(evaluator.images[: calibration.ship_images])
         of_int8 = _labelled(evaluator, quality, whole.model)
         speed = _measure_speed(floating, whole.model, images, say) if local else None
     require_speedup(speed, calibration.require_speedup, target.name)
@@ -180,9 +183,10 @@ def quantize(
         "keras": None if of_int8 is None else report.quality_entry(criterion.reference),
         "labelled": of_int8,
         "float_bytes": float_bytes,
+        "shipped": len(shipped),
         **report.entries(found, scheme, artifact.model),
     }
-    return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy)
+    return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy, shipped)
 
 
 def _scheme(target: Target) -> Scheme:

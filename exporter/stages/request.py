@@ -177,6 +177,12 @@ def _labelled(task: TaskName | None, data: str | Path | None) -> Examples | None
     if data is None:
         return None
     if task is None or task == CLASSIFY:
-        class_folders(Path(data))
+        try:
+            class_folders(Path(data))
+        except BadArgument as error:
+            if task == CLASSIFY:
+                raise
+            hint = "give a subfolder for each class, or say with `task.name` what the model is for"
+            raise BadArgument(str(error), hint=hint) from error
         return None
     return tasks.read(task, Path(data))
