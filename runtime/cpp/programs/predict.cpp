@@ -82,7 +82,7 @@ void print(const std::vector<Table>& tables) {
 
 kexport::Result<kexport::Answer> answer(const kexport::Model& model, const std::string& path,
                                         const kexport::Settings& settings) {
-    const auto image = programs::decode(path);
+    const auto image = programs::decode(path, programs::reader_of(model));
     if (!image) return image.fault();
     const auto format =
         image->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;

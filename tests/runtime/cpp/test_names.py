@@ -17,6 +17,7 @@ PYTHON_ONLY = {
     "cli": "the command lines are in programs/",
     "draw": "a program writes its own files",
     "embed": "run() gives the vector",
+    "jpeg": "programs/decode_jpeg.cpp asks libjpeg for what NumPy computes here",
     "output_image": "run() gives the pixels",
     "optimization_profile": "engines are built by Python or trtexec",
     "run": "the command lines are in programs/",
