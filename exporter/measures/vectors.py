@@ -80,6 +80,10 @@ class Neighbours:
         one, more = (float(found.sum() / asked.sum()) for found in (nearest, some))
         return {"recall_at_1": one, f"recall_at_{NEAREST}": more}
 
+    def predicted_drop(self, keras: Sequence[Placed], other: Sequence[Placed]) -> None:
+        """Return nothing: which neighbour is nearest has no single margin."""
+        del keras, other
+
     def doubt(self, kept: Sequence[Placed]) -> str | None:
         """Say that neighbours drawn at random would be right as often."""
         found, asked = recalls(kept, 1)
