@@ -16,7 +16,7 @@ from .regress import RawOutputs
 from .segment import UNSEEN, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
     from .predict import Answer
     from .task import Task
@@ -44,20 +44,22 @@ class Saver:
         self._taken: dict[str, int] = {}
         self._guarded(lambda: folder.mkdir(parents=True, exist_ok=True))
 
-    def save(self, image: str, answer: Answer) -> Path:
+    def save(self, name: str, answer: Answer, sources: Sequence[str]) -> Path:
         """Write one answer, and return its path; an older file of that name is replaced.
 
-        Raises BadInput if it cannot be written, or if that file is the image itself.
+        `sources` are the files that it is the answer for, first the image that boxes are drawn on.
+
+        Raises BadInput if it cannot be written, or if that file is one of its sources.
         """
-        name = Path(image).stem
         self._taken[name] = count = self._taken.get(name, 0) + 1
         path = self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
-        if path.exists() and os.path.exists(image) and path.samefile(image):
-            raise BadInput(
-                f"the answer for {image} would replace the image itself",
-                hint="give another folder with --save",
-            )
-        self._guarded(lambda: _write(path, image, answer))
+        for source in sources:
+            if path.exists() and os.path.exists(source) and path.samefile(source):
+                raise BadInput(
+                    f"the answer for {source} would replace the image itself",
+                    hint="give another folder with --save",
+                )
+        self._guarded(lambda: _write(path, sources[0], answer))
         return path
 
     def _guarded(self, write: Callable[[], Any]) -> None:

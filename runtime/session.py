@@ -10,12 +10,13 @@ import numpy as np
 from .classes import Classes, all_labels, best_classes, yes_and_no
 from .errors import BadInput
 from .file_hashes import check_files
-from .image import pixels, sample
-from .inputs import fit_inputs
+from .image import pixels
+from .inputs import by_name, fit_inputs
 from .labels import Prediction, named, read_labels
 from .manifest import Manifest, read_manifest
 from .placement import placement_of
 from .predict import TOP_K, Answer, Settings, answer, check_settings
+from .samples import sample_of
 from .select_engine import choose
 from .task import LABELLED
 
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .image import ImageSource
-    from .manifest import InputSpec
+    from .placement import Placement
+    from .samples import SampleSource
     from .select_engine import Engine
-
-
-_USE_RUN = "use run(), which takes and returns arrays"
 
 
 def load(
@@ -118,14 +116,17 @@ class Session:
         ]
         return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
-    def classify(self, image: ImageSource, top_k: int | None = None) -> list[Prediction]:
+    def classify(self, image: SampleSource, top_k: int | None = None) -> list[Prediction]:
         """Classify an image: return the `top_k` best classes (or all, if fewer), best first.
 
         `image` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. Unless the
         model resizes images itself or takes any size, it is resized as the manifest says
-        (`manifest.inputs[0].resize`): as for the images that the model was trained on. It is then
+        (`InputSpec.resize`): as for the images that the model was trained on. It is then
         converted to the format, layout and dtype of the model's input. If the format needs even
         sizes, an odd last row or column is cut off.
+
+        A model of several inputs takes a mapping with an image, or an array or nested lists of
+        numbers, for each by name: `{"left": "a.jpg", "right": "b.jpg"}`.
 
         The score is the model's probability, or the softmax of its logits. A model that returns
         its own best classes returns their probabilities or logits as scores; `top_k` is then at
@@ -140,7 +141,6 @@ class Session:
         if top_k is not None and top_k < 1:
             raise BadInput(f"top_k must be 1 or more, not {top_k}")
         task = self.manifest.task
-        source = _image_input(self.manifest)
         if task.name not in LABELLED:
             listed = ", ".join(f"{spec.name} ({spec.kind})" for spec in self.manifest.outputs)
             raise BadInput(
@@ -148,7 +148,7 @@ class Session:
                 hint=f"use predict(), whose answer is that of the task {task.name}",
             )
         self._check_count(top_k)
-        outputs = self._one(image, source)
+        outputs = self._one(image)
         values, logits, count = outputs[task.output], bool(task.from_logits), top_k or TOP_K
         if self._indices is not None:
             return named(outputs[self._indices], values, self.labels)[:count]
@@ -157,11 +157,12 @@ class Session:
         read = yes_and_no if task.name == "binary" else all_labels
         return read(values, logits, self.labels)[:count]
 
-    def predict(self, image: ImageSource, settings: Settings | None = None) -> Answer:
+    def predict(self, image: SampleSource, settings: Settings | None = None) -> Answer:
         """Answer by the bundle's task: labels, yes or no, a mask, numbers, or arrays.
 
         `image` is as for `classify`, and resized in the same way. `settings` changes what the
-        bundle has as defaults, such as the threshold.
+        bundle has as defaults, such as the threshold. The masks and boxes of a model of several
+        images are laid on its first one.
 
         Raises BadImage, BadInput and EngineMissing, as `classify`; BadInput for a setting that is
         out of range, or that the task has no use for.
@@ -171,11 +172,19 @@ class Session:
         check_settings(chosen, task)
         if task.name == "classify":
             return Classes(tuple(self.classify(image, chosen.top_k)))
-        source = _image_input(self.manifest)
+        given, placement = self._placed(image)
+        return answer(task, self._one(given), self.labels, chosen, placement)
+
+    def _placed(self, given: SampleSource) -> tuple[Mapping[str, Any], Placement | None]:
+        """Return a sample with its first image decoded, and where that lies in the frame."""
+        named = by_name(given, self.manifest.inputs)
+        source = self.manifest.first_image
+        if source is None:
+            return named, None
         mode = "GRAY" if source.color == "GRAY" else "RGB"
-        decoded = pixels(image, (None, None), mode, source.resize)
+        decoded = pixels(named[source.name], (None, None), mode, source.resize)
         placement = placement_of(self.manifest, *decoded.shape[:2])
-        return answer(task, self._one(decoded, source), self.labels, chosen, placement)
+        return {**named, source.name: decoded}, placement
 
     @property
     def _indices(self) -> str | None:
@@ -195,15 +204,8 @@ class Session:
                 hint=f"request {given} or fewer, or export with a larger --top-k",
             )
 
-    def _one(self, image: ImageSource, source: InputSpec) -> dict[str, NDArray[Any]]:
-        """Run the model on one image; return its outputs without the batch axis."""
-        outputs = self.run(sample(image, source)[np.newaxis], fill=True)
+    def _one(self, given: SampleSource) -> dict[str, NDArray[Any]]:
+        """Run the model on one sample; return its outputs without the batch axis."""
+        arrays = sample_of(given, self.manifest.inputs)
+        outputs = self.run({name: array[np.newaxis] for name, array in arrays.items()}, fill=True)
         return {name: array[0] for name, array in outputs.items()}
-
-
-def _image_input(manifest: Manifest) -> InputSpec:
-    inputs = manifest.inputs
-    if len(inputs) != 1 or inputs[0].color is None:
-        listed = ", ".join(spec.name for spec in inputs)
-        raise BadInput(f"the model does not take an image: its inputs are {listed}", hint=_USE_RUN)
-    return inputs[0]

@@ -69,23 +69,25 @@ def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any]
     calibration, samples = request.calibration, subject.samples
     if calibration.eval_data is None:
         return None
-    if samples.pixels is None:
+    image = samples.only_image
+    if image is None:
+        what = "several inputs, and" if samples.images else "no image input for"
+        goes = " goes with one image" if samples.images else ""
         raise BadArgument(
-            f"model {subject.model.name!r} has no image input for `calibration.eval_data`",
+            f"model {subject.model.name!r} has {what} `calibration.eval_data`{goes}",
             hint="leave it out",
         )
     classes = labelled.classes_of(subject.outputs, subject.labels)
-    settled = subject.preprocessing
-    name = described(settled.mode)
-    found = settled.answers
+    name = described(image.mode)
+    found = subject.preprocessing.answers
     if found is None:
         found = labelled.answers(
             channels_last(subject.model),
             subject.artifact.model,
             calibration.eval_data,
             classes,
-            labelled.form_of(subject.model, request.image_input),
-            {name: partial(prepare, mode=settled.mode)},
+            labelled.form_of(subject.model, image.pixels),
+            {name: partial(prepare, mode=image.mode)},
             seed=request.recipe.seed,
             say=say,
         )[name]
@@ -94,7 +96,8 @@ def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any]
 
 def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.QuantizedArtifact:
     samples, source = subject.samples, subject.source
-    if samples.pixels is None:
+    image = samples.only_image
+    if image is None:
         raise BadArgument(
             f"model {subject.model.name!r} has no image input, and int8 is for models that do",
             hint="choose fp32 or fp16",
@@ -106,8 +109,8 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
             subject.artifact,
             subject.outputs,
             subject.labels,
-            subject.preprocessing.mode,
-            samples.pixels,
+            image.mode,
+            image.pixels,
             (height, width, channels),
             random=source.weights == "random",
             seed=request.recipe.seed,
