@@ -19,6 +19,7 @@ from kexport.api import Bundle, export
 from kexport.cli import main
 from kexport.errors import BadArgument, ExportWarning
 from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
 from kexport.options.preprocessing import Custom
 from kexport.runtime.image import sample
@@ -265,6 +266,83 @@ def test_options_by_name_on_the_command_line(tmp_path: Path, capsys: Any) -> Non
     assert (right["layout"], right["color"]) == ("NHWC", "RGB")
     assert (right["preprocessing"]["mode"], right["preprocessing"]["resize"]) == ("unit", "nearest")
     assert right["shape"] == [1, None, None, 3]
+
+
+def calibration_samples(count: int) -> dict[str, Any]:
+    """Draw samples as files have them: images decoded, in any size."""
+    rng = np.random.default_rng(1)
+    return {
+        "left": draw_images(count, 16, 20, seed=1),
+        "right": draw_images(count, 40, 33, seed=2),
+        "depth": draw_images(count, 12, 12, channels=1, seed=3),
+        "numbers": rng.normal(size=(count, 3)).astype(np.float32),
+        "word": rng.integers(0, 7, (count, 2)),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["cpu-int8", "jetson-orin-int8"])
+def test_int8_of_several_inputs(
+    export_and_verify: Export, model: keras.Model, target: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "samples.npz", **calibration_samples(40))
+    bundle = export_and_verify(
+        model,
+        target,
+        output=tmp_path / "b",
+        recipe=Recipe(preprocess={"*": "tf", "depth": MODES["depth"]}),
+        image_input=GIVEN,
+        calibration=Calibration(data=tmp_path / "samples.npz", max_drop=0.5),
+    )
+    entry = bundle.manifest["quantization"]
+    assert (entry["images"], entry["judged_on"]) == (16, 24)
+    assert target != "cpu-int8" or entry["multiply_adds_int8"] == 1.0
+    drawn = images(seed=8)
+    session = runtime.load(bundle.path)
+    arrays = {s.name: sample(drawn[s.name], s)[None] for s in session.manifest.inputs if s.color}
+    raw = arrays | {name: array[None] for name, array in NUMBERS.items()}
+    given = session.run(raw)["scores"]
+    assert np.abs(given - of_keras(model, raw)).max() < 0.05
+
+
+@pytest.mark.slow
+def test_int8_of_numbers_alone(export_and_verify: Export, tmp_path: Path) -> None:
+    x = keras.Input((12,), name="x")
+    y = layers.Dense(5, activation="softmax")(layers.Dense(32, activation="relu")(x))
+    model = randomise(keras.Model(x, y))
+    bundle = export_and_verify(
+        model,
+        "cpu-int8",
+        output=tmp_path / "b",
+        calibration=Calibration(data=normal(64, 12), max_drop=0.3),
+    )
+    assert bundle.manifest["quantization"]["multiply_adds_int8"] == 1.0
+    raw = normal(30, 12)
+    given = np.concatenate([runtime.load(bundle.path).run(row)["probabilities"] for row in raw])
+    (answers,) = keras_answers(model, [raw])
+    assert (given.argmax(axis=1) == answers.argmax(axis=1)).mean() > 0.9
+
+
+def test_labelled_images_are_for_one_image(tmp_path: Path) -> None:
+    for name in ("a", "b"):
+        (tmp_path / "data" / name).mkdir(parents=True)
+        Image.new("RGB", (9, 9)).save(tmp_path / "data" / name / "1.png")
+    with pytest.raises(BadArgument, match="has several inputs, and `calibration"):
+        export(
+            two_images(),
+            "cpu-fp32",
+            output=tmp_path / "b",
+            recipe=Recipe(preprocess="tf"),
+            calibration=Calibration(eval_data=tmp_path / "data"),
+        )
+    with pytest.raises(BadArgument, match="has 2 inputs, and the modes are tried"):
+        export(
+            two_images(),
+            "cpu-fp32",
+            output=tmp_path / "b",
+            recipe=Recipe(preprocess="auto"),
+            calibration=Calibration(eval_data=tmp_path / "data"),
+        )
 
 
 @pytest.mark.slow
