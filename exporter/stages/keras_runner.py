@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,8 +13,9 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.rows import Inputs
 from kexport.calibration.progress import Say, percent_progress
-from kexport.keras_graph import has_nodes, is_graph, rerun, takes_training
+from kexport.keras_graph import has_nodes, is_graph, rerun, structured, takes_training
 from kexport.needs import need
 
 BATCH_BYTES, LIVE_TENSORS = 1 << 29, 4
@@ -28,27 +30,27 @@ TRACED_FROM = 4
 96 x 96 takes half the time traced, tracing included, and a small MobileNet for 32 x 32 a fifth
 more; each further call takes a tenth of the time."""
 
-Prepare = Callable[[Array], Array]
-"""Makes of images as they arrive, batch first, what the model takes."""
+Prepare = Callable[[Any], Array | Sequence[Array]]
+"""Makes of samples as they arrive, batch first, what each input of the model takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class KerasRunner:
     """Runs a Keras model on images, some at a time."""
 
-    call: Callable[[Any], Any]
-    """Computes the outputs for one batch."""
+    call: Callable[[list[Array]], Any]
+    """Computes the outputs for one batch, given for each input."""
     at_once: int
     """Images in a batch."""
 
-    def first_output(self, images: Array, prepare: Prepare, say: Say, step: str) -> Array:
+    def first_output(self, images: Inputs, prepare: Prepare, say: Say, step: str) -> Array:
         """Compute the model's first output, batch first, as float32.
 
         All batches have the same size, the last one filled up with its first image, so that a
         traced model is traced once.
 
         Args:
-            images: images as they arrive, batch first.
+            images: samples as they arrive, batch first.
             prepare: makes of a batch of them what the model takes.
             say: called with `step` and the share that is done.
             step: a few words for progress.
@@ -56,12 +58,14 @@ class KerasRunner:
         progress = percent_progress(say, step)
         found = []
         for start in range(0, len(images), self.at_once):
-            some = prepare(images[start : start + self.at_once])
-            missing = self.at_once - len(some) if start else 0
-            batch = np.concatenate([some, *[some[:1]] * missing]) if missing else some
+            given = prepare(images[start : start + self.at_once])
+            arrays = [given] if isinstance(given, np.ndarray) else list(given)
+            count = len(arrays[0])
+            missing = self.at_once - count if start else 0
+            batch = [np.concatenate([some, *[some[:1]] * missing]) for some in arrays]
             first = keras.tree.flatten(self.call(batch))[0]
-            found.append(np.asarray(keras.ops.convert_to_numpy(first), np.float32)[: len(some)])
-            progress(start + len(some), len(images))
+            found.append(np.asarray(keras.ops.convert_to_numpy(first), np.float32)[:count])
+            progress(start + count, len(images))
         return np.concatenate(found)
 
 
@@ -72,18 +76,19 @@ def runner_for(model: keras.Model, graph: ir.Model, count: int) -> KerasRunner:
     if there are many batches. Any other model is called.
 
     Args:
-        model: the Keras model, of one input.
+        model: the Keras model.
         graph: the same model in ONNX, whose shapes tell the memory that a batch takes.
         count: the number of images in all.
     """
     at_once = batch_for(graph)
     if not is_graph(model) or not has_nodes(model):
-        return KerasRunner(lambda batch: model(batch, training=False), at_once)
+        return KerasRunner(lambda batch: model(structured(model, batch), training=False), at_once)
     if count > TRACED_FROM * at_once and keras.backend.backend() == "tensorflow":
         tf = need("tensorflow")
         traced = tf.function(lambda batch: model(batch, training=False), autograph=False)
-        return KerasRunner(lambda batch: traced(tf.convert_to_tensor(batch)), at_once)
-    return KerasRunner(lambda batch: rerun(model, batch, _step), at_once)
+        tensors = partial(map, tf.convert_to_tensor)
+        return KerasRunner(lambda batch: traced(structured(model, list(tensors(batch)))), at_once)
+    return KerasRunner(lambda batch: rerun(model, structured(model, batch), _step), at_once)
 
 
 def batch_for(graph: ir.Model) -> int:

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
-from kexport.arrays import Array
 from kexport.calibration import (
     Criterion,
     Dataset,
@@ -28,8 +27,15 @@ from kexport.calibration.accuracy.evaluator import output_kind
 from kexport.calibration.accuracy.latency import Speed, compare_latency, require_speedup
 from kexport.calibration.accuracy.refusal import accuracy_refusal
 from kexport.calibration.accuracy.search import SearchStep
-from kexport.calibration.dataset.encoding import encode_images
-from kexport.calibration.dataset.images import ImageForm, Images, load_images, split_images
+from kexport.calibration.dataset.images import (
+    MIN_IMAGES,
+    ImageForm,
+    Images,
+    load_images,
+    split_images,
+)
+from kexport.calibration.dataset.inputs import load_samples, split_samples
+from kexport.calibration.execution.rows import Rows
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.quantizer.scheme import Scheme
@@ -37,14 +43,12 @@ from kexport.calibration.quantizer.tensorrt import TENSORRT_EXPLICIT, TENSORRT_S
 from kexport.calibration.statistics.float16_guard import Guard
 from kexport.graph.passes import Artifact, Step
 from kexport.options.calibration import Calibration
-from kexport.options.image_input import ImageInput
-from kexport.options.preprocessing import Preprocessing
 from kexport.outputs import Output
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
-from kexport.source.preprocessing import decode, prepare
 from kexport.stages import labelled
 from kexport.stages.keras_runner import runner_for
+from kexport.stages.model_input import ModelInput, prepare_all
 from kexport.stages.optimize import halve
 from kexport.targets import Target
 
@@ -60,22 +64,25 @@ SCHEMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ImageModel:
-    """A model to quantize: in Keras, as a graph, and the preprocessing of its images."""
+class FloatModel:
+    """A model to quantize: in Keras, as a graph, and what its inputs take."""
 
     model: keras.Model
     """The Keras model, with images as [N, H, W, C]."""
     artifact: Artifact
-    """The simplified float32 graph, with the image as its input."""
+    """The simplified float32 graph, with the bundle's inputs."""
     shown: Sequence[Output]
     labels: Sequence[str] | None
-    mode: Preprocessing
-    pixels: ImageInput
-    size: tuple[int, int, int]
-    """Height, width and channels of the model's images."""
+    inputs: tuple[ModelInput, ...]
     random: bool
     """Whether the weights are random, so that classes are meaningless."""
     seed: int
+
+    @property
+    def image(self) -> ModelInput | None:
+        """The image that is the only input; None for a model of anything else."""
+        (first, *others) = self.inputs
+        return None if others or first.image is None else first
 
 
 @dataclass(frozen=True, slots=True)
@@ -94,7 +101,7 @@ class QuantizedArtifact:
 
 
 def quantize(
-    subject: ImageModel,
+    subject: FloatModel,
     target: Target,
     calibration: Calibration,
     *,
@@ -122,7 +129,7 @@ def quantize(
     artifact = pipeline.continue_with(subject.artifact, passes, say)
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
         calibration_set, evaluation_set = _load(subject, calibration, Path(scratch), say)
-        images = encode_images(calibration_set.images, subject.pixels)
+        images = calibration_set.rows
         dataset = Dataset(images, _evaluator(subject, evaluation_set, say))
         accuracy = _accuracy(subject, dataset.evaluator)
         criterion = criterion_for(dataset.evaluator, calibration.max_drop, random=subject.random)
@@ -173,15 +180,25 @@ def _scheme(target: Target) -> Scheme:
     return TENSORRT_STRONGLY_TYPED if target.half_rest else SCHEMES[target.engine]
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """Samples as the graph takes them; `labels` has the class of each where classes are known."""
+
+    rows: Rows
+    skipped: tuple[str, ...]
+    labels: tuple[int, ...] | None = None
+
+
 def _load(
-    subject: ImageModel, calibration: Calibration, scratch: Path, say: Say
-) -> tuple[Images, Images]:
-    """Load the images to calibrate on, and those to evaluate on."""
+    subject: FloatModel, calibration: Calibration, scratch: Path, say: Say
+) -> tuple[_Loaded, _Loaded]:
+    """Load the samples to calibrate on, and those to evaluate on."""
     if calibration.data is None:
-        raise ValueError("there are no images to calibrate on")
-    height, width, _ = subject.size
-    pixels = subject.pixels
-    form = ImageForm((height, width), pixels.outside, pixels.shades, pixels.dtype)
+        raise ValueError("there is nothing to calibrate on")
+    if subject.image is None:
+        return _load_samples(subject, calibration.data, scratch, say)
+    image, form = subject.image, subject.image.form
+    assert isinstance(form, ImageForm), "an image has the form of one"
     load = partial(
         load_images,
         calibration.data,
@@ -190,33 +207,61 @@ def _load(
         scratch=scratch,
         progress=percent_progress(say, "decoding the calibration images"),
     )
+
+    def encoded(images: Images) -> _Loaded:
+        rows = Rows({image.name: image.encoded(images.images)})
+        return _Loaded(rows, images.skipped, images.labels)
+
     if calibration.eval_data is None:
         found = load(limit=CALIBRATION_IMAGES + EVALUATION_IMAGES)
-        return split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
+        calibrating, judged = split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
+        return encoded(calibrating), encoded(judged)
     classes = labelled.classes_of(subject.shown, subject.labels)
     judged = labelled.load(
         calibration.eval_data, classes, form, seed=subject.seed, scratch=scratch, say=say
     )
-    return load(limit=CALIBRATION_IMAGES), judged
+    return encoded(load(limit=CALIBRATION_IMAGES)), encoded(judged)
 
 
-def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluator:
-    """Run Keras on the evaluation images, as the reference of the quantized models."""
-    images, pixels = encode_images(evaluation_set.images, subject.pixels), subject.pixels
-    height, width, channels = subject.size
-    first = subject.shown[0]
-    runner = runner_for(subject.model, subject.artifact.model, len(images))
+def _load_samples(
+    subject: FloatModel, source: Any, scratch: Path, say: Say
+) -> tuple[_Loaded, _Loaded]:
+    """Load the samples of a model of several inputs, or of numbers."""
+    found = load_samples(
+        source,
+        {one.name: one.form for one in subject.inputs},
+        limit=CALIBRATION_IMAGES + EVALUATION_IMAGES,
+        seed=subject.seed,
+        scratch=scratch,
+        least=MIN_IMAGES,
+        progress=percent_progress(say, "reading the calibration samples"),
+    )
+    halves = split_samples(found, subject.seed, largest=CALIBRATION_IMAGES)
+    calibrating, judged = (
+        _Loaded(
+            Rows({one.name: one.encoded(half.arrays[one.name]) for one in subject.inputs}),
+            half.skipped,
+        )
+        for half in halves
+    )
+    return calibrating, judged
+
+
+def _evaluator(subject: FloatModel, evaluation_set: _Loaded, say: Say) -> Evaluator:
+    """Run Keras on the evaluation samples, as the reference of the quantized models."""
+    rows, first = evaluation_set.rows, subject.shown[0]
+    runner = runner_for(subject.model, subject.artifact.model, len(rows))
     scores = runner.first_output(
-        images,
-        lambda raw: prepare(decode(raw, pixels, (height, width), channels), subject.mode),
+        rows,
+        partial(prepare_all, subject.inputs),
         say,
         "running Keras on the held-out images",
     )
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
-    return Evaluator(images, scores, output_kind(first), labels)
+    return Evaluator(rows, scores, output_kind(first), labels)
 
 
-def _accuracy(subject: ImageModel, evaluator: Evaluator) -> dict[str, Any] | None:
+def _accuracy(subject: FloatModel, evaluator: Evaluator) -> dict[str, Any] | None:
     """Check Keras on the labelled images; return how often it is right, for the manifest.
 
     Raises:
@@ -249,7 +294,7 @@ def _halve_rest(
 
 
 def _measure_speed(
-    subject: ImageModel, model: ir.Model, target: Target, images: Array, say: Say
+    subject: FloatModel, model: ir.Model, target: Target, images: Rows, say: Say
 ) -> Speed:
     """Time the quantized model against the float32 graph of the same device."""
     say("timing int8 against fp32")

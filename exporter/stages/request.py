@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -14,6 +14,7 @@ from kexport.errors import BadArgument
 from kexport.needs import need
 from kexport.options.application import Recipe
 from kexport.options.batch import Batch
+from kexport.options.by_input import choices
 from kexport.options.calibration import Calibration
 from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
@@ -35,7 +36,7 @@ class Request:
 
     target: Target
     recipe: Recipe
-    image_input: ImageInput
+    image_input: ImageInput | Mapping[str, ImageInput]
     task: Task
     calibration: Calibration
     batch: Batch
@@ -86,7 +87,7 @@ class Request:
     def _check_labelled(self) -> None:
         if self.calibration.eval_data is not None:
             class_folders(Path(self.calibration.eval_data))
-        elif self.recipe.preprocessing() == AUTO:
+        elif AUTO in choices(self.recipe.preprocessing()):
             raise BadArgument(
                 f"`recipe.preprocess={AUTO!r}` needs labelled images to try the modes on",
                 hint="add `calibration.eval_data`: a folder with one subfolder for each class",
@@ -124,7 +125,7 @@ def prepare(
     *,
     output: str | Path | None = None,
     recipe: Recipe | None = None,
-    image_input: ImageInput | None = None,
+    image_input: ImageInput | Mapping[str, ImageInput] | None = None,
     task: TaskName | Task | None = None,
     calibration: Calibration | None = None,
     batch: Batch = 1,
@@ -143,7 +144,7 @@ def prepare(
     request = Request(
         target=target,
         recipe=recipe or Recipe(),
-        image_input=image_input or ImageInput(),
+        image_input=ImageInput() if image_input is None else image_input,
         task=task if isinstance(task, Task) else Task(task),
         calibration=calibration or Calibration(),
         batch=batch,
