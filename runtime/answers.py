@@ -11,7 +11,7 @@ from .embed import Embedding, Gallery, gallery_of, read_gallery
 from .errors import BadImage, BadInput
 from .sample_files import assigned, below, matched, value_of
 from .save import Saver
-from .sources import image_files, sources
+from .sources import Unreadable, image_files, sources
 from .task import require_task
 from .video import Frame
 
@@ -71,7 +71,7 @@ def gallery_at(session: Session, path: str) -> Gallery:
 
 def answers(
     session: Session,
-    words: Iterable[str],
+    words: Sequence[str],
     stdin: Iterable[str],
     settings: Settings,
     folder: Path | None = None,
@@ -96,8 +96,8 @@ def answers(
         yield from _of_samples(session, words, inputs, settings, saver)
         return
     for found in sources(words, stdin, videos):
-        if isinstance(found, BadImage):
-            yield Answered(str(found), fault=found)
+        if isinstance(found, Unreadable):
+            yield Answered(found.name, fault=found.fault)
             continue
         if isinstance(found, Frame):
             answer = session.predict(found.pixels, settings)
@@ -116,7 +116,7 @@ def answers(
 
 def _of_samples(
     session: Session,
-    folders: Iterable[str],
+    folders: Sequence[str],
     inputs: Sequence[str],
     settings: Settings,
     saver: Saver | None,

@@ -137,12 +137,13 @@ def test_videos_that_cannot_be_read(bundle: Path, images: list[str], tmp_path: P
     assert main(bundle, [missing, str(broken), images[1], "--jsonl"]) == 15
     first, second, third = lines(capsys)
     assert first["error"] == f"{missing} cannot be opened: No such file or directory"
+    assert [first["picture"], second["picture"]] == [missing, str(broken)]
     assert second["error"] == f"{broken} has no frame that OpenCV can read"
     assert third["predictions"][0]["label"] == "grass"
 
 
 def test_a_video_needs_lines(bundle: Path, clip: str, capsys: Any) -> None:
-    assert main(bundle, [clip]) == 16
+    assert main(bundle, ["missing.png", clip]) == 16
     told = capsys.readouterr().err
     assert told == f"error: {clip} is answered frame by frame\nhint: add --jsonl\n"
 
