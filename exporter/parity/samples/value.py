@@ -8,8 +8,7 @@ from dataclasses import dataclass, replace
 import numpy as np
 
 from kexport.arrays import Array
-from kexport.options.image_input import ImageInput
-from kexport.options.preprocessing import Preprocessing
+from kexport.options.input_image import InputImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +28,15 @@ class Probe:
 class Samples:
     """Inputs for both sides of the comparison.
 
-    `raw` has the bundle's inputs by name, batch first; images are in the format of `pixels`, which
-    is None for a model without an image input. `prepared` has the same samples for Keras, in the
-    order of the model's inputs: images decoded, resized and preprocessed in `mode`.
+    `raw` has the bundle's inputs by name, batch first; those among `images` are in the formats of
+    these. `prepared` has the same samples for Keras, in the order of the model's inputs: images
+    decoded, resized and preprocessed.
     """
 
     raw: Mapping[str, Array]
     prepared: tuple[Array, ...]
-    mode: Preprocessing
-    pixels: ImageInput | None
+    images: tuple[InputImage, ...]
+    """The inputs that are images, in the order of the inputs."""
     ordinary: int
     """How many of the first samples are ordinary ones. Those after them are hard: constants,
     extremes, masks. An error is measured in units of the spread of the ordinary ones' outputs."""
@@ -53,11 +52,15 @@ class Samples:
         return len(self.prepared[0])
 
     @property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width that the graph resizes to; None if it does not resize."""
-        if self.pixels is None or self.pixels.resize is None:
+    def only_image(self) -> InputImage | None:
+        """The image that is the only input; None for a model of anything else."""
+        return self.images[0] if self.images and len(self.raw) == 1 else None
+
+    def size(self, image: InputImage) -> tuple[int, int] | None:
+        """Height and width that the graph resizes an image to; None if it does not resize."""
+        if image.pixels.resize is None:
             return None
-        height, width = self.prepared[0].shape[1:3]
+        height, width = self.prepared[image.place].shape[1:3]
         return height, width
 
     def without(self, reasons: Mapping[int, str]) -> Samples:
