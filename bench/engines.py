@@ -59,6 +59,7 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     from kexport.conversion import convert_model
     from kexport.options.application import Recipe
     from kexport.options.image_input import ImageInput
+    from kexport.options.input_image import InputImage
     from kexport.options.task import Task
     from kexport.parity.samples import Samples
     from kexport.source.open import open_model
@@ -72,11 +73,12 @@ def build_once(name: str, targets: Sequence[str]) -> list[dict[str, Any]]:
     model = models.build(application)
     source = open_model(model, Recipe(preprocess=application.mode))
     image = draw_images(1, application.size, application.size)
-    inputs = Samples({"image": image}, (image,), application.mode, ImageInput(), ordinary=1)
+    images = (InputImage(application.mode, ImageInput("rgb")),)
+    inputs = Samples({"image": image}, (image,), images, ordinary=1)
     converted = convert_model(model)
     artifact = optimize.simplified(converted, inputs, 1, silent)
     task = resolve(Task(), converted.outputs, Evidence())
-    settled = Settled(application.mode)
+    settled = Settled({"image": application.mode})
     subject = Subject(
         source, settled, model, artifact, task.outputs, task.entry, None, (), None, inputs
     )

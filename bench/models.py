@@ -53,9 +53,12 @@ def fp32_passes(mode: str | None, form: Any, pixels: Any = None) -> tuple[Any, .
     `mode` is that of the preprocessing, None without; `form` is a pipeline.GraphFormat, `pixels` an
     ImageInput.
     """
+    from kexport.options.image_input import ImageInput
+    from kexport.options.input_image import InputImage
     from kexport.passes.pipeline import PassArguments, passes_for
 
-    simplify = passes_for(form, "simplify", PassArguments(1, mode, pixels))
+    images = () if mode is None else (InputImage(mode, pixels or ImageInput()),)
+    simplify = passes_for(form, "simplify", PassArguments(1, images))
     return (*simplify, *passes_for(form, "lower"))
 
 

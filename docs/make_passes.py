@@ -13,6 +13,7 @@ from pathlib import Path
 
 from kexport import targets
 from kexport.graph.passes import Pass
+from kexport.options.input_image import InputImage
 from kexport.passes.pipeline import GraphFormat, PassArguments, Phase, phases_for
 
 PAGE = Path(__file__).with_name("passes.md")
@@ -55,7 +56,7 @@ def page() -> str:
 
 def _phases(name: str) -> tuple[Phase, ...]:
     target = targets.find(name)
-    every = PassArguments(mode="none", top_k=("scores", 1))
+    every = PassArguments(images=(InputImage("none"),), top_k=("scores", 1))
     return phases_for(GraphFormat.of(target), every)
 
 

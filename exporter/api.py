@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from kexport.calibration.accuracy.latency import Speed
 from kexport.errors import BadArgument
 from kexport.options.application import Recipe
 from kexport.options.batch import Batch
+from kexport.options.by_input import choices
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import AUTO, ImageInput
 from kexport.options.task import Task, TaskName
@@ -56,7 +57,7 @@ def export(
     *,
     output: str | Path | None = None,
     recipe: Recipe | None = None,
-    image_input: ImageInput | None = None,
+    image_input: ImageInput | Mapping[str, ImageInput] | None = None,
     task: TaskName | Task | None = None,
     calibration: Calibration | None = None,
     toolchain: Toolchain | None = None,
@@ -79,7 +80,8 @@ def export(
         recipe: how to build or load the model, and how its images are preprocessed.
         image_input: the format, layout and dtype of the images that the graph takes, and how images
             of another size are resized, in the graph or before it; uint8 RGB or grey of the model's
-            size by default.
+            size by default. For a model with several image inputs, one for all of them, or a
+            mapping by their names, with "*" for all others.
         task: what the outputs are for: the name of a task, or a `Task` with its parameters. By
             default it is found where the model or the labels leave no doubt, and "raw" elsewhere.
         calibration: for int8: images like those that the model will see, and the accuracy to keep.
@@ -124,7 +126,7 @@ def export(
     say("building the model")
     source = open_model(model, request.recipe)
     folder = request.folder(source.name)
-    is_auto = request.image_input.resize_outside == AUTO
+    is_auto = any(one.resize_outside == AUTO for one in choices(request.image_input))
     request = with_default(source, request)
     subject = convert(source, request, say)
     subject, request, trial = choose(subject, request, auto=is_auto, say=say)

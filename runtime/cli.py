@@ -36,7 +36,7 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
     """
     parser = _parser()
     options = parser.parse_args(arguments)
-    if not options.images and not options.verify:
+    if not options.images and not options.input and not options.verify:
         parser.error("give at least one image, or --verify")
     found: list[Answered] = []
     try:
@@ -46,7 +46,7 @@ def main(bundle: Path, arguments: Sequence[str] | None = None) -> int:
             status, report = _verified(bundle, options)
             if options.jsonl and "verification" in report:
                 _print(json.dumps(report, default=_plain))
-            if options.images and status == 0:
+            if (options.images or options.input) and status == 0:
                 status, found = _answered(bundle, options)
     except RuntimeFault as fault:
         print_fault(fault)
@@ -71,6 +71,14 @@ def _parser() -> argparse.ArgumentParser:
         metavar="IMAGE",
         help="an image file, a folder, a pattern such as 'shots/*.jpg', - for a list of files on "
         "standard input, or with --jsonl a video file or camera:0",
+    )
+    parser.add_argument(
+        "--input",
+        action="append",
+        default=[],
+        metavar="NAME=PATH",
+        help="for a model of several inputs: the file of one, or a folder of files of which those "
+        "of one name belong together; repeat it for each input",
     )
     parser.add_argument(
         "-k",
@@ -138,7 +146,13 @@ def _answered(bundle: Path, options: argparse.Namespace) -> tuple[int, list[Answ
     settings = Settings(options.top_k, options.threshold, gallery, options.iou)
     status, kept = 0, []
     for found in answers(
-        session, options.images, sys.stdin, settings, options.save, videos=options.jsonl
+        session,
+        options.images,
+        sys.stdin,
+        settings,
+        options.save,
+        options.input,
+        videos=options.jsonl,
     ):
         if found.fault is not None:
             print_fault(found.fault)

@@ -29,7 +29,7 @@ def fit_inputs(
     Raises BadInput for names, dtypes, ranks and sizes that do not match, for an empty batch, and
     for inputs with different numbers of samples.
     """
-    named = _named(given, specs)
+    named = by_name(given, specs)
     feeds = {spec.name: _array(named[spec.name], spec) for spec in specs}
     counts = {name: len(array) for name, array in feeds.items()}
     if len(set(counts.values())) > 1:
@@ -48,12 +48,16 @@ def described(dtype: object, shape: Sequence[int | None]) -> str:
     return f"{dtype} [{', '.join(sizes)}]"
 
 
-def _named(given: Any, specs: Sequence[InputSpec]) -> Mapping[str, Any]:
+def by_name(given: Any, specs: Sequence[InputSpec]) -> Mapping[str, Any]:
+    """Return what is given for each input; anything but a mapping is for the only input.
+
+    Raises BadInput for names that do not match.
+    """
     names = [spec.name for spec in specs]
     if not isinstance(given, Mapping):
         if len(specs) > 1:
             raise BadInput(
-                f"the model has {len(specs)} inputs, and got one array",
+                f"the model has {len(specs)} inputs, and got one value",
                 hint=f"pass a dict with {', '.join(names)}",
             )
         return {names[0]: given}

@@ -104,6 +104,11 @@ class Manifest:
         return task_of(self.data, self.outputs)
 
     @property
+    def first_image(self) -> InputSpec | None:
+        """The first input that takes images, on which answers are laid; None without one."""
+        return next((spec for spec in self.inputs if spec.color is not None), None)
+
+    @property
     def builds_engine(self) -> bool:
         """Whether the device runs an engine that is built from model.onnx."""
         return self.data.get("build") is not None

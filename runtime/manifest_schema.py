@@ -114,6 +114,15 @@ _SIZE = or_null(integer(1))
 _DTYPE = one_of(*DTYPES)
 _HASH = matching(SHA256, "a SHA-256 in lower-case hexadecimal")
 
+_NUMBERS = list_of(number(float("-inf")), 1)
+_CUSTOM = object_with(scale=_NUMBERS, mean=_NUMBERS, std=_NUMBERS, bgr=boolean)
+_PREPROCESSING = all_of(
+    object_with(mode=one_of("none", "unit", "tf", "caffe", "torch", "custom"), folded=boolean),
+    when("mode", "custom", _CUSTOM),
+    if_present("resize", one_of("nearest", "bilinear", "bicubic", None)),
+    if_present("crop", one_of("center", None)),
+    if_present("size", or_null(tuple_of(integer(1), integer(1)))),
+)
 _INPUT = all_of(
     object_with(
         name=non_empty_string,
@@ -124,6 +133,7 @@ _INPUT = all_of(
         range=or_null(tuple_of(number(float("-inf")), number(float("-inf")))),
     ),
     if_present("resize", object_with(method=one_of(*METHODS), fit=one_of(*FITS))),
+    if_present("preprocessing", _PREPROCESSING),
     *(when("color", color, _image(channels)) for color, channels in COLORS.items()),
 )
 _OF = object_with(of=object_with(kind=one_of(*SCORES), classes=integer(1)))
@@ -137,8 +147,6 @@ _OUTPUT = all_of(
     ),
     *(when("kind", kind, _OF) for kind in RANKED),
 )
-_NUMBERS = list_of(number(float("-inf")), 1)
-_CUSTOM = object_with(scale=_NUMBERS, mean=_NUMBERS, std=_NUMBERS, bgr=boolean)
 _MEASURE = object_with(
     max_abs=number(0),
     error=number(0),
@@ -206,15 +214,7 @@ _MANIFEST = all_of(
         ),
         inputs=list_of(_INPUT, 1),
         outputs=list_of(_OUTPUT, 1),
-        preprocessing=all_of(
-            object_with(
-                mode=one_of("none", "unit", "tf", "caffe", "torch", "custom"), folded=boolean
-            ),
-            when("mode", "custom", _CUSTOM),
-            if_present("resize", one_of("nearest", "bilinear", "bicubic", None)),
-            if_present("crop", one_of("center", None)),
-            if_present("size", or_null(tuple_of(integer(1), integer(1)))),
-        ),
+        preprocessing=_PREPROCESSING,
         parity=object_with(images=integer(1), passed=boolean, outputs=mapping_of(_MEASURE)),
         quantization=or_null(mapping_of(anything)),
         steps=list_of(_STEP),

@@ -53,16 +53,16 @@ class Placement:
 
 
 def placement_of(manifest: Manifest, height: int, width: int) -> Placement:
-    """Return the placement of an image of `height` x `width` pixels.
+    """Return the placement of an image of `height` x `width` pixels for the first image input.
 
     The image fills the frame ("stretch"), is cut to the frame's aspect ratio around its centre
     ("crop"), or has borders ("pad"), as the manifest says of the resizing before the graph
-    (`inputs[0].resize.fit`) or in it (`preprocessing.crop`). A model that takes any size sees the
+    (`InputSpec.resize`) or in it (`preprocessing.crop`). A model that takes any size sees the
     image as it is.
     """
-    inside = manifest.data["preprocessing"]
-    source = manifest.data["inputs"][0].get("resize") or {}
-    frame, fit = manifest.inputs[0].size, source.get("fit", "stretch")
+    inside, source = manifest.data["preprocessing"], manifest.first_image
+    fit = "stretch" if source is None else source.resize.fit
+    frame = (None, None) if source is None else source.size
     if inside.get("resize") is not None and inside.get("size") is not None:
         frame = (int(inside["size"][0]), int(inside["size"][1]))
         fit = "stretch" if inside.get("crop") is None else "crop"

@@ -85,9 +85,14 @@ def answer(
     outputs: Mapping[str, NDArray[Any]],
     labels: Sequence[str] | None,
     settings: Settings,
-    placement: Placement,
+    placement: Placement | None,
 ) -> Answer:
-    """Read the outputs of one sample, without the batch axis, by any task but classify."""
+    """Read the outputs of one sample, without the batch axis, by any task but classify.
+
+    Masks and boxes are laid on an image as `placement` says; it is None for a model of no image.
+
+    Raises BadInput for a mask or boxes without an image.
+    """
     if task.name == "raw":
         return RawOutputs(dict(outputs))
     if task.name == "regress":
@@ -97,14 +102,23 @@ def answer(
     if task.name == "image":
         return image_of(outputs[task.output], *task.range)
     if task.name == "detect":
-        return _objects(task, outputs, labels, settings, placement)
+        return _objects(task, outputs, labels, settings, _needed(placement, task))
     values, logits = outputs[task.output], bool(task.from_logits)
     threshold = settings.threshold if settings.threshold is not None else task.threshold or 0.0
     if task.name == "segment":
-        return mask_of(values, task, labels, threshold, placement)
+        return mask_of(values, task, labels, threshold, _needed(placement, task))
     if task.name == "binary":
         return decide(values, logits, labels, threshold)
     return labels_above(values, logits, labels, threshold)
+
+
+def _needed(placement: Placement | None, task: Task) -> Placement:
+    if placement is None:
+        raise BadInput(
+            f"the task {task.name} lays its answer on an image, and the model takes none",
+            hint="use run(), which takes and returns arrays",
+        )
+    return placement
 
 
 def _objects(

@@ -10,12 +10,13 @@ import numpy as np
 from .classes import Classes, all_labels, best_classes, yes_and_no
 from .errors import BadInput
 from .file_hashes import check_files
-from .image import pixels, sample
-from .inputs import fit_inputs
+from .image import pixels
+from .inputs import by_name, fit_inputs
 from .labels import Prediction, named, read_labels
 from .manifest import Manifest, read_manifest
 from .placement import placement_of
 from .predict import TOP_K, Answer, Settings, answer, check_settings
+from .samples import sample_of
 from .select_engine import choose
 from .task import LABELLED
 
@@ -25,12 +26,9 @@ if TYPE_CHECKING:
 
     from numpy.typing import NDArray
 
-    from .image import ImageSource
-    from .manifest import InputSpec
+    from .placement import Placement
+    from .samples import SampleSource
     from .select_engine import Engine
-
-
-_USE_RUN = "use run(), which takes and returns arrays"
 
 
 def load(
@@ -118,14 +116,17 @@ class Session:
         ]
         return {name: np.concatenate([part[name] for part in parts])[:count] for name in parts[0]}
 
-    def classify(self, image: ImageSource, top_k: int | None = None) -> list[Prediction]:
+    def classify(self, image: SampleSource, top_k: int | None = None) -> list[Prediction]:
         """Classify an image: return the `top_k` best classes (or all, if fewer), best first.
 
         `image` is a path, a PIL image or a uint8 array [h, w, 3], RGB, of any size. Unless the
         model resizes images itself or takes any size, it is resized as the manifest says
-        (`manifest.inputs[0].resize`): as for the images that the model was trained on. It is then
+        (`InputSpec.resize`): as for the images that the model was trained on. It is then
         converted to the format, layout and dtype of the model's input. If the format needs even
         sizes, an odd last row or column is cut off.
+
+        A model of several inputs takes a mapping with an image, or an array or nested lists of
+        numbers, for each by name: `{"left": "a.jpg", "right": "b.jpg"}`.
 
         The score is the model's probability, or the softmax of its logits. A model that returns
         its own best classes returns their probabilities or logits as scores; `top_k` is then at
@@ -140,7 +141,7 @@ class Session:
         return self.classify_all([image], top_k)[0]
 
     def classify_all(
-        self, images: Iterable[ImageSource], top_k: int | None = None
+        self, images: Iterable[SampleSource], top_k: int | None = None
     ) -> list[list[Prediction]]:
         """Classify several images, as many at a time as the model takes; as `classify` for each.
 
@@ -152,7 +153,6 @@ class Session:
         if top_k is not None and top_k < 1:
             raise BadInput(f"top_k must be 1 or more, not {top_k}")
         task = self.manifest.task
-        source = _image_input(self.manifest)
         if task.name not in LABELLED:
             listed = ", ".join(f"{spec.name} ({spec.kind})" for spec in self.manifest.outputs)
             raise BadInput(
@@ -160,14 +160,15 @@ class Session:
                 hint=f"use predict(), whose answer is that of the task {task.name}",
             )
         self._check_count(top_k)
-        samples = [{source.name: sample(image, source)} for image in images]
+        samples = [sample_of(image, self.manifest.inputs) for image in images]
         return [self._classes(outputs, top_k or TOP_K) for outputs in self._each(samples)]
 
-    def predict(self, image: ImageSource, settings: Settings | None = None) -> Answer:
+    def predict(self, image: SampleSource, settings: Settings | None = None) -> Answer:
         """Answer by the bundle's task: labels, yes or no, a mask, numbers, or arrays.
 
         `image` is as for `classify`, and resized in the same way. `settings` changes what the
-        bundle has as defaults, such as the threshold.
+        bundle has as defaults, such as the threshold. The masks and boxes of a model of several
+        images are laid on its first one.
 
         Raises BadImage, BadInput and EngineMissing, as `classify`; BadInput for a setting that is
         out of range, or that the task has no use for.
@@ -175,7 +176,7 @@ class Session:
         return self.predict_all([image], settings)[0]
 
     def predict_all(
-        self, images: Iterable[ImageSource], settings: Settings | None = None
+        self, images: Iterable[SampleSource], settings: Settings | None = None
     ) -> list[Answer]:
         """Answer for several images, in batches as `classify_all`; as `predict` for each.
 
@@ -186,17 +187,26 @@ class Session:
         check_settings(chosen, task)
         if task.name == "classify":
             return [Classes(tuple(best)) for best in self.classify_all(images, chosen.top_k)]
-        source = _image_input(self.manifest)
-        mode = "GRAY" if source.color == "GRAY" else "RGB"
         samples, placements = [], []
         for image in images:
-            decoded = pixels(image, (None, None), mode, source.resize)
-            samples.append({source.name: sample(decoded, source)})
-            placements.append(placement_of(self.manifest, *decoded.shape[:2]))
+            given, placement = self._placed(image)
+            samples.append(sample_of(given, self.manifest.inputs))
+            placements.append(placement)
         return [
             answer(task, outputs, self.labels, chosen, placement)
             for outputs, placement in zip(self._each(samples), placements)
         ]
+
+    def _placed(self, given: SampleSource) -> tuple[Mapping[str, Any], Placement | None]:
+        """Return a sample with its first image decoded, and where that lies in the frame."""
+        named = by_name(given, self.manifest.inputs)
+        source = self.manifest.first_image
+        if source is None:
+            return named, None
+        mode = "GRAY" if source.color == "GRAY" else "RGB"
+        decoded = pixels(named[source.name], (None, None), mode, source.resize)
+        placement = placement_of(self.manifest, *decoded.shape[:2])
+        return {**named, source.name: decoded}, placement
 
     @property
     def _indices(self) -> str | None:
@@ -252,14 +262,6 @@ class Session:
                 raise BadInput(
                     f"the output {name} is {list(outputs[name].shape)}, without a row for each of "
                     f"{count} images",
-                    hint=_USE_RUN,
+                    hint="use run(), which takes and returns arrays",
                 )
         return [{name: array[row] for name, array in rows.items()} for row in range(count)]
-
-
-def _image_input(manifest: Manifest) -> InputSpec:
-    inputs = manifest.inputs
-    if len(inputs) != 1 or inputs[0].color is None:
-        listed = ", ".join(spec.name for spec in inputs)
-        raise BadInput(f"the model does not take an image: its inputs are {listed}", hint=_USE_RUN)
-    return inputs[0]

@@ -2,6 +2,7 @@
 
 from kexport.graph.passes import Pass
 from kexport.options.image_input import ImageInput
+from kexport.options.input_image import InputImage
 from kexport.passes.pipeline import GraphFormat, PassArguments, passes_for
 from kexport.targets import TensorRT
 
@@ -12,7 +13,8 @@ def simplify(
     mode: str | None = None, batch: int | None = None, pixels: ImageInput | None = None
 ) -> Passes:
     """Simplify a model of images with a mode of preprocessing, or any other without."""
-    return passes_for(GraphFormat(), "simplify", PassArguments(batch, mode, pixels))
+    images = () if mode is None else (InputImage(mode, pixels or ImageInput()),)
+    return passes_for(GraphFormat(), "simplify", PassArguments(batch, images))
 
 
 def lower(opset: int, rules: TensorRT | None = None, *, blocked: bool = False) -> Passes:

@@ -87,7 +87,7 @@ def test_a_model_of_ones_own_without_a_mode_is_refused(tmp_path: Path) -> None:
         run(nearest_colour("tf"), tmp_path, Recipe())
     assert caught.value.hint == "say what training did to images in 0..255"
     assert [line.split()[0] for line in caught.value.details] == [
-        *("none", "unit", "tf", "caffe", "torch", "auto")
+        *("none", "unit", "tf", "caffe", "torch", "raw", "auto")
     ]
     assert list(tmp_path.iterdir()) == []
 

@@ -290,10 +290,10 @@ def test_options_that_do_not_fit_the_target_are_refused(
     assert list(tmp_path.iterdir()) == []
 
 
-def test_a_model_without_images_is_refused(tmp_path: Path) -> None:
+def test_images_for_a_model_of_numbers_are_refused(tmp_path: Path) -> None:
     x = keras.Input((8,))
     dense = keras.Model(x, keras.layers.Dense(3)(x))
-    with pytest.raises(BadArgument, match="has no image input"):
+    with pytest.raises(BadArgument, match=r"the model takes float32 \[N, 8\]"):
         export(dense, "cpu-int8", output=tmp_path / "x", calibration=Calibration(data=DRAWN))
 
 

@@ -8,6 +8,7 @@ from typing import Literal
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.rows import Inputs
 from kexport.calibration.execution.session import run_all
 from kexport.calibration.metrics import Quality, class_quality, sqnr
 from kexport.outputs import SCORED, Output
@@ -27,10 +28,10 @@ def output_kind(output: Output) -> Kind:
 
 @dataclass(frozen=True, slots=True)
 class Evaluator:
-    """Held-out images with Keras' output for each, and their labels where they are known."""
+    """Held-out samples with Keras' output for each, and their labels where they are known."""
 
-    images: Array
-    """Images as the graph takes them, batch first; none of them was used for calibration."""
+    images: Inputs
+    """Samples as the graph takes them, batch first; none of them was used for calibration."""
     reference: Array
     """Keras' first output on them, float32, batch first."""
     kind: Kind
@@ -50,7 +51,7 @@ class Evaluator:
         """Measure the quality of Keras itself."""
         return self._compare(self.rows(self.reference))
 
-    def scores(self, model: ir.Model, images: Array) -> Array:
+    def scores(self, model: ir.Model, images: Inputs) -> Array:
         """Compute the first output of `model` on `images` as rows of numbers, before a softmax."""
         return self.rows(run_all(model, images, model.graph.outputs[0].name or ""))
 

@@ -7,8 +7,8 @@ from dataclasses import dataclass
 
 import onnx_ir as ir
 
-from kexport.arrays import Array
-from kexport.calibration.execution.session import Batches, open_session
+from kexport.calibration.execution.rows import Inputs
+from kexport.calibration.execution.session import batches_of, feeds_of, open_session
 from kexport.errors import QuantizationRefused
 
 MIN_SECONDS, MIN_RUNS = 0.5, 5
@@ -28,21 +28,20 @@ class Speed:
         return self.float_ms / self.int8_ms
 
 
-def compare_latency(floating: ir.Model, quantized: ir.Model, images: Array) -> Speed:
+def compare_latency(floating: ir.Model, quantized: ir.Model, images: Inputs) -> Speed:
     """Time both models alternately in ONNX Runtime on one thread.
 
     Args:
         floating: the float32 model as it would be published.
         quantized: the quantized model.
-        images: the input of both; the first batch is used.
+        images: the samples; the first batch is used.
     """
-    batch = Batches(floating, images)[0]
+    feeds = next(feeds_of(batches_of(floating, images)))
     sessions = [open_session(model, threads=1) for model in (floating, quantized)]
     best = [float("inf")] * 2
     spent, runs = 0.0, 0
     while spent < 2 * MIN_SECONDS or runs < MIN_RUNS:
         for index, session in enumerate(sessions):
-            feeds = {session.get_inputs()[0].name: batch}
             started = time.perf_counter()
             session.run(None, feeds)
             seconds = time.perf_counter() - started

@@ -10,6 +10,7 @@ from dataclasses import dataclass
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.rows import BatchesByInput, by_value
 from kexport.calibration.execution.subgraph import (
     constant_array,
     constant_values,
@@ -43,7 +44,7 @@ def outputs_of_variants(
     model: ir.Model,
     quantizers: Quantizers,
     groups: Sequence[Collection[str]],
-    batches: Sequence[Array],
+    batches: BatchesByInput,
     progress: CountProgress,
 ) -> list[list[Array]]:
     """Compute the first output in float, and with each group of nodes alone quantized.
@@ -57,7 +58,7 @@ def outputs_of_variants(
         model: the float32 model.
         quantizers: the quantizers of the whole model.
         groups: names of nodes; no node is in two groups.
-        batches: the input.
+        batches: the inputs.
         progress: called after each part of the graph, with the nodes done and in total.
 
     Returns:
@@ -122,13 +123,13 @@ class _Run:
         model: ir.Model,
         quantizers: Quantizers,
         groups: Sequence[Collection[str]],
-        batches: Sequence[Array],
+        batches: BatchesByInput,
     ) -> None:
-        (given,) = model.graph.inputs
+        given = by_value(model.graph, batches)
         self._graph, self._fixed = model.graph, constant_values(model.graph)
-        self._quantizers, self._count = quantizers, len(batches)
+        self._quantizers, self._count = quantizers, len(next(iter(given.values())))
         self._variant_of = {name: index for index, group in enumerate(groups) for name in group}
-        self.held: dict[ir.Value, Variants] = {given: {FLOAT: batches}}
+        self.held: dict[ir.Value, Variants] = {value: {FLOAT: own} for value, own in given.items()}
 
     def advance(self, nodes: Sequence[ir.Node]) -> None:
         """Run a part of the graph for all variants that differ before or in it."""

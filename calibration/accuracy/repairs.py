@@ -8,7 +8,6 @@ from dataclasses import replace
 
 import onnx_ir as ir
 
-from kexport.arrays import Array
 from kexport.calibration.accuracy.plan import QuantizationPlan
 from kexport.calibration.algorithms.bias_correction import UpdateLayer, measure_shifts
 from kexport.calibration.algorithms.cross_layer_equalization import (
@@ -20,6 +19,7 @@ from kexport.calibration.algorithms.cross_layer_equalization import (
 from kexport.calibration.algorithms.layer_weights import quantize_layer_weights
 from kexport.calibration.algorithms.stream_centring import centre_streams, stream_shifts
 from kexport.calibration.execution.layerwise import Layer
+from kexport.calibration.execution.rows import Inputs
 from kexport.calibration.execution.session import release_memory
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.qdq import is_depthwise
@@ -43,7 +43,7 @@ a tensor of 112 x 112 pixels and 64 channels."""
 
 
 def collect(
-    model: ir.Model, scheme: Scheme, images: Array, method: str, say: Say
+    model: ir.Model, scheme: Scheme, images: Inputs, method: str, say: Say
 ) -> CalibrationStatistics:
     """Measure the ranges of all tensors that `scheme` may quantize, and the channels to equalize.
 
@@ -53,14 +53,14 @@ def collect(
 
 
 def collect_channels(
-    model: ir.Model, images: Array, method: str, say: Say
+    model: ir.Model, images: Inputs, method: str, say: Say
 ) -> dict[str, ChannelStatistics]:
     """Measure only the channels to equalize, by tensor name."""
     return _collect(model, [], images, method, say, "measuring channels").channels
 
 
 def _collect(
-    model: ir.Model, names: Sequence[str], images: Array, method: str, say: Say, step: str
+    model: ir.Model, names: Sequence[str], images: Inputs, method: str, say: Say, step: str
 ) -> CalibrationStatistics:
     watched = [value.name or "" for region in find_regions(model) for value in region.tensors]
     progress = percent_progress(say, step)
@@ -92,7 +92,7 @@ def equalize_channels(
 
 
 def correct_biases(
-    plan: QuantizationPlan, quantized: ir.Model, scheme: Scheme, images: Array, say: Say
+    plan: QuantizationPlan, quantized: ir.Model, scheme: Scheme, images: Inputs, say: Say
 ) -> QuantizationPlan:
     """Measure the output shift of every layer, so that the biases remove it.
 
@@ -107,7 +107,7 @@ def correct_biases(
 
 
 def round_weights(
-    plan: QuantizationPlan, quantized: ir.Model, scheme: Scheme, images: Array, say: Say
+    plan: QuantizationPlan, quantized: ir.Model, scheme: Scheme, images: Inputs, say: Say
 ) -> QuantizationPlan:
     """Round the weights of every layer by GPTQ on its quantized inputs, and correct the biases.
 
@@ -145,7 +145,7 @@ def _run_layerwise(
     plan: QuantizationPlan,
     quantized: ir.Model,
     scheme: Scheme,
-    images: Array,
+    images: Inputs,
     say: Say,
     step: str,
     update: UpdateLayer | None,

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 from dataclasses import dataclass, replace
 
-from kexport.arrays import Array
 from kexport.calibration.accuracy.criterion import AcceptanceCriterion, objective
 from kexport.calibration.accuracy.evaluator import Evaluator
 from kexport.calibration.accuracy.plan import Candidate, QuantizationPlan
 from kexport.calibration.algorithms.bias_correction import OutputShift
+from kexport.calibration.execution.rows import Inputs
 from kexport.calibration.metrics import Quality
 from kexport.calibration.progress import Say
 from kexport.calibration.quantizer.scheme import Scheme
@@ -18,8 +18,8 @@ from kexport.calibration.quantizer.scheme import Scheme
 class Dataset:
     """Calibration images, and the evaluation set that decides."""
 
-    images: Array
-    """Images to calibrate on, as the graph takes them, batch first."""
+    images: Inputs
+    """Samples to calibrate on, as the graph takes them, batch first."""
     evaluator: Evaluator
 
 

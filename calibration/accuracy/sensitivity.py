@@ -16,7 +16,8 @@ from kexport.calibration.accuracy.noise_propagation import (
     outputs_of_variants,
     producers,
 )
-from kexport.calibration.execution.session import Batches
+from kexport.calibration.execution.rows import Inputs
+from kexport.calibration.execution.session import batches_of
 from kexport.calibration.execution.subgraph import constant_array
 from kexport.calibration.progress import CountProgress
 from kexport.calibration.quantizer.placement import Placement
@@ -44,7 +45,7 @@ def rank_by_sensitivity(
     scheme: Scheme,
     ranges: Mapping[str, Range],
     weights: Mapping[str, QuantizedWeights],
-    images: Array,
+    images: Inputs,
     rows: Callable[[Array], Array],
     progress: CountProgress,
 ) -> list[NodeGroup]:
@@ -68,7 +69,7 @@ def rank_by_sensitivity(
         scheme: the quantization scheme.
         ranges: the ranges of the tensors that the scheme quantizes.
         weights: weights that are already quantized, by node name.
-        images: the input, batch first.
+        images: the samples.
         rows: converts the first output into rows of scores.
         progress: called with the nodes done and in total.
     """
@@ -85,7 +86,7 @@ def rank_by_sensitivity(
         scheme.unified_qparams(model, whole, ranges),
         _weights_of(scheme.quantize(model, ranges, frozenset(), weights), whole),
     )
-    batches = Batches(model, images, free=True)
+    batches = batches_of(model, images, free=True)
     outputs = outputs_of_variants(model, quantizers, groups, batches, progress)
     reference, *others = (
         rows(np.concatenate(parts)[: len(images)]).astype(np.float64) for parts in outputs

@@ -14,7 +14,8 @@ from kexport.arrays import Array
 from kexport.calibration.execution.ahead import computed_ahead
 from kexport.calibration.execution.blas_threads import single_blas_thread
 from kexport.calibration.execution.layerwise import Layer, LayerwiseRun
-from kexport.calibration.execution.session import BATCH_SIZE, Batches
+from kexport.calibration.execution.rows import Inputs
+from kexport.calibration.execution.session import BATCH_SIZE, batches_of
 from kexport.calibration.metrics import decibels
 from kexport.calibration.progress import CountProgress
 from kexport.graph.passes import Pass
@@ -45,7 +46,7 @@ def measure_shifts(
     floating: ir.Model,
     quantized: ir.Model,
     nodes: Collection[str],
-    images: Array,
+    images: Inputs,
     progress: CountProgress | None = None,
     update: UpdateLayer | None = None,
 ) -> list[OutputShift]:
@@ -59,7 +60,7 @@ def measure_shifts(
         floating: the float model.
         quantized: the quantized model; its nodes have kept their names.
         nodes: names of the Conv and Gemm to measure.
-        images: the input; intermediate tensors are kept in temporary files.
+        images: the samples; intermediate tensors are kept in temporary files.
         progress: called after each layer.
         update: called before each quantized layer runs.
     """
@@ -68,7 +69,7 @@ def measure_shifts(
         return node.name in nodes and node.op_type in HAS_BIAS
 
     total = sum(is_layer(node) for node in floating.graph)
-    batches = Batches(floating, images, batch_size(floating), free=True)
+    batches = batches_of(floating, images, batch_size(floating), free=True)
     found: list[OutputShift] = []
     float_layers = computed_ahead(LayerwiseRun(floating, batches).layers(is_layer))
     quantized_layers = LayerwiseRun(quantized, batches).layers(is_layer)

@@ -119,11 +119,11 @@ def decode_to_file(
                 kept.append(SourceImage(image.name, None, image.label))
                 first = found.copy() if first is None else first
                 differ = differ or not np.array_equal(first, found)
-            _refuse_damaged(source.name, damaged, limit + len(damaged))
+            refuse_damaged(source.name, damaged, limit + len(damaged))
             if progress is not None:
                 progress(len(kept), total)
-        _refuse_damaged(source.name, damaged, len(kept) + len(damaged))
-        _refuse_few(source.name, len(kept), len(damaged))
+        refuse_damaged(source.name, damaged, len(kept) + len(damaged))
+        refuse_few(source.name, len(kept), len(damaged))
         if not differ:
             raise BadArgument(
                 f"all {len(kept)} images of {source.name} are equal",
@@ -156,10 +156,19 @@ def select_images(images: Images, rows: Sequence[int]) -> Images:
     )
 
 
+def decoded(content: Any, form: ImageForm) -> Array:
+    """Return an image, [H, W, C] of the form's size and type.
+
+    Raises:
+        BadImage: it cannot be read.
+        BadInput: it is no image.
+    """
+    return pixels(content, form.size, _COLORS[form.channels], form.resize, form.dtype)
+
+
 def _decode(image: SourceImage, form: ImageForm) -> Array | BadImage:
-    color = _COLORS[form.channels]
     try:
-        return pixels(image.content, form.size, color, form.resize, form.dtype)
+        return decoded(image.content, form)
     except BadImage as error:
         return error
     except BadInput as error:
@@ -188,7 +197,12 @@ def _append(file: IO[bytes], image: Array) -> None:
         file.write(image.tobytes())
 
 
-def _refuse_damaged(source: str, damaged: Sequence[BadImage], tried: int) -> None:
+def refuse_damaged(source: str, damaged: Sequence[BadImage], tried: int) -> None:
+    """Refuse a source of which more than a tenth, and at least 3, cannot be read.
+
+    Raises:
+        BadArgument: it names some of them.
+    """
     if len(damaged) >= MIN_DAMAGED and len(damaged) > MAX_DAMAGED_SHARE * tried:
         some = "; ".join(str(error) for error in damaged[:MIN_DAMAGED])
         raise BadArgument(
@@ -197,12 +211,20 @@ def _refuse_damaged(source: str, damaged: Sequence[BadImage], tried: int) -> Non
         )
 
 
-def _refuse_few(source: str, usable: int, damaged: int) -> None:
-    if usable < MIN_IMAGES:
+def refuse_few(source: str, usable: int, damaged: int, least: int = MIN_IMAGES) -> None:
+    """Refuse a source of less than `least` usable images or samples.
+
+    Raises:
+        BadArgument: there are fewer.
+    """
+    if usable < least:
         beside = f" and {damaged} damaged" if damaged else ""
+        many = "100 to 500 are a good number" if least == MIN_IMAGES else "more show more"
+        what = "usable images" if least == MIN_IMAGES else "usable samples"
+        use = "calibrate on" if least == MIN_IMAGES else "compare on"
         raise BadArgument(
-            f"{source} has {usable} usable images{beside}, too few to calibrate on",
-            hint=f"give at least {MIN_IMAGES}; 100 to 500 are a good number",
+            f"{source} has {usable} {what}{beside}, too few to {use}",
+            hint=f"give at least {least}; {many}",
         )
 
 
@@ -308,27 +330,45 @@ def load_files(
 def split_images(images: Images, seed: int, *, largest: int) -> tuple[Images, Images]:
     """Split images into those to calibrate on and those to judge on, in new files beside them.
 
-    Equal images stay on one side. Some dozen images show the ranges, while each makes the verdict
-    sharper, so `CALIBRATION_SHARE` of the images calibrate: at least `MIN_IMAGES` or half of them,
-    and at most `largest`.
-
     Raises:
         OutputFailed: the files cannot be written.
         ValueError: all images are equal.
     """
+    contents = (image.tobytes() for image in images.images)
+    calibration, held_out = split_rows(contents, seed, largest=largest)
+    return select_images(images, calibration), select_images(images, held_out)
+
+
+def split_rows(
+    contents: Iterable[bytes], seed: int, *, largest: int
+) -> tuple[list[int], list[int]]:
+    """Split samples into those to calibrate on and those to judge on; return their places.
+
+    Equal samples stay on one side. Some dozen show the ranges, while each makes the verdict
+    sharper, so `CALIBRATION_SHARE` of them calibrate: at least `MIN_IMAGES` or half of them, and at
+    most `largest`.
+
+    Args:
+        contents: the bytes of each sample.
+        seed: the same seed gives the same split.
+        largest: the largest number to calibrate on.
+
+    Raises:
+        ValueError: all samples are equal.
+    """
     groups: dict[bytes, list[int]] = {}
-    for row, image in enumerate(images.images):
-        groups.setdefault(hashlib.sha256(image.tobytes()).digest(), []).append(row)
+    for row, content in enumerate(contents):
+        groups.setdefault(hashlib.sha256(content).digest(), []).append(row)
     if len(groups) < 2:
         raise ValueError("images that are all equal cannot be split")
-    count = len(images.images)
+    count = sum(map(len, groups.values()))
     wanted = min(max(round(CALIBRATION_SHARE * count), min(MIN_IMAGES, count // 2)), largest)
     order = [list(groups.values())[index] for index in shuffled_indices(len(groups), seed)]
     calibration, held_out = list[int](), list[int]()
     for group in sorted(order, key=len, reverse=True):  # large ones first, to come close
         fits = len(calibration) + len(group) <= wanted or not calibration
         (calibration if fits and (held_out or len(group) <= wanted) else held_out).extend(group)
-    return select_images(images, sorted(calibration)), select_images(images, sorted(held_out))
+    return sorted(calibration), sorted(held_out)
 
 
 def _check_limit(limit: int) -> None:

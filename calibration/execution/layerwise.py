@@ -8,6 +8,7 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.rows import BatchesByInput, by_value
 from kexport.calibration.execution.subgraph import (
     by_name,
     constant_array,
@@ -81,13 +82,12 @@ class LayerwiseRun:
     engine has. Memory is that of one batch around a layer, and of the weights of that layer.
     """
 
-    def __init__(self, model: ir.Model, batches: Sequence[Array]) -> None:
-        (given,) = model.graph.inputs
+    def __init__(self, model: ir.Model, batches: BatchesByInput) -> None:
         self._graph, self._fixed = model.graph, constant_values(model.graph)
-        self._held: dict[ir.Value, Sequence[Array]] = {given: batches}
+        self._held = by_value(model.graph, batches)
         self._readers = {
             value: len(value.uses()) for node in model.graph for value in node.outputs
-        } | {given: len(given.uses())}
+        } | {given: len(given.uses()) for given in model.graph.inputs}
 
     def layers(self, is_layer: IsLayer) -> Iterator[Layer]:
         """Run the graph up to each layer in turn; what only follows the last one is not run.

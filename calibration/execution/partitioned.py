@@ -7,6 +7,7 @@ from collections.abc import Iterator, Mapping, Sequence
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.rows import BatchesByInput, by_value
 from kexport.calibration.execution.session import release_memory
 from kexport.calibration.execution.subgraph import (
     external_inputs,
@@ -22,13 +23,13 @@ PARTITION_BYTES = 1 << 23
 
 
 def run_partitioned(
-    model: ir.Model, batches: Sequence[Array]
+    model: ir.Model, batches: BatchesByInput
 ) -> Iterator[tuple[int, int, int, dict[str, Array]]]:
     """Run `model` on batches, and yield its outputs; tensors between partitions are in files.
 
     Args:
-        model: a graph of one input.
-        batches: the input; each batch is read once for every partition that takes it.
+        model: a graph.
+        batches: the inputs; each batch is read once for every partition that takes it.
 
     Yields:
         The number of partitions done and in total, the index of a batch, and the outputs of the
@@ -36,14 +37,15 @@ def run_partitioned(
         in order.
     """
     parts = list(partition(model.graph, PARTITION_BYTES))
-    held: dict[ir.Value, Sequence[Array]] = dict.fromkeys(model.graph.inputs, batches)
+    held = by_value(model.graph, batches)
+    count = len(next(iter(held.values())))
     for order, nodes in enumerate(parts):
         shown = [value for node in nodes for value in node.outputs if value.is_graph_output()]
         kept = {value: TensorFile() for value in external_outputs(nodes)}
         values = list(dict.fromkeys([*shown, *kept]))
         if not values:
             continue
-        for index, made in enumerate(_run(model.graph, nodes, values, held, len(batches))):
+        for index, made in enumerate(_run(model.graph, nodes, values, held, count)):
             for value, file in kept.items():
                 file.append(made[value])
             yield order, len(parts), index, {value.name or "": made[value] for value in shown}

@@ -18,6 +18,7 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.execution.batch_axis import is_samplewise
+from kexport.calibration.execution.rows import Inputs, arrays_of
 from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.graph import save
 from kexport.needs import need
@@ -33,7 +34,7 @@ PARALLEL_BATCHES = 2
 
 
 class Batches(Sequence[Array]):
-    """Images in the batches of a model, each of which is read on access.
+    """Samples of one input in the batches of a model, each of which is read on access.
 
     The last batch of a model with a fixed batch size is filled up with the first images. A model
     with an open batch size gets batches of `batch` images.
@@ -45,13 +46,13 @@ class Batches(Sequence[Array]):
         """Divide images into batches.
 
         Args:
-            model: a graph of one input.
-            images: the input, batch first.
+            model: a graph.
+            images: one of its inputs, batch first.
             batch: the batch size where the graph leaves it open.
             free: whether the graph is run in parts, which take any batch size: a fixed one is then
                 ignored where samples stay apart (`is_samplewise`).
         """
-        (given,) = model.graph.inputs
+        given = model.graph.inputs[0]
         first = given.shape[0] if given.shape is not None else None
         if free and is_samplewise(model):
             first = None
@@ -77,24 +78,40 @@ class Batches(Sequence[Array]):
         return self.count(index) / self.size if self._fixed else 1.0
 
 
+def batches_of(
+    model: ir.Model, inputs: Inputs, batch: int = BATCH_SIZE, *, free: bool = False
+) -> dict[str, Batches]:
+    """Divide the samples of each input into batches, by the names of the inputs."""
+    return {
+        name: Batches(model, array, batch, free=free)
+        for name, array in arrays_of(model, inputs).items()
+    }
+
+
+def feeds_of(batches: Mapping[str, Sequence[Array]]) -> Iterator[dict[str, Array]]:
+    """Yield the arrays of one batch after another, by the names of the inputs."""
+    for arrays in zip(*batches.values(), strict=True):
+        yield dict(zip(batches, arrays, strict=True))
+
+
 def run_batches(
-    model: ir.Model, images: Array, outputs: Sequence[str], *, optimised: bool = True
+    model: ir.Model, images: Inputs, outputs: Sequence[str], *, optimised: bool = True
 ) -> Iterator[dict[str, Array]]:
-    """Run `model` on `images` [N, ...] batch by batch, and yield some outputs of each.
+    """Run `model` on samples batch by batch, and yield some outputs of each.
 
     Args:
-        model: a graph of one input; its batch size is fixed or open.
-        images: the input; the last batch is filled up, and the outputs are cut off.
+        model: a graph; its batch size is fixed or open.
+        images: the samples; the last batch is filled up, and the outputs are cut off.
         outputs: names of graph outputs.
         optimised: whether ONNX Runtime may fuse nodes.
     """
-    (given,) = model.graph.inputs
     release_memory()
     session = open_session(model, optimised=optimised, short_lived=True)
-    batches, left = Batches(model, images), len(images)
-    for found in run_parallel(session, outputs, ({given.name or "": batch} for batch in batches)):
+    batches, left = batches_of(model, images), len(images)
+    size = next(iter(batches.values())).size
+    for found in run_parallel(session, outputs, feeds_of(batches)):
         yield {name: array[:left] for name, array in zip(outputs, found, strict=True)}
-        left -= batches.size
+        left -= size
 
 
 def run_parallel(
@@ -115,7 +132,7 @@ def run_parallel(
             yield running.popleft().result()
 
 
-def run_all(model: ir.Model, images: Array, output: str) -> Array:
+def run_all(model: ir.Model, images: Inputs, output: str) -> Array:
     """Compute one output of `model` on all images."""
     return np.concatenate([found[output] for found in run_batches(model, images, [output])])
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 
@@ -11,7 +11,8 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.execution.partitioned import run_partitioned
-from kexport.calibration.execution.session import Batches
+from kexport.calibration.execution.rows import Inputs, arrays_of
+from kexport.calibration.execution.session import batches_of
 from kexport.calibration.progress import CountProgress
 from kexport.calibration.statistics.channels import ChannelStatistics
 from kexport.calibration.statistics.collector import RangeCollector, estimate_range
@@ -40,7 +41,7 @@ class CalibrationStatistics:
 def measure_ranges(
     model: ir.Model,
     names: Sequence[str],
-    images: Array,
+    images: Inputs,
     *,
     batch: int,
     method: str,
@@ -57,7 +58,7 @@ def collect_statistics(
     model: ir.Model,
     names: Sequence[str],
     watched: Sequence[str],
-    images: Array,
+    images: Inputs,
     *,
     batch: int,
     method: str,
@@ -95,15 +96,16 @@ def collect_statistics(
     everything = list(dict.fromkeys([*names, *watched]))
     if not everything:
         return CalibrationStatistics({}, {})
-    probed = _with_input_size(model, images.shape[1:])
-    batches = Batches(model, images, batch)
+    probed = _with_input_sizes(model, arrays_of(model, images))
+    each = batches_of(model, images, batch)
+    batches = next(iter(each.values()))
     collectors = [
         RangeCollector(probed.graph, name, method, len(images), per_channel=name in watched)
         for name in everything
     ]
     added = {value.name: value for value in probed.graph.outputs}
     probed.graph.outputs[:] = [added[name] for each in collectors for name in each.outputs]
-    for done, partitions, index, found in run_partitioned(probed, batches):
+    for done, partitions, index, found in run_partitioned(probed, each):
         present = [each for each in collectors if each.outputs[0] in found]
         fraction = batches.fraction(index)
         not_finite = {each.name for each in present if not each.add(found, fraction)}
@@ -121,14 +123,16 @@ def collect_statistics(
     )
 
 
-def _with_input_size(model: ir.Model, size: tuple[int, ...]) -> ir.Model:
-    """Copy the model, and fix the open axes of its input to [N, *size]."""
-    sized = model.clone()
-    (given,) = sized.graph.inputs
-    first = None if given.shape is None else given.shape[0]
-    whole = ir.Shape([first, *size])
-    if given.shape != whole:
-        given.shape, found = whole, {given}
+def _with_input_sizes(model: ir.Model, samples: Mapping[str, Array]) -> ir.Model:
+    """Copy the model, and fix the open axes of its inputs to those of the samples."""
+    sized, found = model.clone(), set[ir.Value]()
+    for given in sized.graph.inputs:
+        first = None if given.shape is None else given.shape[0]
+        whole = ir.Shape([first, *samples[given.name or ""].shape[1:]])
+        if given.shape != whole:
+            given.shape = whole
+            found.add(given)
+    if found:
         for node in sized.graph:
             refine_outputs(node, sized.graph.opset_imports[""], found)
     return sized

@@ -63,8 +63,16 @@ class Manifest:
         return {field.name: getattr(self, field.name) for field in fields(self)}
 
 
-def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
-    """Return an entry of `inputs`; `pixels` is its image format, None for a plain tensor."""
+def input_entry(
+    value: ir.Value, pixels: ImageInput | None, preprocessing: dict[str, Any] | None = None
+) -> dict[str, Any]:
+    """Return an entry of `inputs`.
+
+    Args:
+        value: the input of the graph.
+        pixels: its image format, None for a plain tensor.
+        preprocessing: the entry of that name, for an image that is one of several inputs.
+    """
     entry: dict[str, Any] = {"name": value.name, "dtype": _dtype(value), "shape": _shape(value)}
     if pixels is None:
         return {**entry, "layout": None, "color": None, "range": None}
@@ -74,9 +82,9 @@ def input_entry(value: ir.Value, pixels: ImageInput | None) -> dict[str, Any]:
         "color": pixels.color,
         "range": [0, 255],
     }
-    if pixels.resize_outside is None:
-        return image
-    return {**image, "resize": asdict(pixels.outside)}
+    if pixels.resize_outside is not None:
+        image["resize"] = asdict(pixels.outside)
+    return image if preprocessing is None else {**image, "preprocessing": preprocessing}
 
 
 def output_entry(value: ir.Value, output: Output) -> dict[str, Any]:

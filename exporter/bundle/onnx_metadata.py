@@ -40,8 +40,8 @@ def with_metadata(
     props["kexport"] = json.dumps(
         {key: entries[key] for key in ("schema", "kexport", "model", "target", "preprocessing")}
     )
-    (first, *_) = entries["inputs"]
-    if first["color"] is not None:
+    (first, *others) = entries["inputs"]
+    if first["color"] is not None and not others:
         if first["dtype"] == "uint8" and first["color"] in PIXEL_FORMATS:
             props["Image.BitmapPixelFormat"] = PIXEL_FORMATS[first["color"]]
         props["Image.ColorSpaceGamma"] = "SRGB"

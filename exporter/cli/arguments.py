@@ -49,4 +49,6 @@ def _word(value: str) -> str:
         return value.strip("()").replace(" ", "")
     if isinstance(literal, tuple):
         return ",".join(map(str, literal))
+    if isinstance(literal, dict):
+        return shlex.quote(",".join(f"{name}={value}" for name, value in literal.items()))
     return shlex.quote(str(literal))

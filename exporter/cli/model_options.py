@@ -4,6 +4,7 @@ from typing import Any, get_args
 
 import click
 
+from kexport.cli.by_input import chosen, declare_by_input, image_inputs
 from kexport.cli.groups import Group, declare
 from kexport.cli.types import (
     PathOr,
@@ -13,8 +14,8 @@ from kexport.cli.types import (
     words,
 )
 from kexport.options.application import Recipe
-from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES, ImageInput
-from kexport.options.preprocessing import AUTO, MODES
+from kexport.options.image_input import CROPS, DTYPES, FORMATS, LAYOUTS, RESIZES
+from kexport.options.preprocessing import AUTO, MODES, RAW
 from kexport.options.task import TASKS, BoxFormat, BoxUnits, Task
 
 
@@ -101,12 +102,14 @@ MODEL = Group(
             help="Build the Application without preprocessing layers; the bundle still "
             "preprocesses.",
         ),
-        "preprocess": declare(
+        "preprocess": declare_by_input(
             "--preprocess",
-            type=click.Choice([*MODES, AUTO]),
+            words=[*MODES, AUTO, RAW],
+            callback=chosen,
             show_default="none if the model begins with preprocessing layers, or else required",
             help="Preprocessing that a model from a file was trained with; unit is x / 255, auto "
-            "tries all on --eval-data.",
+            "tries all on --eval-data, raw is for an input that is no image. For all image inputs, "
+            "or for one by NAME; repeat the option.",
         ),
         "scale": declare(
             "--scale",
@@ -146,41 +149,42 @@ MODEL = Group(
 IMAGE_INPUT = Group(
     "image_input",
     "Image input",
-    ImageInput,
+    image_inputs,
     {
-        "format": declare(
+        "format": declare_by_input(
             "--input-format",
-            type=click.Choice(FORMATS),
+            words=FORMATS,
             show_default="rgb, or gray for a model of one channel",
-            help="Pixel format of the images.",
+            help="Pixel format of the images. This and the next options are for all image inputs, "
+            "or for one by NAME; repeat the option.",
         ),
-        "layout": declare(
+        "layout": declare_by_input(
             "--layout",
-            type=click.Choice(LAYOUTS),
-            default="nhwc",
+            words=LAYOUTS,
+            show_default="nhwc",
             help="Position of the channels: last (nhwc) or first (nchw).",
         ),
-        "dtype": declare(
+        "dtype": declare_by_input(
             "--input-dtype",
-            type=click.Choice(DTYPES),
-            default="uint8",
+            words=DTYPES,
+            show_default="uint8",
             help="Type of the pixel values, which are 0 to 255 in both.",
         ),
-        "resize": declare(
+        "resize": declare_by_input(
             "--resize",
-            type=click.Choice(RESIZES),
+            words=RESIZES,
             show_default="no resize",
             help="Take images of any size, and resize them in the graph.",
         ),
-        "crop": declare(
+        "crop": declare_by_input(
             "--crop",
-            type=click.Choice(CROPS),
+            words=CROPS,
             show_default="no crop",
             help="Before --resize, crop the centre to the model's aspect ratio.",
         ),
-        "resize_outside": declare(
+        "resize_outside": declare_by_input(
             "--resize-outside",
-            metavar="METHOD[,FIT]|auto",
+            metavar="[NAME=]METHOD[,FIT]|auto",
             show_default="tf-bilinear, or pil-nearest for Applications",
             help="How the runtime resizes images that have not the model's size: as in training. "
             "METHOD names a library and its filter (docs/image-input.md), FIT is stretch, crop or "

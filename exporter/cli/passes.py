@@ -30,10 +30,11 @@ def passes(target: str, jetpack: str | None, tensorrt: str | None, as_json: bool
     pass: it runs images through the graph.
     """
     from kexport import targets
+    from kexport.options.input_image import InputImage
     from kexport.passes.pipeline import GraphFormat, PassArguments, phases_for
 
     found = targets.find(target, jetpack=jetpack, tensorrt=tensorrt)
-    every = PassArguments(mode="none", top_k=("scores", 1))
+    every = PassArguments(images=(InputImage("none"),), top_k=("scores", 1))
     phases = [_entry(phase) for phase in phases_for(GraphFormat.of(found), every)]
     if as_json:
         toolchain = None if found.toolchain is None else str(found.toolchain)

@@ -16,7 +16,17 @@ if TYPE_CHECKING:
 
 @click.command(cls=Command)
 @click.argument("bundle", type=click.Path(path_type=Path))
-@click.argument("images", nargs=-1, required=True, metavar="IMAGE...")
+@click.argument("images", nargs=-1, metavar="IMAGE...")
+@click.option(
+    "--input",
+    "inputs",
+    cls=Option,
+    multiple=True,
+    metavar="NAME=PATH",
+    show_default="one image",
+    help="For a model of several inputs: the file of one, or a folder of files of which those of "
+    "one name belong together. Repeat the option for each input.",
+)
 @click.option(
     "--top-k",
     "-k",
@@ -71,6 +81,7 @@ if TYPE_CHECKING:
 def run(
     bundle: Path,
     images: tuple[str, ...],
+    inputs: tuple[str, ...],
     top_k: int | None,
     threshold: float | None,
     iou: float | None,
@@ -83,9 +94,12 @@ def run(
     An IMAGE is a file, a folder of image files, a pattern such as 'shots/*.jpg', or - for a list of
     files on standard input, one a line. With --jsonl it may also be a video file (.mp4, .avi, .mov,
     .mkv, .webm, .m4v) or a camera such as camera:0, which OpenCV reads if it is installed; each
-    frame has its number and time. An IMAGE that cannot be read is reported and skipped; the
-    exit status is then 15.
+    frame has its number and time. For a model of several inputs, give each with --input, or an
+    IMAGE that is a folder with a subfolder for each. An IMAGE that cannot be read is reported and
+    skipped; the exit status is then 15.
     """
+    if not images and not inputs:
+        raise click.UsageError("Missing argument 'IMAGE...'.")
     from kexport import runtime
     from kexport.runtime.answers import answers, gallery_at
 
@@ -95,7 +109,9 @@ def run(
         session = runtime.load(bundle)
         known = None if gallery is None else gallery_at(session, gallery)
         settings = runtime.Settings(top_k, threshold, known, iou)
-        for one in answers(session, images, sys.stdin, settings, save, videos=form == "jsonl"):
+        for one in answers(
+            session, images, sys.stdin, settings, save, inputs, videos=form == "jsonl"
+        ):
             if one.fault is not None:
                 tell(str(one.fault), one.fault.hint)
                 status = one.fault.exit_code

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, fields
 from pathlib import Path
 from typing import Any
@@ -19,26 +19,28 @@ class Calibration:
     """How a model is calibrated and quantized to INT8, and how its accuracy is checked.
 
     `data` is a folder of images, a .npy or .npz file of uint8 [N, H, W, C], or an iterable of
-    arrays, PIL images and paths; up to 600 are used, two fifths of them, but at most 100, to
-    calibrate and the others to judge. `method` is the range estimator: "minmax", "percentile",
-    "entropy" or "mse". `cache` is a file of measured ranges, which is written where it does not
-    exist. `max_drop` is the largest accuracy drop: the share of held-out images whose best class
-    differs from Keras', or the loss of the task's measure where `eval_data` is given; INT8 is
-    refused where the whole confidence interval of the drop is beyond it. `int8_share` is the
-    smallest share of the multiply-adds that stays in INT8 while sensitive layers return to float.
-    `ship_images` of the held-out images go into the bundle, as golden images in the place of drawn
-    ones, on which INT8 is far from Keras. `require_speedup` refuses INT8 that is not that many
-    times as fast as fp32 on this machine. `eval_data` are labelled images: a folder with one
-    subfolder for each class, or what the task has (docs/tasks.md). They are for other precisions
-    too: they measure Keras itself and, for classes, check their order, show whether Keras does
-    better with images that are resized in another way, and choose the preprocessing if
-    `recipe.preprocess` is "auto".
+    arrays, PIL images and paths. For a model of several inputs, or of numbers, it is a folder with
+    a subfolder for each input, in which files of one name are one sample, a .npz file with an array
+    for each, or a mapping of arrays by name. Up to 600 are used, two fifths of them, but at most
+    100, to calibrate and the others to judge. `method` is the range estimator: "minmax",
+    "percentile", "entropy" or "mse". `cache` is a file of measured ranges, which is written where
+    it does not exist. `max_drop` is the largest accuracy drop: the share of held-out images whose
+    best class differs from Keras', or the loss of the task's measure where `eval_data` is given;
+    INT8 is refused where the whole confidence interval of the drop is beyond it. `int8_share` is
+    the smallest share of the multiply-adds that stays in INT8 while sensitive layers return to
+    float. `ship_images` of the held-out images go into the bundle, as golden images in the place of
+    drawn ones, on which INT8 is far from Keras. `require_speedup` refuses INT8 that is not that
+    many times as fast as fp32 on this machine. `eval_data` are labelled images, for a model whose
+    only input is an image: a folder with one subfolder for each class, or what the task has
+    (docs/tasks.md). They are for other precisions too: they measure Keras itself and, for classes,
+    check their order, show whether Keras does better with images that are resized in another way,
+    and choose the preprocessing if `recipe.preprocess` is "auto".
 
     Raises:
         BadArgument: an unknown method, or a number out of its range.
     """
 
-    data: str | Path | Iterable[Any] | None = None
+    data: str | Path | Iterable[Any] | Mapping[str, Any] | None = None
     method: str = "mse"
     cache: str | Path | None = None
     max_drop: float = 0.01

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from math import isfinite
 from typing import Literal, TypeGuard, get_args
@@ -14,6 +14,9 @@ MODES: tuple[Mode, ...] = get_args(Mode)
 
 AUTO = "auto"
 """In the place of a mode: the one with which Keras is right most often on labelled images."""
+
+RAW = "raw"
+"""In the place of a mode: the input is no image, whatever its shape."""
 
 GRAY_MODES: tuple[Mode, ...] = ("none", "unit", "tf")
 """The modes that are defined for images of one channel."""
@@ -71,22 +74,30 @@ class Custom:
 Preprocessing = Mode | Custom
 """What is done to an image in 0..255 before the model."""
 
-Asked = Preprocessing | Literal["auto"]
+Settled = Preprocessing | Literal["raw"]
+"""What is done to an input of the shape of an image; nothing if it is no image."""
+
+Asked = Settled | Literal["auto"]
 """What a user may ask for."""
+
+
+SettledByInput = Settled | Mapping[str, Settled]
+AskedByInput = Asked | Mapping[str, Asked] | None
+"""The same for all inputs, or by their names (`options.by_input`); None if nothing was said."""
 
 
 def is_known(asked: Asked | None) -> TypeGuard[Preprocessing]:
     """Tell whether a preprocessing was given that needs no labelled images to be found."""
-    return asked not in (None, AUTO)
+    return asked not in (None, AUTO, RAW)
 
 
 def refuse_unknown(name: str) -> None:
-    """Refuse a word that is neither a mode nor "auto".
+    """Refuse a word that is neither a mode nor "auto" or "raw".
 
     Raises:
         BadArgument: there is no such mode.
     """
-    known = (*MODES, AUTO)
+    known = (*MODES, AUTO, RAW)
     if name not in known:
         raise BadArgument(
             f"no preprocessing is named '{name}'",

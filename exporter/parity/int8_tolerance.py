@@ -19,7 +19,8 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.execution.session import Batches, open_session
+from kexport.calibration.execution.rows import Rows
+from kexport.calibration.execution.session import batches_of, feeds_of, open_session
 from kexport.graph.edit import required
 from kexport.graph.emit import Emitter
 from kexport.outputs import Output
@@ -69,14 +70,14 @@ def prove(
     Args:
         model: the quantised graph; the part that is not integers is float32.
         shown: its outputs.
-        raw: the golden images, under the name of the only input.
+        raw: the golden inputs by name.
         answers: Keras' outputs by name.
         least: the tolerance of a graph without integers, as the floor against the graph.
     """
-    (images,) = raw.values()
-    own = _answers(open_session(model, optimised=False), model, shown, images)
+    inputs = Rows(raw)
+    own = _answers(open_session(model, optimised=False), model, shown, inputs)
     drawn = open_session(_drawn(model), optimised=False)
-    moved = max(_error(shown, _answers(drawn, model, shown, images), own) for _ in range(DRAWS))
+    moved = max(_error(shown, _answers(drawn, model, shown, inputs), own) for _ in range(DRAWS))
     return Proof(
         own,
         max(MIN_TOLERANCE, SAFETY_FACTOR * _error(shown, own, answers)),
@@ -91,25 +92,22 @@ def unfused(
     opened: list[Any] = []
 
     def run(raw: Mapping[str, Array]) -> dict[str, Array]:
-        (images,) = raw.values()
         if not opened:
             opened.append(open_session(model, optimised=False))
-        return _answers(opened[0], model, shown, images)
+        return _answers(opened[0], model, shown, Rows(raw))
 
     return run
 
 
 def _answers(
-    session: Any, model: ir.Model, shown: Sequence[Output], images: Array
+    session: Any, model: ir.Model, shown: Sequence[Output], inputs: Rows
 ) -> dict[str, Array]:
-    """Run a session with the inputs and outputs of `model` on the images; outputs by name."""
+    """Run a session with the inputs and outputs of `model` on samples; outputs by name."""
     names = [output.name for output in shown]
-    given = model.graph.inputs[0].name
-    parts = zip(
-        *(session.run(names, {given: batch}) for batch in Batches(model, images)), strict=True
-    )
+    feeds = feeds_of(batches_of(model, inputs))
+    parts = zip(*(session.run(names, feed) for feed in feeds), strict=True)
     return {
-        name: np.concatenate(arrays)[: len(images)]
+        name: np.concatenate(arrays)[: len(inputs)]
         for name, arrays in zip(names, parts, strict=True)
     }
 

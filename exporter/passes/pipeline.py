@@ -9,8 +9,7 @@ from typing import Literal, TypeVar
 import onnx_ir as ir
 
 from kexport.graph.passes import Artifact, Pass
-from kexport.options.image_input import ImageInput
-from kexport.options.preprocessing import Preprocessing
+from kexport.options.input_image import InputImage
 from kexport.passes.add_top_k import add_top_k
 from kexport.passes.average_pool_to_depthwise_conv import average_pool_to_depthwise_conv
 from kexport.passes.batch_norm_to_depthwise_conv import batch_norm_to_depthwise_conv
@@ -86,10 +85,8 @@ class PassArguments:
 
     batch: int | None = None
     """The batch size; None leaves it open."""
-    mode: Preprocessing | None = None
-    """The preprocessing of its images; None for a model whose inputs stay as Keras has them."""
-    pixels: ImageInput | None = None
-    """The format of the image; by default RGB or grey, as the model has it."""
+    images: tuple[InputImage, ...] = ()
+    """Its image inputs; all others stay as Keras has them."""
     top_k: tuple[str, int] | None = None
     """An output of scores, and the number of best classes that replace it."""
     float32_nodes: frozenset[str] = frozenset()
@@ -258,7 +255,7 @@ def when(condition: bool, *members: Member) -> tuple[Member, ...]:
 
 def image_inputs(given: PassArguments) -> tuple[Pass, ...]:
     """Return the pass that puts preprocessing into the graph, for a model of images."""
-    return () if given.mode is None else (image_input(given.mode, given.pixels),)
+    return (image_input(*given.images),) if given.images else ()
 
 
 def best_classes(given: PassArguments) -> tuple[Pass, ...]:

@@ -8,7 +8,9 @@ from typing import Any
 
 from kexport.errors import BadArgument, KexportError, UnsupportedModel, WeightsUnavailable
 from kexport.options.application import Recipe
-from kexport.options.preprocessing import AUTO, Preprocessing, described, is_known
+from kexport.options.by_input import of_input, refuse_unknown
+from kexport.options.input_image import IMAGE
+from kexport.options.preprocessing import AUTO, RAW, Asked, Preprocessing, described, is_known
 from kexport.zoo import Application
 
 IMAGENET_CLASSES = 1000
@@ -79,7 +81,7 @@ def mode_of(application: Application, recipe: Recipe) -> Preprocessing:
     """
     if application.bare is None or recipe.include_preprocessing:
         return application.mode
-    asked = recipe.preprocessing()
+    asked: Asked | None = of_input(recipe.preprocessing(), IMAGE)
     return asked if is_known(asked) else application.bare
 
 
@@ -116,8 +118,15 @@ def _of_arguments(application: Application, recipe: Recipe) -> Iterator[KexportE
 
 
 def _of_preprocessing(application: Application, recipe: Recipe) -> Iterator[KexportError]:
-    asked = recipe.preprocessing()
-    if asked is None or (asked != AUTO and not recipe.include_preprocessing):
+    refuse_unknown(recipe.preprocessing(), [IMAGE], "`recipe.preprocess`")
+    asked = of_input(recipe.preprocessing(), IMAGE)
+    if asked is None or (asked not in (AUTO, RAW) and not recipe.include_preprocessing):
+        return
+    if asked == RAW:
+        yield BadArgument(
+            f"{application.name} takes images, which are not raw",
+            hint="leave out `recipe.preprocess`",
+        )
         return
     given = "preprocess" if recipe.preprocess is not None else recipe.numbers()[0]
     if asked == AUTO and not recipe.include_preprocessing and application.bare is not None:

@@ -11,7 +11,7 @@ import keras
 import numpy as np
 
 from kexport.options.application import Recipe
-from kexport.options.preprocessing import Asked
+from kexport.options.preprocessing import AskedByInput
 from kexport.source import model_name
 from kexport.source.application import build
 from kexport.source.arguments import IMAGENET_CLASSES, check_own, mode_of
@@ -30,15 +30,16 @@ _APPLICATIONS = "keras.applications."
 class Source:
     """A Keras model, and the facts about it that its layers do not show.
 
-    `mode` is the preprocessing that its images need, where it is known: it is "auto" or None for a
-    model of one's own if the user said so, or nothing. `sha256` is over the names, dtypes, shapes
-    and values of its weights; `kind` is the kind of its output, if it is an Application.
+    `mode` is the preprocessing that its images need, where it is known, for all inputs or by name:
+    it is "auto" or None for a model of one's own if the user said so, or nothing. `sha256` is over
+    the names, dtypes, shapes and values of its weights; `kind` is the kind of its output, if it is
+    an Application.
     """
 
     model: keras.Model
     name: str
     source: str
-    mode: Asked | None
+    mode: AskedByInput
     weights: str
     sha256: str
     labels: tuple[str, ...] | None

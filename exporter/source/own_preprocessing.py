@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -43,8 +44,8 @@ class FirstSteps:
         return FirstSteps(self.preprocessing + other.preprocessing, self.others + other.others)
 
 
-def first_steps(model: keras.Model) -> FirstSteps:
-    """Follow the image from the input of a model to the first steps that change its range.
+def first_steps(model: keras.Model, place: int = 0) -> FirstSteps:
+    """Follow an image from an input of a model to the first steps that change its range.
 
     A step without weights is run on a white image. If the largest value stays 255, as after a
     resize, a crop, padding or an augmentation at inference, the search goes on behind it. If it is
@@ -53,19 +54,40 @@ def first_steps(model: keras.Model) -> FirstSteps:
     another range. Inner models are entered. Of models and layers without a graph, only the classes
     of the layers inside are known.
 
+    Other inputs of the shape of an image are white too, so that a step that joins several images
+    can be run. A step that joins the image and anything else ends the search.
+
     Args:
-        model: a built model with one input, an image [N, H, W, C] of floats.
+        model: a built model.
+        place: the place of an input, an image [N, H, W, C] of floats.
     """
     if not is_graph(model):
         return _of_closed(model)
-    (image,) = model.inputs
-    shape = [1, *(side or OPEN_SIZE for side in image.shape[1:3]), image.shape[3]]
-    white = keras.ops.full(shape, WHITE, dtype=image.dtype)
-    return _follow(model, [white])[0]
+    return _follow(model, [_white(x, at == place) for at, x in enumerate(model.inputs)])[0]
 
 
-def _follow(model: Any, images: list[Any]) -> tuple[FirstSteps, list[Any]]:
-    """Follow images through the graph of a model; they are None where no image arrives as it was.
+@dataclass(frozen=True, slots=True)
+class _White:
+    """A white image at some step, and whether it comes from the input that is followed."""
+
+    image: Any
+    followed: bool
+
+
+def _white(symbol: Any, followed: bool) -> _White | None:
+    shape = symbol.shape
+    if len(shape) != 4 or shape[3] is None or "float" not in str(symbol.dtype):
+        return None
+    sizes = [1, *(side or OPEN_SIZE for side in shape[1:3]), shape[3]]
+    return _White(keras.ops.full(sizes, WHITE, dtype=symbol.dtype), followed)
+
+
+Arriving = Sequence[_White | None]
+"""Images as they arrive somewhere, None where one does not arrive as it was."""
+
+
+def _follow(model: Any, images: Arriving) -> tuple[FirstSteps, Arriving]:
+    """Follow images through the graph of a model.
 
     Returns:
         What was found, and the images that the model gives.
@@ -85,29 +107,38 @@ def _follow(model: Any, images: list[Any]) -> tuple[FirstSteps, list[Any]]:
     return found, [known.get(id(symbol)) for symbol in model.outputs]
 
 
-def _step(call: Any, known: dict[int, Any]) -> tuple[FirstSteps, list[Any]]:
+def _step(call: Any, known: Mapping[int, _White | None]) -> tuple[FirstSteps, Arriving]:
     """Run one call on images; return what it is, and the images behind it if it keeps white."""
+    given = [known.get(id(symbol)) for symbol in call.input_tensors]
+    followed = any(white is not None and white.followed for white in given)
+    inside, images = _judge(call, known)
+    leaving = [_White(image, followed) for image in images]
+    return inside if followed else FirstSteps(), leaving
+
+
+def _judge(call: Any, known: Mapping[int, _White | None]) -> tuple[FirstSteps, Sequence[Any]]:
     operation = call.operation
     normalizes = isinstance(operation, keras.layers.Normalization)
     if getattr(operation, "weights", ()) and not normalizes:
         return _of_closed(operation), []
-    missing = [symbol for symbol in call.input_tensors if known.get(id(symbol)) is None]
+    images = {key: white.image for key, white in known.items() if white is not None}
+    missing = [symbol for symbol in call.input_tensors if id(symbol) not in images]
     if missing:  # joins the image and something else
         return FirstSteps(others=(operation.name,)), []
-    args, kwargs = call.arguments.fill_in(known)
+    args, kwargs = call.arguments.fill_in(images)
     if takes_training(operation):
         kwargs["training"] = False
     try:
-        images = keras.tree.flatten(operation(*args, **kwargs))
+        made = keras.tree.flatten(operation(*args, **kwargs))
     except Exception:  # noqa: BLE001 - whatever a layer of the user's raises
         return _of_closed(operation), []
-    largest = max(float(np.abs(keras.ops.convert_to_numpy(image)).max()) for image in images)
+    largest = max(float(np.abs(keras.ops.convert_to_numpy(image)).max()) for image in made)
     limit = LARGEST_NORMALIZED if normalizes else WHITE
     if largest > limit * (1 + TOLERANCE):
         return FirstSteps(others=(operation.name,)), []
     if normalizes or largest < WHITE * (1 - TOLERANCE):
         return FirstSteps(preprocessing=(operation.name,)), []
-    return FirstSteps(), images
+    return FirstSteps(), made
 
 
 def _of_closed(operation: Any) -> FirstSteps:

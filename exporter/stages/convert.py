@@ -14,11 +14,14 @@ from kexport.errors import BadArgument, UnsupportedModel
 from kexport.graph.passes import Artifact
 from kexport.keras_graph import flatten_layers
 from kexport.measures.tasks import CLASSIFY
+from kexport.options.by_input import choices, of_input, refuse_unknown
+from kexport.options.image_input import ImageInput
 from kexport.options.preprocessing import AUTO
 from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
 from kexport.progress import Progress
 from kexport.source import labels
+from kexport.source.image_inputs import image_specs
 from kexport.source.intermediate import at_layers
 from kexport.source.open import Source
 from kexport.stages import optimize
@@ -70,7 +73,7 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     task = tasks.resolve(request.task, converted.outputs, _evidence(request))
     if task.entry["name"] in ("segment", "image"):
         _refuse_channels_first(model)
-    if source.mode == AUTO and task.entry["name"] != CLASSIFY:
+    if AUTO in choices(source.mode) and task.entry["name"] != CLASSIFY:
         raise BadArgument(
             f"`recipe.preprocess={AUTO!r}` needs the task {CLASSIFY}, and this one is "
             f"{task.entry['name']}",
@@ -83,13 +86,22 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
             hint="leave out `top_k`, or choose the task with `task.name='classify'`",
         )
     ranking = None if request.top_k is None else best_classes(task.outputs, request.top_k)
-    image_input = request.image_input
-    if samples.is_image_model(model):
-        image_input = optimize.readable(image_input, request.target)
+    specs = image_specs(model, source.mode)
+    refuse_unknown(
+        request.image_input, [spec.name for spec in specs], "an option of the image input"
+    )
+    images = {
+        spec.name: optimize.readable(
+            of_input(request.image_input, spec.name) or ImageInput(), request.target
+        )
+        for spec in specs
+    }
     batch = optimize.fixed(request.batch)
     told = replace(converted, outputs=task.outputs)
     settled = settle(source.mode, inside, model, told, names, request, say)
-    inputs = samples.make(model, settled.mode, request.recipe.seed, image_input, batch)
+    inputs = samples.make(
+        model, settled.modes, request.recipe.seed, images or request.image_input, batch
+    )
     artifact = optimize.simplified(converted, inputs, request.batch, say)
     traced = tuple(converted.traced)
     entry = task.entry if ranking is None else ranking.renamed(task.entry)

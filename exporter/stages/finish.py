@@ -10,12 +10,14 @@ from kexport import lint
 from kexport.calibration.statistics.float16_guard import Guard
 from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact
+from kexport.options.input_image import InputImage
 from kexport.options.preprocessing import described
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
 from kexport.source.preprocessing import prepare
 from kexport.stages import labelled, measured, optimize, quantize
 from kexport.stages.convert import Subject
+from kexport.stages.model_input import inputs_of
 from kexport.stages.request import Request
 from kexport.targets import Target
 
@@ -38,7 +40,7 @@ def finish(subject: Subject, request: Request, say: Progress) -> Finished:
     """Optimise the graph for the target, or quantise it for int8, and check the target's rules.
 
     Raises:
-        BadArgument: int8 for a model without an image input, or calibration data of no use.
+        BadArgument: calibration data of no use.
         QuantizationRefused: int8 misses the accuracy or the speed that was requested.
         GraphRefused: the target's toolchain would not read the graph, or misread it.
     """
@@ -63,58 +65,66 @@ def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any]
     """Run Keras on the labelled images of a float export, where there are some.
 
     Raises:
-        BadArgument: the model has no image input, the task has no measure, the images cannot be
+        BadArgument: an image is not the only input, the task has no measure, the images cannot be
             used, or as `labelled.check`.
     """
-    calibration, samples = request.calibration, subject.samples
+    calibration = request.calibration
     if calibration.eval_data is None:
         return None
-    if samples.pixels is None:
-        raise BadArgument(
-            f"model {subject.model.name!r} has no image input for `calibration.eval_data`",
-            hint="leave it out",
-        )
-    data = measured.find(subject, request)
+    image = _require_image(subject)
+    data = measured.find(subject, image, request)
     if data is not None:
-        return measured.of_keras(data, subject, request, say)
+        return measured.of_keras(data, subject, image, say)
     classes = labelled.classes_of(subject.outputs, subject.labels)
-    settled = subject.preprocessing
-    name = described(settled.mode)
-    found = settled.answers
+    name = described(image.mode)
+    found = subject.preprocessing.answers
     if found is None:
         found = labelled.answers(
             channels_last(subject.model),
             subject.artifact.model,
             calibration.eval_data,
             classes,
-            labelled.form_of(subject.model, request.image_input),
-            {name: partial(prepare, mode=settled.mode)},
+            labelled.form_of(subject.model, image.pixels),
+            {name: partial(prepare, mode=image.mode)},
             seed=request.recipe.seed,
             say=say,
         )[name]
     return labelled.check(found, classes, random=subject.source.weights == "random")
 
 
+def _require_image(subject: Subject) -> InputImage:
+    """Return the image that is the only input, for labelled images.
+
+    Raises:
+        BadArgument: the model has other inputs.
+    """
+    samples = subject.samples
+    if samples.only_image is None:
+        raise BadArgument(
+            f"model {subject.model.name!r} has "
+            + (
+                "several inputs, and `calibration.eval_data` is for one image"
+                if samples.images
+                else "no image input for `calibration.eval_data`"
+            ),
+            hint="leave it out",
+        )
+    return samples.only_image
+
+
 def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.QuantizedArtifact:
     samples, source = subject.samples, subject.source
-    if samples.pixels is None:
-        raise BadArgument(
-            f"model {subject.model.name!r} has no image input, and int8 is for models that do",
-            hint="choose fp32 or fp16",
-        )
-    height, width, channels = samples.prepared[0].shape[1:]
+    image = None if request.calibration.eval_data is None else _require_image(subject)
     return quantize.quantize(
-        quantize.ImageModel(
+        quantize.FloatModel(
             channels_last(subject.model),
             subject.artifact,
             subject.outputs,
             subject.labels,
-            subject.preprocessing.mode,
-            samples.pixels,
-            (height, width, channels),
+            inputs_of(samples),
             random=source.weights == "random",
             seed=request.recipe.seed,
-            labelled=measured.find(subject, request),
+            labelled=None if image is None else measured.find(subject, image, request),
         ),
         request.target,
         request.calibration,

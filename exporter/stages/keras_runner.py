@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -12,8 +13,9 @@ import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
+from kexport.calibration.execution.rows import Inputs
 from kexport.calibration.progress import Say, percent_progress
-from kexport.keras_graph import has_nodes, is_graph, rerun, takes_training
+from kexport.keras_graph import has_nodes, is_graph, rerun, structured, takes_training
 from kexport.needs import need
 
 BATCH_BYTES, LIVE_TENSORS = 1 << 29, 4
@@ -28,25 +30,25 @@ TRACED_FROM = 4
 96 x 96 takes half the time traced, tracing included, and a small MobileNet for 32 x 32 a fifth
 more; each further call takes a tenth of the time."""
 
-Prepare = Callable[[Array], Array]
-"""Makes of images as they arrive, batch first, what the model takes."""
+Prepare = Callable[[Any], Array | Sequence[Array]]
+"""Makes of samples as they arrive, batch first, what each input of the model takes."""
 
 
 @dataclass(frozen=True, slots=True)
 class KerasRunner:
     """Runs a Keras model on images, some at a time."""
 
-    call: Callable[[Any], Any]
-    """Computes the outputs for one batch."""
+    call: Callable[[list[Array]], Any]
+    """Computes the outputs for one batch, given for each input."""
     at_once: int
     """Images in a batch."""
 
-    def first_output(self, images: Array, prepare: Prepare, say: Say, step: str) -> Array:
+    def first_output(self, images: Inputs, prepare: Prepare, say: Say, step: str) -> Array:
         """Compute the model's first output, batch first, as float32; arguments as of `batches`."""
         return np.concatenate([found[0] for found in self.batches(images, prepare, say, step)])
 
     def batches(
-        self, images: Array, prepare: Prepare, say: Say, step: str
+        self, images: Inputs, prepare: Prepare, say: Say, step: str
     ) -> Iterator[list[Array]]:
         """Yield the model's outputs for one batch after another, float32, batch first.
 
@@ -54,22 +56,23 @@ class KerasRunner:
         traced model is traced once; what belongs to the filling is left out.
 
         Args:
-            images: images as they arrive, batch first.
+            images: samples as they arrive, batch first.
             prepare: makes of a batch of them what the model takes.
             say: called with `step` and the share that is done.
             step: a few words for progress.
         """
         progress = percent_progress(say, step)
         for start in range(0, len(images), self.at_once):
-            some = prepare(images[start : start + self.at_once])
-            missing = self.at_once - len(some) if start else 0
-            batch = np.concatenate([some, *[some[:1]] * missing]) if missing else some
+            given = prepare(images[start : start + self.at_once])
+            arrays = [given] if isinstance(given, np.ndarray) else list(given)
+            count = len(arrays[0])
+            missing = self.at_once - count if start else 0
+            batch = [np.concatenate([some, *[some[:1]] * missing]) for some in arrays]
             outputs = keras.tree.flatten(self.call(batch))
             yield [
-                np.asarray(keras.ops.convert_to_numpy(one), np.float32)[: len(some)]
-                for one in outputs
+                np.asarray(keras.ops.convert_to_numpy(one), np.float32)[:count] for one in outputs
             ]
-            progress(start + len(some), len(images))
+            progress(start + count, len(images))
 
 
 def runner_for(model: keras.Model, graph: ir.Model, count: int) -> KerasRunner:
@@ -79,18 +82,19 @@ def runner_for(model: keras.Model, graph: ir.Model, count: int) -> KerasRunner:
     if there are many batches. Any other model is called.
 
     Args:
-        model: the Keras model, of one input.
+        model: the Keras model.
         graph: the same model in ONNX, whose shapes tell the memory that a batch takes.
         count: the number of images in all.
     """
     at_once = batch_for(graph)
     if not is_graph(model) or not has_nodes(model):
-        return KerasRunner(lambda batch: model(batch, training=False), at_once)
+        return KerasRunner(lambda batch: model(structured(model, batch), training=False), at_once)
     if count > TRACED_FROM * at_once and keras.backend.backend() == "tensorflow":
         tf = need("tensorflow")
         traced = tf.function(lambda batch: model(batch, training=False), autograph=False)
-        return KerasRunner(lambda batch: traced(tf.convert_to_tensor(batch)), at_once)
-    return KerasRunner(lambda batch: rerun(model, batch, _step), at_once)
+        tensors = partial(map, tf.convert_to_tensor)
+        return KerasRunner(lambda batch: traced(structured(model, list(tensors(batch)))), at_once)
+    return KerasRunner(lambda batch: rerun(model, structured(model, batch), _step), at_once)
 
 
 def batch_for(graph: ir.Model) -> int:

@@ -11,11 +11,14 @@ from typing import Any
 
 from kexport.arrays import Array
 from kexport.calibration.dataset.images import ImageForm, Images, load_files
+from kexport.calibration.execution.rows import Inputs
 from kexport.calibration.progress import percent_progress
 from kexport.measures import tasks
 from kexport.measures.examples import Examples, size_of
 from kexport.measures.judge import Judge
 from kexport.measures.tasks import CLASSIFY, Reading
+from kexport.options.input_image import InputImage
+from kexport.outputs import Output
 from kexport.progress import Progress
 from kexport.runtime.placement import placed
 from kexport.runtime.task import Task, task_of
@@ -38,8 +41,6 @@ class Labelled:
 
     examples: Examples
     reading: Reading
-    outputs: tuple[str, ...]
-    """The names of all outputs of the model, in Keras' order."""
     seed: int
 
     def load(self, form: ImageForm, scratch: Path, say: Progress) -> Images:
@@ -74,18 +75,38 @@ class Labelled:
             tuple(placed(*size, *form.size, form.resize.fit) for size in sizes),
         )
 
-    def answers(
-        self, judge: Judge, runner: KerasRunner, images: Array, prepare: Prepare, say: Progress
-    ) -> Iterator[tuple[list[Any], Array]]:
-        """Run Keras on images; yield what the judge keeps, and the first output, of each batch."""
-        place, step = 0, "running Keras on the labelled images"
-        for outputs in runner.batches(images, prepare, say, step):
-            yield judge.keep(dict(zip(self.outputs, outputs, strict=True)), place), outputs[0]
-            place += len(outputs[0])
+
+def answers(
+    judge: Judge,
+    outputs: Sequence[Output],
+    runner: KerasRunner,
+    images: Inputs,
+    prepare: Prepare,
+    say: Progress,
+) -> Iterator[tuple[list[Any], Array]]:
+    """Run Keras on images; yield what the judge keeps, and the first output, of each batch.
+
+    Args:
+        judge: of these images.
+        outputs: all outputs of the model, in Keras' order.
+        runner: runs the model.
+        images: the images as they arrive, batch first.
+        prepare: makes of a batch of them what the model takes.
+        say: called with a few words and the share that is done.
+    """
+    names, place = [output.name for output in outputs], 0
+    for found in runner.batches(images, prepare, say, "running Keras on the labelled images"):
+        yield judge.keep(dict(zip(names, found, strict=True)), place), found[0]
+        place += len(found[0])
 
 
-def find(subject: Subject, request: Request) -> Labelled | None:
+def find(subject: Subject, image: InputImage, request: Request) -> Labelled | None:
     """Return the labelled data of an export, unless there are none or they are of classes.
+
+    Args:
+        subject: the model.
+        image: its only input.
+        request: the arguments of the export.
 
     Raises:
         BadArgument: the data are not of the form that the task has, or it has no measure.
@@ -98,27 +119,28 @@ def find(subject: Subject, request: Request) -> Labelled | None:
     if name == "embed":  # a sample of single images would leave few that belong together
         examples = examples.whole_folders(labelled.MOST_IMAGES, request.recipe.seed)
     count, names = _counted(subject, task)
-    reading = Reading(task, subject.labels, count, names, request.image_input.outside)
-    outputs = tuple(output.name for output in subject.outputs)
-    return Labelled(examples, reading, outputs, request.recipe.seed)
+    reading = Reading(task, subject.labels, count, names, image.pixels.outside)
+    return Labelled(examples, reading, request.recipe.seed)
 
 
-def of_keras(found: Labelled, subject: Subject, request: Request, say: Progress) -> dict[str, Any]:
+def of_keras(
+    labelled_data: Labelled, subject: Subject, image: InputImage, say: Progress
+) -> dict[str, Any]:
     """Measure Keras itself, for the manifest.
 
     Raises:
         BadArgument, OutputFailed: the images cannot be used, or do not suit the model.
     """
-    form = labelled.form_of(subject.model, request.image_input)
+    form = labelled.form_of(subject.model, image.pixels)
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
-        images = found.load(form, Path(scratch), say)
-        judge = found.judge(images, form)
+        images = labelled_data.load(form, Path(scratch), say)
+        judge = labelled_data.judge(images, form)
         runner = runner_for(
             channels_last(subject.model), subject.artifact.model, len(images.images)
         )
-        prepared = partial(prepare, mode=subject.preprocessing.mode)
-        answers = found.answers(judge, runner, images.images, prepared, say)
-        return check(judge, [one for kept, _ in answers for one in kept])
+        prepared = partial(prepare, mode=image.mode)
+        found = answers(judge, subject.outputs, runner, images.images, prepared, say)
+        return check(judge, [one for kept, _ in found for one in kept])
 
 
 def check(judge: Judge, kept: Sequence[Any]) -> dict[str, Any]:

@@ -8,7 +8,8 @@ from dataclasses import replace
 import onnx_ir as ir
 
 from kexport.arrays import Array
-from kexport.calibration.execution.session import Batches
+from kexport.calibration.execution.rows import Inputs
+from kexport.calibration.execution.session import batches_of, feeds_of
 from kexport.calibration.statistics.abs_max import observe
 from kexport.calibration.statistics.float16_guard import Guard, guard
 from kexport.conversion import Converted
@@ -45,8 +46,7 @@ def readable(pixels: ImageInput, target: Target) -> ImageInput:
 
 def simplified(converted: Converted, inputs: Samples, batch: Batch, progress: Progress) -> Artifact:
     """Return the graph with the batch and the inputs of the bundle, simplified."""
-    image = inputs.pixels is not None
-    given = PassArguments(fixed(batch), inputs.mode if image else None, inputs.pixels)
+    given = PassArguments(fixed(batch), inputs.images)
     passes = pipeline.passes_for(GraphFormat(), "simplify", given)
     return pipeline.run(converted.model, passes, progress)
 
@@ -75,22 +75,20 @@ def of_floats(
 
 
 def halve(
-    artifact: Artifact, form: GraphFormat, images: Array, progress: Progress
+    artifact: Artifact, form: GraphFormat, images: Inputs, progress: Progress
 ) -> tuple[Artifact, Guard]:
     """Convert the part of an int8 graph that is not integers to float16.
 
     Args:
         artifact: a finished graph of opset 19 or higher, whose scales float16 represents.
         form: the format of the target.
-        images: images as the graph takes them, batch first; the first `OBSERVED_IMAGES` are run.
+        images: samples as the graph takes them; the first `OBSERVED_IMAGES` are run.
         progress: called with a few words when a step starts.
 
     Returns:
         The graph, and its nodes that stay in float32.
     """
-    (image,) = artifact.model.graph.inputs
-    batches = Batches(artifact.model, images[:OBSERVED_IMAGES])
-    feeds = [{image.name or "": batch} for batch in batches]
+    feeds = list(feeds_of(batches_of(artifact.model, images[:OBSERVED_IMAGES])))
     return _to_float16(artifact, form, feeds, progress)
 
 

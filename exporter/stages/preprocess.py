@@ -2,30 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
+from dataclasses import dataclass, field
 from functools import partial
-from typing import Any
+from typing import Any, cast
 
 import keras
 
 from kexport.calibration.accuracy.preprocessing_choice import Choice, choose
-from kexport.conversion import Converted
+from kexport.conversion import Converted, input_specs
 from kexport.errors import BadArgument
+from kexport.options.by_input import choices, of_input, refuse_unknown
+from kexport.options.image_input import ImageInput
+from kexport.options.input_image import IMAGE
 from kexport.options.preprocessing import (
     AUTO,
     EFFECTS,
     GRAY_MODES,
     MODES,
+    RAW,
     Asked,
-    Preprocessing,
+    AskedByInput,
     described,
     is_known,
 )
-from kexport.parity import samples
+from kexport.options.preprocessing import Settled as Chosen
 from kexport.progress import Progress
 from kexport.source.backbones import backbone, modes
 from kexport.source.clone import channels_last
+from kexport.source.image_inputs import image_specs
 from kexport.source.open import Source
 from kexport.source.own_preprocessing import FirstSteps, first_steps
 from kexport.source.preprocessing import prepare
@@ -35,10 +40,10 @@ from kexport.stages.request import Request
 
 @dataclass(frozen=True, slots=True)
 class Settled:
-    """How the images of a model are preprocessed."""
+    """How the images of a model are preprocessed, by the names of its inputs."""
 
-    mode: Preprocessing
-    layers: tuple[str, ...] = ()
+    modes: Mapping[str, Chosen]
+    layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The layers inside the model that preprocess as well."""
     chosen: dict[str, Any] | None = None
     """Where labelled images chose the mode: their number, and Keras' accuracy with each mode."""
@@ -46,37 +51,54 @@ class Settled:
     """Where they did: what Keras gave for them in this mode."""
 
 
-def look_inside(source: Source) -> FirstSteps:
-    """Find the preprocessing inside a model of images; refuse a model without any.
+def look_inside(source: Source) -> dict[str, FirstSteps]:
+    """Find the preprocessing inside a model, by its image inputs; refuse images without any.
 
     Warns if a model preprocesses inside, and the user asks for more before it.
 
     Raises:
         BadArgument: a model of one's own takes images, its layers do not preprocess them, and
-            nobody said how they are preprocessed; or "auto" for a model without an image input.
+            nobody said how they are preprocessed; "auto" for a model whose only input is no image;
+            or a preprocessing for an input that is none.
     """
-    if not samples.is_image_model(source.model):
-        if source.mode == AUTO:
-            raise BadArgument(
-                f"model {source.model.name!r} has no image input to preprocess",
-                hint="leave out `recipe.preprocess`",
-            )
-        return FirstSteps()
-    found = first_steps(source.model)
-    if source.mode is None and not found.preprocessing:
-        raise _unsaid(source, found)
-    if found.preprocessing and is_known(source.mode) and source.mode != "none":
-        labelled.warn(
-            f"the images of {source.name} are preprocessed twice: as asked "
-            f"({described(source.mode)}), and by its layers ({', '.join(found.preprocessing)}); "
-            "leave out `recipe.preprocess` unless training did both"
+    asked = source.mode
+    refuse_unknown(asked, [spec.name for spec in image_specs(source.model)], "`recipe.preprocess`")
+    specs = image_specs(source.model, asked)
+    inputs = len(input_specs(source.model))
+    if AUTO in choices(asked) and (len(specs) != 1 or inputs != 1):
+        raise BadArgument(
+            f"model {source.model.name!r} has "
+            + (
+                f"{inputs} inputs, and the modes are tried on labelled images for one"
+                if specs
+                else "no image input to preprocess"
+            ),
+            hint="say with `recipe.preprocess` what training did"
+            if specs
+            else "leave out `recipe.preprocess`",
         )
+    found = {spec.name: first_steps(source.model, spec.place) for spec in specs}
+    for name, steps in found.items():
+        of = f"the input {name!r} of {source.name}" if inputs > 1 else source.name
+        _check_asked(source, of, name, of_input(asked, name), steps)
     return found
 
 
+def _check_asked(source: Source, of: str, name: str, mode: Asked | None, steps: FirstSteps) -> None:
+    """Refuse an image input without preprocessing; warn of one that has two."""
+    if mode is None and not steps.preprocessing:
+        raise _unsaid(source, of, name, steps)
+    if steps.preprocessing and is_known(mode) and mode != "none":
+        labelled.warn(
+            f"the images of {of} are preprocessed twice: as asked "
+            f"({described(mode)}), and by its layers ({', '.join(steps.preprocessing)}); "
+            "leave out `recipe.preprocess` unless training did both"
+        )
+
+
 def settle(
-    mode: Asked | None,
-    inside: FirstSteps,
+    asked: AskedByInput,
+    inside: Mapping[str, FirstSteps],
     model: keras.Model,
     converted: Converted,
     labels: Sequence[str] | None,
@@ -86,8 +108,8 @@ def settle(
     """Return the preprocessing of a model's images; with "auto", try which one fits.
 
     Args:
-        mode: what the user asked for.
-        inside: what the model's layers do first.
+        asked: what the user asked for.
+        inside: what the model's layers do first, by image input.
         model: the model, with the outputs of the bundle.
         converted: its graph.
         labels: the labels of its classes.
@@ -97,13 +119,15 @@ def settle(
     Raises:
         BadArgument: labelled images do not tell the modes apart, or cannot be used.
     """
-    if is_known(mode):
-        return Settled(mode, inside.preprocessing)
-    if mode is None:
-        return Settled("none", inside.preprocessing)
+    layers = {name: steps.preprocessing for name, steps in inside.items()}
+    if AUTO not in choices(asked):
+        names = [spec.name for spec in image_specs(model)]
+        modes = {name: of_input(asked, name) or "none" for name in names}
+        return Settled(cast(dict[str, Chosen], modes), layers)
     say("trying how images are preprocessed")
     classes = labelled.classes_of(converted.outputs, labels)
-    form = labelled.form_of(model, request.image_input)
+    pixels = of_input(request.image_input, IMAGE) or ImageInput()
+    form = labelled.form_of(model, pixels)
     tried = MODES if form.channels == 3 else GRAY_MODES
     answers = labelled.answers(
         channels_last(model),
@@ -120,20 +144,25 @@ def settle(
     _refuse_undecided(choice, answers[best], classes)
     say(f"the images fit {described(best)}")
     chosen = {"images": len(answers[best].labels), "top1": dict(choice.top1)}
-    return Settled(best, inside.preprocessing, chosen, answers[best])
+    return Settled({IMAGE: best}, layers, chosen, answers[best])
 
 
-def _unsaid(source: Source, found: FirstSteps) -> BadArgument:
+def _unsaid(source: Source, of: str, name: str, found: FirstSteps) -> BadArgument:
     """Return the error for images of which nobody said how they are preprocessed."""
     first = ", ".join(found.others[:1]) or "nothing that reads them"
     known = backbone(source.model)
+    alone = name == IMAGE
+    rows = [*EFFECTS.items(), (RAW, "no image: numbers, as Keras takes them")]
+    if alone:
+        rows.append((AUTO, "what fits the labelled images of `calibration.eval_data`"))
+    hint = "say what training did to images in 0..255"
+    if not alone:
+        hint += f": `recipe.preprocess={{{name!r}: 'unit'}}`, or one mode for all inputs"
     return BadArgument(
-        f"{source.name} takes images, its layers do not preprocess them (the first is {first}), "
+        f"{of} takes images, its layers do not preprocess them (the first is {first}), "
         "and `recipe.preprocess` is not given",
-        hint="say what training did to images in 0..255" if known is None else _likely(known),
-        details=_table(
-            [*EFFECTS.items(), (AUTO, "what fits the labelled images of `calibration.eval_data`")]
-        ),
+        hint=hint if known is None else _likely(known),
+        details=_table(rows),
     )
 
 

@@ -14,7 +14,6 @@ import keras
 import numpy as np
 import onnx_ir as ir
 
-from kexport.arrays import Array
 from kexport.calibration import (
     Criterion,
     Dataset,
@@ -29,8 +28,15 @@ from kexport.calibration.accuracy.latency import Speed, compare_latency, require
 from kexport.calibration.accuracy.refusal import accuracy_refusal
 from kexport.calibration.accuracy.search import SearchStep
 from kexport.calibration.accuracy.task_gate import TaskEvaluator, task_criterion
-from kexport.calibration.dataset.encoding import encode_images
-from kexport.calibration.dataset.images import ImageForm, Images, load_images, split_images
+from kexport.calibration.dataset.images import (
+    MIN_IMAGES,
+    ImageForm,
+    Images,
+    load_images,
+    split_images,
+)
+from kexport.calibration.dataset.inputs import load_samples, split_samples
+from kexport.calibration.execution.rows import Rows
 from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.calibration.metrics import Quality
 from kexport.calibration.progress import Say, percent_progress
@@ -40,16 +46,14 @@ from kexport.calibration.quantizer.tensorrt import TENSORRT_EXPLICIT, TENSORRT_S
 from kexport.calibration.statistics.float16_guard import Guard
 from kexport.graph import save
 from kexport.graph.passes import Artifact, Step
+from kexport.measures.judge import Judge
 from kexport.options.calibration import Calibration
-from kexport.options.image_input import ImageInput
-from kexport.options.preprocessing import Preprocessing
 from kexport.outputs import Output
 from kexport.passes import pipeline
 from kexport.passes.pipeline import GraphFormat
-from kexport.source.preprocessing import decode, prepare
-from kexport.stages import labelled
+from kexport.stages import labelled, measured
 from kexport.stages.keras_runner import runner_for
-from kexport.stages.measured import Labelled, check
+from kexport.stages.model_input import ModelInput, prepare_all
 from kexport.stages.optimize import halve
 from kexport.targets import Target
 
@@ -65,29 +69,27 @@ SCHEMES = {
 
 
 @dataclass(frozen=True, slots=True)
-class ImageModel:
-    """A model to quantize: in Keras, as a graph, and the preprocessing of its images."""
+class FloatModel:
+    """A model to quantize: in Keras, as a graph, and what its inputs take."""
 
     model: keras.Model
     """The Keras model, with images as [N, H, W, C]."""
     artifact: Artifact
-    """The simplified float32 graph, with the image as its input."""
+    """The simplified float32 graph, with the bundle's inputs."""
     shown: Sequence[Output]
     labels: Sequence[str] | None
-    mode: Preprocessing
-    pixels: ImageInput
-    size: tuple[int, int, int]
-    """Height, width and channels of the model's images."""
+    inputs: tuple[ModelInput, ...]
     random: bool
     """Whether the weights are random, so that classes are meaningless."""
     seed: int
-    labelled: Labelled | None = None
+    labelled: measured.Labelled | None = None
     """Labelled images of a task other than classify, where there are some."""
 
     @property
-    def form(self) -> ImageForm:
-        """The images that the model takes."""
-        return ImageForm(self.size[:2], self.pixels.outside, self.pixels.shades, self.pixels.dtype)
+    def image(self) -> ModelInput | None:
+        """The image that is the only input; None for a model of anything else."""
+        (first, *others) = self.inputs
+        return None if others or first.image is None else first
 
 
 @dataclass(frozen=True, slots=True)
@@ -103,12 +105,12 @@ class QuantizedArtifact:
     """The quantized graph before its float nodes became float16."""
     accuracy: dict[str, Any] | None
     """How right Keras is on the labelled images, where there are some."""
-    shipped: Array
-    """Held-out images that go into the bundle, as its graph takes them; often none."""
+    shipped: Rows
+    """Held-out samples that go into the bundle, as its graph takes them; often none."""
 
 
 def quantize(
-    subject: ImageModel,
+    subject: FloatModel,
     target: Target,
     calibration: Calibration,
     *,
@@ -136,7 +138,7 @@ def quantize(
     artifact = pipeline.continue_with(subject.artifact, passes, say)
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
         calibration_set, evaluation_set = _load(subject, calibration, Path(scratch), say)
-        images = encode_images(calibration_set.images, subject.pixels)
+        images = calibration_set.rows
         dataset = Dataset(images, _evaluator(subject, evaluation_set, say))
         accuracy = _accuracy(subject, dataset.evaluator)
         criterion = _criterion(dataset.evaluator, calibration.max_drop, random=subject.random)
@@ -170,7 +172,7 @@ def quantize(
         quality, evaluator = found.quality, dataset.evaluator
         floating = _float_model(subject, target)
         float_bytes = _bytes_of(floating, Path(scratch))
-        shipped = np.array(evaluator.images[: calibration.ship_images])
+        shipped = _held(evaluation_set.rows[: calibration.ship_images])
         of_int8 = _labelled(evaluator, quality, whole.model)
         speed = _measure_speed(floating, whole.model, images, say) if local else None
     require_speedup(speed, calibration.require_speedup, target.name)
@@ -189,17 +191,39 @@ def quantize(
     return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy, shipped)
 
 
+def _held(rows: Rows) -> Rows:
+    """Return samples in memory, which outlive the files that they come from."""
+    return Rows({name: np.array(array) for name, array in rows.arrays.items()})
+
+
 def _scheme(target: Target) -> Scheme:
     return TENSORRT_STRONGLY_TYPED if target.half_rest else SCHEMES[target.engine]
 
 
+@dataclass(frozen=True, slots=True)
+class _Loaded:
+    """Samples as the graph takes them.
+
+    `labels` has the class of each where classes are known; `judge` knows what is right for them
+    where they are the labelled images of another task.
+    """
+
+    rows: Rows
+    skipped: tuple[str, ...]
+    labels: tuple[int, ...] | None = None
+    judge: Judge | None = None
+
+
 def _load(
-    subject: ImageModel, calibration: Calibration, scratch: Path, say: Say
-) -> tuple[Images, Images]:
-    """Load the images to calibrate on, and those to evaluate on."""
+    subject: FloatModel, calibration: Calibration, scratch: Path, say: Say
+) -> tuple[_Loaded, _Loaded]:
+    """Load the samples to calibrate on, and those to evaluate on."""
     if calibration.data is None:
-        raise ValueError("there are no images to calibrate on")
-    form = subject.form
+        raise ValueError("there is nothing to calibrate on")
+    if subject.image is None:
+        return _load_samples(subject, calibration.data, scratch, say)
+    image, form = subject.image, subject.image.form
+    assert isinstance(form, ImageForm), "an image has the form of one"
     load = partial(
         load_images,
         calibration.data,
@@ -208,48 +232,73 @@ def _load(
         scratch=scratch,
         progress=percent_progress(say, "decoding the calibration images"),
     )
+
+    def encoded(images: Images, judge: Judge | None = None) -> _Loaded:
+        rows = Rows({image.name: image.encoded(images.images)})
+        return _Loaded(rows, images.skipped, images.labels if judge is None else None, judge)
+
     if calibration.eval_data is None:
         found = load(limit=CALIBRATION_IMAGES + EVALUATION_IMAGES)
-        return split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
+        calibrating, judged = split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
+        return encoded(calibrating), encoded(judged)
     if subject.labelled is not None:
-        return load(limit=CALIBRATION_IMAGES), subject.labelled.load(form, scratch, say)
+        judged = subject.labelled.load(form, scratch, say)
+        judge = subject.labelled.judge(judged, form)
+        return encoded(load(limit=CALIBRATION_IMAGES)), encoded(judged, judge)
     classes = labelled.classes_of(subject.shown, subject.labels)
     judged = labelled.load(
         calibration.eval_data, classes, form, seed=subject.seed, scratch=scratch, say=say
     )
-    return load(limit=CALIBRATION_IMAGES), judged
+    return encoded(load(limit=CALIBRATION_IMAGES)), encoded(judged)
 
 
-def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluator:
-    """Run Keras on the evaluation images, as the reference of the quantized models."""
-    images, pixels = encode_images(evaluation_set.images, subject.pixels), subject.pixels
-    height, width, channels = subject.size
-    first = subject.shown[0]
-    runner = runner_for(subject.model, subject.artifact.model, len(images))
+def _load_samples(
+    subject: FloatModel, source: Any, scratch: Path, say: Say
+) -> tuple[_Loaded, _Loaded]:
+    """Load the samples of a model of several inputs, or of numbers."""
+    found = load_samples(
+        source,
+        {one.name: one.form for one in subject.inputs},
+        limit=CALIBRATION_IMAGES + EVALUATION_IMAGES,
+        seed=subject.seed,
+        scratch=scratch,
+        least=MIN_IMAGES,
+        progress=percent_progress(say, "reading the calibration samples"),
+    )
+    halves = split_samples(found, subject.seed, largest=CALIBRATION_IMAGES)
+    calibrating, judged = (
+        _Loaded(
+            Rows({one.name: one.encoded(half.arrays[one.name]) for one in subject.inputs}),
+            half.skipped,
+        )
+        for half in halves
+    )
+    return calibrating, judged
 
-    def prepared(raw: Array) -> Array:
-        return prepare(decode(raw, pixels, (height, width), channels), subject.mode)
 
-    if subject.labelled is not None:
-        judge = subject.labelled.judge(evaluation_set, subject.form)
-        answers = list(subject.labelled.answers(judge, runner, images, prepared, say))
-        reference = np.concatenate([output for _, output in answers])
-        kept = tuple(one for some, _ in answers for one in some)
-        return TaskEvaluator(images, reference, output_kind(first), judge=judge, kept=kept)
-    step = "running Keras on the held-out images"
-    scores = runner.first_output(images, prepared, say, step)
+def _evaluator(subject: FloatModel, evaluation_set: _Loaded, say: Say) -> Evaluator:
+    """Run Keras on the evaluation samples, as the reference of the quantized models."""
+    rows, judge, first = evaluation_set.rows, evaluation_set.judge, subject.shown[0]
+    runner = runner_for(subject.model, subject.artifact.model, len(rows))
+    prepared = partial(prepare_all, subject.inputs)
+    if judge is not None:
+        found = list(measured.answers(judge, subject.shown, runner, rows, prepared, say))
+        reference = np.concatenate([output for _, output in found])
+        kept = tuple(one for some, _ in found for one in some)
+        return TaskEvaluator(rows, reference, output_kind(first), judge=judge, kept=kept)
+    scores = runner.first_output(rows, prepared, say, "running Keras on the held-out images")
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
-    return Evaluator(images, scores, output_kind(first), labels)
+    return Evaluator(rows, scores, output_kind(first), labels)
 
 
-def _accuracy(subject: ImageModel, evaluator: Evaluator) -> dict[str, Any] | None:
+def _accuracy(subject: FloatModel, evaluator: Evaluator) -> dict[str, Any] | None:
     """Check Keras on the labelled images; return how right it is, for the manifest.
 
     Raises:
         BadArgument: as `labelled.check`.
     """
     if isinstance(evaluator, TaskEvaluator):
-        return check(evaluator.judge, evaluator.kept)
+        return measured.check(evaluator.judge, evaluator.kept)
     if evaluator.labels is None:
         return None
     classes = labelled.classes_of(subject.shown, subject.labels)
@@ -292,7 +341,7 @@ def _halve_rest(
     return halved, guard, replace(found, quality=quality)
 
 
-def _float_model(subject: ImageModel, target: Target) -> ir.Model:
+def _float_model(subject: FloatModel, target: Target) -> ir.Model:
     """Return the float32 graph of the same device, to compare sizes and times with."""
     passes = pipeline.passes_for(replace(GraphFormat.of(target), precision="fp32"), "lower")
     return pipeline.continue_with(subject.artifact, passes).model
@@ -310,7 +359,7 @@ def _bytes_of(model: ir.Model, scratch: Path) -> int:
     return sum(file.stat().st_size for file in folder.iterdir())
 
 
-def _measure_speed(floating: ir.Model, model: ir.Model, images: Array, say: Say) -> Speed:
+def _measure_speed(floating: ir.Model, model: ir.Model, images: Rows, say: Say) -> Speed:
     """Time the quantized model against the float32 graph of the same device."""
     say("timing int8 against fp32")
     return compare_latency(floating, model, images)

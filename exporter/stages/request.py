@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import platform
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -17,6 +17,7 @@ from kexport.measures.tasks import CLASSIFY
 from kexport.needs import need
 from kexport.options.application import Recipe
 from kexport.options.batch import Batch
+from kexport.options.by_input import choices
 from kexport.options.calibration import Calibration
 from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
@@ -43,7 +44,7 @@ class Request:
 
     target: Target
     recipe: Recipe
-    image_input: ImageInput
+    image_input: ImageInput | Mapping[str, ImageInput]
     task: Task
     calibration: Calibration
     batch: Batch
@@ -87,7 +88,7 @@ class Request:
         if self.target.engine == "tensorrt_rtx":
             need("tensorrt_rtx", extra="rtx")
         check_calibration(self.calibration, self.target, local=self.is_local)
-        if self.recipe.preprocessing() == AUTO and self.calibration.eval_data is None:
+        if AUTO in choices(self.recipe.preprocessing()) and self.calibration.eval_data is None:
             raise BadArgument(
                 f"`recipe.preprocess={AUTO!r}` needs labelled images to try the modes on",
                 hint="add `calibration.eval_data`: a folder with one subfolder for each class",
@@ -129,7 +130,7 @@ def prepare(
     *,
     output: str | Path | None = None,
     recipe: Recipe | None = None,
-    image_input: ImageInput | None = None,
+    image_input: ImageInput | Mapping[str, ImageInput] | None = None,
     task: TaskName | Task | None = None,
     calibration: Calibration | None = None,
     batch: Batch = 1,
@@ -150,7 +151,7 @@ def prepare(
     request = Request(
         target=target,
         recipe=recipe or Recipe(),
-        image_input=image_input or ImageInput(),
+        image_input=ImageInput() if image_input is None else image_input,
         task=told,
         calibration=data,
         batch=batch,

@@ -6,21 +6,22 @@ much accuracy without a fault. Nothing in a model's file says how its images wer
 
 from __future__ import annotations
 
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
-
-import keras
 
 from kexport.arrays import Array
 from kexport.calibration.accuracy.intervals import incomplete_beta
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument
 from kexport.measures.tasks import CLASSIFY
-from kexport.options.image_input import AUTO
-from kexport.parity.samples import is_image_model
+from kexport.options.by_input import EVERY, choices, of_input
+from kexport.options.image_input import AUTO, ImageInput
+from kexport.options.input_image import InputImage
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
+from kexport.source.image_inputs import ImageSpec, image_specs
 from kexport.source.open import Source
 from kexport.source.preprocessing import prepare
 from kexport.stages import labelled
@@ -75,24 +76,37 @@ def with_default(source: Source, request: Request) -> Request:
         BadArgument: a resizing was asked for that the model has no use for, or "auto" without
             labelled images.
     """
-    pixels = request.image_input
-    asked = pixels.resize_outside
-    if asked == AUTO and request.calibration.eval_data is None:
-        raise BadArgument(
-            f"`image_input.resize_outside` {AUTO!r} needs labelled images",
-            hint="give `calibration.eval_data`, a folder with a subfolder for each class",
-        )
-    if not _has_size(source.model):
-        if asked is not None and is_image_model(source.model):
+    specs = image_specs(source.model, source.mode)
+    if any(one.resize_outside == AUTO for one in choices(request.image_input)):
+        _check_auto(source, specs, request)
+    default = OF_APPLICATIONS if source.is_application else OF_MODELS
+    chosen = {spec.name: of_input(request.image_input, spec.name) or ImageInput() for spec in specs}
+    for spec in specs:
+        pixels = chosen[spec.name]
+        if not spec.is_sized and pixels.resize_outside is not None:
             raise BadArgument(
                 f"model {source.model.name!r} takes images of any size: there is none to resize to",
                 hint="leave out `image_input.resize_outside`",
             )
-        return request
-    if pixels.resize is not None or asked not in (None, AUTO):
-        return request
-    default = OF_APPLICATIONS if source.is_application else OF_MODELS
-    return replace(request, image_input=replace(pixels, resize_outside=default))
+        if spec.is_sized and pixels.resize is None and pixels.resize_outside in (None, AUTO):
+            chosen[spec.name] = replace(pixels, resize_outside=default)
+    given = request.image_input
+    others = given if isinstance(given, Mapping) else {EVERY: given}
+    return replace(request, image_input={**others, **chosen})
+
+
+def _check_auto(source: Source, specs: Sequence[ImageSpec], request: Request) -> None:
+    """Refuse to choose a resizing by labelled images without any, or for several inputs."""
+    if request.calibration.eval_data is None:
+        raise BadArgument(
+            f"`image_input.resize_outside` {AUTO!r} needs labelled images",
+            hint="give `calibration.eval_data`, a folder with a subfolder for each class",
+        )
+    if len(input_specs(source.model)) > 1 and specs:
+        raise BadArgument(
+            f"`image_input.resize_outside` {AUTO!r} is for a model whose only input is an image",
+            hint=f"name the method, such as {OF_MODELS}",
+        )
 
 
 def choose(
@@ -109,8 +123,9 @@ def choose(
     Raises:
         BadArgument: `auto` for a model that scores no classes; labelled images of no use.
     """
-    data, compared = request.calibration.eval_data, request.image_input.resize_outside
-    if data is None or compared is None:
+    data, image = request.calibration.eval_data, subject.samples.only_image
+    compared = None if image is None else image.pixels.resize_outside
+    if data is None or image is None or compared is None:
         return subject, request, None
     if subject.task["name"] != CLASSIFY:
         if auto:
@@ -120,48 +135,43 @@ def choose(
                 hint=f"name the method, such as {OF_MODELS}",
             )
         return subject, request, None
-    trial = _try(subject, request, data, compared, AUTO_IMAGES if auto else WARNING_IMAGES, say)
+    trial = _try(
+        subject, image, request, data, compared, AUTO_IMAGES if auto else WARNING_IMAGES, say
+    )
     if not auto or not trial.is_clear:
         return subject, request, trial
-    chosen = replace(request.image_input, resize_outside=trial.best)
-    pixels = subject.samples.pixels
-    assert pixels is not None, "a model with a size has an image input"
-    samples = replace(subject.samples, pixels=replace(pixels, resize_outside=trial.best))
+    pixels = replace(image.pixels, resize_outside=trial.best)
+    samples = replace(subject.samples, images=(replace(image, pixels=pixels),))
     settled = replace(subject.preprocessing, answers=None)
     return (
         replace(subject, samples=samples, preprocessing=settled),
-        replace(request, image_input=chosen),
+        request,
         replace(trial, chosen=trial.best),
     )
 
 
-def _has_size(model: keras.Model) -> bool:
-    """Return whether a model takes images of one height and width."""
-    shape = input_specs(model)[0].shape
-    return is_image_model(model) and all(isinstance(side, int) for side in shape[1:3])
-
-
 def _try(
     subject: Subject,
+    image: InputImage,
     request: Request,
     data: str | Path,
     compared: str,
     limit: int,
     say: Progress,
 ) -> ResizeTrial:
-    model, mode = channels_last(subject.model), subject.preprocessing.mode
+    model = channels_last(subject.model)
     classes = labelled.classes_of(subject.outputs, subject.labels)
     right: dict[str, Array] = {}
     for method in dict.fromkeys((compared, *LIKELY)):
         say(f"trying images resized by {method}")
-        pixels = replace(request.image_input, resize_outside=method, dtype="float32")
+        pixels = replace(image.pixels, resize_outside=method, dtype="float32")
         (answers,) = labelled.answers(
             model,
             subject.artifact.model,
             data,
             classes,
             labelled.form_of(subject.model, pixels),
-            {method: partial(prepare, mode=mode)},
+            {method: partial(prepare, mode=image.mode)},
             seed=request.recipe.seed,
             say=say,
             limit=limit,

@@ -5,12 +5,16 @@ from __future__ import annotations
 import datetime
 from dataclasses import asdict, replace
 from pathlib import Path
+from typing import Any
+
+import onnx_ir as ir
 
 import kexport
 from kexport.bundle import manifest, tensorrt
 from kexport.bundle.manifest import Manifest
 from kexport.bundle.write import write_files
 from kexport.calibration.accuracy.report import speed_entry
+from kexport.options.input_image import InputImage
 from kexport.parity import compare
 from kexport.parity.reference import Reference
 from kexport.passes.image_input import is_folded
@@ -63,20 +67,13 @@ def describe(
             "traced": list(subject.traced),
         },
         target=manifest.target_entry(target),
-        inputs=[manifest.input_entry(value, samples.pixels) for value in graph.inputs],
+        inputs=_inputs(subject, graph),
         outputs=[
             manifest.output_entry(value, output)
             for value, output in zip(graph.outputs, subject.shown, strict=True)
         ],
         task=subject.task,
-        preprocessing=manifest.preprocessing_entry(
-            subject.preprocessing.mode,
-            samples.pixels,
-            samples.size,
-            folded=is_folded(graph.inputs[0]),
-            layers=subject.preprocessing.layers,
-            chosen=subject.preprocessing.chosen,
-        ),
+        preprocessing=_first_preprocessing(subject, graph),
         parity=compare.pending(reference.measured_names(), samples.count),
         quantization=quantization,
         labelled=finished.accuracy,
@@ -88,6 +85,39 @@ def describe(
         versions=manifest.versions(),
         findings=[asdict(finding) for finding in finished.findings],
         files={},
+    )
+
+
+def _inputs(subject: Subject, graph: ir.Graph) -> list[dict[str, Any]]:
+    """Return the entry `inputs`; each image of several inputs has its own preprocessing."""
+    images = {image.place: image for image in subject.samples.images}
+    several = len(graph.inputs) > 1
+    return [
+        manifest.input_entry(
+            value,
+            images[place].pixels if place in images else None,
+            _preprocessing(subject, graph, images[place]) if several and place in images else None,
+        )
+        for place, value in enumerate(graph.inputs)
+    ]
+
+
+def _first_preprocessing(subject: Subject, graph: ir.Graph) -> dict[str, Any]:
+    images = subject.samples.images
+    if images:
+        return _preprocessing(subject, graph, images[0])
+    return manifest.preprocessing_entry("none", None, None, folded=is_folded(graph.inputs[0]))
+
+
+def _preprocessing(subject: Subject, graph: ir.Graph, image: InputImage) -> dict[str, Any]:
+    settled = subject.preprocessing
+    return manifest.preprocessing_entry(
+        image.mode,
+        image.pixels,
+        subject.samples.size(image),
+        folded=is_folded(graph.inputs[image.place]),
+        layers=settled.layers.get(image.name, ()),
+        chosen=settled.chosen,
     )
 
 

@@ -10,6 +10,7 @@ from support import module_at
 
 from kexport import targets
 from kexport.cli import main
+from kexport.options.input_image import InputImage
 from kexport.passes.pipeline import GraphFormat, PassArguments, phases_for
 
 Capture = pytest.CaptureFixture[str]
@@ -25,7 +26,7 @@ def listed(capsys: Capture, *words: str) -> dict[str, list[str]]:
 @pytest.mark.parametrize("name", targets.names())
 def test_json_has_every_phase_in_order(name: str, capsys: Capture) -> None:
     target = targets.find(name)
-    every = PassArguments(mode="none", top_k=("scores", 1))
+    every = PassArguments(images=(InputImage("none"),), top_k=("scores", 1))
     wanted = phases_for(GraphFormat.of(target), every)
     found = listed(capsys, "--target", name)
     assert list(found) == [phase.name for phase in wanted]

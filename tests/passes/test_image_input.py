@@ -23,6 +23,7 @@ from support import (
 
 from kexport.conversion import convert_model
 from kexport.graph.roles import Role, role_of, set_role
+from kexport.options.input_image import InputImage
 from kexport.options.preprocessing import Custom, Preprocessing
 from kexport.passes import pipeline
 from kexport.passes.image_input import RECIPES, image_input, is_folded
@@ -49,7 +50,7 @@ def model_with(first: Any, channels: int = 3) -> keras.Model:
 def test_every_pixel_value_is_preprocessed_as_in_keras(mode: Preprocessing) -> None:
     """The first layer is the identity, so that the output is the preprocessed image."""
     model = model_with(layers.ReLU(negative_slope=1.0))
-    changed = image_input(mode)(convert_model(model).model)
+    changed = image_input(InputImage(mode))(convert_model(model).model)
     assert_near(onnx_answers(changed, [RAMPS]), [prepare(RAMPS, mode)], 1e-6)
 
 
@@ -70,7 +71,7 @@ def test_preprocessing_before_a_conv_equals_keras(mode: Preprocessing, first: st
     wanted = keras_answers(model, [prepare(RAMPS, mode)])
     converted = convert_model(model).model
     before = snapshot(converted)
-    plain = image_input(mode)(converted)
+    plain = image_input(InputImage(mode))(converted)
     assert snapshot(converted) == before
     assert_near(onnx_answers(plain, [RAMPS]), wanted)
     folded = pipeline.run(converted, simplify(mode, 1)).model

@@ -9,9 +9,12 @@ import pytest
 from kexport import passes, targets
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.graph.passes import Pass
+from kexport.options.input_image import InputImage
 from kexport.passes.pipeline import GraphFormat, PassArguments, Phase, passes_for, phases_for
 
-EVERY = PassArguments(mode="tf", top_k=("scores", 1), float32_nodes=frozenset({"a"}))
+EVERY = PassArguments(
+    images=(InputImage("tf"),), top_k=("scores", 1), float32_nodes=frozenset({"a"})
+)
 FOLDER = Path(passes.__file__).parent
 
 

@@ -12,6 +12,7 @@ import tensorflow as tf
 from support import Array
 
 from kexport.parity import samples
+from kexport.source.image_inputs import image_specs
 from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import draw_images
 from random_models.build import FEATURES, build
@@ -80,15 +81,19 @@ def draw(seed: int) -> Drawn:
 
 
 def _mode(rng: Rng, model: keras.Model) -> str:
-    if not samples.is_image_model(model):
-        return "none"
+    if not _is_image(model):
+        return "raw"
     return pick(rng, *MODES) if model.inputs[0].shape[-1] == 3 else pick(rng, "none", "tf")
+
+
+def _is_image(model: keras.Model) -> bool:
+    return len(model.inputs) == 1 and bool(image_specs(model))
 
 
 def _inputs(model: keras.Model, mode: str, rng: Rng) -> list[Array]:
     """Draw inputs to condition a model on: ordinary ones, other than those of the proof."""
     shapes = [x.shape[1:] for x in model.inputs]
-    if samples.is_image_model(model):
+    if _is_image(model):
         images = draw_images(COUNT, *shapes[0], seed=int(rng.integers(1 << 30)))
         return [prepare(images, mode)]
     return [

@@ -113,7 +113,8 @@ class _Bench:
     @cached_property
     def _others(self) -> list[tuple[Mapping[str, Array], dict[str, Array]]]:
         """Further samples, and what the right graph gives for them."""
-        model, mode = self._drawn.model, self._subject.samples.mode
+        model, image = self._drawn.model, self._subject.samples.only_image
+        mode = "raw" if image is None else image.mode
         seeds = (self._drawn.seed + at * FAR for at in range(2, 2 + OTHERS))
         inputs = [samples.make(model, mode, seed).raw for seed in seeds]
         return [(given, run(self._session, given)) for given in inputs]

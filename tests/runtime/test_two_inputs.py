@@ -57,7 +57,7 @@ def test_one_sample_each(session: Session):
 @pytest.mark.parametrize(
     ("inputs", "message", "hint"),
     [
-        (LEFT, "the model has 2 inputs, and got one array", "pass a dict with left, right"),
+        (LEFT, "the model has 2 inputs, and got one value", "pass a dict with left, right"),
         ({"left": LEFT}, "input 'right' is missing", "the model's inputs are: left, right"),
         (
             {"left": LEFT, "right": LEFT[:1]},
@@ -82,7 +82,24 @@ def test_invalid_inputs_are_refused(session: Session, inputs: Any, message: str,
     assert (str(caught.value), caught.value.hint) == (message, hint)
 
 
-def test_classify_needs_an_image_input(session: Session):
-    with pytest.raises(BadInput, match="not take an image: its inputs are left, right") as caught:
-        session.classify(np.zeros((8, 6, 3), np.uint8))
-    assert caught.value.hint == "use run(), which takes and returns arrays"
+def test_an_image_alone_is_not_enough_for_two_inputs(session: Session):
+    with pytest.raises(BadInput, match="the model has 2 inputs, and got one value"):
+        session.predict(np.zeros((8, 6, 3), np.uint8))
+
+
+def test_numbers_of_one_sample_are_answered(session: Session):
+    answer = session.predict({"left": [1, 2], "right": LEFT[1]})
+    np.testing.assert_array_equal(answer.arrays["sum"], [4, 6])
+
+
+@pytest.mark.parametrize(
+    ("left", "message"),
+    [
+        ("a.jpg", r"takes numbers, float32 \[2\], and got the file a.jpg"),
+        ([1, "x"], "takes float32 \\[2\\], and got a list"),
+        ([1, 2, 3], "takes float32 \\[N, 2\\], got float32 \\[1, 3\\]"),
+    ],
+)
+def test_what_is_no_number_is_refused(session: Session, left: Any, message: str):
+    with pytest.raises(BadInput, match=message):
+        session.predict({"left": left, "right": [1, 2]})

@@ -130,3 +130,19 @@ def test_a_subclassed_model_is_judged_by_its_layers() -> None:
         model(BYTES)
     assert first_steps(with_one) == FirstSteps(("r",))
     assert first_steps(without) == FirstSteps((), ("own",))
+
+
+def test_images_that_are_joined_first() -> None:
+    a, b, c = (keras.Input((8, 8, 3)) for _ in range(3))
+    y = layers.Rescaling(1 / 255, name="r")(layers.Concatenate()([a, b]))
+    model = keras.Model([a, b, c], [y, layers.Conv2D(2, 3, name="conv")(c)])
+    assert first_steps(model, 0) == first_steps(model, 1) == FirstSteps(("r",))
+    assert first_steps(model, 2) == FirstSteps((), ("conv",))
+
+
+def test_an_image_joined_with_one_that_is_preprocessed() -> None:
+    a, b = (keras.Input((8, 8, 3)) for _ in range(2))
+    y = layers.Subtract(name="minus")([layers.Rescaling(1 / 255, name="r")(a), b])
+    model = keras.Model([a, b], y)
+    assert first_steps(model, 0) == FirstSteps(("r",))
+    assert first_steps(model, 1) == FirstSteps((), ("minus",))

@@ -148,7 +148,11 @@ def _next_commands(path: Path, manifest: Mapping[str, Any], *, built: bool) -> I
         plain = build["program"] == "build_engine.sh"
         command = "sh {}/build_engine.sh" if plain else "python {}/build_engine.py --verify"
         yield f"on the device: {command.format(bundle)}"
-    if any(row["color"] for row in manifest["inputs"]):
+    rows = manifest["inputs"]
+    if len(rows) == 1 and rows[0]["color"] is not None:
         yield f"kexport run {bundle} image.jpg"
+    elif any(row["color"] for row in rows):
+        given = (f"{row['name']}={'image.jpg' if row['color'] else 'numbers.npy'}" for row in rows)
+        yield f"kexport run {bundle} {' '.join(f'--input {word}' for word in given)}"
     else:
         yield f"kexport verify {bundle}"

@@ -23,9 +23,20 @@ _NAMED_CLASSES = 6
 
 def preprocessing(manifest: Mapping[str, Any]) -> Iterable[str]:
     """Yield how images are preprocessed, where, and what says so."""
-    entry = manifest["preprocessing"]
-    if not any(row["color"] for row in manifest["inputs"]):
-        return
+    for name, row in _images(manifest):
+        for line in _preprocessed(row.get("preprocessing", manifest["preprocessing"])):
+            yield f"{name}{line}"
+
+
+def _images(manifest: Mapping[str, Any]) -> Iterable[tuple[str, Mapping[str, Any]]]:
+    """Yield the image inputs; before each its name where it is one of several inputs."""
+    rows = manifest["inputs"]
+    for row in rows:
+        if row["color"] is not None:
+            yield (f"{row['name']}: " if len(rows) > 1 else ""), row
+
+
+def _preprocessed(entry: Mapping[str, Any]) -> Iterable[str]:
     inside = ", ".join(entry.get("layers", ()))
     if inside:
         yield f"preprocessed inside the model, by {inside}"
@@ -45,13 +56,13 @@ def _described(entry: Mapping[str, Any]) -> str:
 
 def resizing(manifest: Mapping[str, Any]) -> Iterable[str]:
     """Yield what happens to an image that has not the model's size."""
-    inside = manifest["preprocessing"].get("resize")
-    if inside is not None:
-        yield f"{inside}, in the graph"
-    for row in manifest["inputs"]:
+    for name, row in _images(manifest):
+        inside = row.get("preprocessing", manifest["preprocessing"]).get("resize")
+        if inside is not None:
+            yield f"{name}{inside}, in the graph"
         if "resize" in row:
             method, fit = row["resize"]["method"], row["resize"]["fit"]
-            yield f"{method}, {fit}: {_RESIZED_LIKE[method.partition('-')[0]]}"
+            yield f"{name}{method}, {fit}: {_RESIZED_LIKE[method.partition('-')[0]]}"
 
 
 def tried(trial: "ResizeTrial | None") -> Iterable[str]:

@@ -1,7 +1,6 @@
 """The inputs on which a bundle is compared with Keras."""
 
-from kexport.parity.samples.images import is_image_model
 from kexport.parity.samples.make import make
 from kexport.parity.samples.value import Probe, Samples
 
-__all__ = ["Probe", "Samples", "is_image_model", "make"]
+__all__ = ["Probe", "Samples", "make"]

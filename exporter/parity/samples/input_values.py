@@ -73,7 +73,7 @@ def values_of(
         found = _in_range(ranges[0], shape, count, rng, seed)
     elif normal:
         found = _normal(normal[0], shape, count, rng)
-    elif dtype == np.uint8 or _is_picture(shape):
+    elif dtype == np.uint8:
         found = _in_range(Range(0, 255), shape, count, rng, seed)
     elif np.issubdtype(dtype, np.integer):
         found = _masks(shape, count, rng)

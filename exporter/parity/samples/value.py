@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kexport.arrays import Array
-from kexport.options.image_input import ImageInput
-from kexport.options.preprocessing import Preprocessing
+from kexport.options.input_image import InputImage
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,15 +28,15 @@ class Probe:
 class Samples:
     """Inputs for both sides of the comparison.
 
-    `raw` has the bundle's inputs by name, batch first; images are in the format of `pixels`, which
-    is None for a model without an image input. `prepared` has the same samples for Keras, in the
-    order of the model's inputs: images decoded, resized and preprocessed in `mode`.
+    `raw` has the bundle's inputs by name, batch first; those among `images` are in the formats of
+    these. `prepared` has the same samples for Keras, in the order of the model's inputs: images
+    decoded, resized and preprocessed.
     """
 
     raw: Mapping[str, Array]
     prepared: tuple[Array, ...]
-    mode: Preprocessing
-    pixels: ImageInput | None
+    images: tuple[InputImage, ...]
+    """The inputs that are images, in the order of the inputs."""
     ordinary: int
     """How many of the first samples are ordinary ones. Those after them are hard: constants,
     extremes, masks. An error is measured in units of the spread of the ordinary ones' outputs."""
@@ -53,26 +52,29 @@ class Samples:
         return len(self.prepared[0])
 
     @property
-    def size(self) -> tuple[int, int] | None:
-        """Height and width that the graph resizes to; None if it does not resize."""
-        if self.pixels is None or self.pixels.resize is None:
+    def only_image(self) -> InputImage | None:
+        """The image that is the only input; None for a model of anything else."""
+        return self.images[0] if self.images and len(self.raw) == 1 else None
+
+    def size(self, image: InputImage) -> tuple[int, int] | None:
+        """Height and width that the graph resizes an image to; None if it does not resize."""
+        if image.pixels.resize is None:
             return None
-        height, width = self.prepared[0].shape[1:3]
+        height, width = self.prepared[image.place].shape[1:3]
         return height, width
 
-    def with_golden(self, raw: Array, prepared: Array) -> Samples:
-        """Return samples of other images, with these as a probe: compared, and not stored.
+    def with_golden(self, raw: Mapping[str, Array], prepared: Sequence[Array]) -> Samples:
+        """Return other samples, with these as a probe: compared, and not stored.
 
         Args:
-            raw: images as the only input takes them, batch first.
+            raw: samples of each input by name, as the graph takes them, batch first.
             prepared: the same as Keras takes them.
         """
-        (name,) = self.raw
         return replace(
             self,
-            raw={name: raw},
-            prepared=(prepared,),
-            ordinary=len(raw),
+            raw=raw,
+            prepared=tuple(prepared),
+            ordinary=len(prepared[0]),
             probes=(Probe("the drawn images", self.raw, self.prepared), *self.probes),
         )
 

@@ -13,6 +13,7 @@ from kexport.graph.emit import Emitter
 from kexport.graph.passes import Pass
 from kexport.graph.roles import role_of
 from kexport.options.image_input import ImageInput
+from kexport.options.input_image import IMAGE, InputImage
 from kexport.options.preprocessing import Custom, Preprocessing
 from kexport.passes.image_input.resize_and_layout import arrive, declare
 from kexport.zoo import IMAGENET_DEVIATION, IMAGENET_MEAN
@@ -60,46 +61,47 @@ def recipe_of(preprocessing: Preprocessing) -> PixelRecipe:
     return PixelRecipe(order, tuple((scale / std).tolist()), tuple((-mean / std).tolist()))
 
 
-def image_input(mode: Preprocessing, pixels: ImageInput | None = None) -> Pass:
-    """Return the pass for a preprocessing and the format of the image.
-
-    Args:
-        mode: a key of `RECIPES`, or numbers.
-        pixels: the format; by default RGB, or grey for a model of one channel.
-    """
-    recipe = recipe_of(mode)
+def image_input(*images: InputImage) -> Pass:
+    """Return the pass for the preprocessing and the format of each image input of a graph."""
 
     @Pass
     def image_input(model: ir.Model) -> None:
-        """Take the image as input `image`, and decode, resize and preprocess it in the graph.
+        """Take images as they arrive, and decode, resize and preprocess them in the graph.
 
         Input float [N, H, W, C] ==> Input `image`, 0..255 -> decode -> resize -> Gather, Mul, Add
 
-        Applies to image models. The steps of the mode become part of the first Conv in
+        Applies to each image input of a model; one that is not the only input keeps its name. The
+        steps of the mode become part of the first Conv in
         `fuse_affine_into_conv` and `fuse_gray_to_rgb_into_conv` where that is exact. Values that
         are only moved stay uint8. Exact: decoding and resizing give the bytes or floats of OpenCV,
         Pillow and TensorFlow, up to the rounding of float32.
         """
-        graph = model.graph
-        (old,) = graph.inputs
-        dims = list(old.shape or ())
-        count = 1 if dims[3] == 1 else 3
-        chosen = (pixels or ImageInput()).of_channels(count)
-        image = declare(dims, chosen)
-        graph.inputs[0] = image
-        laid_out = sole_user(old)
-        order = NHWC if laid_out is None else _order_after(laid_out)
-        replaced = old if laid_out is None or order == NHWC else laid_out.outputs[0]
-        e = Emitter.at_start(graph, "image")
-        x = arrive(e, image, dims, chosen, order)
-        channels = _channels(chosen, recipe, count)
-        x = _preprocess(e, x, recipe, channels, order.index("C"), old.dtype or ir.DataType.FLOAT)
-        x.shape = ir.Shape([dims[NHWC.index(axis)] for axis in order])
-        replaced.replace_all_uses_with(x, replace_graph_outputs=True)
-        if laid_out is not None and replaced is not old:
-            remove(graph, laid_out)
+        for image in images:
+            _take(model.graph, image)
 
     return image_input
+
+
+def _take(graph: ir.Graph, taken: InputImage) -> None:
+    old = graph.inputs[taken.place]
+    recipe = recipe_of(taken.mode)
+    dims = list(old.shape or ())
+    count = 1 if dims[3] == 1 else 3
+    chosen = taken.pixels.of_channels(count)
+    image = declare(dims, chosen, taken.name)
+    graph.inputs[taken.place] = image
+    laid_out = sole_user(old)
+    order = NHWC if laid_out is None else _order_after(laid_out)
+    replaced = old if laid_out is None or order == NHWC else laid_out.outputs[0]
+    prefix = IMAGE if taken.name == IMAGE else f"{IMAGE}/{taken.name}"
+    e = Emitter.at_start(graph, prefix)
+    x = arrive(e, image, dims, chosen, order)
+    channels = _channels(chosen, recipe, count)
+    x = _preprocess(e, x, recipe, channels, order.index("C"), old.dtype or ir.DataType.FLOAT)
+    x.shape = ir.Shape([dims[NHWC.index(axis)] for axis in order])
+    replaced.replace_all_uses_with(x, replace_graph_outputs=True)
+    if laid_out is not None and replaced is not old:
+        remove(graph, laid_out)
 
 
 def _order_after(node: ir.Node) -> str:

@@ -6,6 +6,7 @@ import onnx_ir as ir
 
 from kexport.graph.emit import Emitter
 from kexport.options.image_input import ImageInput
+from kexport.options.input_image import IMAGE
 from kexport.passes.image_input import color_formats, resize
 from kexport.passes.image_input.resize import Window
 
@@ -14,25 +15,24 @@ Dims = list[int | ir.SymbolicDim]
 NHWC, NCHW = "NHWC", "NCHW"
 
 
-def declare(dims: Dims, pixels: ImageInput) -> ir.Value:
-    """Return the input `image` of a model that reads [N, H, W, C], `dims`.
+def declare(dims: Dims, pixels: ImageInput, name: str) -> ir.Value:
+    """Return the input `name` of a model that reads [N, H, W, C], `dims`.
 
-    Axes that are open, in the model or because of a resize, are called height and width. The rows
-    of an nv12 image, 3/2 of its height, are called rows.
+    Axes that are open because of a resize are called height and width, after the name where it is
+    one of several inputs. The rows of an nv12 image, 3/2 of its height, are called rows.
     """
     batch, height, width, _ = dims
-    if pixels.resize is not None or not isinstance(height, int):
-        height = ir.SymbolicDim("height")
-    if pixels.resize is not None or not isinstance(width, int):
-        width = ir.SymbolicDim("width")
+    own = "" if name == IMAGE else f"{name}_"
+    if pixels.resize is not None:
+        height, width = ir.SymbolicDim(f"{own}height"), ir.SymbolicDim(f"{own}width")
     if pixels.form == "nv12":
-        rows = height * 3 // 2 if isinstance(height, int) else ir.SymbolicDim("rows")
+        rows = height * 3 // 2 if isinstance(height, int) else ir.SymbolicDim(f"{own}rows")
         shape = [rows, width, 1]
     else:
         shape = [height, width]
         shape.insert(0 if _is_planar(pixels) else 2, pixels.channels)
     dtype = ir.DataType.FLOAT if pixels.dtype == "float32" else ir.DataType.UINT8
-    return ir.Value(name="image", type=ir.TensorType(dtype), shape=ir.Shape([batch, *shape]))
+    return ir.Value(name=name, type=ir.TensorType(dtype), shape=ir.Shape([batch, *shape]))
 
 
 def arrive(e: Emitter, image: ir.Value, dims: Dims, pixels: ImageInput, order: str) -> ir.Value:

@@ -106,14 +106,18 @@ void refuse_repeated(const Tensors& tensors, const std::string& path) {
                               export_again);
 }
 
-/// Read how an image is placed in the frame that the model sees.
+/// Read how the first image is placed in the frame that the model sees.
 void read_frame(const Json& data, Manifest& manifest) {
     const Json& inside = data["preprocessing"];
-    manifest.frame = image_size(manifest.inputs.front());
+    const auto first = std::find_if(manifest.inputs.begin(), manifest.inputs.end(),
+                                    [](const InputInfo& input) { return !input.color.empty(); });
+    if (first == manifest.inputs.end()) return;
+    manifest.frame = image_size(*first);
+    const Json& image = data["inputs"][static_cast<std::size_t>(first - manifest.inputs.begin())];
     if (inside.value("resize", Json()).is_string() && inside.value("size", Json()).is_array()) {
         manifest.frame = {whole_at(inside["size"][0]), whole_at(inside["size"][1])};
         manifest.fit = inside.value("crop", Json()).is_string() ? "crop" : "stretch";
-    } else if (const Json before = data["inputs"][0].value("resize", Json()); before.is_object()) {
+    } else if (const Json before = image.value("resize", Json()); before.is_object()) {
         manifest.fit = text_at(before, "fit");
     }
 }

@@ -54,6 +54,22 @@ Check resize_method() {
                    "cv2-linear", "cv2-cubic", "cv2-area"});
 }
 
+/// Return a check for the preprocessing of an image in the graph.
+Check preprocessing() {
+    return all_of({
+        object_with({{"mode", one_of({"none", "unit", "tf", "caffe", "torch", "custom"})},
+                     {"folded", boolean}}),
+        when("mode", "custom",
+             object_with({{"scale", list_of(number(), 1)},
+                          {"mean", list_of(number(), 1)},
+                          {"std", list_of(number(), 1)},
+                          {"bgr", boolean}})),
+        if_present("resize", one_of({"nearest", "bilinear", "bicubic", nullptr})),
+        if_present("crop", one_of({"center", nullptr})),
+        if_present("size", or_null(tuple_of({integer(1), integer(1)}))),
+    });
+}
+
 Check input_entry(const Check& dtype) {
     return all_of({
         object_with(
@@ -65,6 +81,7 @@ Check input_entry(const Check& dtype) {
              {"range", or_null(tuple_of({number(), number()}))}}),
         if_present("resize", object_with({{"method", resize_method()},
                                           {"fit", one_of({"stretch", "crop", "pad"})}})),
+        if_present("preprocessing", preprocessing()),
         when("color", "RGB", image(3)),
         when("color", "BGR", image(3)),
         when("color", "RGBA", image(4)),
@@ -150,19 +167,7 @@ Check whole_manifest() {
                                 {"toolchain", or_null(non_empty_string)}})},
         {"inputs", list_of(input_entry(dtype), 1)},
         {"outputs", list_of(output_entry(dtype), 1)},
-        {"preprocessing",
-         all_of({
-             object_with({{"mode", one_of({"none", "unit", "tf", "caffe", "torch", "custom"})},
-                          {"folded", boolean}}),
-             when("mode", "custom",
-                  object_with({{"scale", list_of(number(), 1)},
-                               {"mean", list_of(number(), 1)},
-                               {"std", list_of(number(), 1)},
-                               {"bgr", boolean}})),
-             if_present("resize", one_of({"nearest", "bilinear", "bicubic", nullptr})),
-             if_present("crop", one_of({"center", nullptr})),
-             if_present("size", or_null(tuple_of({integer(1), integer(1)}))),
-         })},
+        {"preprocessing", preprocessing()},
         {"parity",
          object_with(
              {{"images", integer(1)}, {"passed", boolean}, {"outputs", mapping_of(measure)}})},

@@ -72,7 +72,7 @@ def test_pictures_that_keras_divides_by_zero_are_left_out_and_named() -> None:
     made = samples.make(model, "none", 0)
     reason = "Keras gives NaN or infinity"
     assert made.left_out == tuple(
-        f"a {one} picture: {reason}" for one in ("black", "white", "grey")
+        f"image with a {one} image: {reason}" for one in ("black", "white", "grey")
     )
     assert made.count == made.ordinary + 2
     assert np.isfinite(np.asarray(model(made.prepared[0]))).all()
@@ -84,7 +84,9 @@ def test_pictures_of_which_keras_makes_rounding_noise_are_left_out_and_named() -
     deviation = ops.std(x, axis=(1, 2, 3), keepdims=True)
     made = samples.make(keras.Model(x, centred / (deviation + 1e-7)), "none", 0)
     reason = "Keras gives rounding noise"
-    assert set(made.left_out) >= {f"a {one} picture: {reason}" for one in ("white", "grey")}
+    assert set(made.left_out) >= {
+        f"image with a {one} image: {reason}" for one in ("white", "grey")
+    }
 
 
 def test_open_sizes_are_probed_at_others() -> None:

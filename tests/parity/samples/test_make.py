@@ -13,6 +13,7 @@ from support import model_of
 from kexport.errors import BadArgument
 from kexport.options.image_input import ImageInput
 from kexport.parity import samples
+from kexport.source.image_inputs import image_specs
 from kexport.source.preprocessing import decode, prepare
 
 
@@ -26,17 +27,24 @@ def identity(*shapes: Any, dtype: str = "float32") -> keras.Model:
 @pytest.mark.parametrize(
     ("shapes", "dtype", "expected"),
     [
-        ([(8, 9, 3)], "float32", True),
-        ([(8, 9, 1)], "float32", True),
-        ([(8, 9, 4)], "float32", False),
-        ([(3, 8, 9)], "float32", False),
-        ([(8, 9)], "float32", False),
-        ([(8, 9, 3)], "int32", False),
-        ([(8, 9, 3), (8, 9, 3)], "float32", False),
+        ([(8, 9, 3)], "float32", ["image"]),
+        ([(8, 9, 1)], "float32", ["image"]),
+        ([(None, None, 1)], "float32", ["image"]),
+        ([(8, 9, 4)], "float32", []),
+        ([(3, 8, 9)], "float32", []),
+        ([(8, 9)], "float32", []),
+        ([(8, 9, 3)], "int32", []),
+        ([(8, 9, 3), (8, 9, 1), (5,)], "float32", ["in_0", "in_1"]),
     ],
 )
-def test_what_is_an_image(shapes: list[Any], dtype: str, expected: bool) -> None:
-    assert samples.is_image_model(identity(*shapes, dtype=dtype)) is expected
+def test_what_is_an_image(shapes: list[Any], dtype: str, expected: list[str]) -> None:
+    assert [spec.name for spec in image_specs(identity(*shapes, dtype=dtype))] == expected
+
+
+def test_what_is_said_to_be_raw_is_no_image() -> None:
+    model = identity((8, 9, 3), (8, 9, 3))
+    assert [spec.name for spec in image_specs(model, {"in_0": "raw"})] == ["in_1"]
+    assert image_specs(model, "raw") == image_specs(model, {"*": "raw"}) == ()
 
 
 def test_images_raw_and_prepared() -> None:
@@ -61,7 +69,7 @@ def test_numbers_for_what_is_no_image() -> None:
         "in_1": (2, 3),
     }
     assert made.count > made.ordinary == 32
-    assert made.pixels is None
+    assert made.images == ()
     for raw, prepared in zip(made.raw.values(), made.prepared, strict=True):
         np.testing.assert_array_equal(raw, prepared)
 
@@ -92,7 +100,7 @@ def test_a_fixed_batch_runs_every_sample_and_is_filled_up() -> None:
 def test_an_open_size_has_a_stand_in(shape: Any, size: Any) -> None:
     made = samples.make(identity(shape), "tf", seed=0)
     assert made.raw["image"].shape[1:3] == size
-    assert made.size is None
+    assert made.size(made.images[0]) is None
 
 
 def test_other_open_axes_have_a_stand_in() -> None:
@@ -104,7 +112,7 @@ def test_images_that_are_resized_arrive_in_another_size() -> None:
     pixels = ImageInput(format="nv12", resize="bilinear")
     made = samples.make(identity((15, 20, 3)), "caffe", seed=3, pixels=pixels)
     assert made.raw["image"].shape[1:] == (36, 42, 1)  # 24 x 42
-    assert made.size == (15, 20)
+    assert made.size(made.images[0]) == (15, 20)
     wanted = prepare(decode(made.raw["image"], pixels, (15, 20), 3), "caffe")
     np.testing.assert_array_equal(made.prepared[0], wanted)
 

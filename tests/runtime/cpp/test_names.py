@@ -19,6 +19,8 @@ PYTHON_ONLY = {
     "jpeg": "programs/decode_jpeg.cpp asks libjpeg for what NumPy computes here",
     "optimization_profile": "engines are built by Python or trtexec",
     "run": "the command lines are in programs/",
+    "sample_files": "the command lines are in programs/",
+    "samples": "run() takes the tensors of several inputs",
     "save": "files are written in programs/",
     "sources": "the command lines are in programs/",
     "video": "a program opens its own camera",

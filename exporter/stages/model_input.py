@@ -1,0 +1,63 @@
+"""Inputs of a model in three forms: decoded, as the graph takes them, and as Keras takes them."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+from kexport.arrays import Array
+from kexport.calibration.dataset.encoding import encode_images
+from kexport.calibration.dataset.images import ImageForm
+from kexport.calibration.dataset.inputs import Form, TensorForm
+from kexport.calibration.execution.rows import Rows
+from kexport.options.input_image import InputImage
+from kexport.parity.samples import Samples
+from kexport.source.preprocessing import decode, prepare
+
+
+@dataclass(frozen=True, slots=True)
+class ModelInput:
+    """An input: its name in the bundle, the shape of one sample in Keras, and its dtype there.
+
+    `image` says how images arrive and are preprocessed; None for numbers.
+    """
+
+    name: str
+    shape: tuple[int, ...]
+    dtype: str
+    image: InputImage | None
+
+    @property
+    def form(self) -> Form:
+        """What is read from files for it."""
+        if self.image is None:
+            return TensorForm(self.shape, self.dtype)
+        height, width, _ = self.shape
+        pixels = self.image.pixels
+        return ImageForm((height, width), pixels.outside, pixels.shades, pixels.dtype)
+
+    def encoded(self, decoded: Array) -> Array:
+        """Return samples as the graph takes them, from decoded images or numbers."""
+        return decoded if self.image is None else encode_images(decoded, self.image.pixels)
+
+    def prepared(self, raw: Array) -> Array:
+        """Return samples as Keras takes them, from what the graph takes."""
+        if self.image is None:
+            return raw
+        height, width, channels = self.shape
+        size = (height, width)
+        return prepare(decode(raw, self.image.pixels, size, channels), self.image.mode)
+
+
+def inputs_of(samples: Samples) -> tuple[ModelInput, ...]:
+    """Return the inputs of a model; the sizes of open axes are those of its samples."""
+    images = {image.place: image for image in samples.images}
+    return tuple(
+        ModelInput(name, array.shape[1:], str(array.dtype), images.get(place))
+        for place, (name, array) in enumerate(zip(samples.raw, samples.prepared, strict=True))
+    )
+
+
+def prepare_all(inputs: Sequence[ModelInput], rows: Rows) -> list[Array]:
+    """Return samples of all inputs as Keras takes them, in the order of the inputs."""
+    return [one.prepared(rows.arrays[one.name]) for one in inputs]

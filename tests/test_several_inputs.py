@@ -1,0 +1,369 @@
+"""Models of several inputs: images by name, beside numbers and ids, equal to Keras."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Any
+
+import keras
+import numpy as np
+import pytest
+from cpp_verifiers import Export
+from keras import layers
+from labelled_data import draw, in_class_folders
+from PIL import Image
+from support import keras_answers, normal, randomise
+
+from kexport import runtime
+from kexport.api import Bundle, export
+from kexport.cli import main
+from kexport.errors import BadArgument, ExportWarning
+from kexport.options.application import Recipe
+from kexport.options.calibration import Calibration
+from kexport.options.image_input import ImageInput
+from kexport.options.preprocessing import Custom
+from kexport.runtime.image import sample
+from kexport.runtime.pixel_formats import encode
+from kexport.source.preprocessing import decode, prepare
+from kexport.source.synthetic_images import draw_images
+
+
+def encoder(channels: int, name: str) -> keras.Model:
+    return keras.Sequential(
+        [
+            keras.Input((None, None, channels)),
+            layers.Conv2D(4, 3, strides=2, activation="relu"),
+            layers.GlobalAveragePooling2D(),
+        ],
+        name=name,
+    )
+
+
+def joined() -> keras.Model:
+    """Build a model of two colour images through one encoder, a depth map, numbers and ids."""
+    left, right = (keras.Input((16, 20, 3), name=name) for name in ("left", "right"))
+    depth = keras.Input((12, 12, 1), name="depth")
+    numbers = keras.Input((3,), name="numbers")
+    word = keras.Input((2,), dtype="int32", name="word")
+    shared = encoder(3, "shared")
+    parts = [
+        *(shared(left), shared(right), encoder(1, "deep")(depth), layers.Dense(2)(numbers)),
+        layers.Flatten()(layers.Embedding(7, 2)(word)),
+    ]
+    scores = layers.Dense(4, activation="softmax", name="scores")(layers.Concatenate()(parts))
+    return randomise(keras.Model([left, right, depth, numbers, word], scores, name="joined"))
+
+
+MODES = {"left": "tf", "right": "tf", "depth": Custom(scale=(1 / 100,), mean=(1.0,))}
+GIVEN = {"*": ImageInput(), "right": ImageInput(format="nv12", resize="bilinear", crop="center")}
+
+
+@pytest.fixture(scope="module")
+def model() -> keras.Model:
+    return joined()
+
+
+@pytest.fixture(scope="module")
+def bundle(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Bundle:
+    recipe = Recipe(preprocess={"*": "tf", "depth": MODES["depth"]})
+    folder = tmp_path_factory.mktemp("bundles") / "joined"
+    return export(model, "cpu-fp32", output=folder, recipe=recipe, image_input=GIVEN, batch=1)
+
+
+def images(seed: int) -> dict[str, Any]:
+    """Draw the images of one sample, uint8, in sizes of their own."""
+    sizes = {"left": (16, 20, 3), "right": (37, 30, 3), "depth": (25, 19, 1)}
+    return {name: draw_images(1, *size, seed=seed)[0] for name, size in sizes.items()}
+
+
+def of_keras(model: keras.Model, raw: dict[str, Any]) -> Any:
+    """Return what Keras gives for arrays as the bundle takes them."""
+    sizes = {"left": (16, 20, 3), "right": (16, 20, 3), "depth": (12, 12, 1)}
+    inputs = []
+    for name, array in raw.items():
+        if name in sizes:
+            *size, channels = sizes[name]
+            pixels = GIVEN.get(name, GIVEN["*"]).of_channels(channels)
+            inputs.append(prepare(decode(array, pixels, tuple(size), channels), MODES[name]))
+        else:
+            inputs.append(array)
+    return keras_answers(model, inputs)[0]
+
+
+NUMBERS = {"numbers": np.asarray([0.5, -1, 2], np.float32), "word": np.asarray([6, 1], np.int32)}
+
+
+def test_each_image_is_described_by_name(bundle: Bundle) -> None:
+    entries = {entry["name"]: entry for entry in bundle.manifest["inputs"]}
+    told = {name: (entry["color"], entry["dtype"]) for name, entry in entries.items()}
+    assert told == {
+        "left": ("RGB", "uint8"),
+        "right": ("NV12", "uint8"),
+        "depth": ("GRAY", "uint8"),
+        "numbers": (None, "float32"),
+        "word": (None, "int32"),
+    }
+    modes = {n: e["preprocessing"]["mode"] for n, e in entries.items() if "preprocessing" in e}
+    assert modes == {"left": "tf", "right": "tf", "depth": "custom"}
+    assert entries["right"]["preprocessing"]["size"] == [16, 20]
+    assert "resize" not in entries["right"]
+    assert entries["left"]["resize"] == {"method": "tf-bilinear", "fit": "stretch"}
+    assert bundle.manifest["preprocessing"] == entries["left"]["preprocessing"]
+    probes = set(bundle.manifest["parity"]["probes"])
+    assert "inputs in reverse order" in probes
+    assert any(name.endswith("of right") for name in probes)
+
+
+def test_parity_is_proven_on_images(bundle: Bundle) -> None:
+    assert all(row["error"] < 1e-5 for row in bundle.manifest["parity"]["outputs"].values())
+    with np.load(bundle.path / "golden.npz") as golden:
+        for name in ("left", "right", "depth"):
+            assert golden[name].dtype == np.uint8
+            assert (golden[name].min(), golden[name].max()) == (0, 255)
+        assert (golden["left"][0] != golden["left"][1]).any()
+        assert 0 <= golden["word"].min() < golden["word"].max() == 6
+
+
+def test_arrays_by_name_give_what_keras_gives(model: keras.Model, bundle: Bundle) -> None:
+    drawn = images(seed=4)
+    raw = {
+        "left": drawn["left"][None],
+        "right": encode(drawn["right"][:36], "NV12", "NHWC", "uint8")[None],
+        "depth": draw_images(1, 12, 12, 1, seed=4),
+        **{name: array[None] for name, array in NUMBERS.items()},
+    }
+    given = runtime.load(bundle.path).run(raw)["scores"]
+    np.testing.assert_allclose(given, of_keras(model, raw), atol=1e-5)
+
+
+def wanted(model: keras.Model, bundle: Bundle, drawn: dict[str, Any]) -> Any:
+    """Return what Keras gives for decoded images, brought into the bundle's form by the runtime."""
+    specs = runtime.load(bundle.path).manifest.inputs
+    arrays = {spec.name: sample(drawn[spec.name], spec) for spec in specs if spec.color}
+    return of_keras(model, {name: array[None] for name, array in (arrays | NUMBERS).items()})[0]
+
+
+def test_a_sample_of_images_and_numbers_is_answered(model: keras.Model, bundle: Bundle) -> None:
+    drawn = images(seed=5)
+    session = runtime.load(bundle.path)
+    found = session.predict({**drawn, "numbers": [0.5, -1, 2], "word": [6, 1]})
+    scores = {one.index: one.score for one in found.predictions}
+    answer = wanted(model, bundle, drawn)
+    np.testing.assert_allclose([scores[i] for i in range(4)], answer, atol=1e-5)
+    (best,) = session.classify({**drawn, **NUMBERS}, top_k=1)
+    assert best.index == answer.argmax()
+
+
+@pytest.mark.parametrize("program", ["kexport run", "run.py"])
+def test_files_are_answered(
+    model: keras.Model, bundle: Bundle, tmp_path: Path, program: str, capsys: Any
+) -> None:
+    samples = {f"s{seed}": images(seed) for seed in (6, 7)}
+    for stem, drawn in samples.items():
+        for name, array in drawn.items():
+            (tmp_path / name).mkdir(exist_ok=True)
+            Image.fromarray(array.squeeze()).save(tmp_path / name / f"{stem}.png")
+    given = ["--input", "numbers=0.5,-1,2", "--input", "word=6,1"]
+    for name in ("left", "right", "depth"):
+        given += ["--input", f"{name}={tmp_path / name}"]
+    assert ask(program, bundle.path, *given) == 0
+    rows = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [row["picture"] for row in rows] == ["s6", "s7"]
+    assert rows[0]["inputs"]["left"] == str(tmp_path / "left" / "s6.png")
+    for row, drawn in zip(rows, samples.values(), strict=True):
+        scores = {one["index"]: one["score"] for one in row["predictions"]}
+        answer = wanted(model, bundle, drawn)
+        np.testing.assert_allclose([scores[i] for i in range(4)], answer, atol=1e-5)
+
+
+def ask(program: str, bundle: Path, *words: str) -> int:
+    from kexport.runtime.cli import main as run_py
+
+    if program == "run.py":
+        return run_py(bundle, [*words, "--jsonl"])
+    return main(["run", str(bundle), *words, "--jsonl"])
+
+
+def test_an_image_alone_is_refused_in_words(bundle: Bundle, capsys: Any, tmp_path: Path) -> None:
+    assert main(["run", str(bundle.path), "a.jpg"]) == 16
+    said = capsys.readouterr().err
+    assert "the model's inputs are left, right, depth, numbers, word, and a.jpg is not" in said
+    assert "--input left=a.jpg" in said
+    assert main(["run", str(bundle.path)]) == 2
+
+
+def two_images(first: Any = None) -> keras.Model:
+    left, right = (keras.Input((10, 10, 3), name=name) for name in ("left", "right"))
+    both = [left, right] if first is None else first(left, right)
+    joined = layers.Conv2D(2, 3)(layers.Concatenate()(both))
+    return randomise(keras.Model([left, right], layers.GlobalAveragePooling2D()(joined)))
+
+
+def test_images_without_preprocessing_are_refused_by_name(tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match=r"the input 'left' of .* takes images") as caught:
+        export(two_images(), "cpu-fp32", output=tmp_path / "b")
+    assert "`recipe.preprocess={'left': 'unit'}`" in (caught.value.hint or "")
+    recipe = Recipe(preprocess={"left": "unit"})
+    with pytest.raises(BadArgument, match="the input 'right' of"):
+        export(two_images(), "cpu-fp32", output=tmp_path / "b", recipe=recipe)
+
+
+def test_layers_that_preprocess_are_found_for_each_image(tmp_path: Path) -> None:
+    model = two_images(lambda a, b: [layers.Rescaling(1 / 255, name="r")(a), b])
+    with pytest.raises(BadArgument, match="the input 'right' of"):
+        export(model, "cpu-fp32", output=tmp_path / "b")
+    recipe = Recipe(preprocess={"left": "tf", "right": "tf"})
+    with pytest.warns(ExportWarning, match="the input 'left' of .* are preprocessed twice"):
+        export(model, "cpu-fp32", output=tmp_path / "b", recipe=recipe)
+
+
+def test_an_input_that_is_said_to_be_raw_stays_as_keras_has_it(
+    export_and_verify: Export, tmp_path: Path
+) -> None:
+    model = two_images()
+    recipe = Recipe(preprocess={"left": "tf", "right": "raw"})
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=recipe)
+    left, right = bundle.manifest["inputs"]
+    assert (left["color"], right["color"], right["dtype"]) == ("RGB", None, "float32")
+    raw = {"left": draw_images(2, 10, 10, seed=3), "right": normal(2, 10, 10, 3)}
+    (answers,) = keras_answers(model, [prepare(raw["left"], "tf"), raw["right"]])
+    (given,) = runtime.load(bundle.path).run(raw).values()
+    np.testing.assert_allclose(given, answers, atol=1e-5)
+
+
+@pytest.mark.parametrize(
+    ("options", "message"),
+    [
+        ({"recipe": Recipe(preprocess={"lift": "tf"})}, "is given for 'lift'"),
+        (
+            {
+                "recipe": Recipe(preprocess="tf"),
+                "image_input": {"lift": ImageInput(format="bgr")},
+            },
+            "an option of the image input is given for 'lift'",
+        ),
+    ],
+)
+def test_choices_for_no_input_are_refused(options: Any, message: str, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match=message) as caught:
+        export(two_images(), "cpu-fp32", output=tmp_path / "b", **options)
+    assert caught.value.hint == "did you mean 'left'?"
+
+
+def test_options_by_name_on_the_command_line(tmp_path: Path, capsys: Any) -> None:
+    two_images().save(tmp_path / "m.keras")
+    words = (
+        "--preprocess tf --preprocess right=unit --layout nchw --layout right=nhwc "
+        "--input-format left=bgr --resize right=nearest --resize-outside left=pil-bilinear,crop"
+    )
+    folder = tmp_path / "b"
+    given = [str(tmp_path / "m.keras"), "-t", "cpu-fp32", "-q", "-o", str(folder), *words.split()]
+    assert main(given) == 0
+    assert "images  left: tf: x / 127.5 - 1: -1..1\n" in capsys.readouterr().out
+    left, right = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))["inputs"]
+    assert (left["layout"], left["color"], left["preprocessing"]["mode"]) == ("NCHW", "BGR", "tf")
+    assert left["resize"] == {"method": "pil-bilinear", "fit": "crop"}
+    assert (right["layout"], right["color"]) == ("NHWC", "RGB")
+    assert (right["preprocessing"]["mode"], right["preprocessing"]["resize"]) == ("unit", "nearest")
+    assert right["shape"] == [1, None, None, 3]
+
+
+def calibration_samples(count: int) -> dict[str, Any]:
+    """Draw samples as files have them: images decoded, in any size."""
+    rng = np.random.default_rng(1)
+    return {
+        "left": draw_images(count, 16, 20, seed=1),
+        "right": draw_images(count, 40, 33, seed=2),
+        "depth": draw_images(count, 12, 12, channels=1, seed=3),
+        "numbers": rng.normal(size=(count, 3)).astype(np.float32),
+        "word": rng.integers(0, 7, (count, 2)),
+    }
+
+
+@pytest.mark.slow
+@pytest.mark.parametrize("target", ["cpu-int8", "jetson-orin-int8"])
+def test_int8_of_several_inputs(
+    export_and_verify: Export, model: keras.Model, target: str, tmp_path: Path
+) -> None:
+    np.savez(tmp_path / "samples.npz", **calibration_samples(40))
+    bundle = export_and_verify(
+        model,
+        target,
+        output=tmp_path / "b",
+        recipe=Recipe(preprocess={"*": "tf", "depth": MODES["depth"]}),
+        image_input=GIVEN,
+        calibration=Calibration(data=tmp_path / "samples.npz", max_drop=0.5),
+    )
+    entry = bundle.manifest["quantization"]
+    assert (entry["images"], entry["judged_on"]) == (16, 24)
+    assert target != "cpu-int8" or entry["multiply_adds_int8"] == 1.0
+    drawn = images(seed=8)
+    session = runtime.load(bundle.path)
+    arrays = {s.name: sample(drawn[s.name], s)[None] for s in session.manifest.inputs if s.color}
+    raw = arrays | {name: array[None] for name, array in NUMBERS.items()}
+    given = session.run(raw)["scores"]
+    assert np.abs(given - of_keras(model, raw)).max() < 0.05
+
+
+@pytest.mark.slow
+def test_int8_of_numbers_alone(export_and_verify: Export, tmp_path: Path) -> None:
+    x = keras.Input((12,), name="x")
+    y = layers.Dense(5, activation="softmax")(layers.Dense(32, activation="relu")(x))
+    model = randomise(keras.Model(x, y))
+    bundle = export_and_verify(
+        model,
+        "cpu-int8",
+        output=tmp_path / "b",
+        calibration=Calibration(data=normal(64, 12), max_drop=0.3),
+    )
+    assert bundle.manifest["quantization"]["multiply_adds_int8"] == 1.0
+    raw = normal(30, 12)
+    given = np.concatenate([runtime.load(bundle.path).run(row)["probabilities"] for row in raw])
+    (answers,) = keras_answers(model, [raw])
+    assert (given.argmax(axis=1) == answers.argmax(axis=1)).mean() > 0.9
+
+
+@pytest.fixture
+def labelled_images(tmp_path: Path) -> Path:
+    return in_class_folders(tmp_path / "data", draw(4, 9, 9), ["a", "a", "b", "b"])
+
+
+@pytest.mark.parametrize(
+    ("target", "task"), [("cpu-fp32", None), ("cpu-fp32", "embed"), ("cpu-int8", "embed")]
+)
+def test_labelled_images_are_for_one_image(
+    target: str, task: Any, labelled_images: Path, tmp_path: Path
+) -> None:
+    data = labelled_images if target == "cpu-int8" else None
+    with pytest.raises(BadArgument, match="has several inputs, and `calibration"):
+        export(
+            two_images(),
+            target,
+            output=tmp_path / "b",
+            task=task,
+            recipe=Recipe(preprocess="tf"),
+            calibration=Calibration(data=data, eval_data=labelled_images),
+        )
+
+
+def test_modes_are_tried_for_one_image(labelled_images: Path, tmp_path: Path) -> None:
+    with pytest.raises(BadArgument, match="has 2 inputs, and the modes are tried"):
+        export(
+            two_images(),
+            "cpu-fp32",
+            output=tmp_path / "b",
+            recipe=Recipe(preprocess="auto"),
+            calibration=Calibration(eval_data=labelled_images),
+        )
+
+
+@pytest.mark.slow
+def test_both_runtimes_prove_a_bundle_of_every_kind_of_input(
+    export_and_verify: Export, model: keras.Model, tmp_path: Path
+) -> None:
+    recipe = Recipe(preprocess={"*": "tf", "depth": MODES["depth"]})
+    bundle = export_and_verify(
+        model, "cpu-fp32", output=tmp_path / "b", recipe=recipe, image_input=GIVEN, batch="dynamic"
+    )
+    assert bundle.manifest["parity"]["passed"]
