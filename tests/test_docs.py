@@ -17,7 +17,7 @@ from kexport import runtime
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/digits/README.md")
-WITHOUT_COMMANDS = {"docs/api.md", "docs/engines.md", "docs/layers.md", "docs/zoo.md"}
+WITHOUT_COMMANDS = {f"docs/{name}.md" for name in ("api", "engines", "layers", "ops", "zoo")}
 """Generated pages that show no command."""
 
 

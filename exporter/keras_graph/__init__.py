@@ -20,7 +20,6 @@ from kexport.keras_graph.names import (
     legacy_name,
     outside_of_pipelines,
     private_name,
-    snake_case,
     symbol,
     takes_training,
 )
@@ -65,7 +64,6 @@ __all__ = [
     "readers",
     "rerun",
     "set_mask",
-    "snake_case",
     "structured",
     "symbol",
     "takes_training",
