@@ -104,19 +104,34 @@ def _reads_sign(reader: Any) -> bool:
 
 
 def _band_part(op: Nodes) -> str:
-    """Write MatrixBandPart as Trilu; tf2onnx multiplies by 0, which leaves NaN and infinities."""
-    lower, upper = op.value_of(1), op.value_of(2)
+    """Write MatrixBandPart as Where; tf2onnx multiplies by 0, which leaves NaN and infinities.
+
+    Raises:
+        ValueError: the width of the band is only known at run time.
+    """
+    lower, upper, shape = op.value_of(1), op.value_of(2), op.context.get_shape(op.inputs[0])
     if lower is None or upper is None:
-        raise ValueError("the width of the band is only known at run time")
-    known = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64)
-    wide = op.inputs[0]
-    if op.dtype not in known:
-        wide = op("Cast", wide, to=TensorProto.INT64)
-    if int(lower) >= 0:
-        wide = op("Trilu", wide, op.constant(-int(lower), TensorProto.INT64), upper=1)
-    if int(upper) >= 0:
-        wide = op("Trilu", wide, op.constant(int(upper), TensorProto.INT64), upper=0)
-    return wide if op.dtype in known else op("Cast", wide, to=op.dtype)
+        raise ValueError("the width of the band is not known")
+    if shape is None or min(shape[-2:]) < 0:
+        return _open_band(op, int(lower), int(upper))
+    rows, columns = np.indices(shape[-2:])
+    kept = np.ones(shape[-2:], bool)
+    if lower >= 0:
+        kept &= rows - columns <= lower
+    if upper >= 0:
+        kept &= columns - rows <= upper
+    return op("Where", op.constant(kept, TensorProto.BOOL), op.inputs[0], op.constant(0))
+
+
+def _open_band(op: Nodes, lower: int, upper: int) -> str:
+    """Write a band of matrices of open sizes as Trilu, which ONNX has from opset 14."""
+    known = op.dtype in (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.INT64)
+    band = op.inputs[0] if known else op("Cast", op.inputs[0], to=TensorProto.INT64)
+    if lower >= 0:
+        band = op("Trilu", band, op.constant(-lower, TensorProto.INT64), upper=1)
+    if upper >= 0:
+        band = op("Trilu", band, op.constant(upper, TensorProto.INT64), upper=0)
+    return band if known else op("Cast", band, to=op.dtype)
 
 
 def _power(op: Nodes) -> str:
@@ -141,11 +156,47 @@ def _power(op: Nodes) -> str:
 def _scatter_nd(op: Nodes) -> str:
     """Write ScatterNd: updates of the same element are added up, where ONNX takes any of them."""
     indices, updates, shape = op.inputs
-    sizes = op("Cast", shape, to=TensorProto.INT64)
     dtype = op.context.get_dtype(updates)
+    sizes = op("Cast", shape, to=TensorProto.INT64)
     zeros = op("Cast", op("ConstantOfShape", sizes), to=dtype)
     places = op("Cast", indices, to=TensorProto.INT64)
+    known = op.value_of(0)
+    if known is not None:
+        rows = known.reshape(-1, known.shape[-1])
+        if len(np.unique(rows, axis=0)) == len(rows):
+            return op("ScatterND", zeros, places, updates)
     return op("ScatterND", zeros, places, updates, reduction="add")
+
+
+def _patches(op: Nodes) -> str:
+    """Write ExtractImagePatches as a convolution whose outputs are the pixels of a patch.
+
+    Raises:
+        ValueError: the number of channels is open, or ONNX Runtime does not compute the padding.
+    """
+    shape = op.context.get_shape(op.inputs[0]) or [-1] * 4
+    size, strides, rates = (op.node.get_attr_value(name)[1:3] for name in WINDOW)
+    same = op.node.get_attr_value("padding").decode() == "SAME"
+    beyond = any(step > extent for step, extent in zip(strides, size, strict=True))
+    if shape[3] < 0 or (same and (beyond or set(rates) != {1})):
+        raise ValueError("open channels, or SAME with rates or with strides beyond the patch")
+    places = size[0] * size[1] * shape[3]
+    pixels = np.eye(places).reshape(places, size[0], size[1], shape[3]).transpose(0, 3, 1, 2)
+    image = op("Transpose", op.inputs[0], perm=[0, 3, 1, 2])
+    patches = op(
+        "Conv",
+        image,
+        op.constant(pixels),
+        kernel_shape=size,
+        strides=strides,
+        dilations=rates,
+        auto_pad="SAME_UPPER" if same else "VALID",
+    )
+    return op("Transpose", patches, perm=[0, 2, 3, 1])
+
+
+WINDOW = ("ksizes", "strides", "rates")
+"""Attributes of ExtractImagePatches: the patch, its steps, and the distance of its pixels."""
 
 
 def _atan2(op: Nodes) -> str:
@@ -192,6 +243,7 @@ HANDLERS: dict[str, Handler] = {
     "Bucketize": written(_bucketize),
     "Erfc": written(_erfc),
     "Expm1": written(_expm1),
+    "ExtractImagePatches": written(_patches),
     "FloorDiv": written(_floor_div),
     "FloorMod": written(_floor_mod),
     "Log1p": written(_log1p),

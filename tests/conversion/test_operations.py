@@ -65,6 +65,12 @@ def test_operations_on_special_numbers(name: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+def test_causal_attention_of_any_length() -> None:
+    x = keras.Input((None, 4))
+    y = layers.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
+    assert_converts(randomise(keras.Model(x, y)), normal(2, 5, 4))
+
+
 def test_other_powers_of_whole_numbers_are_refused() -> None:
     x = keras.Input((4,), dtype="int32")
     with pytest.raises(UnsupportedModel, match=r"keras.ops.power.*no small constant"):
