@@ -1,7 +1,6 @@
 """The C++ runtime: what Model::run adds to ONNX Runtime's bare call, start-up, and size.
 
     python bench/cpp.py [--rounds 10] [--seconds 2] [--cache build/bench] [--out docs/bench.md]
-        [--headers build/packages/headers/usr/include/onnxruntime]
 
 Builds the programs of a bundle's cpp/ folder as its user does, and bench/cpp/overhead.cpp; needs
 what docs/cpp.md lists.
@@ -64,12 +63,11 @@ def make_once(name: str, folder: Path) -> dict[str, str]:
     return {"bundle": str(bundle.path), "picture": str(image)}
 
 
-def built(bundle: Path, folder: Path, headers: Path) -> Path:
+def built(bundle: Path, folder: Path) -> Path:
     """Build the programs, and return their folder."""
     settings = {
         "BUNDLE": bundle.resolve(),
         "CMAKE_BUILD_TYPE": "MinSizeRel",
-        "KEXPORT_ONNXRUNTIME_INCLUDE": headers.resolve(),
     }
     words = [f"-D{name}={value}" for name, value in settings.items()]
     source = ROOT / "bench" / "cpp"
@@ -178,8 +176,6 @@ def parser() -> argparse.ArgumentParser:
     parser.add_argument("--rounds", type=int, default=10)
     parser.add_argument("--seconds", type=float, default=2.0, help="how long a round lasts")
     parser.add_argument("--cache", type=Path, default=Path("build/bench"))
-    headers = Path("build/packages/headers/usr/include/onnxruntime")
-    parser.add_argument("--headers", type=Path, default=headers, help="ONNX Runtime's")
     parser.add_argument("--out", type=Path, help="the page to write the tables to")
     parser.add_argument("--once", metavar="MODEL", help=argparse.SUPPRESS)
     return parser
@@ -201,7 +197,7 @@ def main() -> int:
             print(f"{name}: {made['error']}", file=sys.stderr)
             return 1
         bundle, image = Path(made["bundle"]), Path(made["picture"])
-        programs = programs or built(bundle, folder / "build", asked.headers)
+        programs = programs or built(bundle, folder / "build")
         runs.append(overhead_row(name, overhead(programs, bundle, asked.rounds, asked.seconds)))
         starts += start_rows(name, start_up(programs, bundle, image, asked.rounds))
         print(*runs[-1], sep="\t", flush=True)

@@ -9,6 +9,7 @@ import numpy as np
 
 from kexport.arrays import Array
 from kexport.calibration.change_rate import predicted_change_rate, predicted_top1_drop
+from kexport.measures.measure import Measured
 from kexport.runtime.compare import top1_agreement
 
 
@@ -35,6 +36,8 @@ class Quality:
     """Predicted share of images whose best class is not Keras' (`change_rate`)."""
     predicted_drop: float | None = None
     """Predicted loss of top-1 accuracy where labels are known; else the change rate."""
+    measured: Measured | None = None
+    """The measure of the task on labelled images, for tasks other than classify."""
 
 
 def sqnr(reference: Array, candidate: Array) -> float:

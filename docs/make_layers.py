@@ -21,24 +21,25 @@ PAGE = Path(__file__).with_name("layers.md")
 NO_LAYERS = ("InputSpec", "Layer", "Wrapper")
 """Public classes that are not layers of a model by themselves."""
 
-WALKED = ("InputLayer", "SpectralNormalization")
-"""Classes without a rule, which the walk through the model converts."""
+WALKED = ("InputLayer", "SpectralNormalization", "StackedRNNCells", "TimeDistributed")
+"""Classes without an entry in the table of rules, which the walk or another rule converts."""
 
-ACTIVATION = "traced with an activation that the operator of ONNX does not know"
+ACTIVATION = "a Scan with an activation that the operator of ONNX does not know"
 
 NOTES = {
-    "Bidirectional": "of LSTM, GRU, SimpleRNN or RNN by rule, of others traced",
+    "Bidirectional": "of layers of Keras' own classes; of others traced",
     "CenterCrop": "traced if the height or width is dynamic, or if pixels are integers",
     "Dot": "traced for tensors of more than three axes",
     "GRU": ACTIVATION,
     "LSTM": ACTIVATION,
     "RMSNormalization": "traced unless the axes are the last ones",
-    "RNN": "of LSTMCell, GRUCell or SimpleRNNCell by rule, of others traced",
+    "RNN": "of other cells than Keras' a Scan, in whose body the cell is traced",
     "Resizing": "cubic, Lanczos, area, antialiasing and preserved aspect ratios need a static "
     "height and width; integers may differ by one where float32 cannot tell on which side of a "
     "half a value is",
     "SimpleRNN": ACTIVATION,
     "Softmax": "one axis; several are refused; traced with a mask",
+    "TimeDistributed": "step by step, in a Scan, of layers that may look at other samples",
     "UpSampling2D": "cubic and Lanczos need a static height and width",
 }
 """Limits of the rules."""

@@ -25,6 +25,7 @@ from kexport.parity import compare
 from kexport.progress import Progress
 from kexport.source.labels import Labels
 from kexport.source.open import open_model
+from kexport.source.signature import Signature, with_signature
 from kexport.stages.convert import convert
 from kexport.stages.finish import finish
 from kexport.stages.prove import prove
@@ -61,6 +62,7 @@ def export(
     toolchain: Toolchain | None = None,
     batch: Batch = 1,
     labels: Labels | None = None,
+    input_signature: Signature = None,
     output_layers: Sequence[str] = (),
     top_k: int | None = None,
     layout_triton: str | Path | None = None,
@@ -87,6 +89,9 @@ def export(
         labels: the class names in the order of the outputs: a text file with one a line, a .json or
             .csv file, a training folder with one subfolder for each class, "imagenet", or the names
             themselves.
+        input_signature: the inputs of a subclassed model, as keras.InputSpec with shape and dtype:
+            a single one, a list, or a dict by name; by default those that it was first called on,
+            in float32.
         output_layers: names of the layers whose outputs the bundle gives, instead of the model's
             own.
         top_k: give this many best classes, as `indices` and `scores`, instead of all scores.
@@ -99,6 +104,7 @@ def export(
         KexportError: one of its subclasses (see kexport.errors), with nothing published.
     """
     say = progress or _ignore
+    model = with_signature(model, input_signature)
     request = prepare(
         model,
         _resolve(target, toolchain),

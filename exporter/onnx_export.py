@@ -15,10 +15,13 @@ from kexport.conversion.loadable import refuse_unloadable
 from kexport.errors import OutputExists
 from kexport.graph import save
 from kexport.passes import pipeline
+from kexport.source.signature import Signature, with_signature
 from kexport.targets.opset import HIGHEST, check_opset
 
 
-def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
+def convert(
+    model: keras.Model, *, opset: int = HIGHEST, input_signature: Signature = None
+) -> onnx.ModelProto:
     """Convert a Keras model to simplified ONNX, as an alternative to `model.export`.
 
     Inputs and outputs are those of the model, in Keras' own layout, without preprocessing. Open
@@ -28,16 +31,24 @@ def convert(model: keras.Model, *, opset: int = HIGHEST) -> onnx.ModelProto:
     Args:
         model: a built Keras model.
         opset: the ONNX opset to write, 13 to 20.
+        input_signature: the inputs of a subclassed model, as keras.InputSpec: a single one, a list,
+            or a dict by name; by default those that it was first called on, in float32.
 
     Raises:
         UnsupportedModel: the model is not built, a layer has no ONNX form, or ONNX Runtime has no
             kernel for the types of a node.
         BadArgument: kexport does not write this opset.
     """
-    return ir.to_proto(_graph(model, opset))
+    return ir.to_proto(_graph(with_signature(model, input_signature), opset))
 
 
-def save_onnx(model: keras.Model, path: str | Path, *, opset: int = HIGHEST) -> tuple[Path, ...]:
+def save_onnx(
+    model: keras.Model,
+    path: str | Path,
+    *,
+    opset: int = HIGHEST,
+    input_signature: Signature = None,
+) -> tuple[Path, ...]:
     """Convert a Keras model and write it to a file, weight by weight.
 
     It is faster than `convert` and `onnx.save`, takes less memory, and has no size limit: weights
@@ -59,7 +70,7 @@ def save_onnx(model: keras.Model, path: str | Path, *, opset: int = HIGHEST) -> 
     path = Path(path)
     if path.is_dir():
         raise OutputExists(f"{path} is a folder", hint="give the name of a file in it")
-    graph = _graph(model, opset)
+    graph = _graph(with_signature(model, input_signature), opset)
     with staging(path) as work:
         written = save.save(graph, work / path.name)
         files = tuple(path.with_name(file.name) for file in written)

@@ -10,11 +10,12 @@ from typing import TYPE_CHECKING, Any
 from .embed import Embedding, Gallery, gallery_of, read_gallery
 from .errors import BadImage
 from .save import Saver
-from .sources import image_files
+from .sources import Unreadable, image_files, sources
 from .task import require_task
+from .video import Frame
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
 
     from .predict import Answer, Settings
     from .session import Session
@@ -22,18 +23,23 @@ if TYPE_CHECKING:
 
 @dataclass(frozen=True)
 class Answered:
-    """An image file, and its answer, or the fault that prevented one; `saved` is a file written."""
+    """An image file, and its answer, or the fault that prevented one; `saved` is a file written.
+
+    A frame of a video has its number, 0 for the first one, and the seconds since then.
+    """
 
     image: str
     answer: Answer | None = None
     fault: BadImage | None = None
     saved: Path | None = None
+    frame: tuple[int, float] | None = None
 
     def entry(self) -> dict[str, Any]:
         """Return it as JSON has it."""
         if self.answer is None:
             return {"picture": self.image, "error": str(self.fault)}
-        entry = {"picture": self.image, **self.answer.entry()}
+        frame = dict(zip(("frame", "seconds"), self.frame or ()))
+        entry = {"picture": self.image, **frame, **self.answer.entry()}
         return entry if self.saved is None else {**entry, "saved": str(self.saved)}
 
 
@@ -59,28 +65,35 @@ def gallery_at(session: Session, path: str) -> Gallery:
 
 def answers(
     session: Session,
-    words: Iterable[str],
+    words: Sequence[str],
     stdin: Iterable[str],
     settings: Settings,
     folder: Path | None = None,
+    videos: bool = False,
 ) -> Iterator[Answered]:
-    """Answer for the image files that `words` name (`sources.image_files`), one after another.
+    """Answer for the images and, with `videos`, the frames that `words` name (`sources.sources`).
 
     With a `folder`, each answer is saved there. An image that cannot be read gives an answer with
     its fault; any other fault is raised.
 
-    Raises BadInput, EngineMissing, as `Session.predict`; BadInput if the task saves nothing or the
-    folder cannot be written.
+    Raises BadInput, EngineMissing, as `Session.predict` and `sources.sources`; BadInput if the task
+    saves nothing or the folder cannot be written.
     """
     saver = None if folder is None else Saver(folder, session.manifest.task)
-    for found in image_files(words, stdin):
-        if isinstance(found, BadImage):
-            yield Answered(str(found), fault=found)
+    for found in sources(words, stdin, videos):
+        if isinstance(found, Unreadable):
+            yield Answered(found.name, fault=found.fault)
+            continue
+        if isinstance(found, Frame):
+            answer = session.predict(found.pixels, settings)
+            saved = None if saver is None else saver.save(found.file_name, answer, [found.pixels])
+            at = found.number, found.seconds
+            yield Answered(found.source, answer, saved=saved, frame=at)
             continue
         try:
             answer = session.predict(found, settings)
         except BadImage as fault:
             yield Answered(found, fault=fault)
             continue
-        saved = None if saver is None else saver.save(found, answer)
+        saved = None if saver is None else saver.save(Path(found).stem, answer, [found])
         yield Answered(found, answer, saved=saved)

@@ -69,8 +69,8 @@ def _parser() -> argparse.ArgumentParser:
         "images",
         nargs="*",
         metavar="IMAGE",
-        help="an image file, a folder, a pattern such as 'shots/*.jpg', or - for a list of files "
-        "on standard input",
+        help="an image file, a folder, a pattern such as 'shots/*.jpg', - for a list of files on "
+        "standard input, or with --jsonl a video file or camera:0",
     )
     parser.add_argument(
         "-k",
@@ -137,7 +137,9 @@ def _answered(bundle: Path, options: argparse.Namespace) -> tuple[int, list[Answ
     gallery = None if options.gallery is None else gallery_at(session, options.gallery)
     settings = Settings(options.top_k, options.threshold, gallery, options.iou)
     status, kept = 0, []
-    for found in answers(session, options.images, sys.stdin, settings, options.save):
+    for found in answers(
+        session, options.images, sys.stdin, settings, options.save, videos=options.jsonl
+    ):
         if found.fault is not None:
             print_fault(found.fault)
             status = found.fault.exit_code

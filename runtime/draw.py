@@ -11,10 +11,11 @@ if TYPE_CHECKING:
     from PIL.Image import Image
 
     from .detect import Boxes
+    from .image import ImageSource
 
 
-def drawn(image: str, boxes: Boxes) -> Image:
-    """Return the image of a file with a frame and a label for each box, as a PIL image."""
+def drawn(image: ImageSource, boxes: Boxes) -> Image:
+    """Return an image, a path or RGB pixels, with a frame and a label for each box."""
     from PIL import Image as pillow
     from PIL import ImageDraw
 

@@ -16,8 +16,9 @@ from .regress import RawOutputs
 from .segment import UNSEEN, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable
+    from collections.abc import Callable, Sequence
 
+    from .image import ImageSource
     from .predict import Answer
     from .task import Task
 
@@ -44,20 +45,23 @@ class Saver:
         self._taken: dict[str, int] = {}
         self._guarded(lambda: folder.mkdir(parents=True, exist_ok=True))
 
-    def save(self, image: str, answer: Answer) -> Path:
+    def save(self, name: str, answer: Answer, sources: Sequence[ImageSource]) -> Path:
         """Write one answer, and return its path; an older file of that name is replaced.
 
-        Raises BadInput if it cannot be written, or if that file is the image itself.
+        `sources` are what it is the answer for, first the image that boxes are drawn on: the paths
+        of files, or pixels.
+
+        Raises BadInput if it cannot be written, or if that file is one of its sources.
         """
-        name = Path(image).stem
         self._taken[name] = count = self._taken.get(name, 0) + 1
         path = self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
-        if path.exists() and os.path.exists(image) and path.samefile(image):
-            raise BadInput(
-                f"the answer for {image} would replace the image itself",
-                hint="give another folder with --save",
-            )
-        self._guarded(lambda: _write(path, image, answer))
+        for source in sources:
+            if isinstance(source, str) and os.path.exists(source) and _same(path, source):
+                raise BadInput(
+                    f"the answer for {source} would replace the image itself",
+                    hint="give another folder with --save",
+                )
+        self._guarded(lambda: _write(path, sources[0], answer))
         return path
 
     def _guarded(self, write: Callable[[], Any]) -> None:
@@ -70,7 +74,11 @@ class Saver:
             ) from error
 
 
-def _write(path: Path, image: str, answer: Answer) -> None:
+def _same(path: Path, source: str) -> bool:
+    return path.exists() and path.samefile(source)
+
+
+def _write(path: Path, image: ImageSource, answer: Answer) -> None:
     if isinstance(answer, RawOutputs):
         np.savez_compressed(path, allow_pickle=False, **answer.arrays)
     elif isinstance(answer, Mask):

@@ -21,7 +21,7 @@ from .task import LABELLED
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Mapping
+    from collections.abc import Iterable, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -137,6 +137,18 @@ class Session:
         Raises BadImage for an image that is missing or damaged, BadInput if the model takes no
         image or returns no scores or if an argument is invalid, EngineMissing without Pillow.
         """
+        return self.classify_all([image], top_k)[0]
+
+    def classify_all(
+        self, images: Iterable[ImageSource], top_k: int | None = None
+    ) -> list[list[Prediction]]:
+        """Classify several images, as many at a time as the model takes; as `classify` for each.
+
+        A model with a dynamic batch gets all at once. For a fixed batch, the last one is filled up
+        with repeated images. Where a model takes images of any size, they must have one size.
+
+        Raises as `classify`; BadInput for images of different sizes.
+        """
         if top_k is not None and top_k < 1:
             raise BadInput(f"top_k must be 1 or more, not {top_k}")
         task = self.manifest.task
@@ -148,14 +160,8 @@ class Session:
                 hint=f"use predict(), whose answer is that of the task {task.name}",
             )
         self._check_count(top_k)
-        outputs = self._one(image, source)
-        values, logits, count = outputs[task.output], bool(task.from_logits), top_k or TOP_K
-        if self._indices is not None:
-            return named(outputs[self._indices], values, self.labels)[:count]
-        if task.name == "classify":
-            return best_classes(values, logits, self.labels, count)
-        read = yes_and_no if task.name == "binary" else all_labels
-        return read(values, logits, self.labels)[:count]
+        samples = [{source.name: sample(image, source)} for image in images]
+        return [self._classes(outputs, top_k or TOP_K) for outputs in self._each(samples)]
 
     def predict(self, image: ImageSource, settings: Settings | None = None) -> Answer:
         """Answer by the bundle's task: labels, yes or no, a mask, numbers, or arrays.
@@ -166,16 +172,31 @@ class Session:
         Raises BadImage, BadInput and EngineMissing, as `classify`; BadInput for a setting that is
         out of range, or that the task has no use for.
         """
+        return self.predict_all([image], settings)[0]
+
+    def predict_all(
+        self, images: Iterable[ImageSource], settings: Settings | None = None
+    ) -> list[Answer]:
+        """Answer for several images, in batches as `classify_all`; as `predict` for each.
+
+        Raises as `predict` and `classify_all`.
+        """
         chosen = settings or Settings()
         task = self.manifest.task
         check_settings(chosen, task)
         if task.name == "classify":
-            return Classes(tuple(self.classify(image, chosen.top_k)))
+            return [Classes(tuple(best)) for best in self.classify_all(images, chosen.top_k)]
         source = _image_input(self.manifest)
         mode = "GRAY" if source.color == "GRAY" else "RGB"
-        decoded = pixels(image, (None, None), mode, source.resize)
-        placement = placement_of(self.manifest, *decoded.shape[:2])
-        return answer(task, self._one(decoded, source), self.labels, chosen, placement)
+        samples, placements = [], []
+        for image in images:
+            decoded = pixels(image, (None, None), mode, source.resize)
+            samples.append({source.name: sample(decoded, source)})
+            placements.append(placement_of(self.manifest, *decoded.shape[:2]))
+        return [
+            answer(task, outputs, self.labels, chosen, placement)
+            for outputs, placement in zip(self._each(samples), placements)
+        ]
 
     @property
     def _indices(self) -> str | None:
@@ -195,10 +216,45 @@ class Session:
                 hint=f"request {given} or fewer, or export with a larger --top-k",
             )
 
-    def _one(self, image: ImageSource, source: InputSpec) -> dict[str, NDArray[Any]]:
-        """Run the model on one image; return its outputs without the batch axis."""
-        outputs = self.run(sample(image, source)[np.newaxis], fill=True)
-        return {name: array[0] for name, array in outputs.items()}
+    def _classes(self, outputs: Mapping[str, NDArray[Any]], count: int) -> list[Prediction]:
+        """Read the outputs of one sample as at most `count` classes, best first."""
+        task = self.manifest.task
+        values, logits = outputs[task.output], bool(task.from_logits)
+        if self._indices is not None:
+            return named(outputs[self._indices], values, self.labels)[:count]
+        if task.name == "classify":
+            return best_classes(values, logits, self.labels, count)
+        read = yes_and_no if task.name == "binary" else all_labels
+        return read(values, logits, self.labels)[:count]
+
+    def _each(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> list[dict[str, NDArray[Any]]]:
+        """Run the model on samples, the array of each input by name; return the outputs of each.
+
+        Both are without the batch axis. Raises BadInput for samples of different sizes, and if the
+        task reads an output that has no row for each.
+        """
+        if not samples:
+            return []
+        feeds, count = {}, len(samples)
+        for name in samples[0]:
+            arrays = [given[name] for given in samples]
+            sizes = sorted({array.shape for array in arrays})
+            if len(sizes) > 1:
+                raise BadInput(
+                    f"the images have different sizes: {list(sizes[0])}, {list(sizes[-1])}",
+                    hint="give images of one size in a call, or one at a time",
+                )
+            feeds[name] = np.stack(arrays)
+        outputs = self.run(feeds, fill=True)
+        rows = {name: array for name, array in outputs.items() if array.shape[:1] == (count,)}
+        for name in self.manifest.task.outputs or outputs:
+            if name not in rows:
+                raise BadInput(
+                    f"the output {name} is {list(outputs[name].shape)}, without a row for each of "
+                    f"{count} images",
+                    hint=_USE_RUN,
+                )
+        return [{name: array[row] for name, array in rows.items()} for row in range(count)]
 
 
 def _image_input(manifest: Manifest) -> InputSpec:

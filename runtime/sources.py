@@ -1,21 +1,59 @@
-"""Image files that a command line names: files, folders, patterns, or a list on standard input."""
+"""What a command line names: image files, folders, patterns, lists on standard input, videos."""
 
 from __future__ import annotations
 
 import glob
 import os
-from typing import TYPE_CHECKING
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Union
 
-from .errors import BadImage
+from .errors import BadImage, BadInput
+from .video import Frame, frames, is_video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator
+    from collections.abc import Iterable, Iterator, Sequence
+
+
+@dataclass(frozen=True)
+class Unreadable:
+    """What a word names instead of images, and why it gives none."""
+
+    name: str
+    fault: BadImage
+
+
+Source = Union[str, Frame, Unreadable]
+"""An image file, a frame of a video, or what is in the place of either."""
 
 SUFFIXES = (".bmp", ".gif", ".jpeg", ".jpg", ".pgm", ".png", ".ppm", ".tif", ".tiff", ".webp")
 """Endings, in any case, of the files that are taken from a folder."""
 
 STDIN = "-"
 """Stands for a list of files on standard input, one a line."""
+
+
+def sources(words: Sequence[str], stdin: Iterable[str], videos: bool) -> Iterator[Source]:
+    """Yield the images that `words` name, as `image_files`, and the frames of videos and cameras.
+
+    A video or a camera (`camera:0`) that cannot be read gives an Unreadable, as do a folder and a
+    pattern without a file. Without `videos`, videos and cameras are refused.
+
+    Raises BadInput for a video that is refused; EngineMissing for one without OpenCV.
+    """
+    for word in words:
+        _refuse_video(word, videos)  # before anything is answered
+    for found in image_files(words, stdin):
+        if isinstance(found, BadImage):
+            yield Unreadable(str(found), found)
+            continue
+        if not is_video(found):
+            yield found
+            continue
+        _refuse_video(found, videos)
+        try:
+            yield from frames(found)
+        except BadImage as fault:
+            yield Unreadable(found, fault)
 
 
 def image_files(words: Iterable[str], stdin: Iterable[str]) -> Iterator[str | BadImage]:
@@ -35,6 +73,11 @@ def image_files(words: Iterable[str], stdin: Iterable[str]) -> Iterator[str | Ba
             yield from _found(sorted(glob.glob(word)), f"no file matches {word}")
         else:
             yield word
+
+
+def _refuse_video(word: str, videos: bool) -> None:
+    if not videos and is_video(word):
+        raise BadInput(f"{word} is answered frame by frame", hint="add --jsonl")
 
 
 def _in_folder(folder: str) -> list[str]:

@@ -46,6 +46,9 @@ def tensorrt_is_absent(request: pytest.FixtureRequest, monkeypatch: pytest.Monke
             monkeypatch.setitem(sys.modules, module, None)
 
 
+PACKAGES = ".ci/packages"
+"""Installs what the tests of the C++ runtime use; their reasons to be skipped name it."""
+
 SLOW_FIXTURES = {"make_build", "verify_in_cpp", "verify_on_aarch64"}
 """Fixtures that build C++; tests that export use `verify_in_cpp`."""
 
@@ -64,6 +67,20 @@ def pytest_runtest_setup(item: pytest.Item) -> None:
         pytest.skip("needs TensorRT for RTX (kexport[rtx])")
     if item.get_closest_marker("gpu") and not _has_gpu():
         pytest.skip("needs an NVIDIA GPU with ONNX Runtime's CUDA provider")
+
+
+def pytest_terminal_summary(terminalreporter: pytest.TerminalReporter) -> None:
+    """Say at the end which tests of the C++ runtime were skipped, and how to have them."""
+    reports = terminalreporter.stats.get("skipped", [])
+    reasons = [report.longrepr[2] for report in reports if isinstance(report.longrepr, tuple)]
+    missing = [reason.removeprefix("Skipped: ") for reason in reasons if PACKAGES in reason]
+    if not missing:
+        return
+    terminalreporter.section("C++ runtime", sep="-")
+    for reason in sorted(set(missing)):
+        terminalreporter.line(f"{missing.count(reason)} skipped: {reason}")
+    terminalreporter.line("Bundles that other tests export are then not verified in C++ either.")
+    terminalreporter.line(f"To have these tests, run {PACKAGES} as root, on Debian or Ubuntu.")
 
 
 sys.path.append(str(ROOT / "tests"))  # for `support` and the other shared helpers

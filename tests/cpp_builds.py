@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import fcntl
 import hashlib
 import os
@@ -106,14 +107,35 @@ def content(*folders: Path) -> str:
     return digest.hexdigest()[:12]
 
 
+def commands(folder: Path, project: Path) -> tuple[list[str], list[str]]:
+    """Return how the README of a bundle's cpp/ folder says to configure and to build."""
+    shown = blocks((SOURCES / "README.md").read_text("utf-8"))
+    lines = [line for block in shown if block.language == "sh" for line, _ in block.steps]
+    places = {"BUNDLE/cpp": str(project), "build": str(folder)}
+    configure, build = (
+        [places.get(word, word) for word in line.split()]
+        for line in lines
+        if line.startswith("cmake ")
+    )
+    return configure, build
+
+
 def configured(folder: Path, project: Path, options: Sequence[str]) -> None:
     """Run cmake; skip the test if a package is missing, fail for other errors."""
-    command = ["cmake", "-S", str(project), "-B", str(folder), *options]
-    done = subprocess.run(command, capture_output=True, text=True)
+    configure, _ = commands(folder, project)
+    done = subprocess.run([*configure, *options], capture_output=True, text=True)
     if "is not found" in done.stderr:
         missing = next(line for line in done.stderr.splitlines() if "is not found" in line)
         shutil.rmtree(folder)
         pytest.skip(f"{missing.strip()} .ci/packages installs it on Debian")
+    assert done.returncode == 0, done.stdout + done.stderr
+
+
+def built(folder: Path, targets: Sequence[str] = ()) -> None:
+    """Build some targets of a configured project, or all."""
+    _, build = commands(folder, folder)
+    wanted = [word for target in targets for word in ("--target", target)]
+    done = subprocess.run([*build, *wanted], capture_output=True, text=True)
     assert done.returncode == 0, done.stdout + done.stderr
 
 
@@ -131,7 +153,7 @@ def packages(root: Path) -> Path:
 
 
 @pytest.fixture(scope="session")
-def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]:
+def make_build(root: Path, sources: Path) -> Callable[..., Path]:
     """Return a function that builds sources with cmake options, and reuses builds."""
 
     def make(name: str, project: Path, *options: str, targets: Sequence[str] = ()) -> Path:
@@ -146,12 +168,8 @@ def make_build(root: Path, packages: Path, sources: Path) -> Callable[..., Path]
                 return folder
             for old in folder.parent.glob(f"{name}-*"):
                 shutil.rmtree(old)
-            headers = packages / "headers" / "usr" / "include" / "onnxruntime"
-            configured(folder, project, [f"-DKEXPORT_ONNXRUNTIME_INCLUDE={headers}", *options])
-            wanted = [word for target in targets for word in ("--target", target)]
-            command = ["cmake", "--build", str(folder), *wanted]
-            done = subprocess.run(command, capture_output=True, text=True)
-            assert done.returncode == 0, done.stdout + done.stderr
+            configured(folder, project, options)
+            built(folder, targets)
             (folder / "whole").touch()
         return folder
 
@@ -212,7 +230,7 @@ CORES = {
 
 
 @pytest.fixture(scope="session")
-def cross_built(packages: Path, make_build: Callable[..., Path]) -> Path:
+def cross_built(root: Path, packages: Path, make_build: Callable[..., Path]) -> Path:
     """Build kexport-verify and the verifier for aarch64; skip if that is not possible."""
     if platform.machine() == "aarch64":
         pytest.skip("this machine is an aarch64 itself")
@@ -220,24 +238,38 @@ def cross_built(packages: Path, make_build: Callable[..., Path]) -> Path:
     unpacked = packages / "aarch64"
     if not unpacked.is_dir():
         pytest.skip(f"{unpacked} is not there; .ci/packages makes it on Debian")
-    inside = unpacked / "usr"
+    toolchain, option = documented_toolchain(root, unpacked)
     return make_build(
         "aarch64",
         SOURCES,
+        *("-D", f"{option}={toolchain}"),
         "-DCMAKE_BUILD_TYPE=Quick",
-        "-DCMAKE_SYSTEM_NAME=Linux",
-        "-DCMAKE_SYSTEM_PROCESSOR=aarch64",
-        "-DCMAKE_CXX_COMPILER=aarch64-linux-gnu-g++",
-        f"-DCMAKE_CXX_FLAGS={WARNINGS} -isystem {inside}/include/aarch64-linux-gnu",
-        f"-DOPENSSL_INCLUDE_DIR={inside}/include",
-        f"-DOPENSSL_CRYPTO_LIBRARY={inside}/lib/aarch64-linux-gnu/libcrypto.so",
-        f"-DZLIB_INCLUDE_DIR={inside}/include",
-        f"-DZLIB_LIBRARY={unpacked}/lib/aarch64-linux-gnu/libz.so.1",
-        "-DCMAKE_DISABLE_FIND_PACKAGE_JPEG=ON",
-        "-DCMAKE_DISABLE_FIND_PACKAGE_PNG=ON",
+        f"-DCMAKE_CXX_FLAGS={WARNINGS}",
         WITH_VERIFIER,
         targets=["kexport-verify", "verifier"],
     )
+
+
+def documented_toolchain(root: Path, sysroot: Path) -> tuple[Path, str]:
+    """Write the toolchain file that docs/cpp.md shows beside a sysroot.
+
+    Return its path, and the option of the command there that names it.
+    """
+    shown = blocks((root / "docs" / "cpp.md").read_text("utf-8"))
+    (file,) = (block for block in shown if block.file is not None)
+    lines = [line for block in shown if block.language == "sh" for line, _ in block.steps]
+    (said,) = (line for line in lines if "build-aarch64 -D" in line)
+    option, _, path = said.split()[-1].partition("=")
+    assert path == f"$PWD/{file.file}"
+    content_hash = hashlib.sha256(file.body.encode()).hexdigest()[:12]
+    folder = root / "build" / "cpp" / f"cross-{content_hash}"
+    folder.mkdir(parents=True, exist_ok=True)
+    own = folder / str(os.getpid())  # another worker may do the same at this moment
+    own.write_text(file.body, encoding="utf-8")
+    toolchain = own.replace(folder / Path(path).name)
+    with contextlib.suppress(FileExistsError):
+        (folder / "sysroot").symlink_to(sysroot)
+    return toolchain, option
 
 
 @pytest.fixture(scope="session")

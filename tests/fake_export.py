@@ -9,6 +9,7 @@ from typing import Any
 import pytest
 
 import kexport
+from kexport.cli import latency
 from kexport.stages import request
 from kexport.targets import Target
 
@@ -83,6 +84,7 @@ def fake_export(monkeypatch: pytest.MonkeyPatch) -> Fake:
             """Stand in for the checks before Keras is loaded: no file need exist."""
 
         monkeypatch.setattr(request, "prepare", accept)
+        monkeypatch.setattr(latency, "of_bundle", lambda path, target: "1.50 ms for 1 sample")
         api = SimpleNamespace(export=export)
         monkeypatch.setitem(sys.modules, "kexport.api", api)
         monkeypatch.setattr(kexport, "api", api, raising=False)

@@ -25,7 +25,7 @@ HEAVY = {
     "tensorflow",
     "tf2onnx",
 }
-RUNTIME_MAY_IMPORT = {"PIL", "numpy", "onnxruntime", "tensorrt", *sys.stdlib_module_names}
+RUNTIME_MAY_IMPORT = {"PIL", "cv2", "numpy", "onnxruntime", "tensorrt", *sys.stdlib_module_names}
 LONGEST_FILE = 400
 
 

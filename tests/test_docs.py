@@ -16,7 +16,10 @@ from kexport import runtime
 
 ROOT = Path(__file__).resolve().parent.parent
 PAGES = sorted(path.relative_to(ROOT).as_posix() for path in (ROOT / "docs").rglob("*.md"))
-BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "examples/digits/README.md")
+EXAMPLES = sorted(
+    path.relative_to(ROOT).as_posix() for path in (ROOT / "examples").glob("*/README.md")
+)
+BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "runtime/cpp/README.md", *EXAMPLES)
 WITHOUT_COMMANDS = {f"docs/{name}.md" for name in ("api", "engines", "layers", "ops", "zoo")}
 """Generated pages that show no command."""
 

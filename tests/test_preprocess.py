@@ -286,10 +286,10 @@ def test_labels_in_another_order_are_refused(labelled: Path, tmp_path: Path) -> 
     judged("tf", "tf", tmp_path, labelled, sorted(names))
 
 
-def test_labelled_images_need_a_model_that_scores_classes(labelled: Path, tmp_path: Path) -> None:
+def test_labelled_images_need_a_task_with_a_measure(labelled: Path, tmp_path: Path) -> None:
     x = keras.Input((SIZE, SIZE, 3))
     model = keras.Model(x, layers.Conv2D(4, 3)(layers.Rescaling(1 / 255)(x)))
-    with pytest.raises(BadArgument, match="has no scores of classes"):
+    with pytest.raises(BadArgument, match="the task raw has no measure"):
         run(model, tmp_path, Recipe(), calibration=Calibration(eval_data=labelled))
     y = keras.Input((7,))
     dense = keras.Model(y, layers.Dense(3)(y))

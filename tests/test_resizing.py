@@ -241,5 +241,5 @@ def test_auto_needs_labelled_images_and_classes(
     calibration = kexport.Calibration(eval_data=photos)
     with pytest.raises(BadArgument, match="'auto' needs a model that scores classes"):
         exported(encoder, tmp_path, resize_outside="auto", calibration=calibration)
-    with pytest.raises(BadArgument, match="has no scores of classes to compare with labels"):
+    with pytest.raises(BadArgument, match="the task raw has no measure"):
         exported(encoder, tmp_path, calibration=calibration)

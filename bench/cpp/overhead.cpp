@@ -5,7 +5,6 @@
 /// make one of them 2 % faster. Prints a line a round: the medians of Model::run and of the bare
 /// call, averaged over the two, in microseconds.
 #include <dlfcn.h>
-#include <onnxruntime_c_api.h>
 
 #include <algorithm>
 #include <chrono>
@@ -17,8 +16,11 @@
 #include <vector>
 
 #include "kexport.hpp"
+#include "src/ort_api.hpp"
 
 namespace {
+
+using kexport::OrtApi, kexport::OrtApiBase, kexport::OrtElement;
 
 using Clock = std::chrono::steady_clock;
 
@@ -51,18 +53,19 @@ class Bare {
         : api_(api), in_(tensors.in.name), out_(tensors.out.name) {
         OrtSessionOptions* options = nullptr;
         OrtMemoryInfo* memory = nullptr;
-        check(api->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "bare", &env_));
+        check(api->CreateEnv(kexport::ort_logs_errors, "bare", &env_));
         check(api->CreateSessionOptions(&options));
-        check(api->SetSessionLogSeverityLevel(options, ORT_LOGGING_LEVEL_ERROR));
+        check(api->SetSessionLogSeverityLevel(options, kexport::ort_logs_errors));
         check(api->SetIntraOpNumThreads(options, 1));
         check(api->CreateSession(env_, path.c_str(), options, &session_));
-        check(api->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, &memory));
+        check(api->CreateCpuMemoryInfo(kexport::ort_arena_allocator,
+                                       kexport::ort_default_memory, &memory));
         check(api->CreateTensorWithDataAsOrtValue(
             memory, tensors.pixels.data(), tensors.pixels.size(), tensors.in.shape.data(),
-            tensors.in.shape.rank(), ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8, &input_));
+            tensors.in.shape.rank(), OrtElement::uint8, &input_));
         check(api->CreateTensorWithDataAsOrtValue(
             memory, tensors.scores.data(), tensors.scores.size() * sizeof(float),
-            tensors.out.shape.data(), tensors.out.shape.rank(), ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,
+            tensors.out.shape.data(), tensors.out.shape.rank(), OrtElement::float32,
             &output_));
         api->ReleaseMemoryInfo(memory);
         api->ReleaseSessionOptions(options);

@@ -39,7 +39,8 @@ class AcceptanceCriterion(Protocol):
 class Criterion:
     """The measure that decides, and the largest drop of it."""
 
-    measure: Measure
+    measure: str
+    """A `Measure`, or the name of a task's measure."""
     max_drop: float
     reference: Quality
     """The quality of Keras itself."""

@@ -14,15 +14,10 @@ from kexport.calibration.accuracy.latency import Speed
 from kexport.calibration.accuracy.mixed_precision import Alternative
 from kexport.calibration.accuracy.verdict import CONFIDENCE, Verdict
 from kexport.errors import QuantizationRefused
+from kexport.measures.names import LOST
 
 MeasureSpeed = Callable[[ir.Model], Speed | None]
 """Times a quantized model against float32; None where the target cannot be timed here."""
-
-_LOST = {
-    "labels": "of Keras' top-1 accuracy is lost",
-    "agreement": "of the held-out images get another class than Keras gives them",
-    "noise": "of the output's power is noise",
-}
 
 _HEADINGS = ("in int8", "drop", "95 % interval", "speed", "given by")
 
@@ -69,7 +64,7 @@ def accuracy_refusal(
         raise ValueError("a model without a measure is never refused")
     rows = offers(criterion, quantized.alternatives, measure)
     return QuantizationRefused(
-        f"int8 costs too much accuracy: {verdict.drop:.1%} {_LOST[criterion.measure]} "
+        f"int8 costs too much accuracy: {verdict.drop:.1%} {LOST[criterion.measure]} "
         f"({CONFIDENCE:.0%} interval {_interval(verdict)}), more than the limit of "
         f"{criterion.max_drop:.1%}, after {', '.join(step.name for step in quantized.steps)}",
         hint="choose a row of the table, or give more images that are like those of the device; "

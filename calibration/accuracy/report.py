@@ -34,13 +34,14 @@ def entries(quantized: QuantizedModel, scheme: Scheme, model: ir.Model) -> dict[
 
 
 def quality_entry(quality: Quality) -> dict[str, float | None]:
-    """Build the entry of a quality."""
-    return {
+    """Build the entry of a quality; `value` is the measure of a task other than classify."""
+    found = {
         "sqnr": _finite(quality.sqnr),
         "agreement": quality.agreement,
         "top1": quality.top1,
         "top5": quality.top5,
     }
+    return found if quality.measured is None else {**found, "value": quality.measured.value}
 
 
 def speed_entry(speed: Speed | None) -> dict[str, float] | None:

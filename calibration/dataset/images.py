@@ -6,7 +6,7 @@ import contextlib
 import hashlib
 import itertools
 import tempfile
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
@@ -19,17 +19,17 @@ from kexport.calibration.dataset.sources import (
     ImageSource,
     SourceImage,
     from_files,
-    image_files,
     open_source,
     shuffled_indices,
 )
 from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.calibration.progress import CountProgress
-from kexport.errors import BadArgument, did_you_mean
+from kexport.errors import BadArgument
 from kexport.runtime import BadImage, BadInput
 from kexport.runtime.image import pixels
 from kexport.runtime.resize import Resize
-from kexport.source.labels import class_folders
+from kexport.source.image_files import image_files
+from kexport.source.labels import class_folders, classes_of_folders
 
 MIN_IMAGES = 16
 """The smallest number of images: fewer do not show the ranges of a model's tensors."""
@@ -274,13 +274,33 @@ def load_labelled_images(
         BadArgument: as in `load_images`, or the subfolders do not match the classes.
         OutputFailed: `scratch` cannot be written.
     """
-    _check_limit(limit)
     folder = Path(folder)
     names = class_folders(folder)
-    of_class = _classes_of(folder, names, classes)
+    of_class = classes_of_folders(folder, names, classes)
     labels = {
         f"{name}/{file}": of_class[name] for name in names for file in image_files(folder / name)
     }
+    return load_files(
+        folder, labels, form, limit=limit, seed=seed, scratch=scratch, progress=progress
+    )
+
+
+def load_files(
+    folder: Path,
+    labels: Mapping[str, int | None],
+    form: ImageForm,
+    *,
+    limit: int,
+    seed: int,
+    scratch: Path,
+    progress: CountProgress | None = None,
+) -> Images:
+    """Load up to `limit` of the files of a folder, given by relative path with a number for each.
+
+    Raises:
+        BadArgument, OutputFailed: as `load_images`.
+    """
+    _check_limit(limit)
     opened = from_files(folder, labels, seed)
     return decode_to_file(opened, form, limit=limit, scratch=scratch, progress=progress)
 
@@ -316,28 +336,3 @@ def _check_limit(limit: int) -> None:
         raise BadArgument(
             f"{limit} images are too few to calibrate on", hint=f"take at least {MIN_IMAGES}"
         )
-
-
-def _classes_of(folder: Path, names: list[str], classes: Sequence[str] | int) -> dict[str, int]:
-    labels = () if isinstance(classes, int) else tuple(classes)
-    count = classes if isinstance(classes, int) else len(labels)
-    unknown = [name for name in names if name not in labels]
-    if labels and len(unknown) < len(names):
-        doubled = [name for name in names if labels.count(name) > 1]
-        if unknown:
-            raise BadArgument(
-                f"the subfolder {unknown[0]!r} of {folder} is none of the model's classes",
-                hint=did_you_mean(unknown[0], labels) or "name it like one of the labels",
-            )
-        if doubled:
-            raise BadArgument(
-                f"the model has {labels.count(doubled[0])} classes named {doubled[0]!r}",
-                hint="give labels that differ",
-            )
-        return {name: labels.index(name) for name in names}
-    if len(names) != count:
-        raise BadArgument(
-            f"the folder {folder} has {len(names)} subfolders, and the model has {count} classes",
-            hint="make one for each class, in sorted order, or name them like the labels",
-        )
-    return {name: index for index, name in enumerate(names)}

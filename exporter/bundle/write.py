@@ -47,7 +47,7 @@ def write_files(
         (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     runtime = resources.files("kexport.runtime")
     _copy_sources(runtime, folder / "runtime", (".py",))
-    _copy_sources(runtime / "cpp", folder / "cpp", (".hpp", ".cpp", ".txt"))
+    _copy_sources(runtime / "cpp", folder / "cpp", (".hpp", ".cpp", ".txt", ".md"))
     for copied in ("runtime", "cpp"):
         (folder / copied / LICENSE).write_bytes((runtime / LICENSE).read_bytes())
     program = runtime / "run.py"

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Any, cast
 import click
 
 from kexport.cli import config as config_file
-from kexport.cli import export_options, model_options
+from kexport.cli import export_options, latency, model_options
 from kexport.cli.arguments import as_options, options_by_argument
 from kexport.cli.command import Command, Option
 from kexport.cli.config import Config
@@ -159,10 +159,10 @@ def _with_options(text: str) -> str:
 
 def _show(bundle: "Bundle", *, as_json: bool) -> None:
     if bundle.speed is not None and bundle.speed.factor < 1:
-        warn(
-            f"int8 is slower than fp32 here: {bundle.speed.int8_ms:.2f} ms, and "
-            f"{bundle.speed.float_ms:.2f} ms in fp32"
-        )
+        from kexport.cli.tables.table import milliseconds
+
+        times = (milliseconds(one) for one in (bundle.speed.int8_ms, bundle.speed.float_ms))
+        warn(f"int8 is slower than fp32 here: {', and '.join(times)} in fp32")
     trial = bundle.resize_trial
     if trial is not None and trial.is_clear and trial.chosen != trial.best:
         warn(
@@ -184,10 +184,17 @@ def _show(bundle: "Bundle", *, as_json: bool) -> None:
             document["engine"] = asdict(bundle.engine)
         click.echo(json.dumps(document, indent=2))
         return
-    from kexport.cli.tables.bundle import bundle_table
+    from kexport.cli.tables.bundle import bundle_table, size_of
+    from kexport.cli.tables.summary import summary
     from kexport.cli.tables.table import show
 
-    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial))
+    if bundle.manifest["quantization"] is not None:
+        click.echo(summary(bundle.manifest, size_of(bundle.manifest), bundle.speed))
+        click.echo()
+    known = (
+        None if bundle.speed else latency.of_bundle(bundle.path, bundle.manifest["target"]["name"])
+    )
+    show(bundle_table(bundle.path, bundle.manifest, bundle.engine, trial, known))
     if bundle.manifest["quantization"] is not None:
         from kexport.cli.tables.int8 import tables
 

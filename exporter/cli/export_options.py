@@ -45,7 +45,7 @@ INT8 = Group(
             default=0.01,
             metavar="X",
             help="Share of the images that int8 may classify differently from Keras or, with "
-            "--eval-data, the top-1 accuracy that it may lose.",
+            "--eval-data, what it may lose of the task's measure, such as top-1 accuracy.",
         ),
         "int8_share": declare(
             "--int8-share",
@@ -58,9 +58,19 @@ INT8 = Group(
         "eval_data": declare(
             "--eval-data",
             type=PathOr(),
-            metavar="DIR",
+            metavar="DIR|FILE",
             show_default="three fifths of the calibration data",
-            help="Labelled images to measure the accuracy on, with one subfolder for each class.",
+            help="Labelled images to measure the model on: one subfolder for each class, or what "
+            "the task has (docs/tasks.md).",
+        ),
+        "ship_images": declare(
+            "--ship-images",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            show_default="none, golden images are drawn",
+            help="Put N of the images that judge int8 into the bundle, as golden images that every "
+            "device verifies.",
         ),
         "require_speedup": declare(
             "--require-speedup",

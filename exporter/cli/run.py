@@ -81,7 +81,9 @@ def run(
     """Answer for each IMAGE with BUNDLE, by its task.
 
     An IMAGE is a file, a folder of image files, a pattern such as 'shots/*.jpg', or - for a list of
-    files on standard input, one a line. An IMAGE that cannot be read is reported and skipped; the
+    files on standard input, one a line. With --jsonl it may also be a video file (.mp4, .avi, .mov,
+    .mkv, .webm, .m4v) or a camera such as camera:0, which OpenCV reads if it is installed; each
+    frame has its number and time. An IMAGE that cannot be read is reported and skipped; the
     exit status is then 15.
     """
     from kexport import runtime
@@ -93,7 +95,7 @@ def run(
         session = runtime.load(bundle)
         known = None if gallery is None else gallery_at(session, gallery)
         settings = runtime.Settings(top_k, threshold, known, iou)
-        for one in answers(session, images, sys.stdin, settings, save):
+        for one in answers(session, images, sys.stdin, settings, save, videos=form == "jsonl"):
             if one.fault is not None:
                 tell(str(one.fault), one.fault.hint)
                 status = one.fault.exit_code

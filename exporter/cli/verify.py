@@ -5,6 +5,7 @@ from pathlib import Path
 
 import click
 
+from kexport.cli import latency
 from kexport.cli.command import Command
 from kexport.cli.messages import warnings_as_lines
 from kexport.cli.options import as_json
@@ -26,7 +27,8 @@ def verify(bundle: Path, as_json: bool) -> int:
     from kexport.cli.tables.answers import verification_table
     from kexport.cli.tables.table import show
 
-    show(verification_table(bundle, verification))
+    known = latency.of_bundle(bundle, verification.target) if verification.passed else None
+    show(verification_table(bundle, verification, known))
     if verification.passed:
         return 0
     raise ParityFailed(

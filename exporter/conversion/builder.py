@@ -31,6 +31,8 @@ class Graph:
         self.masks: dict[Tensor, Tensor] = {}
         """The mask of each tensor that has one (`conversion.masks`)."""
         self.ir = ir.Graph([], [], nodes=[], opset_imports={"": OPSET}, name=name)
+        """The graph that nodes go to: the model's, or within `body` that of a Scan."""
+        self._main = self.ir
         self._scopes: list[str] = []
         self._taken: set[str] = set()
         self._transposed: dict[tuple[ir.Value, tuple[int, ...]], ir.Value] = {}
@@ -51,6 +53,19 @@ class Graph:
         name = free_name("/".join([*self._scopes, leaf]), self._taken)
         self._taken.add(name)
         return name
+
+    @contextmanager
+    def body(self) -> Iterator[ir.Graph]:
+        """Emit the nodes of a body instead of the model's; constants and weights stay outside.
+
+        Nodes of a body may read what the graph around it has made, and not the reverse.
+        """
+        outer, transposed = self.ir, self._transposed
+        self.ir, self._transposed = ir.Graph([], [], nodes=[], name=self.name("body")), {}
+        try:
+            yield self.ir
+        finally:
+            self.ir, self._transposed = outer, transposed
 
     def input(self, name: str, dtype: ir.DataType, shape: Sequence[int | str]) -> Tensor:
         """Declare a graph input in Keras' own layout."""
@@ -179,7 +194,7 @@ class Graph:
             shape=ir.Shape(extents(tensor)),
             const_value=tensor,
         )
-        self.ir.register_initializer(value)
+        self._main.register_initializer(value)
         return value
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from dataclasses import dataclass
+from functools import partial
 from typing import Any
 
 import keras
@@ -16,7 +17,8 @@ from kexport.conversion.rules import Rule, rule_for, takes_mask
 from kexport.conversion.rules.inference_noop import augmentation, identity
 from kexport.conversion.tensor import Tensor, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
-from kexport.conversion.unsupported import NoRule, refuse, refuse_class
+from kexport.conversion.time_distributed import time_distributed
+from kexport.conversion.unsupported import NoRule, refuse, refuse_class, refuse_stateful
 from kexport.errors import KexportError
 from kexport.keras_graph import (
     InputSpec,
@@ -44,7 +46,8 @@ def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
             return _call_model(g, operation, args, kwargs)
         if type(operation) is keras.layers.SpectralNormalization:
             return call(g, operation.layer, *args)
-        rule = rule_for(operation)
+        refuse_stateful(operation)
+        rule = _rule(operation)
         if rule is None or is_quantized(operation):
             refuse_class(operation)
             return trace_layer(g, operation, args, kwargs)
@@ -54,6 +57,13 @@ def call(g: Graph, operation: Any, *args: Any, **kwargs: Any) -> Any:
             return masks.without(g, _by_rule(rule, g, operation, *args, **kwargs))
         except NoRule:
             return trace_layer(g, operation, args, kwargs)
+
+
+def _rule(operation: Any) -> Rule | None:
+    """Return the rule for a layer or operation; that of a wrapper converts other layers."""
+    if type(operation) is keras.layers.TimeDistributed:
+        return partial(time_distributed, call)
+    return rule_for(operation)
 
 
 def _call_model(g: Graph, model: Any, args: tuple[Any, ...], kwargs: dict[str, Any]) -> Any:

@@ -10,6 +10,7 @@ import onnx
 import onnx_ir as ir
 
 from kexport.conversion.builder import Graph
+from kexport.conversion.padding import cut_before
 from kexport.conversion.tensor import Tensor, as_keras
 from kexport.conversion.tf2onnx_run import Traced
 from kexport.conversion.traced_shapes import axis_names, inferred_shapes
@@ -37,6 +38,7 @@ def insert(
     nodes = list(graph)
     graph.remove(nodes)
     for node in nodes:
+        cut_before(g, node)
         g.adopt(node)
     shapes = inferred_shapes(traced, sources)
     return [

@@ -7,6 +7,7 @@ from typing import Any, NoReturn
 import keras
 
 from kexport.errors import UnsupportedModel
+from kexport.keras_graph import parts
 
 REFUSED = {
     "Equalization": "Keras cannot put it into a functional model; it does nothing at inference",
@@ -67,6 +68,22 @@ def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:
         f"which has no ONNX form here",
         hint=f"use {wanted}, or take this layer out of the exported model",
     )
+
+
+def refuse_stateful(layer: Any) -> None:
+    """Refuse a layer that keeps a state from one call to the next, or has such a layer in it.
+
+    Raises:
+        UnsupportedModel: with the name of the recurrent layer.
+    """
+    for part in parts(layer) if isinstance(layer, keras.Layer) else ():
+        if isinstance(part, keras.layers.RNN) and part.stateful:
+            raise UnsupportedModel(
+                f"layer {part.name!r} ({type(part).__name__}) has stateful=True: it keeps its "
+                f"state from one call to the next, and an ONNX graph keeps nothing between runs",
+                hint="build it with stateful=False and return_state=True, and make the states "
+                "inputs (`initial_state`) and outputs of the model",
+            )
 
 
 class NoRule(Exception):

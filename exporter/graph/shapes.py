@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+
 import numpy as np
 import onnx
 import onnx.defs
 import onnx.shape_inference
 import onnx_ir as ir
+
+from kexport.graph.bodies import bodies
 
 SMALL = 64
 """Largest integer constant whose values the inference reads: enough for shapes, axes and pads.
@@ -59,11 +63,14 @@ def refine_outputs(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
     """Infer the outputs of `node` if one is not completely known, or an input is in `found`.
 
     Axes that the inference leaves open keep their known extents. Changed outputs are added to
-    `found`.
+    `found`. The nodes of a body are inferred too, and the outputs of a Scan from those of its body.
 
     Raises:
         ValueError: ONNX's inference finds the inputs inconsistent.
     """
+    if has_body(node):
+        _refine_bodies(node, opset, found)
+        return
     if found.isdisjoint(node.inputs) and all(_is_known(value) for value in node.outputs):
         return
     before = [(value.type, value.shape) for value in node.outputs]
@@ -73,6 +80,50 @@ def refine_outputs(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
         value.shape = merged(value.shape, shape)
         if (value.type, value.shape) != (dtype, shape):
             found.add(value)
+
+
+def _refine_bodies(node: ir.Node, opset: int, found: set[ir.Value]) -> None:
+    """Infer the nodes in the bodies of a node.
+
+    Each step of a Scan reads the states and one step of each sequence, along axis 0 here. The
+    states of a Loop may change their shapes, so that nothing follows from the first ones.
+    """
+    plain = node.op_type == "Scan" and not {"scan_input_axes", "scan_output_axes"} & set(
+        node.attributes
+    )
+    if not plain:
+        for body in bodies(node):
+            _refine_nodes(body, opset, found)
+        return
+    (body,) = bodies(node)
+    carried = len(node.inputs) - node.attributes["num_scan_inputs"].as_int()
+    time: int | ir.SymbolicDim = ir.SymbolicDim(None)
+    for index, (outer, inner_value) in enumerate(zip(node.inputs, body.inputs, strict=True)):
+        if outer is None or outer.shape is None:
+            continue
+        if index >= carried:
+            time = outer.shape[0]
+        _learn(inner_value, list(outer.shape)[index >= carried :], found)
+    _refine_nodes(body, opset, found)
+    for index, (value, made) in enumerate(zip(node.outputs, body.outputs, strict=True)):
+        value.type = value.type or made.type
+        if made.shape is not None:
+            _learn(value, [*([time] if index >= carried else []), *made.shape], found)
+
+
+def _refine_nodes(body: ir.Graph, opset: int, found: set[ir.Value]) -> None:
+    """Infer the nodes of a body as far as the types of their inputs are known."""
+    for node in body:
+        if all(value is None or value.type is not None for value in node.inputs):
+            refine_outputs(node, opset, found)
+
+
+def _learn(value: ir.Value, axes: Sequence[int | ir.SymbolicDim], found: set[ir.Value]) -> None:
+    """Give a value the known axes of a shape; it is added to `found` if that changes it."""
+    shape = merged(ir.Shape(axes), value.shape)
+    if shape != value.shape:
+        value.shape = shape
+        found.add(value)
 
 
 def _is_known(value: ir.Value) -> bool:

@@ -21,6 +21,7 @@ from kexport.keras_graph.names import (
     outside_of_pipelines,
     private_name,
     symbol,
+    takes_mask_argument,
     takes_training,
 )
 from kexport.keras_graph.policies import computing_in_float32, is_quantized, without_lora
@@ -32,6 +33,8 @@ from kexport.keras_graph.walk import (
     is_graph,
     nodes,
     operations,
+    operations_between,
+    parts,
     producer,
     readers,
     rerun,
@@ -57,7 +60,9 @@ __all__ = [
     "mask_of",
     "nodes",
     "operations",
+    "operations_between",
     "outside_of_pipelines",
+    "parts",
     "passes_masks_on",
     "private_name",
     "producer",
@@ -66,6 +71,7 @@ __all__ = [
     "set_mask",
     "structured",
     "symbol",
+    "takes_mask_argument",
     "takes_training",
     "without_lora",
 ]

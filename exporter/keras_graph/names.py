@@ -69,3 +69,8 @@ def outside_of_pipelines(layer: Any) -> Any:
 def takes_training(layer: Any) -> bool:
     """Tell whether the call of a layer has a `training` argument."""
     return bool(getattr(layer, "_call_has_training_arg", False))
+
+
+def takes_mask_argument(layer: Any) -> bool:
+    """Tell whether the call of a layer has a `mask` argument."""
+    return bool(getattr(layer, "_call_has_mask_arg", False))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from typing import Any
 
 import keras
@@ -87,6 +87,15 @@ def flatten_layers(model: keras.Model) -> list[Any]:
     return [layer for layer in found if not isinstance(layer, keras.Model)]
 
 
+def parts(layer: Any) -> Iterator[Any]:
+    """Yield a layer or model, the layers and models in it to any depth, and their operations."""
+    within = [layer, *layer._flatten_layers(include_self=False)]
+    yield from within
+    for model in within:
+        if is_graph(model) and has_nodes(model):
+            yield from (one for one in operations(model) if not isinstance(one, keras.Layer))
+
+
 def readers(layer: Any) -> list[Any]:
     """Return the calls that read the outputs of a layer, in all models that use it."""
     return list(getattr(layer, "_outbound_nodes", ()))
@@ -99,6 +108,25 @@ def producer(tensor: Any) -> tuple[Any, int]:
     """
     history = getattr(tensor, "_keras_history", None)
     return (None, 0) if history is None else (history.operation, history.tensor_index)
+
+
+def operations_between(inputs: Any, outputs: Any) -> list[Any]:
+    """List the operations that compute `outputs` from `inputs`, symbolic tensors, last ones first.
+
+    Both may be structures, in which everything else is left out.
+    """
+    known = {id(tensor) for tensor in keras.tree.flatten(inputs)}
+    waiting, found = list(keras.tree.flatten(outputs)), []
+    while waiting:
+        tensor = waiting.pop(0)
+        history = getattr(tensor, "_keras_history", None)
+        if history is None or id(tensor) in known:
+            continue
+        known.add(id(tensor))
+        if history.operation not in found:
+            found.append(history.operation)
+        waiting += history.operation._inbound_nodes[history.node_index].input_tensors
+    return found
 
 
 def _functional(model: Any) -> Any:

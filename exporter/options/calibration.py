@@ -23,13 +23,15 @@ class Calibration:
     calibrate and the others to judge. `method` is the range estimator: "minmax", "percentile",
     "entropy" or "mse". `cache` is a file of measured ranges, which is written where it does not
     exist. `max_drop` is the largest accuracy drop: the share of held-out images whose best class
-    differs from Keras', or the loss of top-1 accuracy where `eval_data` is given; INT8 is refused
-    where the whole confidence interval of the drop is beyond it. `int8_share` is the smallest share
-    of the multiply-adds that stays in INT8 while sensitive layers return to float. `eval_data` is a
-    folder of labelled images with one subfolder for each class. `require_speedup` refuses INT8 that
-    is not that many times as fast as fp32 on this machine. `eval_data` is for other precisions too:
-    it measures Keras' accuracy, checks the order of the classes, shows whether Keras does better
-    with images that are resized in another way, and chooses the preprocessing if
+    differs from Keras', or the loss of the task's measure where `eval_data` is given; INT8 is
+    refused where the whole confidence interval of the drop is beyond it. `int8_share` is the
+    smallest share of the multiply-adds that stays in INT8 while sensitive layers return to float.
+    `ship_images` of the held-out images go into the bundle, as golden images in the place of drawn
+    ones, on which INT8 is far from Keras. `require_speedup` refuses INT8 that is not that many
+    times as fast as fp32 on this machine. `eval_data` are labelled images: a folder with one
+    subfolder for each class, or what the task has (docs/tasks.md). They are for other precisions
+    too: they measure Keras itself and, for classes, check their order, show whether Keras does
+    better with images that are resized in another way, and choose the preprocessing if
     `recipe.preprocess` is "auto".
 
     Raises:
@@ -43,6 +45,7 @@ class Calibration:
     eval_data: str | Path | None = None
     require_speedup: float | None = None
     int8_share: float = 0.5
+    ship_images: int = 0
 
     def __post_init__(self) -> None:
         check_method(self.method)
@@ -55,6 +58,11 @@ class Calibration:
             raise BadArgument(
                 f"`calibration.int8_share` must be between 0 and 1, not {self.int8_share:g}",
                 hint="give the share of the multiply-adds that must stay in INT8, such as 0.5",
+            )
+        if self.ship_images < 0:
+            raise BadArgument(
+                f"`calibration.ship_images` must be 0 or more, not {self.ship_images}",
+                hint="give the number of held-out images that may go into the bundle, such as 8",
             )
         if self.require_speedup is not None and not self.require_speedup > 0:
             raise BadArgument(

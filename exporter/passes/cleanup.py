@@ -46,7 +46,8 @@ def remove_unused(model: ir.Model) -> None:
 def _remove_identities(model: ir.Model) -> None:
     """Remove each Identity, except between an output and an input, an initializer or an output.
 
-    onnx_ir's own pass gives two outputs with the same values one name.
+    onnx_ir's own pass gives two outputs with the same values one name. An output of a body must be
+    made in it.
     """
     for node in list(model.graph.all_nodes()):
         x = node.inputs[0] if node.op_type == "Identity" and not node.domain else None
@@ -54,10 +55,16 @@ def _remove_identities(model: ir.Model) -> None:
             continue
         y = node.outputs[0]
         is_output, name = y.is_graph_output(), y.name
-        if is_output and (x.is_graph_input() or x.is_initializer() or x.is_graph_output()):
+        if is_output and (x.is_graph_output() or not _made_in(node.graph, x)):
             continue
         x.shape, x.type = merged(x.shape, y.shape), x.type or y.type
         y.replace_all_uses_with(x, replace_graph_outputs=True)
         if is_output:
             x.name = name
         node.graph.remove(node, safe=True)
+
+
+def _made_in(graph: ir.Graph | ir.Function, value: ir.Value) -> bool:
+    """Tell whether a node of this very graph makes a value."""
+    node = value.producer()
+    return node is not None and node.graph is graph

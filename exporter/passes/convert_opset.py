@@ -5,11 +5,13 @@ from __future__ import annotations
 import math
 from collections.abc import Callable
 
+import numpy as np
 import onnx
 import onnx_ir as ir
 
 from kexport.errors import PassFailed
-from kexport.graph.edit import attribute, like, remove, required, small, take_over
+from kexport.graph.bodies import graphs
+from kexport.graph.edit import attribute, like, numbers, remove, required, small, take_over
 from kexport.graph.emit import Emitter
 from kexport.graph.passes import Pass
 
@@ -32,50 +34,88 @@ def convert_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
         """Rewrite a model of opset 20 for an older opset or a toolchain with fewer operators.
 
         Gelu(x) ==> x * (1 + Erf(x / sqrt(2))) / 2, and likewise HardSwish, LayerNormalization,
-        Mish and Reciprocal; Reduce(x, axes) ==> Reduce(x) with the attribute axes
+        Mish and Reciprocal; Reduce(x, axes) ==> Reduce(x) with the attribute axes; Split into a
+        number of parts ==> Split by sizes
 
         Applies to operators that are newer than the opset or that the toolchain does not import,
-        if a formula is known; others stay. The toolchain would refuse them. Exact up to rounding.
+        if a formula is known, in bodies too; others stay. The toolchain would refuse them. Exact up
+        to rounding.
 
         Raises:
             PassFailed: an operator of the graph cannot be written at that opset.
         """
-        graph = model.graph
-        for node in list(graph):
-            if opset < 18 and node.op_type in REDUCTIONS:
-                _axes_to_attribute(graph, node)
-            since, lowering = LOWERINGS.get(node.op_type, (0, None))
-            missing = operators is not None and node.op_type not in operators
-            if lowering is not None and (missing or opset < since):
-                emitter = Emitter.before(graph, node, opset)
-                result = lowering(emitter, node)
-                like(result, node.outputs[0])
-                take_over(node.outputs[0], result)
-                remove(graph, node)
-        graph.opset_imports[""] = opset
+        for graph in graphs(model.graph):
+            for node in list(graph):
+                if opset < 18 and node.op_type in REDUCTIONS:
+                    _axes_to_attribute(node)
+                if opset < 18 and node.op_type == "Split":
+                    _parts_to_sizes(model.graph, node)
+                since, lowering = LOWERINGS.get(node.op_type, (0, None))
+                missing = operators is not None and node.op_type not in operators
+                if lowering is not None and (missing or opset < since):
+                    _replace(graph, node, lowering, opset)
+        model.graph.opset_imports[""] = opset
         model.ir_version = IR_VERSIONS[opset]
-        _refuse_newer(graph, opset)
+        _refuse_newer(model.graph, opset)
 
     return convert_opset
 
 
+def _replace(graph: ir.Graph, node: ir.Node, lowering: Lowering, opset: int) -> None:
+    result = lowering(Emitter.before(graph, node, opset), node)
+    like(result, node.outputs[0])
+    take_over(node.outputs[0], result)
+    remove(graph, node)
+
+
 def _refuse_newer(graph: ir.Graph, opset: int) -> None:
-    for node in graph:
-        if node.domain == "" and not onnx.defs.has(node.op_type, opset):
+    for node in graph.all_nodes():
+        if node.domain != "":
+            continue
+        newer = f"is a {node.op_type}"
+        if onnx.defs.has(node.op_type, opset):
+            known = onnx.defs.get_schema(node.op_type, opset).attributes
+            newer = next(
+                (f"has the attribute {one}" for one in node.attributes if one not in known), ""
+            )
+        if newer:
             raise PassFailed(
-                f"{node.name} is a {node.op_type}, which opset {opset} does not have",
+                f"{node.name} {newer}, which opset {opset} does not have",
                 hint="ask for a higher `toolchain.opset`, or for a target that reads one",
             )
 
 
-def _axes_to_attribute(graph: ir.Graph, node: ir.Node) -> None:
+def _parts_to_sizes(graph: ir.Graph, node: ir.Node) -> None:
+    """Turn a number of parts into their sizes, as up to opset 17; the last one may be smaller.
+
+    Without either, the parts have equal sizes.
+    """
+    parts = node.attributes.pop("num_outputs", None)
+    x = required(node, 0)
+    axis = int(attribute(node, "axis", 0))
+    extent = None if x.shape is None else x.shape[axis]
+    if parts is None or not isinstance(extent, int) or extent % parts.as_int() == 0:
+        return
+    size = -(-extent // parts.as_int())
+    sizes = [*([size] * (parts.as_int() - 1)), extent - size * (parts.as_int() - 1)]
+    node.resize_inputs(2)
+    node.replace_input_with(1, numbers(graph, f"{node.name}.split", np.asarray(sizes, np.int64)))
+
+
+def _axes_to_attribute(node: ir.Node) -> None:
     """Turn axes into an attribute, as up to opset 17; TensorRT 8 silently ignores an input."""
+    unchanged = node.attributes.pop("noop_with_empty_axes", None)
     if len(node.inputs) < 2 or node.inputs[1] is None:
         return
     axes = small(node.inputs[1])
     if axes is None:
         raise PassFailed(
             f"{node.name} computes its axes at run time, which opset 17 and below cannot express",
+            hint="ask for `toolchain.opset=18` or higher",
+        )
+    if not axes.size and unchanged is not None and unchanged.as_int():
+        raise PassFailed(
+            f"{node.name} reduces no axis, which opset 17 and below cannot express",
             hint="ask for `toolchain.opset=18` or higher",
         )
     node.resize_inputs(1)

@@ -7,6 +7,7 @@ import onnx_ir as ir
 from onnx.reference import ReferenceEvaluator
 
 from kexport.arrays import Array
+from kexport.graph.bodies import graphs
 from kexport.graph.edit import attribute, constant, numbers, take_over
 from kexport.graph.passes import Pass
 from kexport.graph.shapes import has_body, refine_outputs
@@ -21,30 +22,33 @@ def fold_constants(model: ir.Model) -> None:
     f(constants) ==> constant; Shape(x) ==> constant
 
     Applies to nodes of ONNX's own domain without a body, except random ones, and to Shape of a
-    value whose axes are all known. Shapes are inferred on the way, since a folded Shape makes
-    further ones known. Engines then neither store nor compute them, and later passes see constants.
-    Exact: the results are those of ONNX's reference evaluator.
+    value whose axes are all known; in bodies too. Shapes are inferred on the way, since a folded
+    Shape makes further ones known. Engines then neither store nor compute them, and later passes
+    see constants. Exact: the results are those of ONNX's reference evaluator.
     """
     opset = model.graph.opset_imports.get("", 0)
     found: set[ir.Value] = set()
-    for node in list(model.graph):
-        refine_outputs(node, opset, found)
-        if node.op_type in RANDOM:
-            continue
-        if _constant_inputs(node):
-            results = _evaluate(node, opset)
-        elif node.op_type == "Shape" and (extents := _known_extents(node)) is not None:
-            results = [np.asarray(extents, np.int64)]
-        else:
-            continue
-        for value, result in zip(node.outputs, results, strict=True):
-            if value.is_graph_output():
-                break
-            folded = numbers(model.graph, f"{value.name}.folded", result)
-            take_over(value, folded)
-            found.add(folded)
-        else:
-            model.graph.remove(node, safe=True)
+    for graph in graphs(model.graph):
+        for node in list(graph):
+            refine_outputs(node, opset, found)
+            results = _results(node, opset)
+            if results is None or any(value.is_graph_output() for value in node.outputs):
+                continue
+            for value, result in zip(node.outputs, results, strict=True):
+                folded = numbers(model.graph, f"{value.name}.folded", result)
+                take_over(value, folded)
+                found.add(folded)
+            graph.remove(node, safe=True)
+
+
+def _results(node: ir.Node, opset: int) -> list[Array] | None:
+    """Return the outputs of a node that are known before the graph runs; None for others."""
+    if node.op_type in RANDOM:
+        return None
+    if _constant_inputs(node):
+        return _evaluate(node, opset)
+    extents = _known_extents(node) if node.op_type == "Shape" else None
+    return None if extents is None else [np.asarray(extents, np.int64)]
 
 
 def _known_extents(node: ir.Node) -> list[int] | None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import onnx_ir as ir
 
+from kexport.graph.bodies import graphs
 from kexport.graph.passes import Pass
 
 
@@ -27,8 +28,9 @@ def set_batch(batch: int | None) -> Pass:
                 open_names.add(value.shape[0].value)
                 value.shape = ir.Shape([first, *list(value.shape)[1:]])
         open_names -= {None, first}
-        for node in graph:
-            for value in node.outputs:
+        for part in graphs(graph):
+            within = [] if part is graph else part.inputs
+            for value in (*within, *(value for node in part for value in node.outputs)):
                 _rename(value, open_names, first)
 
     return set_batch

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from importlib import resources
 from pathlib import Path
 
-from kexport.errors import BadArgument
+from kexport.errors import BadArgument, did_you_mean
 from kexport.source.label_files import read_file
 
 
@@ -42,6 +42,47 @@ def class_folders(path: Path) -> list[str]:
             hint="give the folder that holds one subfolder for each class",
         )
     return names
+
+
+def classes_of_folders(
+    folder: Path, names: Sequence[str], classes: Sequence[str] | int
+) -> dict[str, int]:
+    """Return the class of each subfolder, by the subfolder's name.
+
+    A subfolder named like one of the labels contains that class. Where no name is a label, or there
+    are no labels, the number of subfolders must be that of the classes, and they are the classes in
+    sorted order.
+
+    Args:
+        folder: the folder, for messages.
+        names: the names of its subfolders (`class_folders`).
+        classes: the label of each class, or the number of classes.
+
+    Raises:
+        BadArgument: the subfolders do not match the classes.
+    """
+    labels = () if isinstance(classes, int) else tuple(classes)
+    count = classes if isinstance(classes, int) else len(labels)
+    unknown = [name for name in names if name not in labels]
+    if labels and len(unknown) < len(names):
+        doubled = [name for name in names if labels.count(name) > 1]
+        if unknown:
+            raise BadArgument(
+                f"the subfolder {unknown[0]!r} of {folder} is none of the model's classes",
+                hint=did_you_mean(unknown[0], labels) or "name it like one of the labels",
+            )
+        if doubled:
+            raise BadArgument(
+                f"the model has {labels.count(doubled[0])} classes named {doubled[0]!r}",
+                hint="give labels that differ",
+            )
+        return {name: labels.index(name) for name in names}
+    if len(names) != count:
+        raise BadArgument(
+            f"the folder {folder} has {len(names)} subfolders, and the model has {count} classes",
+            hint="make one for each class, in sorted order, or name them like the labels",
+        )
+    return {name: index for index, name in enumerate(names)}
 
 
 IMAGENET = "imagenet"

@@ -8,6 +8,7 @@ import sys
 import textwrap
 import zipfile
 import zlib
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -15,7 +16,7 @@ import h5py
 import keras
 
 from kexport.errors import UnreadableModel, UnsupportedModel, UntrustedModel, one_line
-from kexport.source import allowlist
+from kexport.source import allowlist, keras2
 from kexport.source.allowlist import MARKS, Entry
 from kexport.source.model_name import HINT, refuse_no_file
 
@@ -49,12 +50,12 @@ def load_file(path: Path, *, trust: bool) -> keras.Model:
         UnsupportedModel: it names a class or function that is neither Keras' nor registered.
     """
     config = _config(path)
-    legacy = path.suffix != ".keras"
     used = {**config, "compile_config": None} if isinstance(config, dict) else config
-    for entry in allowlist.entries(used, legacy=legacy):
-        if not trust:
-            _refuse_untrusted(path, entry)
-        _refuse_unregistered(path, entry)
+    version = keras2.version_of(path)
+    if version is not None:
+        permit = partial(_permit, path, legacy=False, trust=trust)
+        return keras2.load(path, used, version, permit=permit)
+    _permit(path, used, legacy=path.suffix != ".keras", trust=trust)
     try:
         with contextlib.redirect_stdout(sys.stderr):
             return keras.saving.load_model(path, compile=False, safe_mode=not trust)
@@ -66,6 +67,14 @@ def load_file(path: Path, *, trust: bool) -> keras.Model:
                 hint=f"save the model as .keras, or {_REGISTER}",
             ) from error
         raise UnreadableModel(f"{path} cannot be loaded: {reason}", hint=HINT) from error
+
+
+def _permit(path: Path, config: Any, *, legacy: bool, trust: bool) -> None:
+    """Refuse what a configuration of a file may not name."""
+    for entry in allowlist.entries(config, legacy=legacy):
+        if not trust:
+            _refuse_untrusted(path, entry)
+        _refuse_unregistered(path, entry)
 
 
 def _config(path: Path) -> Any:

@@ -13,6 +13,8 @@ from kexport.conversion import convert_model
 from kexport.errors import BadArgument, UnsupportedModel
 from kexport.graph.passes import Artifact
 from kexport.keras_graph import flatten_layers
+from kexport.measures.tasks import CLASSIFY
+from kexport.options.preprocessing import AUTO
 from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
 from kexport.progress import Progress
@@ -68,6 +70,12 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     task = tasks.resolve(request.task, converted.outputs, _evidence(request))
     if task.entry["name"] in ("segment", "image"):
         _refuse_channels_first(model)
+    if source.mode == AUTO and task.entry["name"] != CLASSIFY:
+        raise BadArgument(
+            f"`recipe.preprocess={AUTO!r}` needs the task {CLASSIFY}, and this one is "
+            f"{task.entry['name']}",
+            hint="say with `recipe.preprocess` what training did to the images",
+        )
     names = labels.fit(request.class_names or source.labels, task.labels, request.labels)
     if request.top_k is not None and task.entry["name"] != "classify":
         raise BadArgument(

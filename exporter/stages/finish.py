@@ -14,7 +14,7 @@ from kexport.options.preprocessing import described
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
 from kexport.source.preprocessing import prepare
-from kexport.stages import labelled, optimize, quantize
+from kexport.stages import labelled, measured, optimize, quantize
 from kexport.stages.convert import Subject
 from kexport.stages.request import Request
 from kexport.targets import Target
@@ -31,7 +31,7 @@ class Finished:
     findings: tuple[lint.Finding, ...]
     """Warnings about the graph from the rules of the target's toolchain."""
     accuracy: dict[str, Any] | None = None
-    """How often Keras is right on the labelled images, where there are some."""
+    """How right Keras is on the labelled images, where there are some."""
 
 
 def finish(subject: Subject, request: Request, say: Progress) -> Finished:
@@ -63,7 +63,7 @@ def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any]
     """Run Keras on the labelled images of a float export, where there are some.
 
     Raises:
-        BadArgument: the model has no image input or no scores of classes, the images cannot be
+        BadArgument: the model has no image input, the task has no measure, the images cannot be
             used, or as `labelled.check`.
     """
     calibration, samples = request.calibration, subject.samples
@@ -74,6 +74,9 @@ def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any]
             f"model {subject.model.name!r} has no image input for `calibration.eval_data`",
             hint="leave it out",
         )
+    data = measured.find(subject, request)
+    if data is not None:
+        return measured.of_keras(data, subject, request, say)
     classes = labelled.classes_of(subject.outputs, subject.labels)
     settled = subject.preprocessing
     name = described(settled.mode)
@@ -111,6 +114,7 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
             (height, width, channels),
             random=source.weights == "random",
             seed=request.recipe.seed,
+            labelled=measured.find(subject, request),
         ),
         request.target,
         request.calibration,

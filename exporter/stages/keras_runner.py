@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass
 from typing import Any
 
@@ -42,10 +42,16 @@ class KerasRunner:
     """Images in a batch."""
 
     def first_output(self, images: Array, prepare: Prepare, say: Say, step: str) -> Array:
-        """Compute the model's first output, batch first, as float32.
+        """Compute the model's first output, batch first, as float32; arguments as of `batches`."""
+        return np.concatenate([found[0] for found in self.batches(images, prepare, say, step)])
+
+    def batches(
+        self, images: Array, prepare: Prepare, say: Say, step: str
+    ) -> Iterator[list[Array]]:
+        """Yield the model's outputs for one batch after another, float32, batch first.
 
         All batches have the same size, the last one filled up with its first image, so that a
-        traced model is traced once.
+        traced model is traced once; what belongs to the filling is left out.
 
         Args:
             images: images as they arrive, batch first.
@@ -54,15 +60,16 @@ class KerasRunner:
             step: a few words for progress.
         """
         progress = percent_progress(say, step)
-        found = []
         for start in range(0, len(images), self.at_once):
             some = prepare(images[start : start + self.at_once])
             missing = self.at_once - len(some) if start else 0
             batch = np.concatenate([some, *[some[:1]] * missing]) if missing else some
-            first = keras.tree.flatten(self.call(batch))[0]
-            found.append(np.asarray(keras.ops.convert_to_numpy(first), np.float32)[: len(some)])
+            outputs = keras.tree.flatten(self.call(batch))
+            yield [
+                np.asarray(keras.ops.convert_to_numpy(one), np.float32)[: len(some)]
+                for one in outputs
+            ]
             progress(start + len(some), len(images))
-        return np.concatenate(found)
 
 
 def runner_for(model: keras.Model, graph: ir.Model, count: int) -> KerasRunner:

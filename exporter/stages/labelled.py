@@ -15,7 +15,8 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.accuracy.class_order import OtherOrder, other_order
-from kexport.calibration.accuracy.keras_doubts import KerasAccuracy, measure
+from kexport.calibration.accuracy.intervals import share_interval
+from kexport.calibration.accuracy.keras_doubts import CONFIDENCE, KerasAccuracy, measure
 from kexport.calibration.dataset.images import ImageForm, Images, load_labelled_images
 from kexport.calibration.progress import Say, percent_progress
 from kexport.conversion import input_specs
@@ -169,8 +170,14 @@ def check(answers: Answers, classes: Classes, *, random: bool) -> dict[str, Any]
         _report(other, classes)
     elif found.doubt is not None and not random:
         warn(f"{_told(found)}; {CAUSES}")
-    low, high = found.interval
-    return {"images": found.images, "top1": found.top1, "interval": [low, high]}
+    return {**top1_entry(found.right, found.images), "top1": found.top1}
+
+
+def top1_entry(right: int, images: int) -> dict[str, Any]:
+    """Build the manifest's entry about a model that is right on so many of the labelled images."""
+    low, high = share_interval(right, images, CONFIDENCE)
+    measure = {"measure": "top1", "value": right / images, "interval": [low, high]}
+    return {"images": images, **measure, "measures": {"top1": right / images}}
 
 
 def warn(message: str) -> None:

@@ -28,13 +28,17 @@ from kexport.calibration.accuracy.evaluator import output_kind
 from kexport.calibration.accuracy.latency import Speed, compare_latency, require_speedup
 from kexport.calibration.accuracy.refusal import accuracy_refusal
 from kexport.calibration.accuracy.search import SearchStep
+from kexport.calibration.accuracy.task_gate import TaskEvaluator, task_criterion
 from kexport.calibration.dataset.encoding import encode_images
 from kexport.calibration.dataset.images import ImageForm, Images, load_images, split_images
+from kexport.calibration.execution.tensor_file import writing_temporary_files
+from kexport.calibration.metrics import Quality
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
 from kexport.calibration.quantizer.scheme import Scheme
 from kexport.calibration.quantizer.tensorrt import TENSORRT_EXPLICIT, TENSORRT_STRONGLY_TYPED
 from kexport.calibration.statistics.float16_guard import Guard
+from kexport.graph import save
 from kexport.graph.passes import Artifact, Step
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
@@ -45,6 +49,7 @@ from kexport.passes.pipeline import GraphFormat
 from kexport.source.preprocessing import decode, prepare
 from kexport.stages import labelled
 from kexport.stages.keras_runner import runner_for
+from kexport.stages.measured import Labelled, check
 from kexport.stages.optimize import halve
 from kexport.targets import Target
 
@@ -76,6 +81,13 @@ class ImageModel:
     random: bool
     """Whether the weights are random, so that classes are meaningless."""
     seed: int
+    labelled: Labelled | None = None
+    """Labelled images of a task other than classify, where there are some."""
+
+    @property
+    def form(self) -> ImageForm:
+        """The images that the model takes."""
+        return ImageForm(self.size[:2], self.pixels.outside, self.pixels.shades, self.pixels.dtype)
 
 
 @dataclass(frozen=True, slots=True)
@@ -90,7 +102,9 @@ class QuantizedArtifact:
     in_float32: ir.Model
     """The quantized graph before its float nodes became float16."""
     accuracy: dict[str, Any] | None
-    """How often Keras is right on the labelled images, where there are some."""
+    """How right Keras is on the labelled images, where there are some."""
+    shipped: Array
+    """Held-out images that go into the bundle, as its graph takes them; often none."""
 
 
 def quantize(
@@ -125,7 +139,7 @@ def quantize(
         images = encode_images(calibration_set.images, subject.pixels)
         dataset = Dataset(images, _evaluator(subject, evaluation_set, say))
         accuracy = _accuracy(subject, dataset.evaluator)
-        criterion = criterion_for(dataset.evaluator, calibration.max_drop, random=subject.random)
+        criterion = _criterion(dataset.evaluator, calibration.max_drop, random=subject.random)
         found = quantize_with_accuracy_control(
             artifact.model,
             dataset,
@@ -143,7 +157,7 @@ def quantize(
                 if not local:
                     return None
                 finished = pipeline.run(model, finish).model
-                return _measure_speed(subject, finished, target, images, say)
+                return _measure_speed(_float_model(subject, target), finished, images, say)
 
             raise accuracy_refusal(criterion, found, calibration.int8_share, timed)
         seconds = time.perf_counter() - started
@@ -153,20 +167,26 @@ def quantize(
         in_float32, guard = whole.model, None
         if scheme.float16_scales:
             whole, guard, found = _halve_rest(whole, form, found, dataset, criterion, say)
-        quality = found.quality
-        speed = _measure_speed(subject, whole.model, target, images, say) if local else None
+        quality, evaluator = found.quality, dataset.evaluator
+        floating = _float_model(subject, target)
+        float_bytes = _bytes_of(floating, Path(scratch))
+        shipped = np.array(evaluator.images[: calibration.ship_images])
+        of_int8 = _labelled(evaluator, quality, whole.model)
+        speed = _measure_speed(floating, whole.model, images, say) if local else None
     require_speedup(speed, calibration.require_speedup, target.name)
-    evaluator = dataset.evaluator
     entry = {
         "method": calibration.method,
         "images": len(images),
         "judged_on": len(evaluator.images),
         "skipped": [*calibration_set.skipped, *evaluation_set.skipped],
         "gate": {**criterion.entry(quality), "int8_share": calibration.int8_share},
-        "keras": None if evaluator.labels is None else report.quality_entry(criterion.reference),
+        "keras": None if of_int8 is None else report.quality_entry(criterion.reference),
+        "labelled": of_int8,
+        "float_bytes": float_bytes,
+        "shipped": len(shipped),
         **report.entries(found, scheme, artifact.model),
     }
-    return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy)
+    return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy, shipped)
 
 
 def _scheme(target: Target) -> Scheme:
@@ -179,9 +199,7 @@ def _load(
     """Load the images to calibrate on, and those to evaluate on."""
     if calibration.data is None:
         raise ValueError("there are no images to calibrate on")
-    height, width, _ = subject.size
-    pixels = subject.pixels
-    form = ImageForm((height, width), pixels.outside, pixels.shades, pixels.dtype)
+    form = subject.form
     load = partial(
         load_images,
         calibration.data,
@@ -193,6 +211,8 @@ def _load(
     if calibration.eval_data is None:
         found = load(limit=CALIBRATION_IMAGES + EVALUATION_IMAGES)
         return split_images(found, subject.seed, largest=CALIBRATION_IMAGES)
+    if subject.labelled is not None:
+        return load(limit=CALIBRATION_IMAGES), subject.labelled.load(form, scratch, say)
     classes = labelled.classes_of(subject.shown, subject.labels)
     judged = labelled.load(
         calibration.eval_data, classes, form, seed=subject.seed, scratch=scratch, say=say
@@ -206,27 +226,51 @@ def _evaluator(subject: ImageModel, evaluation_set: Images, say: Say) -> Evaluat
     height, width, channels = subject.size
     first = subject.shown[0]
     runner = runner_for(subject.model, subject.artifact.model, len(images))
-    scores = runner.first_output(
-        images,
-        lambda raw: prepare(decode(raw, pixels, (height, width), channels), subject.mode),
-        say,
-        "running Keras on the held-out images",
-    )
+
+    def prepared(raw: Array) -> Array:
+        return prepare(decode(raw, pixels, (height, width), channels), subject.mode)
+
+    if subject.labelled is not None:
+        judge = subject.labelled.judge(evaluation_set, subject.form)
+        answers = list(subject.labelled.answers(judge, runner, images, prepared, say))
+        reference = np.concatenate([output for _, output in answers])
+        kept = tuple(one for some, _ in answers for one in some)
+        return TaskEvaluator(images, reference, output_kind(first), judge=judge, kept=kept)
+    step = "running Keras on the held-out images"
+    scores = runner.first_output(images, prepared, say, step)
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
     return Evaluator(images, scores, output_kind(first), labels)
 
 
 def _accuracy(subject: ImageModel, evaluator: Evaluator) -> dict[str, Any] | None:
-    """Check Keras on the labelled images; return how often it is right, for the manifest.
+    """Check Keras on the labelled images; return how right it is, for the manifest.
 
     Raises:
         BadArgument: as `labelled.check`.
     """
+    if isinstance(evaluator, TaskEvaluator):
+        return check(evaluator.judge, evaluator.kept)
     if evaluator.labels is None:
         return None
     classes = labelled.classes_of(subject.shown, subject.labels)
     answers = labelled.Answers(evaluator.reference, evaluator.labels)
     return labelled.check(answers, classes, random=subject.random)
+
+
+def _criterion(evaluator: Evaluator, max_drop: float, *, random: bool) -> Criterion:
+    if isinstance(evaluator, TaskEvaluator):
+        return task_criterion(evaluator, max_drop)
+    return criterion_for(evaluator, max_drop, random=random)
+
+
+def _labelled(evaluator: Evaluator, quality: Quality, model: ir.Model) -> dict[str, Any] | None:
+    """Return how right the quantized model is on the labelled images, for the manifest."""
+    if isinstance(evaluator, TaskEvaluator):
+        return evaluator.entry(model)
+    if quality.top1 is None:
+        return None
+    right = round(quality.top1 * quality.images)
+    return labelled.top1_entry(right, quality.images)
 
 
 def _halve_rest(
@@ -248,10 +292,25 @@ def _halve_rest(
     return halved, guard, replace(found, quality=quality)
 
 
-def _measure_speed(
-    subject: ImageModel, model: ir.Model, target: Target, images: Array, say: Say
-) -> Speed:
+def _float_model(subject: ImageModel, target: Target) -> ir.Model:
+    """Return the float32 graph of the same device, to compare sizes and times with."""
+    passes = pipeline.passes_for(replace(GraphFormat.of(target), precision="fp32"), "lower")
+    return pipeline.continue_with(subject.artifact, passes).model
+
+
+def _bytes_of(model: ir.Model, scratch: Path) -> int:
+    """Return the size of a model's files.
+
+    Raises:
+        OutputFailed: `scratch` cannot be written.
+    """
+    with writing_temporary_files("the float32 graph"):
+        folder = Path(tempfile.mkdtemp(dir=scratch))
+        save.save(model, folder / "model.onnx")
+    return sum(file.stat().st_size for file in folder.iterdir())
+
+
+def _measure_speed(floating: ir.Model, model: ir.Model, images: Array, say: Say) -> Speed:
     """Time the quantized model against the float32 graph of the same device."""
     say("timing int8 against fp32")
-    passes = pipeline.passes_for(replace(GraphFormat.of(target), precision="fp32"), "lower")
-    return compare_latency(pipeline.continue_with(subject.artifact, passes).model, model, images)
+    return compare_latency(floating, model, images)

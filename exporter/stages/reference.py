@@ -6,15 +6,18 @@ from collections.abc import Sequence
 
 import onnx_ir as ir
 
+from kexport.arrays import Array
 from kexport.outputs import Ranking
 from kexport.parity import keras_outputs, probes
 from kexport.parity.expectation import expect
 from kexport.parity.graph_logits import tells_logits
 from kexport.parity.int8_tolerance import prove, unfused
 from kexport.parity.reference import Reference, ranked, within
+from kexport.parity.samples import Samples
 from kexport.parity.tolerance import FLOORS
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
+from kexport.source.preprocessing import decode, prepare
 from kexport.stages.convert import Subject
 from kexport.stages.finish import Finished
 from kexport.targets import Target
@@ -39,6 +42,8 @@ def compute_reference(
         others = probes.answer(model, samples.probes, subject.outputs, expected.gaps)
         shown = probes.ranked(others, ranking)
         return Reference(samples, ranked(expected, ranking), probes=shown)
+    if len(finished.quantized.shipped):
+        samples = _with_shipped(subject, finished.quantized.shipped)
     answers = keras_outputs.compute(model, samples.prepared, names)
     say("measuring the effect of rounding on the int8 graph")
     rest = "fp32" if target.engine == "onnxruntime" else "fp16"
@@ -58,6 +63,15 @@ def compute_reference(
         ranked(within(subject.outputs, proof.answers, proof.from_graph), ranking),
         probes.ranked(others, ranking),
     )
+
+
+def _with_shipped(subject: Subject, shipped: Array) -> Samples:
+    """Return the samples with held-out images as the golden ones."""
+    samples, mode = subject.samples, subject.preprocessing.mode
+    assert samples.pixels is not None, "int8 has an image input"
+    height, width, channels = samples.prepared[0].shape[1:]
+    decoded = decode(shipped, samples.pixels, (height, width), channels)
+    return samples.with_golden(shipped, prepare(decoded, mode))
 
 
 def _with_logits(graph: ir.Model, names: Sequence[str], ranking: Ranking | None) -> list[str]:

@@ -11,6 +11,9 @@ from typing import Any
 from kexport.bundle import triton
 from kexport.bundle.output_folder import refuse_existing
 from kexport.errors import BadArgument
+from kexport.measures import tasks
+from kexport.measures.examples import Examples
+from kexport.measures.tasks import CLASSIFY
 from kexport.needs import need
 from kexport.options.application import Recipe
 from kexport.options.batch import Batch
@@ -27,6 +30,11 @@ from kexport.zoo import Application
 
 _MACHINES = {"cpu": ("x86_64", "AMD64", "aarch64", "arm64"), "arm64": ("aarch64", "arm64")}
 """The values of `platform.machine()` on which a target's CPU is like this machine's."""
+
+
+def runs_here(device: str) -> bool:
+    """Return whether a device's CPU is like this machine's, so that its speed can be measured."""
+    return platform.machine() in _MACHINES.get(device, ())
 
 
 @dataclass(frozen=True, slots=True)
@@ -48,6 +56,8 @@ class Request:
     layout_triton: Path | None
     force: bool
     timestamps: bool
+    examples: Examples | None
+    """The labelled data, if the task was told and is another than classify."""
 
     @property
     def fixed_batch(self) -> int | None:
@@ -57,7 +67,7 @@ class Request:
     @property
     def is_local(self) -> bool:
         """Whether the target's CPU is like this machine's, so that its speed can be measured."""
-        return platform.machine() in _MACHINES.get(self.target.device, ())
+        return runs_here(self.target.device)
 
     def check(self, model: str | Path | None) -> None:
         """Refuse what cannot work, before Keras is loaded or anything heavy is done.
@@ -77,20 +87,15 @@ class Request:
         if self.target.engine == "tensorrt_rtx":
             need("tensorrt_rtx", extra="rtx")
         check_calibration(self.calibration, self.target, local=self.is_local)
-        self._check_labelled()
-        if model is not None:
-            self.folder(self._check_model(model))
-        elif self.output is not None:
-            refuse_existing(self.output, force=self.force)
-
-    def _check_labelled(self) -> None:
-        if self.calibration.eval_data is not None:
-            class_folders(Path(self.calibration.eval_data))
-        elif self.recipe.preprocessing() == AUTO:
+        if self.recipe.preprocessing() == AUTO and self.calibration.eval_data is None:
             raise BadArgument(
                 f"`recipe.preprocess={AUTO!r}` needs labelled images to try the modes on",
                 hint="add `calibration.eval_data`: a folder with one subfolder for each class",
             )
+        if model is not None:
+            self.folder(self._check_model(model))
+        elif self.output is not None:
+            refuse_existing(self.output, force=self.force)
 
     def _check_model(self, model: str | Path) -> str:
         """Check a model and its arguments as far as they are known by its name; return the name."""
@@ -140,12 +145,14 @@ def prepare(
     Raises:
         KexportError: as `Request.check`, or the labels cannot be read.
     """
+    told = task if isinstance(task, Task) else Task(task)
+    data = calibration or Calibration()
     request = Request(
         target=target,
         recipe=recipe or Recipe(),
         image_input=image_input or ImageInput(),
-        task=task if isinstance(task, Task) else Task(task),
-        calibration=calibration or Calibration(),
+        task=told,
+        calibration=data,
         batch=batch,
         labels=labels,
         class_names=None if labels is None else label_files.read(labels),
@@ -155,6 +162,27 @@ def prepare(
         layout_triton=None if layout_triton is None else Path(layout_triton),
         force=force,
         timestamps=timestamps,
+        examples=_labelled(told.name, data.eval_data),
     )
     request.check(model if isinstance(model, (str, Path)) else None)
     return request
+
+
+def _labelled(task: TaskName | None, data: str | Path | None) -> Examples | None:
+    """Check the labelled data of an export; read them if the task was told and is not classify.
+
+    Raises:
+        BadArgument: they are missing, or not of the form that the task has; or it has no measure.
+    """
+    if data is None:
+        return None
+    if task is None or task == CLASSIFY:
+        try:
+            class_folders(Path(data))
+        except BadArgument as error:
+            if task == CLASSIFY:
+                raise
+            hint = "give a subfolder for each class, or say with `task.name` what the model is for"
+            raise BadArgument(str(error), hint=hint) from error
+        return None
+    return tasks.read(task, Path(data))

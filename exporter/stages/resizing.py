@@ -16,8 +16,8 @@ from kexport.arrays import Array
 from kexport.calibration.accuracy.intervals import incomplete_beta
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument
+from kexport.measures.tasks import CLASSIFY
 from kexport.options.image_input import AUTO
-from kexport.outputs import SCORED
 from kexport.parity.samples import is_image_model
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
@@ -112,10 +112,11 @@ def choose(
     data, compared = request.calibration.eval_data, request.image_input.resize_outside
     if data is None or compared is None:
         return subject, request, None
-    if subject.outputs[0].kind not in SCORED:
+    if subject.task["name"] != CLASSIFY:
         if auto:
             raise BadArgument(
-                f"`image_input.resize_outside` {AUTO!r} needs a model that scores classes",
+                f"`image_input.resize_outside` {AUTO!r} needs a model that scores classes, for the "
+                f"task {CLASSIFY}, and this one is {subject.task['name']}",
                 hint=f"name the method, such as {OF_MODELS}",
             )
         return subject, request, None

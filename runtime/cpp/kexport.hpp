@@ -15,7 +15,6 @@
 /// time. Until a call returns, no other thread may touch the memory that it reads or writes.
 #pragma once
 
-#include <array>
 #include <cmath>
 #include <cstddef>
 #include <cstdint>
@@ -29,6 +28,7 @@
 #include <vector>
 
 #include "kexport_answers.hpp"
+#include "kexport_tensors.hpp"
 
 namespace kexport {
 
@@ -83,103 +83,6 @@ class [[nodiscard]] Result<void> {
     std::optional<Fault> fault_;
 };
 
-/// Element types, by their NumPy names (`boolean` is "bool").
-enum class DType : std::uint8_t {
-    boolean,
-    uint8,
-    uint16,
-    uint32,
-    uint64,
-    int8,
-    int16,
-    int32,
-    int64,
-    float16,
-    float32,
-    float64
-};
-
-const char* name_of(DType dtype) noexcept;
-std::size_t bytes_of(DType dtype) noexcept;
-
-/// The DType of a C++ type; float16, which C++17 has no type for, is named explicitly.
-template <class T>
-inline constexpr DType dtype_of = static_cast<DType>(255);
-// clang-format off
-template <> inline constexpr DType dtype_of<bool> = DType::boolean;
-template <> inline constexpr DType dtype_of<std::uint8_t> = DType::uint8;
-template <> inline constexpr DType dtype_of<std::uint16_t> = DType::uint16;
-template <> inline constexpr DType dtype_of<std::uint32_t> = DType::uint32;
-template <> inline constexpr DType dtype_of<std::uint64_t> = DType::uint64;
-template <> inline constexpr DType dtype_of<std::int8_t> = DType::int8;
-template <> inline constexpr DType dtype_of<std::int16_t> = DType::int16;
-template <> inline constexpr DType dtype_of<std::int32_t> = DType::int32;
-template <> inline constexpr DType dtype_of<std::int64_t> = DType::int64;
-template <> inline constexpr DType dtype_of<float> = DType::float32;
-template <> inline constexpr DType dtype_of<double> = DType::float64;
-// clang-format on
-
-/// Sizes of a tensor, the batch first: at most 8, stored in place. In the shape of a model's input
-/// or output, -1 is a free size; in the shape of a tensor it is refused.
-class Shape {
-  public:
-    static constexpr std::size_t max_rank = 8;
-
-    Shape() = default;
-    Shape(std::initializer_list<std::int64_t> sizes) noexcept
-        : Shape(sizes.begin(), sizes.size()) {}
-    Shape(const std::int64_t* sizes, std::size_t rank) noexcept;  ///< keeps the first 8
-
-    std::size_t rank() const noexcept { return rank_; }
-    const std::int64_t* data() const noexcept { return sizes_.data(); }
-    const std::int64_t* begin() const noexcept { return data(); }
-    const std::int64_t* end() const noexcept { return data() + rank_; }
-    std::int64_t operator[](std::size_t axis) const noexcept { return sizes_[axis]; }
-    std::int64_t& operator[](std::size_t axis) noexcept { return sizes_[axis]; }
-    /// Product of the sizes; -1 if one is free or the product overflows.
-    std::int64_t elements() const noexcept;
-
-    friend bool operator==(const Shape& a, const Shape& b) noexcept;
-    friend bool operator!=(const Shape& a, const Shape& b) noexcept { return !(a == b); }
-
-  private:
-    std::array<std::int64_t, max_rank> sizes_{};
-    std::size_t rank_ = 0;
-};
-
-/// A view of a tensor to read in the caller's memory: row-major, without gaps, aligned for its
-/// type, in main memory. The view owns nothing; name and data must outlive the call that takes it.
-struct Input {
-    std::string_view name;
-    DType dtype = DType::uint8;
-    const void* data = nullptr;
-    Shape shape;
-
-    Input() = default;
-    Input(std::string_view n, DType t, const void* d, const Shape& s)
-        : name(n), dtype(t), data(d), shape(s) {}
-    template <class T>
-    Input(std::string_view n, const T* d, const Shape& s) : Input(n, dtype_of<T>, d, s) {
-        static_assert(dtype_of<T> <= DType::float64, "not the type of a tensor's elements");
-    }
-};
-
-/// A view of a tensor to write in the caller's memory; otherwise as Input.
-struct Output {
-    std::string_view name;
-    DType dtype = DType::float32;
-    void* data = nullptr;
-    Shape shape;
-
-    Output() = default;
-    Output(std::string_view n, DType t, void* d, const Shape& s)
-        : name(n), dtype(t), data(d), shape(s) {}
-    template <class T>
-    Output(std::string_view n, T* d, const Shape& s) : Output(n, dtype_of<T>, d, s) {
-        static_assert(dtype_of<T> <= DType::float64, "not the type of a tensor's elements");
-    }
-};
-
 /// How an image of another size becomes the model's before the graph: a library and its filter, and
 /// "stretch", "crop" or "pad" (docs/image-input.md of kexport).
 struct Resize {
@@ -225,12 +128,24 @@ struct TaskInfo {
     std::string box_format = {};  ///< detect: "xyxy", "xywh", "cxcywh" or "yxyx"
     bool relative = false;        ///< detect: boxes are relative to the model's frame, not pixels
     double iou = 0.5;             ///< detect: the largest overlap of two boxes of one class
+    std::vector<Color> palette = {};       ///< segment: the classes' colours, if the user chose some
+    double least = 0.0, largest = 1.0;  ///< image: the values of black and of white
 };
 
 /// The memory layout of pixels for `classify` and `predict`, 8 bits per value. rgb to gray: rows of
 /// interleaved pixels. nv12: `height` rows of Y, then height / 2 rows of interleaved U and V, all
 /// with the same stride. yuyv: rows of Y U Y V.
 enum class PixelFormat : std::uint8_t { rgb, bgr, rgba, bgra, gray, nv12, yuyv };
+
+/// A view of an image in the caller's memory, of any size and format. `stride` is the bytes from one
+/// row to the next, 0 for rows without padding. The view owns nothing; the pixels must outlive the
+/// call that takes it.
+struct ImageView {
+    const std::uint8_t* pixels = nullptr;
+    int width = 0, height = 0;
+    std::size_t stride = 0;
+    PixelFormat format = PixelFormat::rgb;
+};
 
 /// The device and engine that run the model. `bundle`: engine.plan in TensorRT if it has been built
 /// and loads, otherwise model.onnx in ONNX Runtime, on CUDA for a bundle that was exported for it
@@ -288,11 +203,21 @@ class Model {
                                              std::size_t stride, PixelFormat format,
                                              std::size_t k = 0) const noexcept;
 
+    /// Classify several images, as many at a time as the model takes; the answers are in their
+    /// order. A model with a dynamic batch gets all at once. For a fixed batch, the last one is
+    /// filled up with repeated images. Where a model takes images of any size, they must have one
+    /// size. Faults: bad_input.
+    Result<std::vector<std::vector<Prediction>>> classify(const std::vector<ImageView>& images,
+                                                          std::size_t k = 0) const noexcept;
+
     /// Answer for an image by the bundle's task. The image is as for `classify`. Faults: bad_input,
-    /// also for a setting that is out of range or that the task has no use for, and for the tasks
-    /// embed, image and raw, whose answers are tensors: use `run`.
+    /// also for a setting that is out of range or that the task has no use for.
     Result<Answer> predict(const std::uint8_t* pixels, int width, int height, std::size_t stride,
                            PixelFormat format, const Settings& settings = {}) const noexcept;
+
+    /// Answer for several images, in batches as for `classify`. Faults: bad_input.
+    Result<std::vector<Answer>> predict(const std::vector<ImageView>& images,
+                                        const Settings& settings = {}) const noexcept;
 
     const TaskInfo& task() const noexcept;        ///< what the outputs are for
     const std::string& name() const noexcept;     ///< the model's name, such as "inception_v3"

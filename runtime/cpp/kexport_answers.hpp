@@ -2,12 +2,15 @@
 /// kexport.hpp.
 #pragma once
 
+#include <array>
 #include <cstddef>
 #include <cstdint>
 #include <optional>
 #include <string>
 #include <variant>
 #include <vector>
+
+#include "kexport_tensors.hpp"
 
 namespace kexport {
 
@@ -42,14 +45,18 @@ struct Share {
     double share = 0.0;
 };
 
+using Color = std::array<std::uint8_t, 3>;  ///< red, green, blue
+
 /// The class of each pixel of an image (segment), row by row, in the image's own size; `unseen` for
-/// pixels that are cropped away. `shares` has the classes that occur, the largest first.
+/// pixels that are cropped away. `shares` has the classes that occur, the largest first. `palette`
+/// has a colour for each class.
 struct Mask {
     static constexpr std::uint8_t unseen = 255;
 
     int width = 0, height = 0;
     std::vector<std::uint8_t> classes;
     std::vector<Share> shares;
+    std::vector<Color> palette;
 };
 
 /// An object in an image (detect): its class, and its edges in pixels of the image, from its left
@@ -61,11 +68,31 @@ struct Box {
     double left = 0.0, top = 0.0, right = 0.0, bottom = 0.0;
 };
 
+/// The vector of an image (embed).
+struct Embedding {
+    std::vector<double> vector;
+};
+
+/// An image that the model gives (image), row by row, 1 or 3 bytes (grey, or red, green, blue) for
+/// each pixel.
+struct OutputImage {
+    int width = 0, height = 0, channels = 0;
+    std::vector<std::uint8_t> pixels;
+};
+
+/// An output of the model for one image (raw): row-major, without the batch axis.
+struct RawOutput {
+    std::string name;
+    DType dtype = DType::float32;
+    std::vector<std::int64_t> shape;
+    std::vector<unsigned char> data;
+};
+
 /// The answer for an image, by task: the best classes (classify), or every label whose score reaches
 /// the threshold (multilabel), best first; yes or no (binary); a mask (segment); objects, the best
-/// first (detect); numbers (regress).
-using Answer =
-    std::variant<std::vector<Prediction>, Decision, Mask, std::vector<Box>, std::vector<Number>>;
+/// first (detect); numbers (regress); a vector (embed); an image (image); the outputs (raw).
+using Answer = std::variant<std::vector<Prediction>, Decision, Mask, std::vector<Box>,
+                            std::vector<Number>, Embedding, OutputImage, std::vector<RawOutput>>;
 
 /// What a caller may change of an answer: the number of classes (classify; 0 is 5, or as many as the
 /// model returns), the threshold (binary, multilabel, detect, and segment with one channel), and the

@@ -44,7 +44,7 @@ def test_every_file_is_in_the_manifest_with_its_hash(bundle: Bundle) -> None:
     own = (Path(__file__).parents[2] / "LICENSE").read_bytes()
     for name in ("runtime/LICENSE", "cpp/LICENSE"):
         assert there[name].read_bytes() == own
-    assert {"cpp/CMakeLists.txt", "cpp/kexport.hpp", "cpp/src/session.cpp"} <= set(there)
+    assert {"cpp/README.md", "cpp/CMakeLists.txt", "cpp/src/session.cpp"} <= set(there)
     assert "cpp/programs/verify.cpp" in there
     for name, path in there.items():
         content = path.read_bytes()

@@ -23,9 +23,10 @@ def test_the_result_is_a_table_on_stdout(
     main(["vgg16", "-t", "cpu-fp32"])
     out, err = capsys.readouterr()
     rows = [line.split(None, 1) for line in out.splitlines()]
-    assert dict(row for row in rows if row[0] in ("model", "size", "bundle", "next")) == {
+    assert dict(row for row in rows if row[0] in ("model", "size", "speed", "bundle", "next")) == {
         "model": "vgg16, weights: random",
         "size": "2.0 MB",
+        "speed": "1.50 ms for 1 sample",
         "bundle": "vgg16-cpu-fp32",
         "next": "kexport run vgg16-cpu-fp32 image.jpg",
     }
@@ -140,6 +141,8 @@ QUANTIZATION: dict[str, Any] = {
         "images_to_decide": None,
     },
     "keras": {"sqnr": None, "agreement": 1.0, "top1": 0.9, "top5": 1.0},
+    "labelled": {"images": 80, "measure": "top1", "value": 0.8875, "interval": [0.797, 0.947]},
+    "float_bytes": 7_900_000,
     "multiply_adds_int8": 0.987,
     "steps": [
         {"name": "quantised", "sqnr": 20.5, "agreement": 0.96, "top1": 0.88, "top5": 1.0}
@@ -153,8 +156,11 @@ QUANTIZATION: dict[str, Any] = {
 }
 
 
+LABELLED = {"images": 80, "top1": 0.9, "measure": "top1", "value": 0.9, "interval": [0.812, 0.956]}
+
+
 def quantized(model: str, target: str, **options: Any) -> Any:
-    manifest = {**MANIFEST, "quantization": QUANTIZATION}
+    manifest = {**MANIFEST, "quantization": QUANTIZATION, "labelled": LABELLED}
     return exported("int8", manifest=manifest, speed=Speed(4.0, 5.0))
 
 
@@ -165,6 +171,10 @@ def test_int8_is_shown_with_its_accuracy_and_speed(
     assert main(["vgg16", "-t", "cpu-int8", "-q"]) == 0
     out, err = capsys.readouterr()
     lines = [" ".join(line.split()) for line in out.splitlines()]
+    assert lines[0] == (
+        "top-1 accuracy: Keras 90.0 % -> int8 88.8 % on 80 images (79.7 to 94.7), 1.2 times "
+        "slower, 7.9 MB -> 2.0 MB"
+    )
     assert "int8 98.7% of the multiply-adds" in lines
     assert "gate top-1 accuracy may drop by 2.0%" in lines
     ends = "undecided, since 2.0% is between its ends"
@@ -178,6 +188,26 @@ def test_int8_is_shown_with_its_accuracy_and_speed(
     assert "stem/Conv 31.2 dB" in lines
     assert any("5.00 ms, and 4.00 ms in fp32: 0.80 times as fast" in line for line in lines)
     assert err == "warning: int8 is slower than fp32 here: 5.00 ms, and 4.00 ms in fp32\n"
+
+
+@pytest.mark.parametrize(
+    ("gate", "said"),
+    [
+        (
+            {"measure": "agreement", "drop": 0.0625, "interval": [0.0205, 0.1398]},
+            "int8 gives Keras' class on 93.8% of 80 images (86.0 to 98.0), 7.9 MB -> 2.0 MB",
+        ),
+        ({"measure": "noise"}, "int8 has an SQNR of 20.5 dB beside Keras on 80 images, 7.9 MB"),
+    ],
+)
+def test_without_labels_the_agreement_or_the_noise_comes_first(
+    gate: dict[str, Any], said: str, fake_export: Fake, capsys: pytest.CaptureFixture[str]
+) -> None:
+    entry = {**QUANTIZATION, "gate": {**QUANTIZATION["gate"], **gate}, "labelled": None}
+    manifest = {**MANIFEST, "quantization": entry, "labelled": None}
+    fake_export(lambda *args, **options: exported("int8", manifest=manifest))
+    assert main(["vgg16", "-t", "cpu-int8", "-q"]) == 0
+    assert capsys.readouterr().out.startswith(said)
 
 
 def test_json_has_the_speed_that_the_manifest_leaves_out(
@@ -209,6 +239,23 @@ def test_a_quantized_bundle_is_compared_with_keras_and_with_its_graph(
         "on the same, the quantized graph against the bundle",
         "result  passed",
     ]
+
+
+def test_a_probability_that_may_be_anything_is_not_compared(
+    capsys: pytest.CaptureFixture[str],
+) -> None:
+    """Beside its logits; the error of an int8 graph may be larger than any probability."""
+    from kexport.cli.tables.parity import compared
+
+    rows = [("scores", 0.85, 1.0, 4.0), ("logits", 3.0, 1.9, 3.8), ("boxes", 20.0, 0.1, 4.0)]
+    said = list(compared(rows, "on 8 images", "the bundle"))
+    assert said == [
+        "logits: error 1.9e+00, tolerance 4e+00",
+        "boxes: largest difference 2.0e+01, allowed 8.0e+02",
+        "on 8 images, Keras against the bundle",
+    ]
+    exact = [("scores", 1e-5, 1e-5, 1e-3), ("logits", 1e-4, 1e-5, 1e-4)]
+    assert "scores: largest difference 1.0e-05, allowed 1.0e-03" in compared(exact, "", "")
 
 
 def test_branches_that_no_sample_reaches_are_named(

@@ -6,6 +6,7 @@ import pytest
 
 from kexport import targets
 from kexport.cli import main
+from kexport.cli.tables.table import headed, show
 from kexport.zoo import ZOO
 
 Capture = pytest.CaptureFixture[str]
@@ -110,3 +111,16 @@ def test_no_escape_codes_in_a_pipe(capsys: Capture) -> None:
     out = capsys.readouterr().out
     assert "\x1b" not in out
     assert all(line == line.rstrip() for line in out.splitlines())
+
+
+def test_a_column_without_a_value_is_left_out(capsys: Capture) -> None:
+    table = headed("device", "JetPack", "opset")
+    table.add_row("cpu", "", "18")
+    table.add_row("trt", "", "")
+    show(table)
+    lines = capsys.readouterr().out.splitlines()
+    assert [line.split() for line in (lines[0], *lines[2:])] == [
+        ["device", "opset"],
+        ["cpu", "18"],
+        ["trt"],
+    ]

@@ -154,6 +154,21 @@ def test_same_padding_of_an_image_of_open_size(extent: int, kernel: int) -> None
     assert_converts(model, normal(2, extent, extent + 1, 3))
 
 
+@pytest.mark.parametrize("kernel", [1, 2, 3, 5])
+@pytest.mark.parametrize("kind", [layers.Conv2D, layers.SeparableConv2D])
+def test_strides_beyond_the_window_on_an_open_size(kind: Any, kernel: int) -> None:
+    """Between windows, 3 to 7 elements are not read; TensorFlow never pads less than nothing."""
+    model = model_of(kind(2, kernel, strides=8, padding="same"), (None, None, 3))
+    for extents in ((32, 25), (31, 8), (30, 3), (29, 26), (1, 16)):
+        assert_converts(model, normal(2, *extents, 3))
+
+
+def test_strides_beyond_the_window_of_a_depthwise_convolution_in_one_axis() -> None:
+    layer = layers.DepthwiseConv1D(3, strides=6, padding="same")
+    for extent in range(1, 14):
+        assert_converts(model_of(layer, (None, 3)), normal(2, extent, 3))
+
+
 def test_even_kernel_pads_the_end() -> None:
     layer = layers.Conv2D(1, 2, padding="same", use_bias=False)
     converted = assert_converts(model_of(layer, (4, 4, 1)), normal(1, 4, 4, 1))

@@ -182,3 +182,23 @@ def test_operations_without_a_rule_are_traced() -> None:
     converted = assert_converts(of(lambda x: x[:, 1:3], (4, 5)), normal(2, 4, 5))
     (name,) = converted.traced
     assert name.startswith("get_item")
+
+
+def _pooled(x: Any) -> Any:
+    return keras.ops.max_pool(x, 2, strides=5, padding="same")
+
+
+def _averaged(x: Any) -> Any:
+    return keras.ops.average_pool(x, (1, 2), strides=4, padding="same")
+
+
+def _convolved(x: Any) -> Any:
+    return keras.ops.conv(x, normal(3, 3, 3, 2), strides=8, padding="same")
+
+
+@pytest.mark.parametrize("operation", [_pooled, _averaged, _convolved])
+def test_strides_beyond_the_window_on_an_open_size(operation: Any) -> None:
+    x = keras.Input((None, None, 3))
+    model = keras.Model(x, operation(x))
+    for extents in ((32, 48), (31, 25), (5, 30)):
+        assert_converts(model, normal(1, *extents, 3))

@@ -81,6 +81,14 @@ def test_an_image_of_open_size(kind: str) -> None:
     assert_converts(model_of(layer, (None, None, 3)), normal(2, 7, 8, 3))
 
 
+@pytest.mark.parametrize("kind", LOCAL)
+@pytest.mark.parametrize("window", [1, 2, 3])
+def test_strides_beyond_the_window_on_an_open_size(kind: str, window: int) -> None:
+    model = model_of(LOCAL[kind][1](window, strides=7, padding="same"), (None, None, 3))
+    for extents in ((32, 25), (31, 8), (30, 3), (29, 26), (1, 15)):
+        assert_converts(model, normal(2, *extents, 3))
+
+
 POOLS = {
     "max": (layers.AdaptiveMaxPooling1D, layers.AdaptiveMaxPooling2D, layers.AdaptiveMaxPooling3D),
     "average": (

@@ -15,7 +15,7 @@ from cpp_verifiers import Export
 from support import healthy, normal, small_classifier
 
 from kexport.api import export
-from kexport.conversion.rules import convolution
+from kexport.conversion import padding
 from kexport.errors import ParityFailed
 from kexport.graph import affine, edit
 from kexport.graph.emit import Emitter
@@ -185,14 +185,14 @@ def test_one_mean_left_out(
 def test_padding_on_the_wrong_side(
     models: dict[str, keras.Model], tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    right = convolution.padding_of
+    right = padding.padding_of
 
     def wrong(*args: Any) -> dict[str, Any]:
         pads = right(*args)["pads"]
         half = len(pads) // 2
         return {"pads": [*pads[half:], *pads[:half]]}
 
-    monkeypatch.setattr(convolution, "padding_of", wrong)
+    monkeypatch.setattr(padding, "padding_of", wrong)
     assert refused(models["tf"], "tf", tmp_path)
 
 

@@ -56,8 +56,10 @@ def _cells(answer: "Answer") -> tuple[tuple[str, ...], list[tuple[str, ...]]]:
     return ("class", *answer.columns), [(index, *row) for index, row in rows]
 
 
-def verification_table(path: Path, verification: "Verification") -> Table:
-    """Compare each golden output with what the bundle computes now."""
+def verification_table(
+    path: Path, verification: "Verification", latency: str | None = None
+) -> Table:
+    """Compare each golden output with what the bundle computes now; say how long it takes."""
     measured = [(row.name, row.max_abs, row.error, row.tolerance) for row in verification.rows]
     measures = compared(measured, f"on {verification.images} golden images", "the bundle")
     return pairs(
@@ -67,6 +69,7 @@ def verification_table(path: Path, verification: "Verification") -> Table:
             ("engine", verification.engine),
             ("files", f"{verification.files}, all as the manifest says"),
             *named("parity", measures),
+            *named("speed", filter(None, [latency])),
             ("result", "passed" if verification.passed else "FAILED"),
         ]
     )

@@ -25,14 +25,14 @@ def bundle_table(
     manifest: Mapping[str, Any],
     built: "VerifiedEngine | None" = None,
     trial: "ResizeTrial | None" = None,
+    latency: str | None = None,
 ) -> Table:
     """Summarize a bundle: its contents, its difference from Keras, and the next command.
 
     `built` is an engine that was built for the GPU of this machine, `trial` how well Keras did on
-    labelled images that were resized in several ways.
+    labelled images that were resized in several ways, `latency` how long the bundle takes here.
     """
     model, target, parity = manifest["model"], manifest["target"], manifest["parity"]
-    size = sum(file["bytes"] for name, file in manifest["files"].items() if _holds_model(name))
     rows = [
         ("model", f"{model['name']}, weights: {model['weights']}"),
         ("target", f"{target['name']}, opset {target['opset']}"),
@@ -44,7 +44,8 @@ def bundle_table(
         *named("output", (_tensor(row) for row in manifest["outputs"])),
         *named("classes", classes(path, manifest)),
         *named("task", _task(manifest["task"])),
-        ("size", megabytes(size)),
+        ("size", megabytes(size_of(manifest))),
+        *named("speed", filter(None, [latency])),
         *named("float32", _float32(manifest["float32_nodes"])),
         *named("largest", _largest(manifest["largest_value"])),
         *named("labelled", labelled(manifest.get("labelled"))),
@@ -57,8 +58,10 @@ def bundle_table(
     return pairs(rows)
 
 
-def _holds_model(name: str) -> bool:
-    return name in ("model.onnx", "model.onnx.data")
+def size_of(manifest: Mapping[str, Any]) -> int:
+    """Return the bytes of the model's files."""
+    names = ("model.onnx", "model.onnx.data")
+    return sum(file["bytes"] for name, file in manifest["files"].items() if name in names)
 
 
 def _tensor(row: Mapping[str, Any]) -> str:

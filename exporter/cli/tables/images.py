@@ -4,6 +4,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from kexport.measures.names import title_of, written
 from kexport.options.preprocessing import Custom, described
 
 if TYPE_CHECKING:
@@ -80,8 +81,24 @@ def classes(path: Path, manifest: Mapping[str, Any]) -> Iterable[str]:
 
 
 def labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
-    """Yield how often Keras is right on labelled images."""
-    if found is not None:
-        low, high = found["interval"]
+    """Yield how right Keras is on labelled images, with every measure of the task."""
+    if found is None:
+        return
+    low, high = found["interval"]
+    if "top1" in found:
         share = f"Keras is right on {found['top1']:.1%} of {found['images']} labelled images"
         yield f"{share} (95 % interval {low:.1%} to {high:.1%})"
+        return
+    name, value = found["measure"], found["value"]
+    ends = f"{written(name, low, unit=False)} to {written(name, high)}"
+    yield (
+        f"Keras has {title_of(name)} {written(name, value)} on {found['images']} labelled images "
+        f"(95 % interval {ends})"
+    )
+    others = [
+        f"{title_of(one)} {written(one, number)}"
+        for one, number in found["measures"].items()
+        if one != name
+    ]
+    if others:
+        yield f"and {', '.join(others)}"

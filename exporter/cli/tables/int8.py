@@ -5,7 +5,8 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from kexport.cli.tables.table import headed, pairs
+from kexport.cli.tables.table import headed, milliseconds, pairs
+from kexport.measures.names import ALLOWED, title_of, written
 
 if TYPE_CHECKING:
     from kexport.calibration.accuracy.latency import Speed
@@ -15,14 +16,6 @@ _WORST = 5
 
 _NAMED = 4
 """Number of float nodes named for one reason; manifest.json has all."""
-
-_MEASURES = {
-    "labels": "top-1 accuracy may drop by {:.1%}",
-    "agreement": "{:.1%} of the images may get another class than Keras gives them",
-    "noise": "noise may be {:.1%} of the output's power",
-    "nothing": "random weights: classes mean nothing, so nothing is refused",
-}
-
 
 _OUTCOMES = {
     "passed": "within {:.1%}",
@@ -37,7 +30,7 @@ def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table
     rows = [
         ("int8", f"{entry['multiply_adds_int8']:.1%} of the multiply-adds"),
         ("", f"ranges by {entry['method']}, on {entry['images']} images"),
-        ("gate", _MEASURES[gate["measure"]].format(gate["max_drop"])),
+        ("gate", ALLOWED[gate["measure"]].format(gate["max_drop"])),
         ("", f"judged on {entry['judged_on']} other images"),
         *_verdict_rows(gate),
     ]
@@ -46,7 +39,7 @@ def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table
         rows.append(
             (
                 "speed",
-                f"{speed.int8_ms:.2f} ms, and {speed.float_ms:.2f} ms in fp32: "
+                f"{milliseconds(speed.int8_ms)}, and {milliseconds(speed.float_ms)} in fp32: "
                 f"{speed.factor:.2f} times as fast, on one thread of this machine",
             )
         )
@@ -79,15 +72,30 @@ def _float_rows(nodes: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]
 
 
 def steps_table(entry: Mapping[str, Any]) -> Table:
-    """List the accuracy after each step."""
-    table = headed("step", "SQNR", "agreement", "top-1", "top-5", "", right=_NUMBERS)
+    """List the accuracy after each step, in the columns that have a value."""
     rows = [{"name": "Keras itself", "kept": True, **entry["keras"]}] if entry["keras"] else []
-    for row in [*rows, *entry["steps"]]:
-        shares = (_share(row[name]) for name in ("agreement", "top1", "top5"))
-        table.add_row(
-            row["name"], _decibels(row["sqnr"]), *shares, "" if row["kept"] else "not kept"
-        )
+    rows += entry["steps"]
+    measure = entry["gate"]["measure"]
+    columns = {
+        "SQNR": [_decibels(row["sqnr"]) for row in rows],
+        "agreement": [_share(row["agreement"]) for row in rows],
+        "top-1": [_share(row["top1"]) for row in rows],
+        "top-5": [_share(row["top5"]) for row in rows],
+        **_measured(measure, [row.get("value") for row in rows]),
+        "": ["" if row["kept"] else "not kept" for row in rows],
+    }
+    shown = {name: cells for name, cells in columns.items() if any(cells)}
+    table = headed("step", *shown, right=[name for name in shown if name])
+    for index, row in enumerate(rows):
+        table.add_row(row["name"], *(cells[index] for cells in shown.values()))
     return table
+
+
+def _measured(measure: str, values: list[float | None]) -> dict[str, list[str]]:
+    """Return the column of a task's measure, which has no value where classes are judged."""
+    if None in values:
+        return {}
+    return {title_of(measure): [written(measure, value or 0.0) for value in values]}
 
 
 def layers_table(entry: Mapping[str, Any]) -> Table:
@@ -99,12 +107,12 @@ def layers_table(entry: Mapping[str, Any]) -> Table:
     return table
 
 
-_NUMBERS = ("SQNR", "agreement", "top-1", "top-5")
-
-
 def tables(entry: Mapping[str, Any], speed: "Speed | None") -> Iterable[Table]:
-    """Return all tables about int8."""
-    return quantization_table(entry, speed), steps_table(entry), layers_table(entry)
+    """Yield all tables about int8 that have rows."""
+    yield quantization_table(entry, speed)
+    yield steps_table(entry)
+    if any(row["sqnr"] is not None for row in entry["layers"]):
+        yield layers_table(entry)
 
 
 def _share(value: float | None) -> str:

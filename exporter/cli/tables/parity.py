@@ -6,6 +6,9 @@ from typing import Any
 _Measured = tuple[str, float, float, float]
 """Name, largest difference, error, tolerance."""
 
+_TELLING = 0.1
+"""The largest difference of a probability that tells something when it is allowed."""
+
 _NAMED_BRANCHES = 4
 """Number of branches named that no sample reaches; manifest.json has all."""
 
@@ -69,11 +72,17 @@ def _apart(rows: Sequence[_Measured]) -> tuple[list[_Measured], list[_Measured]]
 
 
 def _measures(rows: Sequence[_Measured]) -> Iterable[str]:
-    """Yield differences, relative to the spread in the rows with the smallest tolerance."""
+    """Yield differences, relative to the spread in the rows with the smallest tolerance.
+
+    A probability that may be almost anything says nothing beside its logits, and is left out.
+    """
     strictest = min((tolerance for _, _, _, tolerance in rows), default=0.0)
-    for name, largest, error, tolerance in rows:
+    names = [row[0] for row in rows]
+    for place, (name, largest, error, tolerance) in enumerate(rows):
         if tolerance == strictest or not error:
             yield f"{name}: error {error:.1e}, tolerance {tolerance:.0e}"
-        else:
-            allowed = largest / error * tolerance
+            continue
+        allowed = largest / error * tolerance
+        has_logits = f"{name}.logits" in names or names[place + 1 : place + 2] == ["logits"]
+        if not has_logits or allowed <= _TELLING:
             yield f"{name}: largest difference {largest:.1e}, allowed {allowed:.1e}"

@@ -25,7 +25,12 @@ class PlainTable(Table):
 
 
 def show(table: Table) -> None:
-    """Print to stdout without trailing blanks, in the colours and the width of the terminal."""
+    """Print to stdout without trailing blanks, in the colours and the width of the terminal.
+
+    Columns with a heading and nothing under it are left out.
+    """
+    if table.show_header and table.row_count:
+        table.columns = [one for one in table.columns if any(one.cells)]
     piped = not sys.stdout.isatty() and "COLUMNS" not in os.environ
     width = _WIDTH_OF_A_PIPE if piped else None
     console = Console(width=width, markup=False, emoji=False, highlight=False)
@@ -66,3 +71,8 @@ def megabytes(count: int) -> str:
     if count < 10_000:
         return f"{count / 1e3:.1f} kB"
     return f"{count / 1e6:.{1 if count >= 1e6 else 2}f} MB"
+
+
+def milliseconds(count: float) -> str:
+    """Write a time such as `12.34 ms`, or `0.014 ms` below one millisecond."""
+    return f"{count:.{2 if count >= 1 else 3}f} ms"

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
 from typing import Any
 
 import numpy as np
@@ -10,42 +9,10 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
+from kexport.conversion.padding import windowed
 from kexport.conversion.rules.activation import activate
 from kexport.conversion.rules.kernel import kernel
-from kexport.conversion.tensor import Tensor, channels_second, shape_of
-
-
-def padding_of(
-    x: ir.Value,
-    padding: str,
-    window: Sequence[int],
-    strides: Sequence[int],
-    dilations: Sequence[int],
-) -> dict[str, Any]:
-    """Return the ONNX attributes for a Keras `padding` of "valid", "same" or "causal".
-
-    `same` follows TensorFlow: the output has ceil(in / stride) elements, the padding is split
-    evenly and an odd element goes to the end (tensorflow.org/api_docs/python/tf/nn, "Notes on
-    padding"). With a stride over 1 it depends on the extent of the input; where that is open,
-    ONNX's SAME_UPPER means the same.
-    """
-    reach = [(size - 1) * dilation for size, dilation in zip(window, dilations, strict=True)]
-    if padding == "valid":
-        return {"pads": [0] * (2 * len(reach))}
-    if padding == "causal":
-        return {"pads": [*reach, *([0] * len(reach))]}
-    if padding != "same":
-        raise ValueError(f"padding {padding!r} is not valid, same or causal")
-    totals = []
-    for extent, span, stride in zip(shape_of(x)[2:], reach, strides, strict=True):
-        if stride == 1:
-            totals.append(span)
-        elif extent is None:
-            return {"auto_pad": "SAME_UPPER"}
-        else:
-            outputs = -(-extent // stride)
-            totals.append(max((outputs - 1) * stride + span + 1 - extent, 0))
-    return {"pads": [*(t // 2 for t in totals), *(t - t // 2 for t in totals)]}
+from kexport.conversion.tensor import Tensor, channels_second
 
 
 def channel_axis(layer: Any) -> int:
@@ -82,6 +49,9 @@ def separable_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def _convolve(g: Graph, layer: Any, x: ir.Value, kernel: ir.Value, *, group: int) -> ir.Value:
+    x, padding = windowed(
+        g, x, layer.padding, layer.kernel_size, layer.strides, layer.dilation_rate
+    )
     return g.op(
         "Conv",
         x,
@@ -90,7 +60,7 @@ def _convolve(g: Graph, layer: Any, x: ir.Value, kernel: ir.Value, *, group: int
         strides=list(layer.strides),
         dilations=list(layer.dilation_rate),
         group=group,
-        **padding_of(x, layer.padding, layer.kernel_size, layer.strides, layer.dilation_rate),
+        **padding,
     )
 
 

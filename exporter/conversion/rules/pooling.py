@@ -10,7 +10,8 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
-from kexport.conversion.rules.convolution import channel_axis, padding_of
+from kexport.conversion.padding import windowed
+from kexport.conversion.rules.convolution import channel_axis
 from kexport.conversion.tensor import Tensor, as_keras, channels_second, shape_of
 from kexport.conversion.unsupported import NoRule
 
@@ -55,14 +56,16 @@ def global_max_pool(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 def _pool(g: Graph, layer: Any, x: Tensor, op_type: str, **attributes: Any) -> Tensor:
     order = channels_second(x.rank, channel_axis(layer))
-    value = g.stored(x, order)
     ones = [1] * len(layer.pool_size)
+    value, padding = windowed(
+        g, g.stored(x, order), layer.padding, layer.pool_size, layer.strides, ones
+    )
     y = g.op(
         op_type,
         value,
         kernel_shape=list(layer.pool_size),
         strides=list(layer.strides),
-        **padding_of(value, layer.padding, layer.pool_size, layer.strides, ones),
+        **padding,
         **attributes,
     )
     return Tensor(y, order)

@@ -60,6 +60,22 @@ class Samples:
         height, width = self.prepared[0].shape[1:3]
         return height, width
 
+    def with_golden(self, raw: Array, prepared: Array) -> Samples:
+        """Return samples of other images, with these as a probe: compared, and not stored.
+
+        Args:
+            raw: images as the only input takes them, batch first.
+            prepared: the same as Keras takes them.
+        """
+        (name,) = self.raw
+        return replace(
+            self,
+            raw={name: raw},
+            prepared=(prepared,),
+            ordinary=len(raw),
+            probes=(Probe("the drawn images", self.raw, self.prepared), *self.probes),
+        )
+
     def without(self, reasons: Mapping[int, str]) -> Samples:
         """Return the samples less those at some places, and why, among `left_out`."""
         kept = [place for place in range(self.count) if place not in reasons]

@@ -1,10 +1,16 @@
 /// kexport-predict BUNDLE IMAGE...: answer for images by the bundle's task.
 #include <algorithm>
+#include <cmath>
 #include <cstdio>
 #include <limits>
+#include <numeric>
+#include <optional>
 
+#include "../src/array.hpp"
 #include "../src/text.hpp"
 #include "decode.hpp"
+#include "entry.hpp"
+#include "save.hpp"
 #include "terminal.hpp"
 
 namespace {
@@ -53,6 +59,38 @@ std::vector<Row> rows_of(const std::vector<kexport::Number>& found, double) {
     return rows;
 }
 
+std::vector<Row> rows_of(const kexport::Embedding& found, double) {
+    double squares = 0.0;
+    for (const double value : found.vector) squares += value * value;
+    return {{std::to_string(found.vector.size()), formatted("%.6g", std::sqrt(squares))}};
+}
+
+std::vector<Row> rows_of(const kexport::OutputImage& image, double) {
+    return {{std::to_string(image.width), std::to_string(image.height),
+             std::to_string(image.channels)}};
+}
+
+/// Print the smallest, mean and largest number of each output.
+std::vector<Row> rows_of(const std::vector<kexport::RawOutput>& found, double) {
+    std::vector<Row> rows;
+    for (const kexport::RawOutput& one : found) {
+        std::string sizes;
+        for (const std::int64_t size : one.shape)
+            sizes += kexport::cat(sizes.empty() ? "" : ", ", size);
+        rows.push_back({one.name, kexport::cat(kexport::name_of(one.dtype), " [", sizes, "]")});
+        const std::vector<double> values = kexport::doubles({one.dtype, one.shape, one.data});
+        if (values.empty()) {
+            rows.back().insert(rows.back().end(), 3, "");
+            continue;
+        }
+        const auto [least, largest] = std::minmax_element(values.begin(), values.end());
+        const double sum = std::accumulate(values.begin(), values.end(), 0.0);
+        for (const double value : {*least, sum / static_cast<double>(values.size()), *largest})
+            rows.back().push_back(formatted("%.4g", value));
+    }
+    return rows;
+}
+
 struct Table {
     std::string image;
     std::vector<Row> rows;
@@ -80,13 +118,31 @@ void print(const std::vector<Table>& tables) {
     }
 }
 
-kexport::Result<kexport::Answer> answer(const kexport::Model& model, const std::string& path,
-                                        const kexport::Settings& settings) {
-    const auto image = programs::decode(path);
+/// An image's answer, and the file that it was written to, or empty.
+struct Answered {
+    kexport::Answer answer;
+    std::string saved;
+};
+
+kexport::Result<Answered> answer(const kexport::Model& model, const std::string& path,
+                                 const kexport::Settings& settings,
+                                 std::optional<programs::Saver>& saver) {
+    const auto image = programs::decode(path, programs::reader_of(model));
     if (!image) return image.fault();
     const auto format =
         image->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;
-    return model.predict(image->values.data(), image->width, image->height, 0, format, settings);
+    auto found =
+        model.predict(image->values.data(), image->width, image->height, 0, format, settings);
+    if (!found) return found.fault();
+    if (!saver) return Answered{std::move(*found), {}};
+    const auto saved = saver->save(path, *image, *found);
+    if (!saved) return saved.fault();
+    return Answered{std::move(*found), *saved};
+}
+
+void print_line(const std::string& line) {
+    std::printf("%s\n", line.c_str());
+    std::fflush(stdout);
 }
 
 }  // namespace
@@ -98,7 +154,9 @@ int main(int count, char** words) {
         "Answer for images by the bundle's task.",
         {{"-k", "K", "how many classes to print (classify; default 5)"},
          {"--threshold", "X", "least score that means yes (binary, multilabel, segment, detect)"},
-         {"--iou", "X", "largest overlap of two boxes of one class (detect)"}},
+         {"--iou", "X", "largest overlap of two boxes of one class (detect)"},
+         {"--save", "DIR", "write each answer to a file there (segment, detect, image, raw)"},
+         {"--jsonl", "", "print a line of JSON for each image, as soon as it is answered"}},
         2, std::numeric_limits<std::size_t>::max());
     const auto model = kexport::Model::open(arguments.plain[0], arguments.options);
     if (!model) return terminal::print_fault(model.fault());
@@ -107,19 +165,29 @@ int main(int count, char** words) {
     settings.top_k = static_cast<std::size_t>(arguments.top_k);
     settings.threshold = arguments.threshold;
     settings.iou = arguments.iou;
+    std::optional<programs::Saver> saver;
+    if (!arguments.save.empty()) {
+        auto opened = programs::Saver::open(arguments.save, model->task());
+        if (!opened) return terminal::print_fault(opened.fault());
+        saver = std::move(*opened);
+    }
     const double threshold = settings.threshold.value_or(model->task().threshold);
     int status = 0;
     std::vector<Table> tables;
     for (std::size_t at = 1; at < arguments.plain.size(); ++at) {
         const std::string& path = arguments.plain[at];
-        const auto found = answer(*model, path, settings);
-        if (found) {
-            tables.push_back({path, std::visit([&](const auto& one) { return rows_of(one, threshold); },
-                                               *found)});
-            continue;
+        const auto found = answer(*model, path, settings, saver);
+        if (!found) {
+            status = terminal::print_fault(found.fault());
+            if (found.fault().status != kexport::Status::bad_image) return status;
+            if (arguments.jsonl) print_line(programs::entry_of(path, found.fault()));
+        } else if (arguments.jsonl) {
+            print_line(programs::entry_of(path, found->answer, settings, model->task(),
+                                          found->saved));
+        } else {
+            const auto rows = [&](const auto& one) { return rows_of(one, threshold); };
+            tables.push_back({path, std::visit(rows, found->answer)});
         }
-        status = terminal::print_fault(found.fault());
-        if (found.fault().status != kexport::Status::bad_image) return status;
     }
     print(tables);
     return status;

@@ -72,10 +72,14 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
             found.plain.push_back(word);
             continue;
         }
-        bool known = false;
-        for (const Option& option : options) known = known || word == option.name;
-        if (!known) stop(usage, "no option named " + word);
+        const Option* known = nullptr;
+        for (const Option& option : options)
+            if (word == option.name) known = &option;
+        if (known == nullptr) stop(usage, "no option named " + word);
+        if (word == "--jsonl") found.jsonl = true;
+        if (*known->value == '\0') continue;
         if (++at == count) stop(usage, word + " needs a value");
+        if (word == "--save") found.save = words[at];
         if (word == "--onnxruntime") found.options.onnxruntime = words[at];
         if (word == "--device") found.options.device = device(usage, words[at]);
         if (word == "--threads")

@@ -16,10 +16,13 @@ struct Arguments {
     int top_k = 0;                    ///< 0: not given
     std::optional<double> threshold;  ///< from 0 to 1
     std::optional<double> iou;        ///< from 0 to 1
+    std::string save;                 ///< the folder to write answers to; empty: not given
+    bool jsonl = false;               ///< print a line of JSON for each image
     double seconds = 3.0;             ///< how long kexport-bench measures
 };
 
-/// An option of a program: its name, the placeholder of its value, and its help text.
+/// An option of a program: its name, the placeholder of its value (empty for one that has no value),
+/// and its help text.
 struct Option {
     const char* name;
     const char* value;

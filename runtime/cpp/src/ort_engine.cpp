@@ -44,11 +44,11 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
                      const Options& options)
     : library_(load_ort(options.onnxruntime)), api_(library_.api) {
     env_ = made<OrtEnv>(
-        [&](OrtEnv** env) { return api_->CreateEnv(ORT_LOGGING_LEVEL_ERROR, "kexport", env); });
+        [&](OrtEnv** env) { return api_->CreateEnv(ort_logs_errors, "kexport", env); });
     check(api_->DisableTelemetryEvents(env_.get()));
     model_.api = api_;
     model_.memory = made<OrtMemoryInfo>([&](OrtMemoryInfo** memory) {
-        return api_->CreateCpuMemoryInfo(OrtArenaAllocator, OrtMemTypeDefault, memory);
+        return api_->CreateCpuMemoryInfo(ort_arena_allocator, ort_default_memory, memory);
     });
     const bool cuda = options.device == Device::cuda ||
                       (options.device == Device::bundle && manifest.device == "cuda");
@@ -75,7 +75,7 @@ OrtEngine::OrtEngine(const std::filesystem::path& bundle, const Manifest& manife
 void OrtEngine::load(const std::string& path, const Manifest& manifest, int threads, bool cuda) {
     const auto options = made<OrtSessionOptions>(
         [&](OrtSessionOptions** made) { return api_->CreateSessionOptions(made); });
-    check(api_->SetSessionLogSeverityLevel(options.get(), ORT_LOGGING_LEVEL_ERROR));
+    check(api_->SetSessionLogSeverityLevel(options.get(), ort_logs_errors));
     if (manifest.half_scales)  // its WeightBiasQuantization makes wrong biases of such pairs
         check(api_->AddSessionConfigEntry(options.get(), "session.disable_quant_qdq", "1"));
     if (threads > 0) check(api_->SetIntraOpNumThreads(options.get(), threads));

@@ -1,19 +1,15 @@
 /// ONNX Runtime's C API, from a library that is loaded at run time.
 ///
 /// The library is not linked: each release of libonnxruntime exports its symbols under its own
-/// version (VERS_x.y.z), so a program linked against one release does not start with another. The C
-/// API is a table of functions that only grows. Version 11 of it is requested, which every release
-/// since 1.11 has, whatever version the headers are.
+/// version (VERS_x.y.z), so a program linked against one release does not start with another.
 #pragma once
-
-#include <onnxruntime_c_api.h>
 
 #include <memory>
 #include <string>
 
-namespace kexport {
+#include "ort_api.hpp"
 
-inline constexpr std::uint32_t oldest_ort_api = 11;
+namespace kexport {
 
 struct OrtLibrary {
     const OrtApi* api = nullptr;

@@ -11,13 +11,10 @@ namespace kexport {
 
 namespace {
 
-constexpr ONNXTensorElementDataType ort_types[] = {
-    ONNX_TENSOR_ELEMENT_DATA_TYPE_BOOL,   ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT8,
-    ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT16, ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT32,
-    ONNX_TENSOR_ELEMENT_DATA_TYPE_UINT64, ONNX_TENSOR_ELEMENT_DATA_TYPE_INT8,
-    ONNX_TENSOR_ELEMENT_DATA_TYPE_INT16,  ONNX_TENSOR_ELEMENT_DATA_TYPE_INT32,
-    ONNX_TENSOR_ELEMENT_DATA_TYPE_INT64,  ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT16,
-    ONNX_TENSOR_ELEMENT_DATA_TYPE_FLOAT,  ONNX_TENSOR_ELEMENT_DATA_TYPE_DOUBLE};
+constexpr OrtElement ort_types[] = {
+    OrtElement::boolean, OrtElement::uint8,   OrtElement::uint16,  OrtElement::uint32,
+    OrtElement::uint64,  OrtElement::int8,    OrtElement::int16,   OrtElement::int32,
+    OrtElement::int64,   OrtElement::float16, OrtElement::float32, OrtElement::float64};
 
 /// A tensor's element type and sizes, -1 if free; no type if DType does not have it.
 struct Type {
@@ -31,7 +28,7 @@ constexpr DType dtypes[] = {DType::boolean, DType::uint8,   DType::uint16,  DTyp
 
 Type type_of(const OrtApi* api, const OrtTensorTypeAndShapeInfo* info) {
     Type type;
-    ONNXTensorElementDataType element = ONNX_TENSOR_ELEMENT_DATA_TYPE_UNDEFINED;
+    OrtElement element = OrtElement::undefined;
     std::size_t rank = 0;
     ort_check(api, api->GetTensorElementType(info, &element));
     for (const DType& dtype : dtypes)
@@ -102,7 +99,7 @@ void check_side(const std::map<std::string, Type>& tensors, const Infos& infos, 
 
 }  // namespace
 
-ONNXTensorElementDataType ort_type(DType dtype) noexcept {
+OrtElement ort_type(DType dtype) noexcept {
     return ort_types[static_cast<std::size_t>(dtype)];
 }
 

@@ -1,14 +1,13 @@
 /// Conversions between ONNX Runtime's tensors and types and the runtime's own.
 #pragma once
 
-#include <onnxruntime_c_api.h>
-
 #include "array.hpp"
 #include "manifest.hpp"
+#include "ort_api.hpp"
 
 namespace kexport {
 
-ONNXTensorElementDataType ort_type(DType dtype) noexcept;
+OrtElement ort_type(DType dtype) noexcept;
 
 /// Copy a tensor. Throws std::runtime_error for a type that DType does not have.
 Array array_of(const OrtApi* api, OrtValue* value);

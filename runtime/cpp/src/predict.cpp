@@ -2,7 +2,9 @@
 
 #include "classes.hpp"
 #include "detect.hpp"
+#include "embed.hpp"
 #include "errors.hpp"
+#include "output_image.hpp"
 #include "regress.hpp"
 #include "segment.hpp"
 #include "text.hpp"
@@ -41,6 +43,8 @@ Answer answer(const TaskInfo& task, const Arrays& outputs, const std::vector<std
               const Settings& settings, const Placement& placement) {
     if (task.name == "regress") return numbers_of(outputs, task, labels);
     const Array& output = outputs.at(task.outputs.front());
+    if (task.name == "embed") return embedding_of(output);
+    if (task.name == "image") return image_of(output, task);
     const double threshold = settings.threshold.value_or(task.threshold);
     if (task.name == "detect")
         return boxes_of(outputs, task, labels, threshold, settings.iou.value_or(task.iou), placement);

@@ -18,4 +18,14 @@ std::vector<Number> numbers_of(const Arrays& outputs, const TaskInfo& task,
     return found;
 }
 
+std::vector<RawOutput> raw_outputs(const Arrays& outputs, const std::vector<OutputInfo>& infos) {
+    std::vector<RawOutput> found;
+    for (const OutputInfo& info : infos) {
+        const Array& output = outputs.at(info.name);
+        found.push_back({info.name, output.dtype, output.shape, output.data});
+        found.back().shape.erase(found.back().shape.begin());
+    }
+    return found;
+}
+
 }  // namespace kexport

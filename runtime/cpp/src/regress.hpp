@@ -13,4 +13,7 @@ namespace kexport {
 std::vector<Number> numbers_of(const Arrays& outputs, const TaskInfo& task,
                                const std::vector<std::string>& labels);
 
+/// Return the outputs of the first sample, in the manifest's order, without the batch axis.
+std::vector<RawOutput> raw_outputs(const Arrays& outputs, const std::vector<OutputInfo>& infos);
+
 }  // namespace kexport

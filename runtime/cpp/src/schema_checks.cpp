@@ -1,6 +1,10 @@
 #include "schema_checks.hpp"
 
+#include <algorithm>
 #include <cmath>
+#include <cstdio>
+#include <cstdlib>
+#include <cstring>
 #include <nlohmann/json.hpp>
 
 #include "text.hpp"
@@ -28,15 +32,46 @@ Check number_between(double minimum, double maximum, std::string wanted) {
 
 constexpr double infinity = std::numeric_limits<double>::infinity();
 
+Json json_of(const Named& named) {
+    if (named.text != nullptr) return named.text;
+    return named.is_number ? Json(named.number) : Json();
+}
+
+std::string below(const std::string& where, std::string_view key) {
+    return where.empty() ? std::string(key) : cat(where, ".", key);
+}
+
+/// Return a number as Python's repr does: the fewest digits that give it back. (Json's own dump adds
+/// 8 kB to a program.)
+std::string digits_of(double value) {
+    char text[64] = "inf";
+    if (!std::isfinite(value)) return text;
+    int digits = 0;
+    do
+        std::snprintf(text, sizeof text, "%.*e", digits, value);
+    while (std::strtod(text, nullptr) != value && ++digits < 17);
+    const int exponent = std::atoi(std::strchr(text, 'e') + 1);
+    if (exponent >= -4 && exponent < 16)
+        std::snprintf(text, sizeof text, "%.*f", std::max(digits - exponent, 1), value);
+    return text;
+}
+
+std::string number_of(const Json& value) {
+    if (value.is_number_float()) return digits_of(value.get<double>());
+    return value.is_number_unsigned() ? std::to_string(value.get<std::uint64_t>())
+                                      : std::to_string(value.get<std::int64_t>());
+}
+
 }  // namespace
 
 std::string shown(const Json& value) {
     constexpr std::size_t longest = 60;
     if (value.is_object()) return "an object";
     if (value.is_array()) return cat("a list of ", value.size());
-    if (value.is_null() || value.is_boolean()) return value.dump();
+    if (value.is_null()) return "null";
+    if (value.is_boolean()) return value.get<bool>() ? "true" : "false";
     const std::string text =
-        value.is_string() ? repr(value.get_ref<const std::string&>()) : value.dump();
+        value.is_string() ? repr(value.get_ref<const std::string&>()) : number_of(value);
     return text.size() <= longest ? text : text.substr(0, longest - 3) + "...";
 }
 
@@ -75,12 +110,13 @@ Check number(int minimum, int maximum) {
     return number_between(minimum, maximum, cat("a number from ", minimum, " to ", maximum));
 }
 
-Check one_of(std::vector<Json> allowed) {
+Check one_of(std::vector<Named> allowed) {
     return [allowed = std::move(allowed)](const Json& value, const std::string& where) {
         std::string wanted;
-        for (const Json& one : allowed) {
-            if (value == one) return;
-            wanted += cat(wanted.empty() ? "" : " or ", shown(one));
+        for (const Named& one : allowed) {
+            const Json named = json_of(one);
+            if (value == named) return;
+            wanted += cat(wanted.empty() ? "" : " or ", shown(named));
         }
         depart(where, wanted, value);
     };
@@ -134,11 +170,11 @@ Check mapping_of(Check inner, Check keys) {
     };
 }
 
-Check object_with(std::vector<std::pair<std::string, Check>> fields) {
+Check object_with(std::vector<Field> fields) {
     return [fields = std::move(fields)](const Json& value, const std::string& where) {
         if (!value.is_object()) depart(where, "an object", value);
         for (const auto& [key, inner] : fields) {
-            const std::string place = where.empty() ? key : cat(where, ".", key);
+            const std::string place = below(where, key);
             const auto found = value.find(key);
             if (found == value.end()) throw SchemaViolation{cat(place, " is missing")};
             inner(*found, place);
@@ -146,17 +182,15 @@ Check object_with(std::vector<std::pair<std::string, Check>> fields) {
     };
 }
 
-Check if_present(std::string key, Check inner) {
-    return [key = std::move(key), inner = std::move(inner)](const Json& value,
-                                                            const std::string& where) {
+Check if_present(const char* key, Check inner) {
+    return [key, inner = std::move(inner)](const Json& value, const std::string& where) {
         const auto found = value.is_object() ? value.find(key) : value.end();
-        if (found != value.end()) inner(*found, where.empty() ? key : cat(where, ".", key));
+        if (found != value.end()) inner(*found, below(where, key));
     };
 }
 
-Check when(std::string key, std::string expected, Check then) {
-    return [key = std::move(key), expected = std::move(expected), then = std::move(then)](
-               const Json& value, const std::string& where) {
+Check when(const char* key, const char* expected, Check then) {
+    return [key, expected, then = std::move(then)](const Json& value, const std::string& where) {
         const auto found = value.is_object() ? value.find(key) : value.end();
         if (found != value.end() && *found == expected) then(value, where);
     };

@@ -6,6 +6,7 @@
 /// finite.
 #pragma once
 
+#include <cstddef>
 #include <functional>
 #include <limits>
 #include <nlohmann/json_fwd.hpp>
@@ -23,6 +24,24 @@ struct SchemaViolation {
     std::string sentence;
 };
 
+/// A value that a schema names: a text, a whole number, or null. Lists of these are data, where lists
+/// of Json would be code that makes them, and much of it.
+struct Named {
+    constexpr Named(const char* t) : text(t) {}
+    constexpr Named(int n) : number(n), is_number(true) {}
+    constexpr Named(std::nullptr_t) {}
+
+    const char* text = nullptr;
+    int number = 0;
+    bool is_number = false;
+};
+
+/// A key of an object, and what its value must pass.
+struct Field {
+    const char* key;
+    Check check;
+};
+
 /// Describe a value as Python's checks do: 'text', 1.5, true, an object, a list of 3.
 std::string shown(const Json& value);
 
@@ -36,7 +55,7 @@ Check integer(int minimum);               ///< a whole number of at least `minim
 Check number();                           ///< any number
 Check number(int minimum);                ///< a number of at least `minimum`
 Check number(int minimum, int maximum);   ///< a number between limits that belong to it
-Check one_of(std::vector<Json> allowed);  ///< one of the given values
+Check one_of(std::vector<Named> allowed);  ///< one of the given values
 Check or_null(Check inner);               ///< null, or what `inner` allows
 Check list_of(Check inner, std::size_t minimum = 0);
 Check tuple_of(std::vector<Check> inner);  ///< a list with one item for each check
@@ -50,12 +69,12 @@ Check mapping_of(Check inner, Check keys = anything);
 
 /// Return a check for an object that has these keys, with values that pass their checks. Other keys
 /// are allowed.
-Check object_with(std::vector<std::pair<std::string, Check>> fields);
+Check object_with(std::vector<Field> fields);
 
 /// Return a check that applies `inner` to what an object has under `key`, if it has that key.
-Check if_present(std::string key, Check inner);
+Check if_present(const char* key, Check inner);
 
 /// Return a check that applies `then` to objects whose `key` has the value `expected`.
-Check when(std::string key, std::string expected, Check then);
+Check when(const char* key, const char* expected, Check then);
 
 }  // namespace kexport::schema_checks

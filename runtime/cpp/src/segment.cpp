@@ -59,6 +59,15 @@ std::vector<Share> shares_of(const std::vector<std::uint8_t>& classes,
 
 }  // namespace
 
+Color voc_color(std::int64_t index) {
+    Color color{};
+    for (unsigned bit = 0; bit < 8; ++bit)
+        for (unsigned channel = 0; channel < 3; ++channel)
+            color[channel] = static_cast<std::uint8_t>(
+                color[channel] | (index >> (3 * bit + channel) & 1) << (7 - bit));
+    return color;
+}
+
 Mask mask_of(const Array& output, const TaskInfo& task, const std::vector<std::string>& labels,
              double threshold, const Placement& placement) {
     if (output.shape.size() != 4 || output.shape[3] < 1 || output.shape[3] > Mask::unseen ||
@@ -79,7 +88,12 @@ Mask mask_of(const Array& output, const TaskInfo& task, const std::vector<std::s
                 row < 0 || column < 0
                     ? Mask::unseen
                     : cells[static_cast<std::size_t>(row * output.shape[2] + column)]);
-    mask.shares = shares_of(mask.classes, names_of_classes(channels, labels));
+    const std::vector<std::string> names = names_of_classes(channels, labels);
+    mask.shares = shares_of(mask.classes, names);
+    mask.palette = task.palette;
+    if (mask.palette.empty())
+        for (std::size_t index = 0; index < names.size(); ++index)
+            mask.palette.push_back(voc_color(static_cast<std::int64_t>(index)));
     return mask;
 }
 

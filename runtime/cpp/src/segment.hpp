@@ -15,4 +15,8 @@ namespace kexport {
 Mask mask_of(const Array& output, const TaskInfo& task, const std::vector<std::string>& labels,
              double threshold, const Placement& placement);
 
+/// Return a class's colour, black for 0. Bit k of a class goes to bit 7 - k / 3 of red, green or blue
+/// in turn, as in the masks of PASCAL VOC (the function VOClabelcolormap of its development kit).
+Color voc_color(std::int64_t index);
+
 }  // namespace kexport

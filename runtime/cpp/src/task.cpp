@@ -44,6 +44,15 @@ TaskInfo task_of(const nlohmann::json& manifest, const std::vector<OutputInfo>& 
     task.box_format = found->value("format", "");
     task.relative = found->value("relative", false);
     task.iou = found->value("iou", task.iou);
+    if (const auto palette = found->find("palette"); palette != found->end() && palette->is_array())
+        for (const auto& color : *palette)
+            task.palette.push_back({color[0].get<std::uint8_t>(), color[1].get<std::uint8_t>(),
+                                    color[2].get<std::uint8_t>()});
+    if (task.name == "image") {
+        const nlohmann::json& range = found->at("range");
+        task.least = range[0];
+        task.largest = range[1];
+    }
     return task;
 }
 

@@ -145,13 +145,6 @@ def test_what_the_task_has_no_use_for(sanitized: Build, bundle: Path, images: li
     assert done.err.startswith(f"error: {said} bundle's is classify\n")
 
 
-def test_tensors_are_no_answer(sanitized: Build, build: Any, images: list[str]) -> None:
-    bundle = build(outputs=("features",), labels=None)
-    done = sanitized.run("kexport-predict", bundle, images[0])
-    assert (done.status, done.out) == (16, "")
-    assert "the answer of the task raw is tensors" in done.err
-
-
 def test_a_task_that_reads_no_output(sanitized: Build, build: Any, images: list[str]) -> None:
     task = {"name": "regress", "outputs": ["y"]}
     bundle = build(labels=None, edit=lambda data: data.update(task=task))

@@ -4,6 +4,7 @@
 ///     driver threads BUNDLE COUNT   the same from several threads at once: whether all agree
 ///     driver classify BUNDLE FILE WIDTH HEIGHT STRIDE FORMAT K
 ///     driver mask BUNDLE FILE WIDTH HEIGHT   the mask of RGB pixels: the class of each
+///     driver images BUNDLE (FILE WIDTH HEIGHT)...   RGB pixels in one call: a line for each image
 ///     driver manifests FOLDER...    what is wrong with each folder's manifest, or "read"
 ///     driver decode FILE            width, height, channels, then the values of an image
 ///     driver npz FILE...            what is wrong with each archive of arrays, or "read"
@@ -143,6 +144,31 @@ int mask(char** words) {
     return 0;
 }
 
+/// Print scores, best first, or numbers.
+void print_line(const kexport::Answer& answer) {
+    if (const auto* numbers = std::get_if<std::vector<kexport::Number>>(&answer))
+        for (const kexport::Number& one : *numbers) std::printf("%.17g ", one.value);
+    if (const auto* classes = std::get_if<std::vector<kexport::Prediction>>(&answer))
+        for (const kexport::Prediction& one : *classes)
+            std::printf("%lld %.17g ", static_cast<long long>(one.index), one.score);
+    std::printf("\n");
+}
+
+int images(int count, char** words) {
+    const kexport::Model model = demand(kexport::Model::open(words[2]));
+    std::vector<std::string> files;
+    std::vector<kexport::ImageView> views;
+    for (int at = 3; at + 2 < count; at += 3)
+        files.push_back(kexport::read_file(words[at], words[at], 1 << 30));
+    for (std::size_t at = 0; at < files.size(); ++at)
+        views.push_back({reinterpret_cast<const std::uint8_t*>(files[at].data()),
+                         std::atoi(words[3 * at + 4]), std::atoi(words[3 * at + 5])});
+    for (const kexport::Answer& answer : demand(model.predict(views))) print_line(answer);
+    if (model.task().name == "classify")
+        for (const auto& best : demand(model.classify(views, 2))) print_line(best);
+    return 0;
+}
+
 int manifests(int count, char** words) {
     for (int at = 2; at < count; ++at) {
         try {
@@ -155,8 +181,11 @@ int manifests(int count, char** words) {
     return 0;
 }
 
-int decode(const char* path) {
-    const programs::Image image = demand(programs::decode(path));
+int decode(const char* path, const std::string& jpeg) {
+    programs::Reader reader;
+    if (jpeg == "fast") reader.jpeg = programs::Jpeg::fast;
+    if (jpeg == "fast_grey") reader.jpeg = programs::Jpeg::fast_grey;
+    const programs::Image image = demand(programs::decode(path, reader));
     std::printf("%d %d %d\n", image.width, image.height, image.channels);
     std::fwrite(image.values.data(), 1, image.values.size(), stdout);
     return 0;
@@ -233,8 +262,9 @@ int main(int count, char** words) {
     if (command == "threads" && count == 4) return threads(words[2], std::atoi(words[3]));
     if (command == "classify" && count == 9) return classify(words);
     if (command == "mask" && count == 6) return mask(words);
+    if (command == "images") return images(count, words);
     if (command == "manifests") return manifests(count, words);
-    if (command == "decode") return decode(words[2]);
+    if (command == "decode") return decode(words[2], count > 3 ? words[3] : "accurate");
     if (command == "npz") return npz(count, words);
     if (command == "faults") return faults(words[2]);
     return 2;

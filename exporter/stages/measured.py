@@ -1,0 +1,146 @@
+"""Labelled images of tasks other than classify: the judge of a model, and Keras before it."""
+
+from __future__ import annotations
+
+import tempfile
+from collections.abc import Iterator, Sequence
+from dataclasses import dataclass
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+from kexport.arrays import Array
+from kexport.calibration.dataset.images import ImageForm, Images, load_files
+from kexport.calibration.progress import percent_progress
+from kexport.measures import tasks
+from kexport.measures.examples import Examples, size_of
+from kexport.measures.judge import Judge
+from kexport.measures.tasks import CLASSIFY, Reading
+from kexport.progress import Progress
+from kexport.runtime.placement import placed
+from kexport.runtime.task import Task, task_of
+from kexport.source.clone import channels_last
+from kexport.source.preprocessing import prepare
+from kexport.stages import labelled
+from kexport.stages.convert import Subject
+from kexport.stages.keras_runner import KerasRunner, Prepare, runner_for
+from kexport.stages.request import Request
+
+CAUSES = (
+    "likely causes: another order of the labels, another preprocessing in training (see "
+    "`recipe.preprocess`), another way to resize, or images unlike those of training"
+)
+
+
+@dataclass(frozen=True, slots=True)
+class Labelled:
+    """The labelled data of an export, and what is needed to judge its model on them."""
+
+    examples: Examples
+    reading: Reading
+    outputs: tuple[str, ...]
+    """The names of all outputs of the model, in Keras' order."""
+    seed: int
+
+    def load(self, form: ImageForm, scratch: Path, say: Progress) -> Images:
+        """Load the images as the model takes them; their labels are places among the examples.
+
+        Raises:
+            BadArgument, OutputFailed: as `load_files`.
+        """
+        return load_files(
+            self.examples.folder,
+            self.examples.rows(),
+            form,
+            limit=labelled.MOST_IMAGES,
+            seed=self.seed,
+            scratch=scratch,
+            progress=percent_progress(say, "decoding the labelled images"),
+        )
+
+    def judge(self, images: Images, form: ImageForm) -> Judge:
+        """Build the judge of the images that were loaded.
+
+        Raises:
+            BadArgument: the labelled data do not suit the model.
+        """
+        rows = images.labels or ()
+        sizes = (size_of(self.examples.folder / name) for name in images.names)
+        return Judge(
+            self.reading.task,
+            self.reading.labels,
+            tasks.measure_of(self.examples, self.reading, rows),
+            rows,
+            tuple(placed(*size, *form.size, form.resize.fit) for size in sizes),
+        )
+
+    def answers(
+        self, judge: Judge, runner: KerasRunner, images: Array, prepare: Prepare, say: Progress
+    ) -> Iterator[tuple[list[Any], Array]]:
+        """Run Keras on images; yield what the judge keeps, and the first output, of each batch."""
+        place, step = 0, "running Keras on the labelled images"
+        for outputs in runner.batches(images, prepare, say, step):
+            yield judge.keep(dict(zip(self.outputs, outputs, strict=True)), place), outputs[0]
+            place += len(outputs[0])
+
+
+def find(subject: Subject, request: Request) -> Labelled | None:
+    """Return the labelled data of an export, unless there are none or they are of classes.
+
+    Raises:
+        BadArgument: the data are not of the form that the task has, or it has no measure.
+    """
+    name, data = subject.task["name"], request.calibration.eval_data
+    if data is None or name == CLASSIFY:
+        return None
+    task = task_of({"task": subject.task}, ())
+    examples = request.examples or tasks.read(name, Path(data))
+    if name == "embed":  # a sample of single images would leave few that belong together
+        examples = examples.whole_folders(labelled.MOST_IMAGES, request.recipe.seed)
+    count, names = _counted(subject, task)
+    reading = Reading(task, subject.labels, count, names, request.image_input.outside)
+    outputs = tuple(output.name for output in subject.outputs)
+    return Labelled(examples, reading, outputs, request.recipe.seed)
+
+
+def of_keras(found: Labelled, subject: Subject, request: Request, say: Progress) -> dict[str, Any]:
+    """Measure Keras itself, for the manifest.
+
+    Raises:
+        BadArgument, OutputFailed: the images cannot be used, or do not suit the model.
+    """
+    form = labelled.form_of(subject.model, request.image_input)
+    with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
+        images = found.load(form, Path(scratch), say)
+        judge = found.judge(images, form)
+        runner = runner_for(
+            channels_last(subject.model), subject.artifact.model, len(images.images)
+        )
+        prepared = partial(prepare, mode=subject.preprocessing.mode)
+        answers = found.answers(judge, runner, images.images, prepared, say)
+        return check(judge, [one for kept, _ in answers for one in kept])
+
+
+def check(judge: Judge, kept: Sequence[Any]) -> dict[str, Any]:
+    """Measure Keras' answers, for the manifest; warn if they are no better than a guess."""
+    entry, doubt = judge.entry(kept), judge.measure.doubt(kept)
+    if doubt is not None:
+        labelled.warn(f"Keras itself {doubt}, on {len(kept)} labelled images; {CAUSES}")
+    return entry
+
+
+def _counted(subject: Subject, task: Task) -> tuple[int, tuple[str, ...]]:
+    """Return how many labels, classes or numbers the task's outputs have, and their own names."""
+    read = [output for output in subject.outputs if output.name in task.outputs]
+    if task.name == "segment":
+        return max(read[0].channels or 0, 2), ()
+    if task.name == "detect":
+        scores = next(one for one in subject.outputs if one.name == task.outputs[1])
+        beside = 4 if task.outputs[0] == task.outputs[1] else 0
+        return (scores.channels or 0) - beside, ()
+    names = [
+        output.name if output.classes == 1 else f"{output.name}[{place}]"
+        for output in read
+        for place in range(output.classes or 0)
+    ]
+    return len(names), tuple(names) if task.name == "regress" else ()

@@ -1,0 +1,32 @@
+/// Answers as files: masks, images and boxes as PNG, outputs as .npz; as runtime/save.py.
+#pragma once
+
+#include <map>
+#include <string>
+
+#include "decode.hpp"
+
+namespace programs {
+
+/// Writes answers into a folder, under the names of their images. Two images of the same name get
+/// files of different names: cat.png, cat-2.png.
+class Saver {
+  public:
+    /// Make the folder. Faults: bad_input for a task whose answers are no files, or a folder that
+    /// cannot be made.
+    static kexport::Result<Saver> open(const std::string& folder, const kexport::TaskInfo& task);
+
+    /// Write the answer for the image of a file, and return its path; an older file of that name is
+    /// replaced. Faults: bad_input if it cannot be written, or if that file is the image itself.
+    kexport::Result<std::string> save(const std::string& path, const Image& image,
+                                      const kexport::Answer& answer);
+
+  private:
+    Saver(std::string folder, std::string suffix)
+        : folder_(std::move(folder)), suffix_(std::move(suffix)) {}
+
+    std::string folder_, suffix_;
+    std::map<std::string, int> taken_;
+};
+
+}  // namespace programs

@@ -1,0 +1,42 @@
+"""The examples' pages show the commands that the tests run, and the data is what they say."""
+
+from __future__ import annotations
+
+import shlex
+from pathlib import Path
+
+import numpy as np
+import pytest
+from documents import blocks
+from example_bundles import module
+from PIL import Image
+
+TASKS = sorted(module("compare").EXAMPLES)
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_a_page_shows_the_export(root: Path, task: str) -> None:
+    compare = module("compare")
+    text = (root / "examples" / task / "README.md").read_text("utf-8")
+    export, run = (shlex.split(step) for step, _ in blocks(text)[0].steps)
+    model = compare.model_of(task).relative_to(root).as_posix()
+    words = ["kexport", model, "--target", "cpu-fp32", "-o", export[5]]
+    assert export == words + shlex.split(compare.EXAMPLES[task].export)
+    assert run[:3] == ["kexport", "run", export[5]]
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_models_are_small(root: Path, task: str) -> None:
+    assert module("compare").model_of(task).stat().st_size < 200_000
+
+
+@pytest.mark.parametrize("task", TASKS)
+def test_images_are_jpeg_files_of_many_sizes(task: str, tmp_path: Path) -> None:
+    compare, data = module("compare"), module("fruit_data")
+    data.write(task, tmp_path / "data", 40, 1)
+    files = sorted((tmp_path / "data" / compare.EXAMPLES[task].images).rglob("*.jpg"))
+    sizes = np.array([Image.open(file).size for file in files])
+    assert len(np.unique(sizes, axis=0)) >= 35
+    assert (sizes < 48).all(axis=1).any(), "none is smaller than the model's input"
+    assert (sizes > 96).all(axis=1).any()
+    assert (sizes[:, 0] != sizes[:, 1]).sum() >= 30
