@@ -354,3 +354,28 @@ def test_both_runtimes_prove_a_bundle_of_every_kind_of_input(
         model, "cpu-fp32", output=tmp_path / "b", recipe=recipe, image_input=GIVEN, batch="dynamic"
     )
     assert bundle.manifest["parity"]["passed"]
+
+
+def test_own_samples_and_ranges_on_the_command_line(tmp_path: Path, capsys: Any) -> None:
+    photo, numbers = keras.Input((9, 9, 3), name="photo"), keras.Input((4,), name="numbers")
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(photo))
+    both = layers.Concatenate()([seen, layers.Dense(3)(numbers)])
+    randomise(keras.Model([photo, numbers], both)).save(tmp_path / "m.keras")
+    own = {"photo": draw_images(6, 9, 9, seed=1), "numbers": normal(6, 4)}
+    np.savez(tmp_path / "own.npz", **own)
+    base = [str(tmp_path / "m.keras"), "-t", "cpu-fp32", "-q", "--preprocess", "unit"]
+    folder = tmp_path / "b"
+    given = ["--samples", str(tmp_path / "own.npz"), "--input-range", "numbers=0,5"]
+    assert main([*base, "-o", str(folder), *given]) == 0
+    assert "on 6 of your samples and 10 hard ones, Keras against" in capsys.readouterr().out
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["parity"]["own"] == 6
+    assert [entry["range"] for entry in manifest["inputs"]] == [[0, 255], [0, 5]]
+    with np.load(folder / "golden.npz") as golden:
+        kept = {row.tobytes() for row in golden["photo"][:6]}
+        assert kept == {row.tobytes() for row in own["photo"]}
+        hard = golden["numbers"][6:]
+        assert (hard.min(), hard.max()) == (min(0, own["numbers"].min()), 5)
+    assert runtime.verify(folder).passed
+    assert main([*base, "--samples", str(tmp_path / "missing.npz")]) == 2
+    assert "do not exist" in capsys.readouterr().err

@@ -19,6 +19,7 @@ from kexport.options.calibration import Calibration
 from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
 from kexport.options.preprocessing import AUTO
+from kexport.options.sampling import Sampling
 from kexport.options.task import Task, TaskName
 from kexport.source import arguments, model_name
 from kexport.source import labels as label_files
@@ -39,6 +40,7 @@ class Request:
     image_input: ImageInput | Mapping[str, ImageInput]
     task: Task
     calibration: Calibration
+    sampling: Sampling
     batch: Batch
     labels: Labels | None
     class_names: tuple[str, ...] | None
@@ -78,6 +80,7 @@ class Request:
         if self.target.engine == "tensorrt_rtx":
             need("tensorrt_rtx", extra="rtx")
         check_calibration(self.calibration, self.target, local=self.is_local)
+        self.sampling.check()
         self._check_labelled()
         if model is not None:
             self.folder(self._check_model(model))
@@ -128,6 +131,7 @@ def prepare(
     image_input: ImageInput | Mapping[str, ImageInput] | None = None,
     task: TaskName | Task | None = None,
     calibration: Calibration | None = None,
+    sampling: Sampling | None = None,
     batch: Batch = 1,
     labels: Labels | None = None,
     output_layers: Sequence[str] = (),
@@ -147,6 +151,7 @@ def prepare(
         image_input=ImageInput() if image_input is None else image_input,
         task=task if isinstance(task, Task) else Task(task),
         calibration=calibration or Calibration(),
+        sampling=sampling or Sampling(),
         batch=batch,
         labels=labels,
         class_names=None if labels is None else label_files.read(labels),
