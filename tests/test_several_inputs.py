@@ -192,6 +192,28 @@ def test_an_image_alone_is_refused_in_words(bundle: Bundle, capsys: Any, tmp_pat
     assert main(["run", str(bundle.path)]) == 2
 
 
+def test_a_mask_lies_on_the_first_image(tmp_path: Path) -> None:
+    numbers, photo = keras.Input((2,), name="numbers"), keras.Input((8, 10, 3), name="photo")
+    cells = layers.Conv2D(3, 3, strides=2, padding="same")(layers.Rescaling(1 / 255)(photo))
+    added = layers.Reshape((1, 1, 3))(layers.Dense(3)(numbers))
+    model = randomise(keras.Model([numbers, photo], layers.Add(name="cells")([cells, added])))
+    bundle = export(
+        model,
+        "cpu-fp32",
+        output=tmp_path / "b",
+        task="segment",
+        image_input=ImageInput(resize_outside="tf-nearest,crop"),
+    )
+    (drawn,) = draw_images(1, 32, 30, seed=2)
+    found = runtime.load(bundle.path).predict({"photo": drawn, "numbers": [1, -1]})
+    window = drawn[4:28].astype(np.float32)  # 24 x 30 around the centre, the aspect of 8 x 10
+    seen = window[1::3, 1::3][None]
+    (scores,) = keras_answers(model, [np.asarray([[1, -1]], np.float32), seen])
+    wanted = scores[0].argmax(axis=-1).repeat(6, axis=0).repeat(6, axis=1)
+    np.testing.assert_array_equal(found.classes[4:28], wanted)
+    assert set(np.unique(found.classes[[*range(4), *range(28, 32)]])) == {255}
+
+
 def two_images(first: Any = None) -> keras.Model:
     left, right = (keras.Input((10, 10, 3), name=name) for name in ("left", "right"))
     both = [left, right] if first is None else first(left, right)
