@@ -48,3 +48,19 @@ def test_normalization_after_a_convolution() -> None:
     x = keras.Input((4, 5, 3))
     model = randomise(keras.Model(x, layer(layers.Conv2D(3, 1)(x))))
     assert_converts(model, normal(2, 4, 5, 3, scale=100))
+
+
+@pytest.mark.parametrize("dtype", ["uint8", "int32"])
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.Rescaling(1 / 255),
+        layers.Rescaling(1.0),
+        layers.Normalization(mean=MEAN, variance=[57.0, 58.0, 59.0]),
+    ],
+    ids=lambda layer: layer.name,
+)
+def test_integers_are_computed_as_floats(layer: Any, dtype: str) -> None:
+    given = np.arange(120, dtype=dtype).reshape(2, 4, 5, 3)
+    model = model_of(layer, (4, 5, 3), dtype=dtype)
+    assert_converts(randomise(keras.Model(model.input, layers.Conv2D(2, 3)(model.output))), given)
