@@ -272,6 +272,14 @@ def test_choices_for_no_input_are_refused(options: Any, message: str, tmp_path: 
     assert caught.value.hint == "did you mean 'left'?"
 
 
+def test_a_preprocessing_for_no_image_is_refused(tmp_path: Path) -> None:
+    x = keras.Input((8, 8, 4), name="rgbd")
+    model = keras.Model(x, layers.Conv2D(2, 3)(x))
+    for asked in ("tf", {"*": "tf"}):
+        with pytest.raises(BadArgument, match=r"has no image input to preprocess \(tf: x / 127"):
+            export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess=asked))
+
+
 def test_options_by_name_on_the_command_line(tmp_path: Path, capsys: Any) -> None:
     two_images().save(tmp_path / "m.keras")
     words = (
