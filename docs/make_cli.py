@@ -86,7 +86,8 @@ kexport --target cpu-fp32 --output digits-cpu
   cannot be turned off on the command line, except with `--no-config`.
 - `from-logits` takes "yes" or "no", in quotes.
 - `input-shape`, `output-range`, `compute-capabilities` and `palette` take a list, or the text of
-  the command line: `[224, 224]` is `"224,224"`. `output-layer` takes a list of names.
+  the command line: `[224, 224]` is `"224,224"`. `output-layer` takes a list of names, and so do
+  options that may be for one input, such as `preprocess = ["tf", "depth=unit"]`.
 - Relative paths are relative to the folder of the file. Without `output`, the bundle goes to the
   current folder.
 - An unknown key, a value of the wrong type, and a value that the option does not take are refused

@@ -15,6 +15,7 @@ if TYPE_CHECKING:
     from kexport.options.application import Recipe
     from kexport.options.calibration import Calibration
     from kexport.options.image_input import ImageInput
+    from kexport.options.sampling import Sampling
     from kexport.options.task import Task
     from kexport.options.toolchain import Toolchain
     from kexport.runtime import load, verify
@@ -23,6 +24,7 @@ __all__ = [
     "Calibration",
     "ImageInput",
     "Recipe",
+    "Sampling",
     "Task",
     "Toolchain",
     "__version__",
@@ -38,6 +40,7 @@ __version__ = "0.1.0"
 _HOMES = {
     "Calibration": "kexport.options.calibration",
     "ImageInput": "kexport.options.image_input",
+    "Sampling": "kexport.options.sampling",
     "Task": "kexport.options.task",
     "Toolchain": "kexport.options.toolchain",
     "Recipe": "kexport.options.application",

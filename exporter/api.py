@@ -20,6 +20,7 @@ from kexport.options.batch import Batch
 from kexport.options.by_input import choices
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import AUTO, ImageInput
+from kexport.options.sampling import Sampling
 from kexport.options.task import Task, TaskName
 from kexport.options.toolchain import Toolchain
 from kexport.parity import compare
@@ -60,6 +61,7 @@ def export(
     image_input: ImageInput | Mapping[str, ImageInput] | None = None,
     task: TaskName | Task | None = None,
     calibration: Calibration | None = None,
+    sampling: Sampling | None = None,
     toolchain: Toolchain | None = None,
     batch: Batch = 1,
     labels: Labels | None = None,
@@ -85,6 +87,7 @@ def export(
         task: what the outputs are for: the name of a task, or a `Task` with its parameters. By
             default it is found where the model or the labels leave no doubt, and "raw" elsewhere.
         calibration: for int8: images like those that the model will see, and the accuracy to keep.
+        sampling: what the bundle is compared with Keras on: own samples, or ranges of numbers.
         toolchain: the JetPack or TensorRT on the device, and what to write for it; the newest that
             kexport knows by default. Only for a target given by its name.
         batch: samples at a time, or "dynamic".
@@ -115,6 +118,7 @@ def export(
         image_input=image_input,
         task=task,
         calibration=calibration,
+        sampling=sampling,
         batch=batch,
         labels=labels,
         output_layers=output_layers,

@@ -34,7 +34,8 @@ class InputSpec:
     """One input: its NumPy dtype, and its shape, batch first, with None for a free dimension.
 
     An image has a `color` (a key of `manifest_schema.COLORS`), the `layout` "NHWC" or "NCHW" and
-    the `range` (0, 255); for a plain tensor all three are None. `resize` is how an image of another
+    the `range` (0, 255); for a plain tensor all three are None, but for a range that the user told
+    at the export. `resize` is how an image of another
     size becomes the model's before the graph, where the model takes one size.
     """
 

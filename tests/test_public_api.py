@@ -15,6 +15,7 @@ def test_all_names_are_there_and_sorted() -> None:
             "Calibration",
             "ImageInput",
             "Recipe",
+            "Sampling",
             "Task",
             "Toolchain",
             "__version__",

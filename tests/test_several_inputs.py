@@ -193,6 +193,28 @@ def test_an_image_alone_is_refused_in_words(bundle: Bundle, capsys: Any, tmp_pat
     assert main(["run", str(bundle.path)]) == 2
 
 
+def test_a_mask_lies_on_the_first_image(tmp_path: Path) -> None:
+    numbers, photo = keras.Input((2,), name="numbers"), keras.Input((8, 10, 3), name="photo")
+    cells = layers.Conv2D(3, 3, strides=2, padding="same")(layers.Rescaling(1 / 255)(photo))
+    added = layers.Reshape((1, 1, 3))(layers.Dense(3)(numbers))
+    model = randomise(keras.Model([numbers, photo], layers.Add(name="cells")([cells, added])))
+    bundle = export(
+        model,
+        "cpu-fp32",
+        output=tmp_path / "b",
+        task="segment",
+        image_input=ImageInput(resize_outside="tf-nearest,crop"),
+    )
+    (drawn,) = draw_images(1, 32, 30, seed=2)
+    found = runtime.load(bundle.path).predict({"photo": drawn, "numbers": [1, -1]})
+    window = drawn[4:28].astype(np.float32)  # 24 x 30 around the centre, the aspect of 8 x 10
+    seen = window[1::3, 1::3][None]
+    (scores,) = keras_answers(model, [np.asarray([[1, -1]], np.float32), seen])
+    wanted = scores[0].argmax(axis=-1).repeat(6, axis=0).repeat(6, axis=1)
+    np.testing.assert_array_equal(found.classes[4:28], wanted)
+    assert set(np.unique(found.classes[[*range(4), *range(28, 32)]])) == {255}
+
+
 def two_images(first: Any = None) -> keras.Model:
     left, right = (keras.Input((10, 10, 3), name=name) for name in ("left", "right"))
     both = [left, right] if first is None else first(left, right)
@@ -249,6 +271,14 @@ def test_choices_for_no_input_are_refused(options: Any, message: str, tmp_path: 
     with pytest.raises(BadArgument, match=message) as caught:
         export(two_images(), "cpu-fp32", output=tmp_path / "b", **options)
     assert caught.value.hint == "did you mean 'left'?"
+
+
+def test_a_preprocessing_for_no_image_is_refused(tmp_path: Path) -> None:
+    x = keras.Input((8, 8, 4), name="rgbd")
+    model = keras.Model(x, layers.Conv2D(2, 3)(x))
+    for asked in ("tf", {"*": "tf"}):
+        with pytest.raises(BadArgument, match=r"has no image input to preprocess \(tf: x / 127"):
+            export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess=asked))
 
 
 def test_options_by_name_on_the_command_line(tmp_path: Path, capsys: Any) -> None:
@@ -367,3 +397,28 @@ def test_both_runtimes_prove_a_bundle_of_every_kind_of_input(
         model, "cpu-fp32", output=tmp_path / "b", recipe=recipe, image_input=GIVEN, batch="dynamic"
     )
     assert bundle.manifest["parity"]["passed"]
+
+
+def test_own_samples_and_ranges_on_the_command_line(tmp_path: Path, capsys: Any) -> None:
+    photo, numbers = keras.Input((9, 9, 3), name="photo"), keras.Input((4,), name="numbers")
+    seen = layers.GlobalAveragePooling2D()(layers.Conv2D(3, 3)(photo))
+    both = layers.Concatenate()([seen, layers.Dense(3)(numbers)])
+    randomise(keras.Model([photo, numbers], both)).save(tmp_path / "m.keras")
+    own = {"photo": draw_images(6, 9, 9, seed=1), "numbers": normal(6, 4)}
+    np.savez(tmp_path / "own.npz", **own)
+    base = [str(tmp_path / "m.keras"), "-t", "cpu-fp32", "-q", "--preprocess", "unit"]
+    folder = tmp_path / "b"
+    given = ["--samples", str(tmp_path / "own.npz"), "--input-range", "numbers=0,5"]
+    assert main([*base, "-o", str(folder), *given]) == 0
+    assert "on 6 of your samples and 10 hard ones, Keras against" in capsys.readouterr().out
+    manifest = json.loads((folder / "manifest.json").read_text(encoding="utf-8"))
+    assert manifest["parity"]["own"] == 6
+    assert [entry["range"] for entry in manifest["inputs"]] == [[0, 255], [0, 5]]
+    with np.load(folder / "golden.npz") as golden:
+        kept = {row.tobytes() for row in golden["photo"][:6]}
+        assert kept == {row.tobytes() for row in own["photo"]}
+        hard = golden["numbers"][6:]
+        assert (hard.min(), hard.max()) == (min(0, own["numbers"].min()), 5)
+    assert runtime.verify(folder).passed
+    assert main([*base, "--samples", str(tmp_path / "missing.npz")]) == 2
+    assert "do not exist" in capsys.readouterr().err

@@ -64,7 +64,10 @@ class Manifest:
 
 
 def input_entry(
-    value: ir.Value, pixels: ImageInput | None, preprocessing: dict[str, Any] | None = None
+    value: ir.Value,
+    pixels: ImageInput | None,
+    preprocessing: dict[str, Any] | None = None,
+    ends: tuple[float, float] | None = None,
 ) -> dict[str, Any]:
     """Return an entry of `inputs`.
 
@@ -72,10 +75,12 @@ def input_entry(
         value: the input of the graph.
         pixels: its image format, None for a plain tensor.
         preprocessing: the entry of that name, for an image that is one of several inputs.
+        ends: the lowest and the highest value of a plain tensor, where that was told.
     """
     entry: dict[str, Any] = {"name": value.name, "dtype": _dtype(value), "shape": _shape(value)}
     if pixels is None:
-        return {**entry, "layout": None, "color": None, "range": None}
+        told = None if ends is None else list(ends)
+        return {**entry, "layout": None, "color": None, "range": told}
     image = {
         **entry,
         "layout": pixels.layout.upper(),

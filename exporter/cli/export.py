@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from kexport.options.application import Recipe
     from kexport.options.calibration import Calibration
     from kexport.options.image_input import ImageInput
+    from kexport.options.sampling import Sampling
     from kexport.options.task import Task
     from kexport.options.toolchain import Toolchain
     from kexport.targets import Target
@@ -85,6 +86,7 @@ def _refuse_both(context: click.Context, config: Path | Config | None) -> None:
 @model_options.MODEL
 @model_options.IMAGE_INPUT
 @model_options.TASK
+@export_options.SAMPLING
 @export_options.INT8
 @export_options.TOOLCHAIN
 @export_options.OUTPUT
@@ -98,6 +100,7 @@ def export(
     recipe: "Recipe",
     image_input: "ImageInput",
     task: "Task",
+    sampling: "Sampling",
     calibration: "Calibration",
     toolchain: "Toolchain",
     written: Mapping[str, Any],
@@ -117,6 +120,7 @@ def export(
         image_input=image_input,
         task=task,
         calibration=calibration,
+        sampling=sampling,
         **written,
     )
     bundle = None
@@ -134,6 +138,7 @@ def export(
                 image_input=image_input,
                 task=task,
                 calibration=calibration,
+                sampling=sampling,
                 **written,
                 progress=report,
             )

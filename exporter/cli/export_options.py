@@ -1,5 +1,7 @@
 """Options of `kexport export` about what is written, one group for each heading of its help."""
 
+from typing import Any
+
 import click
 
 from kexport.cli.groups import Group, declare
@@ -7,12 +9,47 @@ from kexport.cli.options import JETPACK, TENSORRT
 from kexport.cli.types import (
     PathOr,
     batch_size,
+    input_range,
     positive,
     share,
     words,
 )
 from kexport.options.calibration import METHODS, Calibration
+from kexport.options.sampling import Sampling
 from kexport.options.toolchain import Toolchain
+
+
+def _by_name(context: click.Context, parameter: click.Parameter, pairs: Any) -> dict[str, Any]:
+    return dict(pairs)
+
+
+SAMPLING = Group(
+    "sampling",
+    "Comparison with Keras",
+    Sampling,
+    {
+        "samples": declare(
+            "--samples",
+            type=PathOr(),
+            metavar="FILE.npz|DIR",
+            show_default="drawn",
+            help="Your own samples, up to 32, to compare the bundle with Keras on: an array for "
+            "each input, a folder of images, or a folder with a subfolder for each input. They "
+            "become part of the bundle.",
+        ),
+        "ranges": declare(
+            "--input-range",
+            type=input_range,
+            multiple=True,
+            callback=_by_name,
+            metavar="NAME=LOW,HIGH",
+            show_default="a standard normal distribution, or as the first layers tell",
+            help="The lowest and highest value of an input that takes numbers, in which they are "
+            "drawn. Repeat the option for each.",
+        ),
+    },
+    prefix="sampling.",
+)
 
 INT8 = Group(
     "calibration",
@@ -23,8 +60,8 @@ INT8 = Group(
             "--calibration-data",
             type=PathOr(),
             metavar="DIR|FILE",
-            help="Images like those on the device: a folder, a .npz or a .npy file. Required for "
-            "int8.",
+            help="Images like those on the device: a folder, a .npz or a .npy file; for several "
+            "inputs a folder with a subfolder for each, or a .npz file. Required for int8.",
         ),
         "method": declare(
             "--calibration-method",

@@ -38,6 +38,17 @@ def value_range(value: Any) -> tuple[float, float] | None:
     return least, largest
 
 
+def input_range(value: Any) -> tuple[str, tuple[float, float]]:
+    """Read `NAME=LOW,HIGH` as the name of an input and two numbers."""
+    if isinstance(value, tuple):
+        return value
+    name, _, ends = str(value).rpartition("=")
+    found = value_range(ends) if name else None
+    if found is None:
+        raise click.BadParameter(f"'{value}' is not of the form NAME=LOW,HIGH, such as x=0,255")
+    return name, found
+
+
 def words(value: Any) -> tuple[str, ...]:
     """Read words with commas between them, without the spaces around them."""
     return tuple(word for part in str(value).split(",") if (word := part.strip()))

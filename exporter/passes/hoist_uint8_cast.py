@@ -22,7 +22,8 @@ MOVING = frozenset(
 def hoist_uint8_cast(model: ir.Model) -> None:
     """Cast a uint8 input to floats before other nodes read it.
 
-    Cast(Transpose(x)) ==> Transpose(Cast(x)), and likewise for all operators that only move values
+    Cast(Transpose(x)) ==> Transpose(Cast(x)), and likewise for all operators that only move values.
+    A Cast to integers reads the floats.
 
     Applies to uint8 inputs that only such operators and Casts read. In TensorRT uint8 is a type of
     inputs, and no layer except the Cast of an input to float32 or float16 computes on it
@@ -33,7 +34,7 @@ def hoist_uint8_cast(model: ir.Model) -> None:
         if value.dtype == UINT8:
             path = _Path()
             path.follow(value)
-            if path.moving and path.open:
+            if path.open and (path.moving or path.to_integers):
                 _cast(model.graph, value, path)
 
 
@@ -60,6 +61,12 @@ class _Path:
                 self.moving.append(node)
                 for output in node.outputs:
                     self.follow(output)
+
+    @property
+    def to_integers(self) -> bool:
+        """Whether a Cast is to another type than floats."""
+        ends = {node.attributes["to"].as_int() for node in self.casts}
+        return bool(ends - {HALF.value, SINGLE.value})
 
     @property
     def open(self) -> bool:

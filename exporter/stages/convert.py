@@ -100,7 +100,12 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     told = replace(converted, outputs=task.outputs)
     settled = settle(source.mode, inside, model, told, names, request, say)
     inputs = samples.make(
-        model, settled.modes, request.recipe.seed, images or request.image_input, batch
+        model,
+        settled.modes,
+        request.recipe.seed,
+        images or request.image_input,
+        batch,
+        request.sampling,
     )
     artifact = optimize.simplified(converted, inputs, request.batch, say)
     traced = tuple(converted.traced)

@@ -77,6 +77,13 @@ def look_inside(source: Source) -> dict[str, FirstSteps]:
             if specs
             else "leave out `recipe.preprocess`",
         )
+    words: tuple[Asked, ...] = choices(asked)
+    said = [described(word) for word in words if is_known(word) and word != "none"]
+    if said and not specs:
+        raise BadArgument(
+            f"model {source.model.name!r} has no image input to preprocess ({said[0]})",
+            hint="leave out `recipe.preprocess`",
+        )
     found = {spec.name: first_steps(source.model, spec.place) for spec in specs}
     for name, steps in found.items():
         of = f"the input {name!r} of {source.name}" if inputs > 1 else source.name

@@ -48,6 +48,8 @@ def prove(
     say("comparing with Keras")
     parity = compare.measure(folder, reference)
     entry = parity.entry()
+    if reference.samples.own:
+        entry["own"] = reference.samples.ordinary
     if parity.passed:
         say("measuring what the samples reach")
         entry["coverage"] = coverage.of_samples(subject.artifact.model, reference.samples).entry()

@@ -22,6 +22,7 @@ from kexport.options.calibration import Calibration
 from kexport.options.calibration import check as check_calibration
 from kexport.options.image_input import ImageInput
 from kexport.options.preprocessing import AUTO
+from kexport.options.sampling import Sampling
 from kexport.options.task import Task, TaskName
 from kexport.source import arguments, model_name
 from kexport.source import labels as label_files
@@ -47,6 +48,7 @@ class Request:
     image_input: ImageInput | Mapping[str, ImageInput]
     task: Task
     calibration: Calibration
+    sampling: Sampling
     batch: Batch
     labels: Labels | None
     class_names: tuple[str, ...] | None
@@ -88,6 +90,7 @@ class Request:
         if self.target.engine == "tensorrt_rtx":
             need("tensorrt_rtx", extra="rtx")
         check_calibration(self.calibration, self.target, local=self.is_local)
+        self.sampling.check()
         if AUTO in choices(self.recipe.preprocessing()) and self.calibration.eval_data is None:
             raise BadArgument(
                 f"`recipe.preprocess={AUTO!r}` needs labelled images to try the modes on",
@@ -133,6 +136,7 @@ def prepare(
     image_input: ImageInput | Mapping[str, ImageInput] | None = None,
     task: TaskName | Task | None = None,
     calibration: Calibration | None = None,
+    sampling: Sampling | None = None,
     batch: Batch = 1,
     labels: Labels | None = None,
     output_layers: Sequence[str] = (),
@@ -154,6 +158,7 @@ def prepare(
         image_input=ImageInput() if image_input is None else image_input,
         task=told,
         calibration=data,
+        sampling=sampling or Sampling(),
         batch=batch,
         labels=labels,
         class_names=None if labels is None else label_files.read(labels),

@@ -97,6 +97,7 @@ def _inputs(subject: Subject, graph: ir.Graph) -> list[dict[str, Any]]:
             value,
             images[place].pixels if place in images else None,
             _preprocessing(subject, graph, images[place]) if several and place in images else None,
+            subject.samples.ranges.get(value.name or ""),
         )
         for place, value in enumerate(graph.inputs)
     ]

@@ -8,6 +8,7 @@ from fake_export import Fake, succeed
 from kexport.cli import main
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
+from kexport.options.sampling import Sampling
 from kexport.options.task import Task
 from kexport.source.open import Recipe
 
@@ -54,6 +55,8 @@ calibration-cache = "ranges.json"
 max-drop = 0.02
 int8-share = 0.7
 eval-data = "labelled"
+samples = "own.npz"
+input-range = ["x=0,255", "y=-1,1"]
 require-speedup = 1.5
 preprocess = "caffe"
 batch = "dynamic"
@@ -110,6 +113,7 @@ def test_every_option_can_be_in_the_file(fake_export: Fake, folder: Path, capsys
             "segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0), "xywh", "pixels", 0.25
         ),
         "top_k": 3,
+        "sampling": Sampling("own.npz", {"x": (0.0, 255.0), "y": (-1.0, 1.0)}),
         "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
         "layout_triton": "models",
         "force": True,

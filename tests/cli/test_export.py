@@ -8,6 +8,7 @@ from fake_export import Fake, succeed
 from kexport.cli import main
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
+from kexport.options.sampling import Sampling
 from kexport.options.task import Task
 from kexport.source.open import Recipe
 
@@ -30,6 +31,7 @@ def test_defaults_reach_the_api(fake_export: Fake) -> None:
         "task": Task(),
         "top_k": None,
         "calibration": Calibration(),
+        "sampling": Sampling(),
         "layout_triton": None,
         "force": False,
         "timestamps": False,
@@ -53,6 +55,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "--max-drop 0.02 --int8-share 0.7 --eval-data labelled --require-speedup 1.5 "
         "--ship-images 8 "
         f"--preprocess caffe --batch dynamic --labels {labels} --opset 16 --seed 3 --tensorrt 1.7"
+        " --samples own.npz --input-range x=0,255 --input-range y=-1,1"
         " --force --trust --timestamps -q"
     )
     assert main(words.split()) == 0
@@ -86,6 +89,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
             "segment", 0.3, True, ("#000000", "#ff8000"), (0.0, 2.0), "xywh", "pixels", 0.25
         ),
         "top_k": 3,
+        "sampling": Sampling("own.npz", {"x": (0.0, 255.0), "y": (-1.0, 1.0)}),
         "calibration": Calibration(
             "photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7, 8
         ),

@@ -9,7 +9,10 @@ from kexport.cli.group import program
 
 Capture = pytest.CaptureFixture[str]
 
-HEADINGS = ["General", "Model", "Image input", "Task", "INT8", "Toolchain", "Output"]
+HEADINGS = [
+    *("General", "Model", "Image input", "Task", "Comparison with Keras", "INT8", "Toolchain"),
+    "Output",
+]
 
 NOT_SET = ("--target", "--calibration-data", "--help")
 """Options with a value, or click's own, that have no default to show."""

@@ -23,6 +23,7 @@ def whole(*shape: int, dtype: str, low: int = 0) -> Array:
 WHOLE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "Rescaling uint8": (layers.Rescaling(1 / 127.5, -1), "uint8"),
     "Rescaling int32": (layers.Rescaling(1 / 255), "int32"),
+    "Rescaling by one": (layers.Rescaling(1.0), "uint8"),
     "Normalization uint8": (layers.Normalization(mean=[1.0, 2, 3], variance=[4.0, 5, 6]), "uint8"),
     "Average int32": (lambda x: layers.Average()([x, x + 1]), "int32"),
     "Average uint8": (lambda x: layers.Average()([x, x]), "uint8"),

@@ -73,3 +73,12 @@ def test_uint8_from_other_sources_stays() -> None:
     joined = s.op("Concat", image, frame, axis=1)
     model = s.model(s.op("Cast", joined, to=SINGLE.value))
     assert snapshot(hoist_uint8_cast(model)) == snapshot(model)
+
+
+def test_a_cast_to_integers_reads_floats() -> None:
+    s = Sketch()
+    image = s.input("image", [1, 4, 6, 3], UINT8)
+    model = s.model(s.op("Neg", s.op("Cast", image, to=ir.DataType.INT32.value)))
+    changed = assert_pure_and_equal(hoist_uint8_cast, model, {"image": PICTURE})
+    assert [node.op_type for node in changed.graph] == ["Cast", "Cast", "Neg"]
+    assert types_read(changed, "Cast") == {UINT8, SINGLE}

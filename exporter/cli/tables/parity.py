@@ -21,7 +21,9 @@ def parity_lines(parity: Mapping[str, Any]) -> Iterable[str]:
     rows = {name: row for name, row in parity["outputs"].items() if name not in recovered}
     rows |= {names[name]: row for name, row in inner.items()}
     measured = [_measured(name, row) for name, row in rows.items()]
-    yield from compared(measured, f"on {parity['images']} images", "the bundle's runtime")
+    own, count = parity.get("own", 0), parity["images"]
+    where = f"on {own} of your samples and {count - own} hard ones" if own else f"on {count} images"
+    yield from compared(measured, where, "the bundle's runtime")
     if parity.get("noise"):
         yield f"rounding alone moves Keras by {max(parity['noise'].values()):.1e} of the spread"
     if parity.get("probes"):

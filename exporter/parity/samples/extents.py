@@ -48,7 +48,8 @@ def other_shapes(declared: Declared, images: Collection[int]) -> Iterator[list[S
     """Yield groups of shapes; the model is probed at the first of each group that it computes.
 
     In the first group all axes differ; then those of one input differ from all others'; then all
-    are equal. Where images have open axes, each group begins with sizes of images.
+    are equal. Where images have open axes, each group begins with sizes of images, first with
+    another one for each image.
     """
     if not is_open(declared):
         return
@@ -63,7 +64,8 @@ def other_shapes(declared: Declared, images: Collection[int]) -> Iterator[list[S
     ]
     sizes = OTHER_SIZES if is_open([declared[place] for place in images]) else ((),) * len(groups)
     for own, group in zip(sizes, groups, strict=True):
-        yield [*(_sized(declared, images, size) for size in own), *group]
+        turns = [_in_turns(declared, images, own)] if own and len(images) > 1 else []
+        yield [*turns, *(_sized(declared, images, size) for size in own), *group]
 
 
 def difference(declared: Declared, chosen: Shapes, names: Sequence[str]) -> str:
@@ -94,6 +96,17 @@ def _equal(declared: Declared, extent: int) -> Shapes:
 def _sized(declared: Declared, images: Collection[int], size: tuple[int, int]) -> Shapes:
     return tuple(
         _filled(shape, [*size, 0] if place in images else [OPEN_EXTENT] * len(shape[1:]))
+        for place, shape in enumerate(declared)
+    )
+
+
+def _in_turns(
+    declared: Declared, images: Collection[int], sizes: Sequence[tuple[int, int]]
+) -> Shapes:
+    """Give each image another of some sizes in turn."""
+    turn = {place: sizes[at % len(sizes)] for at, place in enumerate(sorted(images))}
+    return tuple(
+        _filled(shape, [*turn[place], 0] if place in turn else [OPEN_EXTENT] * len(shape[1:]))
         for place, shape in enumerate(declared)
     )
 

@@ -8,11 +8,12 @@ from dataclasses import dataclass
 import numpy as np
 
 from kexport.arrays import Array
+from kexport.calibration.dataset.encoding import encode_images
+from kexport.calibration.dataset.images import ImageForm
 from kexport.errors import BadArgument
 from kexport.options.image_input import ImageInput
 from kexport.options.input_image import InputImage
 from kexport.parity.samples.input_values import Values
-from kexport.runtime.pixel_formats import encode
 from kexport.source.image_inputs import ImageSpec
 from kexport.source.preprocessing import decode, prepare
 from kexport.source.synthetic_images import count_for, draw_images
@@ -72,14 +73,22 @@ class ImageValues:
         """Draw synthetic images that arrive in a shape, in the bundle's format."""
         pixels = self.image.pixels
         drawn = draw_images(count, shape[0], shape[1], pixels.shades, self.seed)
-        ordinary = np.stack([self.encoded(image) for image in drawn])
+        ordinary = self.encoded(drawn)
         hard = hard_images(ordinary.shape[1:], pixels)
         return Values(ordinary, tuple((name, image.astype(ordinary.dtype)) for name, image in hard))
 
-    def encoded(self, image: Array) -> Array:
-        """Bring an image [H, W, C], RGB or grey in 0..255, into the bundle's format."""
+    def form(self, shape: tuple[int, ...]) -> ImageForm:
+        """Return what is read from files for images that arrive in a shape."""
         pixels = self.image.pixels
-        return encode(image, pixels.color, pixels.layout.upper(), pixels.dtype)
+        return ImageForm((shape[0], shape[1]), pixels.outside, pixels.shades, pixels.dtype)
+
+    def like(self, given: Array) -> ImageValues:
+        """Return the same input: hard images are those of any images."""
+        return self
+
+    def encoded(self, given: Array) -> Array:
+        """Bring images [N, H, W, C], RGB or grey in 0..255, into the bundle's format."""
+        return encode_images(given, self.image.pixels)
 
     def prepare(self, raw: Array, shape: tuple[int, ...]) -> Array:
         """Decode, resize and preprocess images that arrive in a shape, as Keras takes them."""

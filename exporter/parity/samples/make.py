@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import itertools
 from collections.abc import Iterator, Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import keras
 import numpy as np
@@ -12,16 +12,18 @@ import numpy as np
 from kexport.arrays import Array
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument
-from kexport.options.by_input import choices, of_input
+from kexport.options.by_input import choices, of_input, refuse_unknown
 from kexport.options.image_input import ImageInput
 from kexport.options.input_image import InputImage
 from kexport.options.preprocessing import Settled, SettledByInput, described, fit, is_known
+from kexport.options.sampling import Sampling
 from kexport.parity.samples import extents, trial
 from kexport.parity.samples.count import count_of
 from kexport.parity.samples.extents import Shapes
 from kexport.parity.samples.images import ImageValues
 from kexport.parity.samples.input_values import Values
-from kexport.parity.samples.tensors import TensorValues
+from kexport.parity.samples.own import InputValues, read_own, require_computed
+from kexport.parity.samples.tensors import TensorValues, told
 from kexport.parity.samples.uses import uses_of
 from kexport.parity.samples.value import Probe, Samples
 from kexport.source.clone import channels_last
@@ -30,8 +32,6 @@ from kexport.source.image_inputs import ImageSpec, image_specs
 MOST_HARD = 16
 """Hard samples in which one input is hard and the others ordinary. If there were more, all inputs
 are hard at the same time."""
-
-InputValues = ImageValues | TensorValues
 
 
 @dataclass(frozen=True, slots=True)
@@ -84,6 +84,7 @@ def make(
     seed: int,
     pixels: ImageInput | Mapping[str, ImageInput] | None = None,
     batch: int | None = 1,
+    sampling: Sampling | None = None,
 ) -> Samples:
     """Draw images, and numbers for other inputs; the same seed gives the same samples.
 
@@ -95,20 +96,31 @@ def make(
         seed: seed of the images and numbers.
         pixels: the images that the graph takes; RGB or grey of the model's size by default.
         batch: the fixed batch of the graph, None if it is open.
+        sampling: own samples in the place of ordinary ones, and ranges of numbers.
 
     Raises:
         BadArgument: the model has no image input to preprocess or decode, or none of a name; the
-            format has no images of its size; or the model cannot compute the extents chosen for
-            its open axes.
+            format has no images of its size; the model cannot compute the extents chosen for its
+            open axes; or own samples do not fit its inputs.
     """
+    sampling = sampling or Sampling()
     given = ImageInput() if pixels is None else pixels
     specs = image_specs(model, mode)
     names = [spec.name for spec in specs]
     _refuse_unused(model, names, mode, given)
     images = {spec.place: _image(spec, mode, given, model.name) for spec in specs}
-    subject = _subject(channels_last(model), specs, images, seed)
-    shapes = subject.arriving(_main_shapes(subject))
-    values = subject.values(shapes)
+    subject = _subject(channels_last(model), specs, images, seed, sampling.ranges)
+    if sampling.samples is None:
+        shapes = subject.arriving(_main_shapes(subject))
+        values = subject.values(shapes)
+    else:
+        own = read_own(subject.inputs, subject.declared, sampling.samples, seed)
+        subject = replace(subject, inputs=own.inputs)
+        shapes = own.shapes
+        drawn = subject.values(shapes)
+        pairs = zip(own.arrays, drawn, strict=True)
+        values = [replace(each, ordinary=array) for array, each in pairs]
+        require_computed(subject.model, subject.prepare(own.arrays, shapes))
     ordinary = [each.ordinary for each in values]
     prepared = subject.prepare(ordinary, shapes)
     names, rows = _hard(subject.inputs, values)
@@ -128,6 +140,8 @@ def make(
         ordinary=len(ordinary[0]),
         probes=tuple(_probes(subject, ordinary, shapes, batch)),
         left_out=tuple(f"{names[place]}: {reason}" for place, reason in faults.items()),
+        own=sampling.samples is not None,
+        ranges=sampling.ranges,
         discrete=subject.discrete,
     )
 
@@ -169,16 +183,23 @@ def _image(
 
 
 def _subject(
-    model: keras.Model, specs: Sequence[ImageSpec], images: Mapping[int, InputImage], seed: int
+    model: keras.Model,
+    specs: Sequence[ImageSpec],
+    images: Mapping[int, InputImage],
+    seed: int,
+    ranges: Mapping[str, tuple[float, float]],
 ) -> _Subject:
     declared, uses = input_specs(model), uses_of(model)
     by_place = {spec.place: spec for spec in specs}
+    others = [spec.name for place, spec in enumerate(declared) if place not in images]
+    refuse_unknown(ranges, others, "`sampling.ranges`")
     inputs: list[InputValues] = []
     for place, (spec, read) in enumerate(zip(declared, uses, strict=True)):
         if place in images:
             inputs.append(ImageValues(by_place[place], images[place], seed + place))
         else:
-            inputs.append(TensorValues(spec, tuple(read), seed + place))
+            known = told(read, ranges.get(spec.name))
+            inputs.append(TensorValues(spec, known, seed + place))
     return _Subject(model, tuple(inputs), tuple(spec.shape for spec in declared), seed)
 
 

@@ -3,14 +3,16 @@
 from __future__ import annotations
 
 import math
-from dataclasses import dataclass
+from collections.abc import Sequence
+from dataclasses import dataclass, replace
 
 import numpy as np
 
 from kexport.arrays import Array
+from kexport.calibration.dataset.inputs import TensorForm
 from kexport.keras_graph import InputSpec
 from kexport.parity.samples.input_values import Values, values_of
-from kexport.parity.samples.uses import Ids, Mask, MaskValue, Use
+from kexport.parity.samples.uses import Gaussian, Ids, Mask, MaskValue, Range, Use
 
 FEWEST = 4
 """Ordinary samples of a model whose inputs are large."""
@@ -46,9 +48,25 @@ class TensorValues:
         """Return the smallest number of ordinary samples."""
         return FEWEST
 
+    def form(self, shape: tuple[int, ...]) -> TensorForm:
+        """Return what is read from files for it."""
+        sizes = (size if isinstance(size, int) else None for size in self.spec.shape[1:])
+        return TensorForm(tuple(sizes), str(self.spec.dtype.numpy()))
+
     def values(self, shape: tuple[int, ...], count: int, rng: np.random.Generator) -> Values:
         """Draw values of a shape."""
         return values_of(self.spec, shape, self.uses, count, rng, self.seed)
+
+    def like(self, given: Array) -> TensorValues:
+        """Return the same input with hard values as far apart as those that are given."""
+        if self.uses or not self.spec.dtype.is_floating_point():
+            return self
+        use = Gaussian(np.asarray(given.mean()), np.asarray(given.std()))
+        return replace(self, uses=(use,))
+
+    def encoded(self, given: Array) -> Array:
+        """Return samples as the graph takes them."""
+        return given
 
     def prepare(self, raw: Array, shape: tuple[int, ...]) -> Array:
         """Return the values as Keras takes them."""
@@ -61,3 +79,10 @@ class TensorValues:
     def from_other_sizes(self) -> list[tuple[int, ...]]:
         """Return further shapes that the graph resizes from, of which there are none."""
         return []
+
+
+def told(uses: Sequence[Use], ends: tuple[float, float] | None) -> tuple[Use, ...]:
+    """Return what reads an input, with a range that the user told in the place of others."""
+    if ends is None:
+        return tuple(uses)
+    return (Range(*ends), *(use for use in uses if isinstance(use, MaskValue)))

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass, field, replace
 
 import numpy as np
 
@@ -43,6 +43,10 @@ class Samples:
     probes: tuple[Probe, ...] = ()
     left_out: tuple[str, ...] = ()
     """Hard samples for which Keras itself gives no usable numbers, and why, in words."""
+    own: bool = False
+    """Whether the ordinary ones are the user's."""
+    ranges: Mapping[str, tuple[float, float]] = field(default_factory=dict)
+    """The range that was told of inputs that are no images."""
     discrete: frozenset[int] = frozenset()
     """Places of the inputs whose numbers are ids or masks, which no rounding changes."""
 

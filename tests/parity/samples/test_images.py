@@ -134,3 +134,15 @@ def test_a_free_batch_is_probed_at_one_and_three() -> None:
         "batch 3": 3,
     }
     assert not samples.make(identity(16, 20, 3), "tf", 0, batch=2).probes
+
+
+def test_images_of_open_sizes_differ_where_keras_allows_it() -> None:
+    a, b = (keras.Input((None, None, 3), name=name) for name in "ab")
+    pooled = [layers.GlobalAveragePooling2D()(x) for x in (a, b)]
+    for joined, wanted in (
+        (layers.Concatenate()(pooled), [((95, 131), (97, 130)), ((162, 66), (163, 84))]),
+        (layers.Add()([a, b]), [((95, 131), (95, 131)), ((162, 66), (162, 66))]),
+    ):
+        made = samples.make(keras.Model([a, b], joined), "tf", 0)
+        sizes = [tuple(x.shape[1:3] for x in p.prepared) for p in made.probes if "height" in p.name]
+        assert sizes == wanted
