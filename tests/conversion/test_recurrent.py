@@ -103,9 +103,12 @@ def test_initial_states_of_both_directions(masked: bool) -> None:
 
 
 @pytest.mark.parametrize("kind", KINDS)
-def test_mixed_precision_is_computed_in_float32(kind: Any) -> None:
-    plain, mixed = kind(4), kind(4, dtype="mixed_float16")
-    model, twin = (model_of(layer, (STEPS, FEATURES)) for layer in (mixed, plain))
+@pytest.mark.parametrize("policy", ["mixed_float16", "float16", "float64"])
+def test_any_policy_is_computed_in_float32(kind: Any, policy: str) -> None:
+    plain, other = kind(4), kind(4, dtype=policy)
+    model, twin = (model_of(layer, (STEPS, FEATURES)) for layer in (other, plain))
+    for held, given in zip(twin.weights, model.weights, strict=True):
+        held.assign(given)  # rounded to the other type
     wanted = keras_answers(twin, [sequences()])
     assert not assert_converts(model, sequences(), expected=wanted).traced
 

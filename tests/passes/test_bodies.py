@@ -111,6 +111,7 @@ def test_a_fixed_batch(make: Any) -> None:
     model = pipeline.run(convert_model(make()).model, changes).model
     for value in values(model):
         assert value.shape is None or "batch" not in [getattr(d, "value", d) for d in value.shape]
+    assert all(value.shape is not None and value.shape[0] == 1 for value in model.graph.outputs)
 
 
 def test_every_shape_of_a_scan_is_known_for_a_fixed_batch() -> None:

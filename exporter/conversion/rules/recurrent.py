@@ -13,7 +13,7 @@ from typing import Any
 
 import keras
 
-from kexport.conversion.builder import Graph
+from kexport.conversion.builder import Graph, graph_dtype
 from kexport.conversion.rules import (
     recurrent_cells,
     recurrent_node,
@@ -78,8 +78,7 @@ def _plan(layer: Any, sequences: Tensor, mask: Any) -> Plan:
         raise NoRule("a mask that is not [batch, time]")
     if mask is not None and layer.unroll and layer.go_backwards and layer.zero_output_for_mask:
         raise NoRule("the outputs of Keras are masked in the order of the input here")
-    dtype = sequences.value.dtype
-    if dtype is None or any(v.dtype != str(dtype.numpy()) for v in layer.cell.weights):
+    if any(graph_dtype(v.dtype) != sequences.value.dtype for v in layer.cell.weights):
         raise NoRule("inputs of another type than the weights")
     cells = list(_cells(layer.cell))
     return [(cell, _form(cell, sequences, alone=len(cells) == 1)) for cell in cells]
