@@ -129,12 +129,17 @@ def _commands() -> Iterator[str]:
 def _options(command: click.Command, context: click.Context) -> Iterator[str]:
     sections = options_by_heading(command, context)
     for heading, options in sections.items():
-        yield f"| {heading if len(sections) > 1 else 'option'} | | default |\n|---|---|---|\n"
+        rows = [[heading if len(sections) > 1 else "option", "", "default"]]
         for option in options:
             record = option.get_help_record(context)
             if record is not None:
                 default = option.get_help_extra(context).get("default", "")
-                yield f"| `{_cell(record[0])}` | {_cell(option.help or '')} | {_cell(default)} |\n"
+                rows.append([f"`{_cell(record[0])}`", _cell(option.help or ""), _cell(default)])
+        if not any(default for _, _, default in rows[1:]):
+            rows = [row[:2] for row in rows]
+        head, *others = rows
+        yield f"| {' | '.join(head)} |\n|{'---|' * len(head)}\n".replace("|  |", "| |")
+        yield from (f"| {' | '.join(row)} |\n" for row in others)
         yield "\n"
 
 

@@ -104,21 +104,21 @@ def export(task: str, precision: str, out: Path) -> Path:
     return bundle
 
 
-def words_of_run(task: str, out: Path, saved: Path) -> list[str]:
+def words_of_run(task: str, out: Path, saved: Path | None) -> list[str]:
     """Return the arguments with which `kexport run` and `run.py` answer the held-out images."""
     data, example = out / "held-out", EXAMPLES[task]
     words = [str(data / example.images / example.files)]
     words += [word.replace("DATA", str(data)) for word in example.run.split()]
-    return [*words, "--save", str(saved)] if task in SAVED else words
+    return words if saved is None else [*words, "--save", str(saved)]
 
 
-SAVED = ("segment", "detect", "image")
-"""Tasks whose answers are files."""
+FILES = ("segment", "image")
+"""Tasks that are measured by the files of --save."""
 
 
-def answers(task: str, bundle: Path, out: Path) -> list[dict[str, Any]]:
-    """Return what `kexport run` answers for the held-out images."""
-    words = words_of_run(task, out, out / f"answers-{bundle.name}")
+def answers(task: str, bundle: Path, out: Path, *, save: bool) -> list[dict[str, Any]]:
+    """Return what `kexport run` answers for the held-out images, and save it if asked to."""
+    words = words_of_run(task, out, out / f"answers-{bundle.name}" if save else None)
     return read(told("run", str(bundle), *words, "--jsonl"))
 
 
@@ -161,7 +161,7 @@ def main() -> None:
     print(f"  Keras  {in_keras(task, out):7.2f}")
     for precision in PRECISIONS:
         bundle = export(task, precision, out)
-        found = in_bundle(task, answers(task, bundle, out), out)
+        found = in_bundle(task, answers(task, bundle, out, save=task in FILES), out)
         print(f"  {precision:<6} {found:7.2f}   {bundle}")
 
 

@@ -9,7 +9,7 @@ import argparse
 from pathlib import Path
 from typing import Any
 
-from compare import EXAMPLES, HERE, answers, draw, export
+from compare import EXAMPLES, FILES, HERE, answers, draw, export
 from PIL import Image, ImageDraw
 
 HEIGHT, TEXT, GAP, SHOWN = 112, 52, 6, 6
@@ -61,11 +61,11 @@ def main() -> None:
     task = parser.parse_args().task
     out = HERE.parent / "out" / task
     draw(task, out)
-    found = answers(task, export(task, "fp32", out), out)
+    found = answers(task, export(task, "fp32", out), out, save=task in (*FILES, "detect"))
     images = [scaled(Image.open(one["picture"])) for one in found]
-    places = range(0, len(images), len(images) // SHOWN)
-    above = strip([images[place] for place in places][:SHOWN])
-    below = strip([shown(found[place], images[place]) for place in places][:SHOWN])
+    places = [at * len(images) // SHOWN + at for at in range(SHOWN)]
+    above = strip([images[place] for place in places])
+    below = strip([shown(found[place], images[place]) for place in places])
     whole = Image.new("RGB", (above.width, HEIGHT + GAP + below.height), PAPER)
     whole.paste(above, (0, 0))
     whole.paste(below, (0, HEIGHT + GAP))

@@ -1,8 +1,9 @@
 """Image loading: from a file or an array to the array that the model's input takes.
 
-Files are decoded by Pillow, which gives the pixels of `keras.utils.load_img`. Like Keras, this
-ignores the orientation in EXIF, drops alpha, and takes the first image of an animation. Pillow is
-imported only where an image has to be opened, or resized with one of its filters.
+Files are decoded by Pillow, which gives the pixels of `keras.utils.load_img`; JPEG files for the
+methods of TensorFlow have those of `tf.io.decode_jpeg` (`jpeg.py`). Like Keras, this ignores the
+orientation in EXIF, drops alpha, and takes the first image of an animation. Pillow is imported only
+where an image has to be opened, or resized with one of its filters.
 """
 
 from __future__ import annotations
@@ -13,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BadImage, BadInput, EngineMissing
+from .jpeg import tensorflow_pixels
 from .manifest_schema import COLORS
 from .pixel_formats import SIZE_MULTIPLES, encode
 from .resize import UNSTATED, Resize, resized, rounded
@@ -132,7 +134,14 @@ def _guarded(name: str, read: Callable[[], NDArray[np.uint8]]) -> NDArray[np.uin
 
 
 def _converted(image: Image, mode: str, library: str) -> NDArray[np.uint8]:
-    """Convert a PIL image to 8 bits a value; one that Pillow would only clip is refused."""
+    """Convert a PIL image to 8 bits a value, [h, w, c], as the library reads it.
+
+    One that Pillow would only clip is refused.
+    """
+    if library == "tf":
+        decoded = tensorflow_pixels(image, mode)
+        if decoded is not None:
+            return decoded
     if image.mode == "F" or image.mode.startswith("I"):
         if image.format != "PNG":
             kind = "floating-point" if image.mode == "F" else "16-bit or 32-bit"

@@ -47,7 +47,8 @@ def exported(task: str, out: Path) -> Exported:
     compare = module("compare")
     compare.draw(task, out, train=250, held_out=HELD_OUT.get(task, 200))
     bundles = {one: compare.export(task, one, out) for one in compare.PRECISIONS}
-    answers = {one: compare.answers(task, bundles[one], out) for one in bundles}
+    save = task in compare.FILES
+    answers = {one: compare.answers(task, bundles[one], out, save=save) for one in bundles}
     return Exported(task, out, compare.in_keras(task, out), bundles, answers)
 
 
@@ -66,7 +67,7 @@ def same_in_run_py(example: Exported) -> None:
     """run.py answers each image as `kexport run` does, to the last bit."""
     compare = module("compare")
     for precision, bundle in example.bundles.items():
-        saved = example.out / f"saved-{precision}"
+        saved = example.out / f"saved-{precision}" if example.task in compare.FILES else None
         words = compare.words_of_run(example.task, example.out, saved)
         command = [sys.executable, str(bundle / "run.py"), *words, "--jsonl"]
         done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)

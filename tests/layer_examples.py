@@ -110,6 +110,7 @@ EXAMPLES: dict[str, Example] = {
     "Dense": _of(layers.Dense, 4, shape=ROW),
     "DepthwiseConv1D": _of(layers.DepthwiseConv1D, 3, shape=LINE),
     "DepthwiseConv2D": _of(layers.DepthwiseConv2D, 3),
+    "Discretization": _of(layers.Discretization, [-0.5, 0.0, 0.5], shape=ROW),
     "Dot": _of_two(layers.Dot, 2),
     "Dropout": _of(layers.Dropout, 0.5),
     "ELU": _of(layers.ELU),
@@ -132,6 +133,9 @@ EXAMPLES: dict[str, Example] = {
     ),
     "Identity": _of(layers.Identity),
     "InputLayer": _of(layers.Identity),
+    "IntegerLookup": Example(
+        lambda: layers.IntegerLookup(vocabulary=[1, 3]), (ROW,), dtype="int64", below=5
+    ),
     "LSTM": _of(layers.LSTM, 3, shape=LINE),
     "LSTMCell": Example(lambda: layers.RNN(layers.LSTMCell(3)), (LINE,)),
     "Lambda": _of(layers.Lambda, lambda x: x * 2),

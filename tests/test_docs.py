@@ -20,7 +20,7 @@ EXAMPLES = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "examples").glob("*/README.md")
 )
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "runtime/cpp/README.md", *EXAMPLES)
-WITHOUT_COMMANDS = {"docs/api.md", "docs/engines.md", "docs/layers.md", "docs/zoo.md"}
+WITHOUT_COMMANDS = {f"docs/{name}.md" for name in ("api", "engines", "layers", "ops", "zoo")}
 """Generated pages that show no command."""
 
 

@@ -101,6 +101,29 @@ def test_speed_is_reported_but_not_in_the_manifest(bundle: Bundle) -> None:
     assert bundle.speed.float_ms > 0 < bundle.speed.int8_ms
 
 
+def test_held_out_images_are_golden_where_the_user_agrees(
+    export_and_verify: Export, model: keras.Model, cache: Path, bundle: Bundle, tmp_path: Path
+) -> None:
+    """They are some of the images given, Keras' answers are for them, and int8 is near Keras."""
+    made = export_and_verify(
+        model,
+        "cpu-int8",
+        output=tmp_path / "b",
+        recipe=TF,
+        calibration=replace(LOOSE, cache=cache, ship_images=3),
+    )
+    assert (made.manifest["quantization"]["shipped"], made.manifest["parity"]["images"]) == (3, 3)
+    assert next(iter(made.manifest["parity"]["probes"])) == "the drawn images"
+    with np.load(made.path / "golden.npz") as golden:
+        images, answers = golden["image"], golden["top"]
+    assert all(any(np.array_equal(one, own) for own in DRAWN) for one in images)
+    expected = model.predict(images / np.float32(127.5) - 1, verbose=0)
+    np.testing.assert_allclose(answers, expected, atol=1e-5)
+    assert made.manifest["quantization"]["steps"] == bundle.manifest["quantization"]["steps"]
+    near, far = (one.manifest["parity"]["outputs"]["logits"]["tolerance"] for one in (made, bundle))
+    assert near < far
+
+
 def test_a_cache_gives_the_same_bundle(
     export_and_verify: Export, bundle: Bundle, model: keras.Model, cache: Path, tmp_path: Path
 ) -> None:

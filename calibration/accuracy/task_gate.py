@@ -69,10 +69,7 @@ class TaskEvaluator(Evaluator):
 
 @dataclass(frozen=True, slots=True)
 class TaskCriterion(Criterion):
-    """The largest loss of a task's measure.
-
-    The measure itself is what repairs and nodes in float are searched by, beside the noise.
-    """
+    """The largest loss of a task's measure."""
 
     def verdict(self, quality: Quality) -> Verdict:
         """Judge a model by the confidence interval of its loss.
@@ -90,8 +87,9 @@ class TaskCriterion(Criterion):
         return judge(drop, quality.images, interval_at, self.max_drop)
 
     def predicted_drop(self, quality: Quality) -> float:
-        """Return the loss on the images that were judged, which is the best prediction."""
-        return self.verdict(quality).drop
+        """Predict the loss from margins and noise; where there is no margin, as it was measured."""
+        assert quality.measured is not None, "a task's evaluator measures each model"
+        return quality.measured.predicted
 
 
 def task_criterion(evaluator: TaskEvaluator, max_drop: float) -> TaskCriterion:

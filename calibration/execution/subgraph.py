@@ -13,6 +13,7 @@ from onnx.reference import ReferenceEvaluator
 
 from kexport.arrays import Array
 from kexport.calibration.execution.session import open_session, run_parallel
+from kexport.graph.bodies import captured
 from kexport.graph.edit import constant
 
 
@@ -20,7 +21,8 @@ def constant_values(graph: ir.Graph) -> set[ir.Value]:
     """Find the constants, and the values computed from constants alone."""
     found: set[ir.Value] = set(graph.initializers.values())
     for node in graph:
-        if all(value is None or value in found for value in node.inputs):
+        read = (*node.inputs, *captured(node))
+        if all(value is None or value in found for value in read):
             found.update(node.outputs)
     return found
 
@@ -40,10 +42,10 @@ def constant_array(graph: ir.Graph, value: ir.Value) -> Array:
 
 
 def external_inputs(nodes: Sequence[ir.Node]) -> list[ir.Value]:
-    """List the values that some nodes read and none of them computes."""
+    """List the values that some nodes, or their bodies, read and none of them computes."""
     computed = {value for node in nodes for value in node.outputs}
-    read = dict.fromkeys(value for node in nodes for value in node.inputs if value is not None)
-    return [value for value in read if value not in computed]
+    read = dict.fromkeys(value for node in nodes for value in (*node.inputs, *captured(node)))
+    return [value for value in read if value is not None and value not in computed]
 
 
 def external_outputs(nodes: Sequence[ir.Node]) -> list[ir.Value]:
@@ -62,7 +64,8 @@ def partition(graph: ir.Graph, max_bytes: int) -> Iterator[list[ir.Node]]:
     part: list[ir.Node] = []
     held: dict[ir.Value, int] = {}
     for node in graph:
-        tensors = {value: constant(value) for value in node.inputs if value is not None}
+        read = (*node.inputs, *captured(node))
+        tensors = {value: constant(value) for value in read if value is not None}
         more = {value: tensor.nbytes for value, tensor in tensors.items() if tensor is not None}
         if more and held and sum((held | more).values()) > max_bytes:
             yield part

@@ -26,9 +26,9 @@ def get_dataset(folder: Path, **options: object) -> tf.data.Dataset:
     )
 
 
-def make_model(input_shape: tuple[int, int, int]) -> keras.Model:
+def get_model() -> keras.Model:
     """Build separable convolutions with residuals, and one number at the end."""
-    inputs = keras.Input(shape=input_shape)
+    inputs = keras.Input(shape=(*IMG_SIZE, 3))
     x = layers.Rescaling(1.0 / 255)(inputs)
     x = layers.Conv2D(16, 3, strides=2, padding="same")(x)
     x = layers.BatchNormalization()(x)
@@ -56,7 +56,7 @@ def main() -> None:
     keras.utils.set_random_seed(0)
     train_ds = get_dataset(DATA, validation_split=0.2, subset="training")
     val_ds = get_dataset(DATA, validation_split=0.2, subset="validation")
-    model = make_model((*IMG_SIZE, 3))
+    model = get_model()
     model.compile(
         optimizer=keras.optimizers.Adam(3e-3),
         loss=keras.losses.BinaryCrossentropy(from_logits=True),

@@ -26,7 +26,7 @@ def get_dataset(folder: Path, **options: object) -> tf.data.Dataset:
     )
 
 
-def get_model(num_classes: int) -> keras.Model:
+def get_model(num_classes: int = 3) -> keras.Model:
     """Build a small convolutional network, with augmentation and scaling inside."""
     data_augmentation = keras.Sequential(
         [

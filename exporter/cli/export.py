@@ -164,10 +164,10 @@ def _with_options(text: str) -> str:
 
 def _show(bundle: "Bundle", *, as_json: bool) -> None:
     if bundle.speed is not None and bundle.speed.factor < 1:
-        warn(
-            f"int8 is slower than fp32 here: {bundle.speed.int8_ms:.2f} ms, and "
-            f"{bundle.speed.float_ms:.2f} ms in fp32"
-        )
+        from kexport.cli.tables.table import milliseconds
+
+        times = (milliseconds(one) for one in (bundle.speed.int8_ms, bundle.speed.float_ms))
+        warn(f"int8 is slower than fp32 here: {', and '.join(times)} in fp32")
     trial = bundle.resize_trial
     if trial is not None and trial.is_clear and trial.chosen != trial.best:
         warn(

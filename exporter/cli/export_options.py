@@ -100,6 +100,15 @@ INT8 = Group(
             help="Labelled images to measure the model on: one subfolder for each class, or what "
             "the task has (docs/tasks.md).",
         ),
+        "ship_images": declare(
+            "--ship-images",
+            type=click.IntRange(min=0),
+            default=0,
+            metavar="N",
+            show_default="none, golden images are drawn",
+            help="Put N of the images that judge int8 into the bundle, as golden images that every "
+            "device verifies.",
+        ),
         "require_speedup": declare(
             "--require-speedup",
             type=positive,

@@ -21,6 +21,7 @@ def of_bundle(path: Path, target: str) -> str | None:
     if not runs_here(target.rpartition("-")[0]):
         return None
     from kexport import runtime
+    from kexport.cli.tables.table import milliseconds
     from kexport.runtime.golden import read_golden
 
     session = runtime.load(path, threads=1, check=False)
@@ -34,4 +35,4 @@ def of_bundle(path: Path, target: str) -> str | None:
         session.run(feeds, fill=True)
         times.append(time.perf_counter() - started)
     images = "1 sample" if count == 1 else f"{count} samples"
-    return f"{min(times) * 1e3:.2f} ms for {images}, on one thread of this machine"
+    return f"{milliseconds(min(times) * 1e3)} for {images}, on one thread of this machine"

@@ -53,8 +53,22 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
     function = outside_of_pipelines(layer)
     call = prepare(g, function, args, given)
     with computing_in_float32(layer):
-        outputs = _splice(g, described(layer), layer.name, call, variables)
+        outputs = _splice(g, described(layer), call, variables)
+    g.traced.append(layer.name)
     complete_declared(layer, outputs, args, kwargs)
+    return outputs
+
+
+def trace_call(
+    g: Graph, operation: Any, function: Callable[..., Any], args: tuple[Any, ...]
+) -> Any:
+    """Convert a call of an operation by a function of keras.ops that computes the same.
+
+    It goes through tf2onnx, and counts as a rule: nothing of the user's is traced.
+    """
+    call = prepare(g, function, args, {})
+    outputs = _splice(g, described(operation), call, [])
+    complete_declared(operation, outputs, args, {})
     return outputs
 
 
@@ -62,10 +76,12 @@ def trace_function(g: Graph, function: Callable[[Any], Any], x: Tensor) -> Tenso
     """Convert a function of one tensor, such as a user's own activation function."""
     name = getattr(function, "__name__", "function")
     call = prepare(g, function, (x,), {})
-    return _splice(g, f"function {name!r}", name, call, [])  # type: ignore[no-any-return]
+    result: Tensor = _splice(g, f"function {name!r}", call, [])
+    g.traced.append(name)
+    return result
 
 
-def _splice(g: Graph, what: str, name: str, call: Call, variables: Sequence[Any]) -> Any:
+def _splice(g: Graph, what: str, call: Call, variables: Sequence[Any]) -> Any:
     if keras.backend.backend() != "tensorflow":
         raise UnsupportedModel(
             f"{what} has no rule, and only TensorFlow can trace it; Keras runs on "
@@ -74,7 +90,6 @@ def _splice(g: Graph, what: str, name: str, call: Call, variables: Sequence[Any]
         )
     try:
         traced, proto, results, weights = _convert(g, call, variables)
-        g.traced.append(name)
         if proto is None:
             return resolve(g, call, results, [])
         sources = [g.in_keras_order(x) for x in call.tensors]

@@ -7,15 +7,13 @@ from typing import Any, NoReturn
 import keras
 
 from kexport.errors import UnsupportedModel
-from kexport.keras_graph import parts, snake_case
+from kexport.keras_graph import parts
 
 REFUSED = {
-    "Discretization": "tf2onnx has no ONNX for TensorFlow's Bucketize",
     "Equalization": "Keras cannot put it into a functional model; it does nothing at inference",
     "FlaxLayer": "runs in JAX, not in TensorFlow",
     "HashedCrossing": "ONNX has no operator for its hash",
     "Hashing": "ONNX has no operator for its hash",
-    "IntegerLookup": "looks words up in a table of TensorFlow's, which cannot be traced",
     "JaxLayer": "runs in JAX, not in TensorFlow",
     "MelSpectrogram": "tf2onnx has no ONNX for TensorFlow's RFFT",
     "StringLookup": "text: look the words up before the model",
@@ -50,7 +48,13 @@ def described(operation: Any) -> str:
     kind = type(operation)
     if isinstance(operation, keras.Layer):
         return f"layer {operation.name!r} ({kind.__name__})"
-    return f"operation {operation.name!r} (keras.ops.{snake_case(kind.__name__)})"
+    name = kind.__name__
+    public = next((one for one in dir(keras.ops) if _letters(one) == _letters(name)), name)
+    return f"operation {operation.name!r} (keras.ops.{public})"
+
+
+def _letters(name: str) -> str:
+    return name.replace("_", "").lower()
 
 
 def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:

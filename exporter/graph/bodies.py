@@ -24,3 +24,12 @@ def graphs(graph: ir.Graph) -> Iterator[ir.Graph]:
     for node in list(graph):
         for body in bodies(node):
             yield from graphs(body)
+
+
+def captured(node: ir.Node) -> list[ir.Value]:
+    """Return the values that the bodies of a node read from the graph around it, each once."""
+    inner = [part for body in bodies(node) for part in graphs(body)]
+    own = {value for part in inner for value in (*part.inputs, *part.initializers.values())}
+    own.update(value for part in inner for one in part for value in one.outputs)
+    read = dict.fromkeys(value for part in inner for one in part for value in one.inputs)
+    return [value for value in read if value is not None and value not in own]

@@ -31,11 +31,15 @@ def attribute(node: ir.Node, name: str, default: Any) -> Any:
 
 
 def sole_user(value: ir.Value) -> ir.Node | None:
-    """Return the only node that reads `value`; None for several, and for a graph output."""
-    uses = value.uses()
+    """Return the only node that reads `value`.
+
+    None for several, for a graph output, and where it is read in a body of another node.
+    """
+    uses, maker = value.uses(), value.producer()
     if value.is_graph_output() or len(uses) != 1:
         return None
-    return next(iter(uses)).node
+    reader = next(iter(uses)).node
+    return reader if maker is None or maker.graph is reader.graph else None
 
 
 def producer(value: ir.Value | None, *op_types: str) -> ir.Node | None:

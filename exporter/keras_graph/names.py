@@ -30,11 +30,6 @@ def private_name(kind: type) -> str:
     return name.removeprefix(PRIVATE) if name.startswith(PRIVATE) else ""
 
 
-def snake_case(name: str) -> str:
-    """Return the name that Keras makes of a class, as `ArgMax` becomes `arg_max`."""
-    return str(to_snake_case(name))
-
-
 def has_default_name(layer: Any) -> bool:
     """Tell whether a layer or operation has the name that Keras gives, such as `dense_3`."""
     default = re.escape(to_snake_case(type(layer).__name__))

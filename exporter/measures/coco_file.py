@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import math
+from collections import Counter
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
@@ -55,6 +56,9 @@ def read_boxes(path: Path) -> Examples:
     for row in document["images"]:
         files.append(_image(file, row))
         boxes.append(_true_boxes(file, by_image[row["id"]], places))
+    twice = next((name for name, count in Counter(files).items() if count > 1), None)
+    if twice is not None:
+        raise _misread(file, f"it has the image {twice} twice")
     return Examples(file.parent, tuple(files), Objects(names, tuple(boxes)))
 
 

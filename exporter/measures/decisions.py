@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import NamedTuple
@@ -17,6 +18,9 @@ from kexport.runtime.classes import Decision, LabelSet
 KINDS = 4
 """Kinds of images in which Keras and another model differ about a label: it is right or wrong, and
 either of the two says yes."""
+
+LEAST_SCORE = 1e-7
+"""The resolution of float32 near 1."""
 
 
 class Scored(NamedTuple):
@@ -123,6 +127,28 @@ class Decisions:
         ]
         return {"mean_f1": f1, "map": float(np.mean(precisions))}
 
+    def predicted_drop(self, keras: Sequence[Scored], other: Sequence[Scored]) -> float:
+        """Predict the loss of F1 from the distance of Keras' scores to the threshold.
+
+        A decision changes with the probability that noise exceeds this distance, both on the scale
+        of logits. The noise of a label is normal, and as large as the differences of its scores.
+        """
+        _, yes, truth = _stacked(keras)
+        margins = np.abs(_logits(_stacked(keras)[0]) - _logits(np.array(self.threshold)))
+        moved = _logits(_stacked(other)[0]) - _logits(_stacked(keras)[0])
+        noise = np.sqrt(np.mean(np.square(moved), axis=0))
+        ratio = np.divide(margins, noise, out=np.full_like(margins, np.inf), where=noise > 0)
+        changed = _beyond(ratio)
+        expected = np.where(yes, 1 - changed, changed)
+        counted = _has_some(truth)
+        if not counted.any():
+            return 0.0
+        f1 = [
+            2 * (said * truth).sum(axis=0)[counted] / (said + truth).sum(axis=0)[counted]
+            for said in (1.0 * yes, expected)
+        ]
+        return float(np.mean(f1[0] - f1[1]))
+
     def doubt(self, kept: Sequence[Scored]) -> str | None:
         """Say that nothing is found, or that no scores are higher than those of yes."""
         _, yes, truth = _stacked(kept)
@@ -142,3 +168,15 @@ def _stacked(kept: Sequence[Scored]) -> tuple[Array, Array, Array]:
 def _has_some(truth: Array) -> Array:
     """Return which labels some image has, bool [labels]."""
     return np.asarray(truth.any(axis=0))
+
+
+def _logits(scores: Array) -> Array:
+    """Compute log(p / (1 - p)); scores that are rounded to 0 or 1 count as the nearest ones."""
+    near = np.clip(scores, LEAST_SCORE, 1 - LEAST_SCORE)
+    return np.asarray(np.log(near / (1 - near)))
+
+
+def _beyond(ratios: Array) -> Array:
+    """Return how often a standard normal number exceeds each of some ratios."""
+    found = [math.erfc(ratio / math.sqrt(2)) / 2 for ratio in ratios.ravel().tolist()]
+    return np.array(found).reshape(ratios.shape)

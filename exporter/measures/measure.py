@@ -45,6 +45,9 @@ class Measure(Protocol):
     def summary(self, kept: Sequence[Any]) -> dict[str, float]:
         """Compute all measures of the task, the deciding one first."""
 
+    def predicted_drop(self, keras: Sequence[Any], other: Sequence[Any]) -> float | None:
+        """Predict the loss by what moves smoothly, where the loss itself moves in steps."""
+
     def doubt(self, kept: Sequence[Any]) -> str | None:
         """Say what is strange about the answers, if they are no better than a guess."""
 
@@ -56,6 +59,8 @@ class Measured:
     value: float
     drop: float
     interval: tuple[float, float]
+    predicted: float
+    """The loss as margins and noise predict it, for measures of decisions; else the loss itself."""
 
 
 def value_of(measure: Measure, kept: Sequence[Any]) -> float:
@@ -75,7 +80,13 @@ def compare(
     """Compare what was kept of other answers with what was kept of Keras', for the same images."""
     drop = float(measure.drops(keras, other, np.ones((1, len(keras))))[0])
     drawn = measure.drops(keras, other, _weights(measure, len(keras)))
-    return Measured(value_of(measure, other), drop, interval_of(drawn, drop, confidence))
+    predicted = measure.predicted_drop(keras, other)
+    return Measured(
+        value_of(measure, other),
+        drop,
+        interval_of(drawn, drop, confidence),
+        drop if predicted is None else predicted,
+    )
 
 
 def _weights(measure: Measure, images: int) -> Array:

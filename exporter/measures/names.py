@@ -51,9 +51,9 @@ ALLOWED = {
 
 
 def title_of(measure: str) -> str:
-    """Return what a measure is called: of one number, with its name."""
+    """Return what a measure is called; that of one number, by its name alone."""
     name, _, number = measure.partition(":")
-    return f"{TITLES[name]} of {number}" if number else TITLES[name]
+    return number or TITLES[name]
 
 
 def written(measure: str, value: float, *, unit: bool = True) -> str:

@@ -52,6 +52,10 @@ class Errors:
         each = zip(self.names, errors.tolist(), strict=True) if len(errors) > 1 else ()
         return {"mae": float(errors.mean()), **{f"mae:{name}": value for name, value in each}}
 
+    def predicted_drop(self, keras: Sequence[Array], other: Sequence[Array]) -> None:
+        """Return nothing: the loss itself moves smoothly."""
+        del keras, other
+
     def doubt(self, kept: Sequence[Array]) -> str | None:
         """Say that the best constant has smaller errors."""
         worse = np.mean(kept, axis=0) >= self.spreads

@@ -11,7 +11,7 @@ import numpy as np
 from kexport.arrays import Array
 from kexport.errors import BadArgument
 from kexport.measures.resample import DRAWS
-from kexport.runtime.embed import Embedding, Gallery
+from kexport.runtime.embed import Embedding
 
 NEAREST = 5
 """The larger number of neighbours among which one of the same group is looked for."""
@@ -55,8 +55,8 @@ class Neighbours:
 
         The unseen are images of which only Keras, or only the other, finds the group.
         """
-        lost = recalls(keras, 1)[0].astype(np.float64) - recalls(other, 1)[0]
-        asked = recalls(keras, 1)[1]
+        of_keras, asked = recalls(keras, 1)
+        lost = of_keras.astype(np.float64) - recalls(other, 1)[0]
         seen, rest = weights[:, : len(keras)], weights[:, len(keras) :]
         if not rest.size:
             rest = np.zeros((len(weights), 2))
@@ -70,14 +70,19 @@ class Neighbours:
         Raises:
             BadArgument: no two images belong together.
         """
-        asked = recalls(kept, 1)[1]
+        nearest, asked = recalls(kept, 1)
         if not asked.any():
             raise BadArgument(
                 f"no two of the {len(kept)} labelled images that are used belong together",
                 hint="give `calibration.eval_data` with several images in each subfolder",
             )
-        one, some = (float(recalls(kept, count)[0].sum() / asked.sum()) for count in (1, NEAREST))
-        return {"recall_at_1": one, f"recall_at_{NEAREST}": some}
+        some, _ = recalls(kept, NEAREST)
+        one, more = (float(found.sum() / asked.sum()) for found in (nearest, some))
+        return {"recall_at_1": one, f"recall_at_{NEAREST}": more}
+
+    def predicted_drop(self, keras: Sequence[Placed], other: Sequence[Placed]) -> None:
+        """Return nothing: which neighbour is nearest has no single margin."""
+        del keras, other
 
     def doubt(self, kept: Sequence[Placed]) -> str | None:
         """Say that neighbours drawn at random would be right as often."""
@@ -92,13 +97,15 @@ class Neighbours:
 def recalls(kept: Sequence[Placed], count: int) -> tuple[Array, Array]:
     """Return for each image whether the `count` nearest others have one of its group, bool [N].
 
-    The second array says which images have another one of their group.
+    Nearest is the largest cosine, the first of equal ones, as in `runtime.embed.Gallery`. The
+    second array says which images have another one of their group.
     """
     groups = np.array([one.group for one in kept])
-    gallery = Gallery(tuple(map(str, range(len(kept)))), np.stack([one.vector for one in kept]))
-    found = np.zeros(len(kept), bool)
-    for place, one in enumerate(kept):
-        near = [int(each.name) for each in gallery.nearest(one.vector, count + 1)]
-        others = [each for each in near if each != place][:count]
-        found[place] = (groups[others] == one.group).any()
+    vectors = np.stack([one.vector for one in kept])
+    lengths = np.linalg.norm(vectors, axis=1)
+    products, scale = vectors @ vectors.T, np.outer(lengths, lengths)
+    cosines = np.divide(products, scale, out=np.zeros_like(products), where=scale > 0)
+    np.fill_diagonal(cosines, -np.inf)
+    near = np.argsort(-cosines, axis=1, kind="stable")[:, :count]
+    found = (groups[near] == groups[:, np.newaxis]).any(axis=1)
     return found, np.bincount(groups)[groups] > 1

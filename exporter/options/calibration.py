@@ -28,12 +28,13 @@ class Calibration:
     best class differs from Keras', or the loss of the task's measure where `eval_data` is given;
     INT8 is refused where the whole confidence interval of the drop is beyond it. `int8_share` is
     the smallest share of the multiply-adds that stays in INT8 while sensitive layers return to
-    float. `require_speedup` refuses INT8 that is not that many times as fast as fp32 on this
-    machine. `eval_data` are labelled images, for a model whose only input is an image: a folder
-    with one subfolder for each class, or what the task has (docs/tasks.md). They are for other
-    precisions too: they measure Keras itself and, for classes, check their order, show whether
-    Keras does better with images that are resized in another way, and choose the preprocessing if
-    `recipe.preprocess` is "auto".
+    float. `ship_images` of the held-out images go into the bundle, as golden images in the place of
+    drawn ones, on which INT8 is far from Keras. `require_speedup` refuses INT8 that is not that
+    many times as fast as fp32 on this machine. `eval_data` are labelled images, for a model whose
+    only input is an image: a folder with one subfolder for each class, or what the task has
+    (docs/tasks.md). They are for other precisions too: they measure Keras itself and, for classes,
+    check their order, show whether Keras does better with images that are resized in another way,
+    and choose the preprocessing if `recipe.preprocess` is "auto".
 
     Raises:
         BadArgument: an unknown method, or a number out of its range.
@@ -46,6 +47,7 @@ class Calibration:
     eval_data: str | Path | None = None
     require_speedup: float | None = None
     int8_share: float = 0.5
+    ship_images: int = 0
 
     def __post_init__(self) -> None:
         check_method(self.method)
@@ -58,6 +60,11 @@ class Calibration:
             raise BadArgument(
                 f"`calibration.int8_share` must be between 0 and 1, not {self.int8_share:g}",
                 hint="give the share of the multiply-adds that must stay in INT8, such as 0.5",
+            )
+        if self.ship_images < 0:
+            raise BadArgument(
+                f"`calibration.ship_images` must be 0 or more, not {self.ship_images}",
+                hint="give the number of held-out images that may go into the bundle, such as 8",
             )
         if self.require_speedup is not None and not self.require_speedup > 0:
             raise BadArgument(

@@ -22,6 +22,11 @@ TYPED = frozenset({"Constant", "ConstantOfShape", "EyeLike"})
 """Operators whose attributes tell the type of the result; it is cast where it is read."""
 
 
+RECURRENT = frozenset({"GRU", "LSTM", "RNN"})
+"""Operators that TensorRT masks with a float32 zero where they have `sequence_lens`: its importer
+then refuses a strongly typed network in float16 (`ISelectLayer`, TensorRT for RTX 1.7)."""
+
+
 def convert_float16(kept: frozenset[str]) -> Pass:
     """Return the pass that keeps the nodes named in `kept` in float32."""
 
@@ -33,7 +38,8 @@ def convert_float16(kept: frozenset[str]) -> Pass:
 
         Applies to every float32 node except those that the float16 guard keeps. The result is
         strongly typed, as TensorRT takes it with --stronglyTyped; inputs and outputs of the model
-        keep their types. The body of a Loop, Scan or If is converted with its node. A
+        keep their types. The body of a Loop, Scan or If is converted with its node; recurrent nodes
+        with lengths of sequences, which TensorRT masks in float32, stay as they are. A
         QuantizeLinear gets a scale of the type that it reads, and a DequantizeLinear is repeated
         for each type of its readers, so that no Cast separates it from them; both need opset 19,
         and scales that float16 represents. Not exact: weights and results are rounded to float16.
@@ -58,7 +64,7 @@ class _Converter:
 
     def convert(self, node: ir.Node, allowed: ir.DataType = HALF) -> None:
         """Convert a node, to `allowed` at most."""
-        wanted = SINGLE if node.name in self._kept else allowed
+        wanted = SINGLE if node.name in self._kept or _counts_steps(node) else allowed
         if node.op_type == "Cast":
             self._convert_cast(node, wanted)
             return
@@ -164,6 +170,11 @@ class _Converter:
         result = cast.outputs[0]
         result.name, result.shape, result.type = cast.name, value.shape, ir.TensorType(dtype)
         return cast
+
+
+def _counts_steps(node: ir.Node) -> bool:
+    """Tell whether a recurrent node is given the lengths of its sequences."""
+    return node.op_type in RECURRENT and len(node.inputs) > 4 and node.inputs[4] is not None
 
 
 def _is_compared_count(cast: ir.Node) -> bool:

@@ -132,6 +132,7 @@ def _region(last: ir.Node, perm: list[int]) -> list[ir.Node]:
     readers = [reader for node in region for reader in _readers(node.outputs[0], region)]
     ends = all(
         reader.op_type == "Transpose"
+        and reader.graph is last.graph
         and list(attribute(reader, "perm", [])) == perm
         and not reader.outputs[0].is_graph_output()
         for reader in readers

@@ -29,6 +29,11 @@ from kexport.stages.convert import Subject
 from kexport.stages.keras_runner import KerasRunner, Prepare, runner_for
 from kexport.stages.request import Request
 
+CAUSES = (
+    "likely causes: another order of the labels, another preprocessing in training (see "
+    "`recipe.preprocess`), another way to resize, or images unlike those of training"
+)
+
 
 @dataclass(frozen=True, slots=True)
 class Labelled:
@@ -142,7 +147,7 @@ def check(judge: Judge, kept: Sequence[Any]) -> dict[str, Any]:
     """Measure Keras' answers, for the manifest; warn if they are no better than a guess."""
     entry, doubt = judge.entry(kept), judge.measure.doubt(kept)
     if doubt is not None:
-        labelled.warn(f"Keras itself {doubt}, on {len(kept)} labelled images; {labelled.CAUSES}")
+        labelled.warn(f"Keras itself {doubt}, on {len(kept)} labelled images; {CAUSES}")
     return entry
 
 

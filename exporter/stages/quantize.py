@@ -105,6 +105,8 @@ class QuantizedArtifact:
     """The quantized graph before its float nodes became float16."""
     accuracy: dict[str, Any] | None
     """How right Keras is on the labelled images, where there are some."""
+    shipped: Rows
+    """Held-out samples that go into the bundle, as its graph takes them; often none."""
 
 
 def quantize(
@@ -170,6 +172,7 @@ def quantize(
         quality, evaluator = found.quality, dataset.evaluator
         floating = _float_model(subject, target)
         float_bytes = _bytes_of(floating, Path(scratch))
+        shipped = _held(evaluation_set.rows[: calibration.ship_images])
         of_int8 = _labelled(evaluator, quality, whole.model)
         speed = _measure_speed(floating, whole.model, images, say) if local else None
     require_speedup(speed, calibration.require_speedup, target.name)
@@ -182,9 +185,15 @@ def quantize(
         "keras": None if of_int8 is None else report.quality_entry(criterion.reference),
         "labelled": of_int8,
         "float_bytes": float_bytes,
+        "shipped": len(shipped),
         **report.entries(found, scheme, artifact.model),
     }
-    return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy)
+    return QuantizedArtifact(whole, entry, speed, guard, in_float32, accuracy, shipped)
+
+
+def _held(rows: Rows) -> Rows:
+    """Return samples in memory, which outlive the files that they come from."""
+    return Rows({name: np.array(array) for name, array in rows.arrays.items()})
 
 
 def _scheme(target: Target) -> Scheme:

@@ -17,6 +17,7 @@ from kexport.progress import Progress
 from kexport.source.clone import channels_last
 from kexport.stages.convert import Subject
 from kexport.stages.finish import Finished
+from kexport.stages.model_input import inputs_of, prepare_all
 from kexport.targets import Target
 
 
@@ -39,6 +40,9 @@ def compute_reference(
         others = probes.answer(model, samples.probes, subject.outputs, expected.gaps)
         shown = probes.ranked(others, ranking)
         return Reference(samples, ranked(expected, ranking), probes=shown)
+    if len(finished.quantized.shipped):
+        shipped = finished.quantized.shipped
+        samples = samples.with_golden(shipped.arrays, prepare_all(inputs_of(samples), shipped))
     answers = keras_outputs.compute(model, samples.prepared, names)
     say("measuring the effect of rounding on the int8 graph")
     rest = "fp32" if target.engine == "onnxruntime" else "fp16"

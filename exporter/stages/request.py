@@ -91,6 +91,11 @@ class Request:
             need("tensorrt_rtx", extra="rtx")
         check_calibration(self.calibration, self.target, local=self.is_local)
         self.sampling.check()
+        if self.sampling.samples is not None and self.calibration.ship_images:
+            raise BadArgument(
+                "`sampling.samples` and `calibration.ship_images` both say what is in golden.npz",
+                hint="leave out one of them",
+            )
         if AUTO in choices(self.recipe.preprocessing()) and self.calibration.eval_data is None:
             raise BadArgument(
                 f"`recipe.preprocess={AUTO!r}` needs labelled images to try the modes on",
@@ -183,6 +188,12 @@ def _labelled(task: TaskName | None, data: str | Path | None) -> Examples | None
     if data is None:
         return None
     if task is None or task == CLASSIFY:
-        class_folders(Path(data))
+        try:
+            class_folders(Path(data))
+        except BadArgument as error:
+            if task == CLASSIFY:
+                raise
+            hint = "give a subfolder for each class, or say with `task.name` what the model is for"
+            raise BadArgument(str(error), hint=hint) from error
         return None
     return tasks.read(task, Path(data))

@@ -19,6 +19,8 @@ MODULES = (
         "int8_whole",
         "latency",
         "machine",
+        "ops",
+        "ops_table",
         "page",
         "pass_cases",
         "passes",

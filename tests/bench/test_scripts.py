@@ -6,6 +6,7 @@ import sys
 from pathlib import Path
 from types import ModuleType
 
+import numpy as np
 import pytest
 
 from kexport import zoo
@@ -359,3 +360,19 @@ def test_engines_of_a_small_application(
     assert [row["ok"] for row in found] == [True, True], found
     (_, int8) = [{row["type"]: row["found"] for row in one["check"]["coverage"]} for one in found]
     assert int8["INT8"] == 27
+
+
+def test_each_row_of_operations_is_a_public_function(bench: dict[str, ModuleType]) -> None:
+    assert set(bench["ops_table"].TABLE) <= set(bench["ops"].public())
+
+
+def test_operations_are_told_right_wrong_and_refused(bench: dict[str, ModuleType]) -> None:
+    ops = bench["ops"]
+    found = {name: ops.outcomes(name) for name in ("argmax", "cholesky")}
+    assert {one.kind for one in found["argmax"]} == {"right", "traced"}
+    assert {one.kind for one in found["cholesky"]} == {"refused"}
+    page = ops.page(found)
+    assert "| `argmax` | 11 of 11 | both |" in page
+    assert "| `cholesky` | 0 of 1 |  | float32: tf2onnx has no ONNX for its" in page
+    ones = [np.ones(3, np.float32)]
+    assert ops._difference(ones, [np.float32([1, 1, 1.1])], []).startswith("1.0 in the place of")

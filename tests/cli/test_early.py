@@ -44,12 +44,20 @@ WRONG = {
     "m.keras -t cpu-int8 -o b --calibration-data x": (2, "the calibration data x does not exist"),
     "m.keras -t cpu-fp32 -o b --eval-data x": (2, "x does not exist"),
     "m.keras -t cpu-fp32 -o b --eval-data flat": (2, "the folder flat has no subfolders"),
+    "m.keras -t cpu-fp32 -o b --task regress --eval-data flat": (2, "needs one CSV file"),
+    "m.keras -t cpu-fp32 -o b --task segment --eval-data flat": (2, "flat has no folder images"),
+    "m.keras -t cpu-fp32 -o b --task detect --eval-data flat": (2, "no file flat/annotations.json"),
+    "m.keras -t cpu-fp32 -o b --task raw --eval-data flat": (2, "the task raw has no measure"),
     "m.keras -t cpu-fp32 -o b --labels labels.csv": (2, "which of its 3 columns has the labels"),
     "m.keras -t cpu-fp32 -o b --preprocess auto": (2, "--preprocess auto needs labelled images"),
     "m.keras -t cpu-fp32 -o b --scale 0": (2, "--scale must not be 0"),
     "m.keras -t cpu-int8 -o b --int8-share 2": (
         2,
         "'--int8-share': '2' is not a share, a number from 0 to 1",
+    ),
+    "m.keras -t cpu-int8 -o b --calibration-data photos --ship-images 8 --samples photos": (
+        2,
+        "--samples and --ship-images both say what is in golden.npz",
     ),
     "m.keras -t cpu-int8 -o b --max-drop -1": (2, "'--max-drop': '-1' is not a share"),
     "m.keras -t cpu-int8 -o b --require-speedup 0": (

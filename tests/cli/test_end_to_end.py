@@ -54,7 +54,7 @@ def test_verify_passes(bundle: Path, capsys: Capture) -> None:
     assert main(["verify", str(bundle)]) == 0
     out = capsys.readouterr().out
     assert out.splitlines()[-1].split() == ["result", "passed"]
-    assert re.search(r"speed +\d+\.\d\d ms for 1 sample, on one thread of this machine", out)
+    assert re.search(r"speed +\d+\.\d+ ms for 1 sample, on one thread of this machine", out)
     assert main(["verify", str(bundle), "--json"]) == 0
     report = json.loads(capsys.readouterr().out)
     assert (report["passed"], report["path"]) == (True, str(bundle))

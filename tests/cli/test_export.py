@@ -53,6 +53,7 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         "--compute-capabilities 8.6,8.9 "
         "--calibration-data photos --calibration-method entropy --calibration-cache ranges.json "
         "--max-drop 0.02 --int8-share 0.7 --eval-data labelled --require-speedup 1.5 "
+        "--ship-images 8 "
         f"--preprocess caffe --batch dynamic --labels {labels} --opset 16 --seed 3 --tensorrt 1.7"
         " --samples own.npz --input-range x=0,255 --input-range y=-1,1"
         " --force --trust --timestamps -q"
@@ -89,7 +90,9 @@ def test_every_option_reaches_the_api(fake_export: Fake, tmp_path: Path) -> None
         ),
         "top_k": 3,
         "sampling": Sampling("own.npz", {"x": (0.0, 255.0), "y": (-1.0, 1.0)}),
-        "calibration": Calibration("photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7),
+        "calibration": Calibration(
+            "photos", "entropy", "ranges.json", 0.02, "labelled", 1.5, 0.7, 8
+        ),
         "layout_triton": "models",
         "force": True,
         "timestamps": True,

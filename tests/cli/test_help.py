@@ -32,6 +32,7 @@ def test_export_lists_its_options_under_headings(capsys: Capture) -> None:
         "--max-drop",
         "--int8-share",
         "--eval-data",
+        "--ship-images",
         "--require-speedup",
     ]
 

@@ -54,10 +54,8 @@ def of(layer: Any, *shapes: tuple[int, ...], dtype: str) -> keras.Model:
 
 
 REFUSALS = {
-    "Discretization": lambda _: of(layers.Discretization([0.0, 1.0]), (3,), dtype="float32"),
     "HashedCrossing": lambda _: of(layers.HashedCrossing(5), (1,), (1,), dtype="int64"),
     "Hashing": lambda _: of(layers.Hashing(5), (3,), dtype="int64"),
-    "IntegerLookup": lambda _: of(layers.IntegerLookup(vocabulary=[1, 2]), (3,), dtype="int64"),
     "MelSpectrogram": lambda _: of(layers.MelSpectrogram(), (4000,), dtype="float32"),
     "StringLookup": lambda _: of(layers.StringLookup(vocabulary=["a"]), (3,), dtype="string"),
     "TextVectorization": lambda _: of(

@@ -320,3 +320,20 @@ def test_every_layer_keeps_or_drops_the_mask_as_in_keras(name: str) -> None:
     except (ValueError, TypeError, InvalidArgumentError):
         pytest.skip("Keras refuses the mask")
     assert_converts(model, *inputs, expected=wanted)
+
+
+@pytest.mark.parametrize("value", [0.0, -1.5])
+@pytest.mark.parametrize("shape", [(STEPS, FEATURES), (3, STEPS, FEATURES), (FEATURES,)])
+def test_masking_is_by_rule(value: float, shape: tuple[int, ...]) -> None:
+    x = keras.Input(shape)
+    model = keras.Model(x, layers.Dense(2)(layers.Masking(value)(x)))
+    drawn = normal(4, *shape)
+    drawn[1], drawn[2, ..., 1:] = value, value
+    assert not assert_converts(randomise(model), drawn).traced
+
+
+def test_masking_of_whole_numbers() -> None:
+    x = keras.Input((STEPS, 2), dtype="int32")
+    values = np.random.default_rng(0).integers(0, 2, (5, STEPS, 2)).astype(np.int32)
+    model = keras.Model(x, Reveal()(layers.Masking(0, dtype="int32")(x)))
+    assert_converts(model, values)

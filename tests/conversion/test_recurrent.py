@@ -8,7 +8,16 @@ import keras
 import pytest
 from keras import layers
 from masked_inputs import FEATURES, PATTERNS, STEPS, functional, sequences, sequential
-from support import Array, assert_converts, model_of, normal, operators, randomise, simplified
+from support import (
+    Array,
+    assert_converts,
+    keras_answers,
+    model_of,
+    normal,
+    operators,
+    randomise,
+    simplified,
+)
 
 KINDS = (layers.LSTM, layers.GRU, layers.SimpleRNN)
 
@@ -80,6 +89,25 @@ def test_initial_states(kind: Any, masked: bool, explicit: bool) -> None:
     values = sequences()
     drawn = [normal(len(values), 5, seed=i + 1) for i in range(count)]
     assert_converts(model, values, *([values.any(-1)] if explicit else []), *drawn)
+
+
+@pytest.mark.parametrize("masked", [False, True])
+def test_initial_states_of_both_directions(masked: bool) -> None:
+    x, mask = keras.Input((STEPS, FEATURES)), keras.Input((STEPS,), dtype="bool")
+    states = [keras.Input((3,)) for _ in range(4)]
+    layer = layers.Bidirectional(layers.LSTM(3, return_sequences=True, return_state=True))
+    y = layer(x, initial_state=states, **({"mask": mask} if masked else {}))
+    model = randomise(keras.Model([x, *([mask] if masked else []), *states], y))
+    drawn = [normal(len(PATTERNS), 3, seed=i + 1) for i in range(4)]
+    assert_converts(model, sequences(), *([PATTERNS] if masked else []), *drawn)
+
+
+@pytest.mark.parametrize("kind", KINDS)
+def test_mixed_precision_is_computed_in_float32(kind: Any) -> None:
+    plain, mixed = kind(4), kind(4, dtype="mixed_float16")
+    model, twin = (model_of(layer, (STEPS, FEATURES)) for layer in (mixed, plain))
+    wanted = keras_answers(twin, [sequences()])
+    assert not assert_converts(model, sequences(), expected=wanted).traced
 
 
 CELLS = (layers.LSTMCell, layers.GRUCell, layers.SimpleRNNCell)

@@ -70,6 +70,11 @@ def test_activations_that_the_operators_lack(kind: Any, name: str) -> None:
         assert not assert_converts(model_of(layer, (None, FEATURES)), sequences()).traced
 
 
+def test_an_activation_of_ones_own_is_traced_within_the_body() -> None:
+    layer = layers.GRU(3, activation=lambda x: ops.sin(x) * 0.5)
+    assert_converts(model_of(layer, (STEPS, FEATURES)), sequences())
+
+
 @pytest.mark.parametrize("bias", [False, True])
 @pytest.mark.parametrize("after", [False, True])
 def test_forms_of_the_gru(bias: bool, after: bool) -> None:

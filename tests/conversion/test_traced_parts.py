@@ -118,6 +118,14 @@ def test_resize_to_computed_sizes() -> None:
     assert_converts(model_of(double, (None, None, 3)), normal(1, 4, 5, 3))
 
 
+@pytest.mark.parametrize("padding", ["SAME", "VALID"])
+@pytest.mark.parametrize("size", [6, None])
+def test_patches_of_tensorflow(padding: str, size: int | None) -> None:
+    window: dict[str, Any] = {"sizes": [1, 3, 2, 1], "strides": [1, 2, 1, 1], "rates": [1, 1, 1, 1]}
+    layer = layers.Lambda(lambda t: tf.image.extract_patches(t, padding=padding, **window))
+    assert_converts(model_of(layer, (size, size, 3)), normal(2, 6, 6, 3))
+
+
 REFUSED: dict[str, tuple[Any, str]] = {
     "error": (Stuck(), "name 'no_such_module' is not defined"),
     "random": (Own(lambda x, w: x + keras.random.normal(ops.shape(x), seed=1)), "draws random"),

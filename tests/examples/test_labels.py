@@ -14,7 +14,9 @@ from example_bundles import (
 
 pytestmark = pytest.mark.slow
 
-each = pytest.mark.parametrize("example", ["binary", "multilabel", "regress"], indirect=True)
+each = pytest.mark.parametrize(
+    "example", ["classify", "binary", "multilabel", "regress"], indirect=True
+)
 
 
 @pytest.fixture(scope="module")

@@ -30,6 +30,19 @@ def test_models_are_small(root: Path, task: str) -> None:
     assert module("compare").model_of(task).stat().st_size < 200_000
 
 
+@pytest.mark.slow
+def test_models_are_those_of_their_training() -> None:
+    """Each train.py builds the layers whose weights are in the model's file."""
+    import keras
+
+    compare = module("compare")
+    for task in TASKS:
+        built = compare.train_of(task).get_model()
+        built.build((None, *built.input_shape[1:]))
+        saved = keras.models.load_model(compare.model_of(task), compile=False)
+        assert [w.shape for w in built.weights] == [w.shape for w in saved.weights], task
+
+
 @pytest.mark.parametrize("task", TASKS)
 def test_images_are_jpeg_files_of_many_sizes(task: str, tmp_path: Path) -> None:
     compare, data = module("compare"), module("fruit_data")

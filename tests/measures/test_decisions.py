@@ -106,3 +106,24 @@ def test_the_interval_of_a_loss_covers_it() -> None:
         low, high = compare(measure, keras, other, 0.95).interval
         covered += low <= drop <= high
     assert abs(covered / 100 - 0.95) < 3 * np.sqrt(0.95 * 0.05 / 100)
+
+
+@pytest.mark.parametrize("noise", [0.05, 0.8])
+def test_the_predicted_loss_is_the_mean_over_noise(noise: float) -> None:
+    """Keras is right far from the threshold, so that noise costs more than it gains."""
+    rng = np.random.default_rng(2)
+    logits = rng.normal(0.5, 1.5, (150, 2))
+    truth = logits + rng.normal(0, 0.3, logits.shape) > 0
+    measure = Decisions(truth, 0.5)
+
+    def answers(found: np.ndarray) -> list:
+        return [measure.keep(labels_above(row, True, None, 0.0), i) for i, row in enumerate(found)]
+
+    keras = answers(logits)
+    noisy = [answers(logits + rng.normal(0, noise, logits.shape)) for _ in range(60)]
+    losses = [measure.drops(keras, one, np.ones((1, 150)))[0] for one in noisy]
+    predicted = [measure.predicted_drop(keras, one) for one in noisy]
+    error = np.std(losses) / np.sqrt(60)
+    assert np.mean(predicted) == pytest.approx(np.mean(losses), abs=3 * error + 0.002)
+    assert np.std(predicted) < 0.5 * np.std(losses)
+    assert measure.predicted_drop(keras, keras) == 0

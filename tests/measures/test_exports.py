@@ -17,7 +17,7 @@ from sklearn import metrics
 from sklearn.neighbors import NearestNeighbors
 from support import healthy
 
-from kexport import Calibration, Task
+from kexport import Calibration, ImageInput, Task
 from kexport.api import Bundle, export
 from kexport.cli.tables.bundle import bundle_table, size_of
 from kexport.cli.tables.int8 import tables
@@ -265,10 +265,24 @@ def test_int8_and_keras_are_measured_as_the_bundle_answers(
 IMAGES_SEEN = draw(24, SIZE, SIZE, seed=7)
 
 
-def test_floats_are_measured_too(tmp_path: Path) -> None:
-    made, data = exported("segment", "cpu-fp32", tmp_path)
-    expected = of_masks(load(made.path), files_of(data))
-    assert made.manifest["labelled"]["measures"] == pytest.approx(expected, rel=1e-4)
+def test_floats_are_measured_too_in_the_image_of_any_size(tmp_path: Path) -> None:
+    """What is cropped away does not count, as in the bundle's own masks."""
+    data = CASES["segment"].data(tmp_path / "data")
+    made = export(
+        fitted("segment"),
+        "cpu-fp32",
+        output=tmp_path / "bundle",
+        task="segment",
+        image_input=ImageInput(resize_outside="pil-bilinear,crop"),
+        calibration=Calibration(eval_data=data),
+    )
+    session, files = load(made.path), files_of(data)
+    found = np.stack([session.predict(file).classes for file in files])
+    truth, seen = masks(), found != 255
+    assert not seen.all()
+    mean = metrics.jaccard_score(truth[seen], found[seen], average="macro")
+    expected = {"mean_iou": mean, "pixel_accuracy": float(np.mean((truth == found)[seen]))}
+    assert made.manifest["labelled"]["measures"] == pytest.approx(expected, rel=1e-6)
 
 
 def test_keras_that_knows_nothing_is_a_warning(tmp_path: Path) -> None:

@@ -193,6 +193,11 @@ WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
         of_boxes(lambda document: document["images"][1].update(file_name="lost.png")),
         "names the image 'lost.png', and there is no file",
     ),
+    "an image twice": (
+        "detect",
+        of_boxes(lambda document: document["images"][1].update(file_name="000.png")),
+        "has the image images/000.png twice",
+    ),
     "one group": (
         "embed",
         lambda folder: in_class_folders(folder, IMAGES, ["a"] * 4),

@@ -29,6 +29,7 @@ def test_it_is_public() -> None:
         ({"max_drop": -0.1}, "`calibration.max_drop` must be between 0 and 1, not -0.1"),
         ({"max_drop": float("nan")}, "`calibration.max_drop` must be between 0 and 1, not nan"),
         ({"int8_share": 1.5}, "`calibration.int8_share` must be between 0 and 1, not 1.5"),
+        ({"ship_images": -1}, "`calibration.ship_images` must be 0 or more, not -1"),
         ({"require_speedup": 0.0}, "`calibration.require_speedup` must be positive, not 0"),
         ({"method": "mean"}, "there is no calibration method 'mean'"),
     ],
@@ -58,6 +59,7 @@ def test_every_method_has_an_estimator() -> None:
         ({"max_drop": 0.5}, "max_drop"),
         ({"int8_share": 0.8}, "int8_share"),
         ({"require_speedup": 1.5}, "require_speedup"),
+        ({"ship_images": 8}, "ship_images"),
     ],
 )
 def test_options_are_refused_for_other_precisions(words: dict[str, Any], field: str) -> None:

@@ -11,6 +11,7 @@ import onnx_ir as ir
 import onnxruntime
 import pytest
 from keras import layers, ops
+from phases import simplify
 from support import Array, assert_near, keras_answers, model_of, normal, onnx_answers, simplified
 
 from kexport.conversion import convert_model
@@ -132,3 +133,41 @@ def test_a_split_into_uneven_parts_at_an_older_opset() -> None:
     given: list[Array] = session.run(None, {"x": np.arange(5, dtype=np.float32)[None]})
     np.testing.assert_array_equal(given[0], [[0, 1, 2]])
     np.testing.assert_array_equal(given[1], [[3, 4]])
+
+
+def masked() -> keras.Model:
+    inner = (layers.Bidirectional(layers.LSTM(3, return_sequences=True)), layers.SimpleRNN(2))
+    return keras.Sequential([keras.Input((5, 2)), layers.Masking(), *inner])
+
+
+def convolved() -> keras.Model:
+    return model_of(layers.Bidirectional(layers.ConvLSTM1D(3, 2)), (5, 4, 2))
+
+
+def masked_steps() -> keras.Model:
+    layer = layers.GRU(3, activation="gelu", return_sequences=True)
+    return keras.Sequential([keras.Input((5, 2)), layers.Masking(), layer])
+
+
+def test_a_recurrent_node_with_lengths_stays_in_float32() -> None:
+    model = pipeline.run(simplified(masked()), [infer_shapes, convert_float16(frozenset())]).model
+    nodes = [node for node in model.graph if node.op_type in ("LSTM", "RNN")]
+    assert len(nodes) == 3
+    assert {node.outputs[0].dtype for node in nodes} == {ir.DataType.FLOAT}
+    onnx.checker.check_model(ir.to_proto(model), full_check=True)
+
+
+@pytest.mark.rtx
+@pytest.mark.parametrize("make", [scanned, masked, masked_steps, convolved])
+@pytest.mark.parametrize("precision", ["fp32", "fp16"])
+def test_tensorrt_reads_the_graph(make: Any, precision: str) -> None:
+    import tensorrt_rtx as trt
+
+    half = [convert_float16(frozenset())] if precision == "fp16" else []
+    changes = [set_batch(1), *simplify(), infer_shapes, *half, convert_opset(17)]
+    model = pipeline.run(convert_model(make()).model, changes).model
+    logger = trt.Logger(trt.Logger.INTERNAL_ERROR)
+    network = trt.Builder(logger).create_network(0)
+    parser = trt.OnnxParser(network, logger)
+    read = parser.parse(ir.to_proto(model).SerializeToString())
+    assert read, [str(parser.get_error(i)) for i in range(parser.num_errors)]

@@ -5,7 +5,7 @@ from typing import TYPE_CHECKING, Any
 
 from rich.table import Table
 
-from kexport.cli.tables.table import headed, pairs
+from kexport.cli.tables.table import headed, milliseconds, pairs
 from kexport.measures.names import ALLOWED, title_of, written
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ def quantization_table(entry: Mapping[str, Any], speed: "Speed | None") -> Table
         rows.append(
             (
                 "speed",
-                f"{speed.int8_ms:.2f} ms, and {speed.float_ms:.2f} ms in fp32: "
+                f"{milliseconds(speed.int8_ms)}, and {milliseconds(speed.float_ms)} in fp32: "
                 f"{speed.factor:.2f} times as fast, on one thread of this machine",
             )
         )

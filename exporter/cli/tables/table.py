@@ -71,3 +71,8 @@ def megabytes(count: int) -> str:
     if count < 10_000:
         return f"{count / 1e3:.1f} kB"
     return f"{count / 1e6:.{1 if count >= 1e6 else 2}f} MB"
+
+
+def milliseconds(count: float) -> str:
+    """Write a time such as `12.34 ms`, or `0.014 ms` below one millisecond."""
+    return f"{count:.{2 if count >= 1 else 3}f} ms"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field, replace
 
 import numpy as np
@@ -66,6 +66,21 @@ class Samples:
             return None
         height, width = self.prepared[image.place].shape[1:3]
         return height, width
+
+    def with_golden(self, raw: Mapping[str, Array], prepared: Sequence[Array]) -> Samples:
+        """Return other samples, with these as a probe: compared, and not stored.
+
+        Args:
+            raw: samples of each input by name, as the graph takes them, batch first.
+            prepared: the same as Keras takes them.
+        """
+        return replace(
+            self,
+            raw=raw,
+            prepared=tuple(prepared),
+            ordinary=len(prepared[0]),
+            probes=(Probe("the drawn images", self.raw, self.prepared), *self.probes),
+        )
 
     def without(self, reasons: Mapping[int, str]) -> Samples:
         """Return the samples less those at some places, and why, among `left_out`."""

@@ -33,7 +33,7 @@ void print(const std::vector<Answer>& answers) {
 
 kexport::Result<Predictions> classified(const kexport::Model& model, const std::string& path,
                                         int top_k) {
-    const auto image = programs::decode(path, programs::grey16_of(model));
+    const auto image = programs::decode(path, programs::reader_of(model));
     if (!image) return image.fault();
     const auto format =
         image->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;

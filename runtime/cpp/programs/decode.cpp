@@ -69,9 +69,13 @@ std::vector<std::uint8_t> content_of(const std::string& path) {
 
 }  // namespace
 
-Grey16 grey16_of(const kexport::Model& model) {
-    const bool clips = model.inputs()[0].resize.method.rfind("pil-", 0) == 0;
-    return clips ? Grey16::refused : Grey16::high_byte;
+Reader reader_of(const kexport::Model& model) {
+    const kexport::InputInfo& input = model.inputs()[0];
+    if (input.resize.method.rfind("pil-", 0) == 0) return {};
+    Reader reader{Grey16::high_byte, Jpeg::accurate};
+    if (input.resize.method.rfind("tf-", 0) == 0)
+        reader.jpeg = input.color == "GRAY" ? Jpeg::fast_grey : Jpeg::fast;
+    return reader;
 }
 
 Unsuitable too_large() {
@@ -100,7 +104,7 @@ Image decode_ppm(const std::vector<std::uint8_t>& file) {
     return image;
 }
 
-kexport::Result<Image> decode(const std::string& path, [[maybe_unused]] Grey16 grey16) {
+kexport::Result<Image> decode(const std::string& path, [[maybe_unused]] const Reader& reader) {
     errno = 0;
     const std::vector<std::uint8_t> file = content_of(path);
     if (errno != 0) return bad(path + " cannot be opened: " + std::strerror(errno), "");
@@ -108,7 +112,7 @@ kexport::Result<Image> decode(const std::string& path, [[maybe_unused]] Grey16 g
         if (begins(file, "P6") || begins(file, "P5")) return decode_ppm(file);
         if (begins(file, "\xff\xd8\xff")) {
 #ifdef KEXPORT_JPEG
-            return decode_jpeg(file);
+            return decode_jpeg(file, reader.jpeg);
 #else
             return bad(path + " is a JPEG, and this program was built without libjpeg",
                        "install libjpeg-dev and build again, or convert the image to PPM");
@@ -116,7 +120,7 @@ kexport::Result<Image> decode(const std::string& path, [[maybe_unused]] Grey16 g
         }
         if (begins(file, "\x89PNG\r\n\x1a\n")) {
 #ifdef KEXPORT_PNG
-            return decode_png(file, grey16);
+            return decode_png(file, reader.grey16);
 #else
             return bad(path + " is a PNG, and this program was built without libpng",
                        "install libpng-dev and build again, or convert the image to PPM");

@@ -20,12 +20,22 @@ struct Image {
 /// load_img does not scale it to 0..255.
 enum class Grey16 : std::uint8_t { refused, high_byte };
 
-/// Return what the images that the model was trained on were read with, as far as its input says.
-Grey16 grey16_of(const kexport::Model& model);
+/// How a JPEG is decoded: as by Pillow, or with libjpeg-turbo's fast transform, as by TensorFlow,
+/// which takes the luma of the file where the model takes grey images.
+enum class Jpeg : std::uint8_t { accurate, fast, fast_grey };
 
-/// Read an image file as Keras does with Pillow: the orientation in EXIF is ignored, transparency
-/// is dropped, and CMYK becomes RGB. Faults: bad_image.
-kexport::Result<Image> decode(const std::string& path, Grey16 grey16 = Grey16::refused);
+/// What images are read like.
+struct Reader {
+    Grey16 grey16 = Grey16::refused;
+    Jpeg jpeg = Jpeg::accurate;
+};
+
+/// Return what the images that the model was trained on were read with, as far as its input says.
+Reader reader_of(const kexport::Model& model);
+
+/// Read an image file as Keras does with Pillow or TensorFlow: the orientation in EXIF is ignored,
+/// transparency is dropped, and CMYK becomes RGB. Faults: bad_image.
+kexport::Result<Image> decode(const std::string& path, const Reader& reader = {});
 
 /// An image that is whole, and cannot be used.
 struct Unsuitable : std::runtime_error {
@@ -35,7 +45,7 @@ struct Unsuitable : std::runtime_error {
 
 /// Decode a file of one format. Throws Unsuitable, or std::runtime_error for a damaged file.
 Image decode_ppm(const std::vector<std::uint8_t>& file);
-Image decode_jpeg(const std::vector<std::uint8_t>& file);
+Image decode_jpeg(const std::vector<std::uint8_t>& file, Jpeg jpeg);
 Image decode_png(const std::vector<std::uint8_t>& file, Grey16 grey16);
 
 /// Return what to throw for an image with more pixels than Pillow opens.

@@ -34,11 +34,15 @@ void warn(j_common_ptr info, int level) {
 
 /// Read the header, then all rows into `image`; return false if libjpeg failed. The function has no
 /// objects with destructors, which longjmp would skip.
-bool read_all(jpeg_decompress_struct& info, Failing& failing, Image& image,
+bool read_all(jpeg_decompress_struct& info, Failing& failing, Jpeg jpeg, Image& image,
               void (*prepare)(const jpeg_decompress_struct&, Image&)) {
     if (setjmp(failing.escape)) return false;
     jpeg_read_header(&info, TRUE);
-    if (info.num_components == 4) info.out_color_space = JCS_CMYK;
+    if (info.num_components == 4)
+        info.out_color_space = JCS_CMYK;
+    else if (jpeg != Jpeg::accurate)
+        info.dct_method = JDCT_IFAST;
+    if (info.num_components == 3 && jpeg == Jpeg::fast_grey) info.out_color_space = JCS_GRAYSCALE;
     prepare(info, image);
     if (image.values.empty()) return false;
     jpeg_start_decompress(&info);
@@ -55,8 +59,10 @@ bool read_all(jpeg_decompress_struct& info, Failing& failing, Image& image,
 /// Allocate the image; leave it empty if it is too large or its components are not supported.
 void prepare_image(const jpeg_decompress_struct& info, Image& image) {
     const int count = info.num_components;
+    const int channels = info.out_color_space == JCS_GRAYSCALE ? 1 : count;
     try {
-        if (count == 1 || count == 3 || count == 4) image = sized(info.image_width, info.image_height, info.num_components);
+        if (count == 1 || count == 3 || count == 4)
+            image = sized(info.image_width, info.image_height, channels);
     } catch (const std::exception&) {
         image = {};
     }
@@ -79,7 +85,7 @@ Image in_rgb(const Image& inks) {
 
 }  // namespace
 
-Image decode_jpeg(const std::vector<std::uint8_t>& file) {
+Image decode_jpeg(const std::vector<std::uint8_t>& file, Jpeg jpeg) {
     jpeg_decompress_struct info{};
     Failing failing{};
     info.err = jpeg_std_error(&failing.base);
@@ -88,7 +94,7 @@ Image decode_jpeg(const std::vector<std::uint8_t>& file) {
     Image image;
     jpeg_create_decompress(&info);
     jpeg_mem_src(&info, file.data(), static_cast<unsigned long>(file.size()));
-    const bool read = read_all(info, failing, image, prepare_image);
+    const bool read = read_all(info, failing, jpeg, image, prepare_image);
     const int components = info.num_components;
     jpeg_destroy_decompress(&info);
     if (read) return image.channels == 4 ? in_rgb(image) : std::move(image);

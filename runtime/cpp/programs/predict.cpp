@@ -127,7 +127,7 @@ struct Answered {
 kexport::Result<Answered> answer(const kexport::Model& model, const std::string& path,
                                  const kexport::Settings& settings,
                                  std::optional<programs::Saver>& saver) {
-    const auto image = programs::decode(path, programs::grey16_of(model));
+    const auto image = programs::decode(path, programs::reader_of(model));
     if (!image) return image.fault();
     const auto format =
         image->channels == 1 ? kexport::PixelFormat::gray : kexport::PixelFormat::rgb;

@@ -13,11 +13,11 @@ from kexport.calibration.metrics import Quality
 from kexport.measures.measure import Measured
 from kexport.measures.names import ALLOWED, LOST
 
-NOTHING = Quality(30.0, images=100, measured=Measured(0.9, 0.0, (0.0, 0.0)))
+NOTHING = Quality(30.0, images=100, measured=Measured(0.9, 0.0, (0.0, 0.0), 0.0))
 
 
 def quality(drop: float, low: float, high: float) -> Quality:
-    return Quality(20.0, images=100, measured=Measured(0.9 - drop, drop, (low, high)))
+    return Quality(20.0, images=100, measured=Measured(0.9 - drop, drop, (low, high), drop))
 
 
 @pytest.mark.parametrize(
@@ -34,6 +34,12 @@ def test_the_images_that_would_decide_narrow_the_interval_by_their_root() -> Non
     """A loss of 0.5 % up to 2.5 % is within 1 % if the upper part is a quarter: 16 times 100."""
     verdict = TaskCriterion("mean_iou", 0.01, NOTHING).verdict(quality(0.005, 0.0, 0.025))
     assert verdict.images_to_decide == 1600
+
+
+def test_a_loss_that_is_predicted_within_the_limit_needs_no_float_nodes() -> None:
+    """One image of fifty is 2 %, and may be chance."""
+    chance = Quality(30.0, images=50, measured=Measured(0.88, 0.02, (-0.02, 0.09), 0.004))
+    assert TaskCriterion("f1", 0.01, NOTHING).has_margin(chance)
 
 
 def test_a_loss_on_the_images_beyond_the_limit_leaves_no_margin() -> None:

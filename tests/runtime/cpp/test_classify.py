@@ -245,6 +245,22 @@ def test_files_are_decoded_as_pillow_does(sanitized, tmp_path: Path):
         np.testing.assert_array_equal(found, expected.reshape(found.shape), path.name)
 
 
+@pytest.mark.parametrize(("jpeg", "color"), [("fast", "RGB"), ("fast_grey", "GRAY")])
+def test_jpeg_files_are_decoded_as_tensorflow_does(
+    sanitized, tmp_path: Path, jpeg: str, color: str
+):
+    """Python's pixels are those of tf.io.decode_jpeg: tests/runtime/test_jpeg.py."""
+    for path in (path for path in saved(tmp_path) if path.suffix == ".jpg"):
+        head, _, raw = sanitized.run("driver", "decode", path, jpeg).raw.partition(b"\n")
+        width, height, channels = map(int, head.split())
+        found = np.frombuffer(raw, np.uint8).reshape(height, width, channels)
+        whole = found.repeat(3, axis=2) if color == "RGB" and channels == 1 else found
+        if color == "GRAY" and channels == 3:
+            continue  # CMYK, whose luma the library weighs
+        expected = pixels(path, (None, None), color, Resize("tf-bilinear"))
+        np.testing.assert_array_equal(whole, expected, path.name)
+
+
 @pytest.mark.parametrize("program", ["kexport-classify", "kexport-predict"])
 def test_a_grey_png_of_16_bits(sanitized, bundle: Path, rewrite, tmp_path: Path, program: str):
     path = tmp_path / "deep.png"

@@ -181,8 +181,11 @@ int manifests(int count, char** words) {
     return 0;
 }
 
-int decode(const char* path) {
-    const programs::Image image = demand(programs::decode(path));
+int decode(const char* path, const std::string& jpeg) {
+    programs::Reader reader;
+    if (jpeg == "fast") reader.jpeg = programs::Jpeg::fast;
+    if (jpeg == "fast_grey") reader.jpeg = programs::Jpeg::fast_grey;
+    const programs::Image image = demand(programs::decode(path, reader));
     std::printf("%d %d %d\n", image.width, image.height, image.channels);
     std::fwrite(image.values.data(), 1, image.values.size(), stdout);
     return 0;
@@ -261,7 +264,7 @@ int main(int count, char** words) {
     if (command == "mask" && count == 6) return mask(words);
     if (command == "images") return images(count, words);
     if (command == "manifests") return manifests(count, words);
-    if (command == "decode") return decode(words[2]);
+    if (command == "decode") return decode(words[2], count > 3 ? words[3] : "accurate");
     if (command == "npz") return npz(count, words);
     if (command == "faults") return faults(words[2]);
     return 2;
