@@ -19,6 +19,8 @@ PYTHON_ONLY = {
     "embed": "run() gives the vector",
     "output_image": "run() gives the pixels",
     "optimization_profile": "engines are built by Python or trtexec",
+    "samples": "predict() is for one image, and run() takes tensors",
+    "sample_files": "predict() is for one image, and run() takes tensors",
     "run": "the command lines are in programs/",
     "save": "a program writes its own files",
     "sources": "the command lines are in programs/",
