@@ -40,6 +40,12 @@ _OPTIONS_FROM = (1, 18)
 _PACKAGES = {"cuda": "onnxruntime-gpu"}
 _ERRORS_ONLY = 3
 _KEEP_QDQ = ("session.disable_quant_qdq", "1")
+_LEFT_OUT = (
+    "optimization.disable_specified_optimizers",
+    "FuseFp16InitializerToFp32NodeTransformer",
+)
+"""An optimisation that ends the process in ONNX Runtime 1.32 where a MatMul with float16 weights
+reads a Transpose, as behind a recurrent layer; it only concerns float16 on CPUs."""
 _NO_TELEMETRY = ("ORT_DISABLE_TELEMETRY", "1")
 """Environment variable that ONNX Runtime reads when it is imported ("Disabling Telemetry" in its
 Privacy.md). Without it, the wheels send usage data, and keep a database in the home folder of the
@@ -69,6 +75,7 @@ class OrtEngine:
             preload(ort)
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
+        options.add_session_config_entry(*_LEFT_OUT)
         if manifest.half_scales:
             options.add_session_config_entry(*_KEEP_QDQ)
         if threads is not None:

@@ -49,3 +49,13 @@ def model() -> keras.Model:
 def test_a_bundle_of_batch_one(target: str, tmp_path: Path) -> None:
     bundle = export(model(), target, output=tmp_path / "bundle")
     assert bundle.manifest["inputs"][0]["shape"] == [1, 5, 6]
+
+
+@pytest.mark.slow
+def test_a_float16_bundle_of_sequences_of_any_length(tmp_path: Path) -> None:
+    """A MatMul with float16 weights reads a Transpose here, which ended ONNX Runtime 1.32."""
+    source, target = keras.Input((None, 4), name="source"), keras.Input((None, 4), name="target")
+    _, *states = layers.LSTM(3, return_state=True)(layers.Masking()(source))
+    y = layers.LSTM(3, return_sequences=True)(target, initial_state=states)
+    whole = randomise(keras.Model([source, target], layers.Dense(2)(y)))
+    assert export(whole, "trt-fp16", output=tmp_path / "bundle").manifest["parity"]

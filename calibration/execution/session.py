@@ -29,6 +29,12 @@ BATCH_SIZE = 4
 SMALL_BYTES = 1 << 25
 """The largest size of weights that ONNX Runtime is given in memory instead of in a file."""
 
+LEFT_OUT = (
+    "optimization.disable_specified_optimizers",
+    "FuseFp16InitializerToFp32NodeTransformer",
+)
+"""An optimisation that ends the process in some float16 graphs, as in `runtime.ort_engine`."""
+
 PARALLEL_BATCHES = 2
 """Batches that run at the same time, each on its share of the cores."""
 
@@ -169,6 +175,7 @@ def open_session(
         options.enable_cpu_mem_arena = options.enable_mem_pattern = False
     if threads is not None:
         options.intra_op_num_threads = threads
+    options.add_session_config_entry(*LEFT_OUT)
     if not fuse_qdq or _has_half_scales(model):
         options.add_session_config_entry("session.disable_quant_qdq", "1")
     if not optimised:

@@ -70,9 +70,17 @@ def _replace(graph: ir.Graph, node: ir.Node, lowering: Lowering, opset: int) -> 
 
 def _refuse_newer(graph: ir.Graph, opset: int) -> None:
     for node in graph.all_nodes():
-        if node.domain == "" and not onnx.defs.has(node.op_type, opset):
+        if node.domain != "":
+            continue
+        newer = f"is a {node.op_type}"
+        if onnx.defs.has(node.op_type, opset):
+            known = onnx.defs.get_schema(node.op_type, opset).attributes
+            newer = next(
+                (f"has the attribute {one}" for one in node.attributes if one not in known), ""
+            )
+        if newer:
             raise PassFailed(
-                f"{node.name} is a {node.op_type}, which opset {opset} does not have",
+                f"{node.name} {newer}, which opset {opset} does not have",
                 hint="ask for a higher `toolchain.opset`, or for a target that reads one",
             )
 

@@ -117,6 +117,24 @@ def test_stacked_cells_in_both_directions() -> None:
     assert_converts(sequential(layers.Bidirectional(layer)), sequences())
 
 
+class Unchanged(Minimal):
+    """A cell whose output is its input, and which never changes its state."""
+
+    def __init__(self, units: int, **kwargs: Any) -> None:
+        super().__init__(units, **kwargs)
+        self.output_size = FEATURES
+
+    def call(self, x: Any, states: Any) -> Any:
+        return x, states
+
+
+def test_a_cell_that_makes_nothing_new() -> None:
+    layer = layers.RNN(Unchanged(3), return_sequences=True, return_state=True)
+    x, state = keras.Input((STEPS, FEATURES)), keras.Input((3,))
+    model = keras.Model([x, state], layer(x, initial_state=[state]))
+    assert_converts(model, sequences(), normal(len(PATTERNS), 3))
+
+
 @pytest.mark.parametrize("cell", [Minimal, Pair])
 @pytest.mark.parametrize("sequence", [False, True])
 def test_a_cell_of_ones_own(cell: Any, sequence: bool) -> None:

@@ -157,8 +157,22 @@ def test_a_recurrent_node_with_lengths_stays_in_float32() -> None:
     onnx.checker.check_model(ir.to_proto(model), full_check=True)
 
 
+def started() -> keras.Model:
+    x, h, c = keras.Input((None, 2)), keras.Input((3,)), keras.Input((3,))
+    y = layers.LSTM(3, use_bias=False)(x, initial_state=[h, c])
+    return keras.Model([x, h, c], layers.Dense(2)(y))
+
+
+def test_initial_states_in_float16() -> None:
+    model = started()
+    half = pipeline.run(simplified(model), [infer_shapes, convert_float16(frozenset())]).model
+    inputs = [normal(2, 5, 2), normal(2, 3, seed=1), normal(2, 3, seed=2)]
+    answers = onnx_answers(half, inputs, optimise=True)
+    assert_near(answers, keras_answers(model, inputs), 5e-3)
+
+
 @pytest.mark.rtx
-@pytest.mark.parametrize("make", [scanned, masked, masked_steps, convolved])
+@pytest.mark.parametrize("make", [scanned, masked, masked_steps, started, convolved])
 @pytest.mark.parametrize("precision", ["fp32", "fp16"])
 def test_tensorrt_reads_the_graph(make: Any, precision: str) -> None:
     import tensorrt_rtx as trt

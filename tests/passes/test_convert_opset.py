@@ -70,6 +70,15 @@ def test_an_operator_newer_than_the_opset_is_refused() -> None:
         convert_opset(15)(model)
 
 
+def test_an_attribute_newer_than_the_opset_is_refused() -> None:
+    """Updates of the same element are only added up from opset 16 on."""
+    x = keras.Input((4,))
+    places = keras.ops.cast(x[:, :1], "int32")
+    model = keras.Model(x, keras.ops.scatter(places, x, (5, 4)))
+    with pytest.raises(PassFailed, match=r"ScatterND has the attribute reduction, .* opset 13"):
+        convert(model, opset=13)
+
+
 def test_axes_computed_at_run_time_are_refused() -> None:
     s = Sketch()
     axes = s.input("axes", [1], ir.DataType.INT64)

@@ -76,6 +76,9 @@ void OrtEngine::load(const std::string& path, const Manifest& manifest, int thre
     const auto options = made<OrtSessionOptions>(
         [&](OrtSessionOptions** made) { return api_->CreateSessionOptions(made); });
     check(api_->SetSessionLogSeverityLevel(options.get(), ort_logs_errors));
+    // In 1.32 it ends the process where a MatMul with float16 weights reads a Transpose
+    check(api_->AddSessionConfigEntry(options.get(), "optimization.disable_specified_optimizers",
+                                      "FuseFp16InitializerToFp32NodeTransformer"));
     if (manifest.half_scales)  // its WeightBiasQuantization makes wrong biases of such pairs
         check(api_->AddSessionConfigEntry(options.get(), "session.disable_quant_qdq", "1"));
     if (threads > 0) check(api_->SetIntraOpNumThreads(options.get(), threads));

@@ -5,10 +5,12 @@ from __future__ import annotations
 import tracemalloc
 from typing import Any
 
+import keras
 import numpy as np
 import onnx_ir as ir
 import pytest
-from support import Sketch, normal, onnx_answers
+from keras import layers
+from support import Sketch, normal, onnx_answers, randomise, simplified
 
 from kexport.calibration.algorithms import bias_correction
 from kexport.calibration.algorithms.bias_correction import measure_shifts
@@ -60,6 +62,17 @@ def test_partitioned_execution_equals_the_whole_graph(
             made[name].append(array)
     for value, array in zip(model.graph.outputs, wanted, strict=True):
         assert np.allclose(np.concatenate(made[value.name or ""]), array, atol=1e-4)
+
+
+def test_the_weights_of_a_body_belong_to_its_node(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(partitioned, "PARTITION_BYTES", 1)
+    x = keras.Input((5, 6, 2))
+    y = layers.TimeDistributed(layers.Conv1D(2, 2, padding="same"))(x)
+    y = layers.ConvLSTM1D(3, 2, padding="same")(y)
+    model = simplified(randomise(keras.Model(x, layers.Conv1D(2, 2)(y))))
+    given = normal(4, 5, 6, 2)
+    made = [list(found.values()) for *_, found in run_partitioned(model, [given]) if found]
+    assert np.allclose(made[0][0], onnx_answers(model, [given])[0], atol=1e-5)
 
 
 def held(work: Any, *arguments: Any) -> int:

@@ -18,8 +18,6 @@ PYTHON_ONLY = {
     "draw": "boxes are drawn in programs/",
     "jpeg": "programs/decode_jpeg.cpp asks libjpeg for what NumPy computes here",
     "optimization_profile": "engines are built by Python or trtexec",
-    "samples": "predict() is for one image, and run() takes tensors",
-    "sample_files": "predict() is for one image, and run() takes tensors",
     "run": "the command lines are in programs/",
     "sample_files": "the command lines are in programs/",
     "samples": "run() takes the tensors of several inputs",
