@@ -19,6 +19,7 @@ from kexport.calibration.quantizer.qparams import QParams, symmetric_qparams
 from kexport.calibration.quantizer.scheme import Scheme
 from kexport.calibration.statistics.histogram import Range
 from kexport.graph.edit import attribute, constant, producer
+from kexport.graph.roles import role_of
 from kexport.graph.shapes import extents
 
 WEIGHTED = frozenset({"Conv", "ConvTranspose", "Gemm", "MatMul"})
@@ -122,9 +123,14 @@ class _Placer:
         )
 
     def _quantizable(self, *op_types: str) -> Iterator[ir.Node]:
-        """Yield the nodes of these types that are not named to stay in float."""
+        """Yield the nodes of these types that are not named to stay in float.
+
+        Those of the image input do too: the pool of a resize sums products whose size depends on
+        that of the image.
+        """
         for node in self._graph:
-            if node.op_type in op_types and node.name not in self._floats:
+            of_image = role_of(node) is not None
+            if node.op_type in op_types and node.name not in self._floats and not of_image:
                 yield node
 
     def _quantize_input(self, node: ir.Node, index: int) -> None:

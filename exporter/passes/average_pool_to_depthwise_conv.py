@@ -9,6 +9,7 @@ import onnx_ir as ir
 
 from kexport.graph.edit import attribute, numbers, replace_node
 from kexport.graph.passes import Pass
+from kexport.graph.roles import role_of
 
 
 @Pass
@@ -17,13 +18,15 @@ def average_pool_to_depthwise_conv(model: ir.Model) -> None:
 
     AveragePool(x) ==> Conv(x, W) with W[c, 0, :, :] = 1 / (kernel height * kernel width)
 
-    Applies to [N, C, H, W] with a known C, without pads and without ceil_mode. ONNX Runtime's
-    QLinearAveragePool computes one number at a time, its QLinearConv many
-    (onnxruntime/contrib_ops/cpu/quantization/qlinear_pool.cc). Exact up to rounding.
+    Applies to [N, C, H, W] with a known C, without pads and without ceil_mode, and not to the pool
+    that sums the pixels of a resize: the range of its input depends on the size of the image, so
+    that it must not become integers. ONNX Runtime's QLinearAveragePool computes one number at a
+    time, its QLinearConv many (onnxruntime/contrib_ops/cpu/quantization/qlinear_pool.cc). Exact up
+    to rounding.
     """
     for node in list(model.graph):
         channels = _channels(node) if node.op_type == "AveragePool" else None
-        if channels is None or _is_padded(node):
+        if channels is None or _is_padded(node) or role_of(node) is not None:
             continue
         window = list(attribute(node, "kernel_shape", []))
         each = np.full((channels, 1, *window), 1 / math.prod(window), np.float32)

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 from kexport.arrays import Array
 from kexport.calibration.dataset.encoding import encode_images
@@ -13,6 +13,9 @@ from kexport.calibration.execution.rows import Rows
 from kexport.options.input_image import InputImage
 from kexport.parity.samples import Samples
 from kexport.source.preprocessing import decode, prepare
+
+LARGER = 2
+"""How much larger than the model's the images are that a bicubic resize is calibrated on."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -35,6 +38,20 @@ class ModelInput:
         height, width, _ = self.shape
         pixels = self.image.pixels
         return ImageForm((height, width), pixels.outside, pixels.shades, pixels.dtype)
+
+    @property
+    def calibrating(self) -> Form:
+        """What is read to calibrate on: larger images for a bicubic resize in the graph.
+
+        It goes beyond 0..255 at the edges of such images, which those of the model's size do not
+        show.
+        """
+        form = self.form
+        if self.image is None or self.image.pixels.resize != "bicubic":
+            return form
+        assert isinstance(form, ImageForm), "an image has the form of one"
+        height, width = form.size
+        return replace(form, size=(LARGER * height, LARGER * width))
 
     def encoded(self, decoded: Array) -> Array:
         """Return samples as the graph takes them, from decoded images or numbers."""

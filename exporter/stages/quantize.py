@@ -222,12 +222,13 @@ def _load(
         raise ValueError("there is nothing to calibrate on")
     if subject.image is None:
         return _load_samples(subject, calibration.data, scratch, say)
-    image, form = subject.image, subject.image.form
+    image, form, larger = subject.image, subject.image.form, subject.image.calibrating
     assert isinstance(form, ImageForm), "an image has the form of one"
+    assert isinstance(larger, ImageForm), "an image has the form of one"
     load = partial(
         load_images,
         calibration.data,
-        form,
+        larger,
         seed=subject.seed,
         scratch=scratch,
         progress=percent_progress(say, "decoding the calibration images"),
@@ -258,7 +259,7 @@ def _load_samples(
     """Load the samples of a model of several inputs, or of numbers."""
     found = load_samples(
         source,
-        {one.name: one.form for one in subject.inputs},
+        {one.name: one.calibrating for one in subject.inputs},
         limit=CALIBRATION_IMAGES + EVALUATION_IMAGES,
         seed=subject.seed,
         scratch=scratch,

@@ -91,6 +91,11 @@ class Request:
             need("tensorrt_rtx", extra="rtx")
         check_calibration(self.calibration, self.target, local=self.is_local)
         self.sampling.check()
+        if self.sampling.samples is not None and self.calibration.ship_images:
+            raise BadArgument(
+                "`sampling.samples` and `calibration.ship_images` both say what is in golden.npz",
+                hint="leave out one of them",
+            )
         if AUTO in choices(self.recipe.preprocessing()) and self.calibration.eval_data is None:
             raise BadArgument(
                 f"`recipe.preprocess={AUTO!r}` needs labelled images to try the modes on",

@@ -55,6 +55,10 @@ WRONG = {
         2,
         "'--int8-share': '2' is not a share, a number from 0 to 1",
     ),
+    "m.keras -t cpu-int8 -o b --calibration-data photos --ship-images 8 --samples photos": (
+        2,
+        "--samples and --ship-images both say what is in golden.npz",
+    ),
     "m.keras -t cpu-int8 -o b --max-drop -1": (2, "'--max-drop': '-1' is not a share"),
     "m.keras -t cpu-int8 -o b --require-speedup 0": (
         2,
