@@ -118,6 +118,14 @@ def test_resize_to_computed_sizes() -> None:
     assert_converts(model_of(double, (None, None, 3)), normal(1, 4, 5, 3))
 
 
+def test_attention_over_two_axes_takes_no_search_for_an_einsum() -> None:
+    """tf2onnx would try each of the 40,320 orders of its letters."""
+    x = keras.Input((3, 4, 8))
+    model = randomise(keras.Model(x, layers.MultiHeadAttention(2, 2)(x, x)))
+    converted = assert_converts(model, normal(2, 3, 4, 8))
+    assert "Einsum" in {node.op_type for node in converted.model.graph}
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("size", [6, None])
 def test_patches_of_tensorflow(padding: str, size: int | None) -> None:
