@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -176,9 +177,12 @@ def test_operations_are_called_by_their_name() -> None:
         convert_model(model)
 
 
-def test_a_graph_that_onnx_runtime_does_not_load_is_refused() -> None:
+def test_a_graph_that_onnx_runtime_does_not_load_is_refused(tmp_path: Path) -> None:
+    model = model_of(layers.ReLU(name="rectified"), (4,), dtype="int64")
     with pytest.raises(UnsupportedModel, match=r"has no Relu for the type .* 'rectified/Relu'"):
-        kexport.convert(model_of(layers.ReLU(name="rectified"), (4,), dtype="int64"))
+        kexport.convert(model)
+    with pytest.raises(UnsupportedModel, match="'rectified/Relu'"):
+        kexport.export(model, "cpu-fp32", output=tmp_path / "bundle")
 
 
 def test_an_own_layer_with_a_number_as_kernel_size() -> None:
@@ -193,7 +197,7 @@ def test_an_own_layer_with_a_number_as_kernel_size() -> None:
     assert_converts(model, normal(2, 5, 5, 3))
 
 
-def test_a_single_number_for_a_batch_is_refused_by_export(tmp_path: Any) -> None:
+def test_a_single_number_for_a_batch_is_refused_by_export(tmp_path: Path) -> None:
     x = keras.Input((4,))
     model = keras.Model(x, ops.quantile(x, 0.3))
     assert np.isfinite(float(model(normal(2, 4))))
