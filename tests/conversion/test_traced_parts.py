@@ -170,6 +170,13 @@ def test_a_handler_of_tf2onnx_that_fails_is_a_refusal(monkeypatch: pytest.Monkey
         convert_model(model_of(Own(lambda x, w: ops.sinh(x)), (4,)))
 
 
+def test_another_backend_of_keras_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(Own(lambda x, w: ops.sin(x)), (4,))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UnsupportedModel, match="only TensorFlow can trace it; Keras runs on jax"):
+        convert_model(model)
+
+
 def test_operations_are_called_by_their_name() -> None:
     x = keras.Input((4,))
     model = keras.Model(x, ops.logdet(ops.reshape(x, (-1, 2, 2))))
