@@ -33,6 +33,12 @@ LETTERS = 5
 It tries each order of the letters: with 6 of them it takes seconds, with 8 half a minute.
 """
 
+OTHER_OPTIMIZERS = (
+    *("Transpose", "Upsample", "ConstFold", "ConstDequantize", "Loop", "MergeDuplicatedNodes"),
+    *("Reshape", "GlobalPool", "QDQ", "Identity", "BackToBack"),
+)
+"""The optimizers of tf2onnx 1.17 but for that of Einsum, in its order."""
+
 LOGGERS = ("tf2onnx", "tensorflow")
 
 
@@ -167,13 +173,12 @@ def _refuse(kind: str, name: str) -> NoReturn:
     )
 
 
-def _optimizers(tf2onnx: Any, graph: Any) -> dict[str, Any]:
-    """Return the optimizers for a graph, without that of Einsum where it takes too long."""
-    optimizers = dict(tf2onnx.optimizer._get_optimizers())
+def _optimizers(tf2onnx: Any, graph: Any) -> dict[str, Any] | None:
+    """Return the optimizers without that of Einsum where it takes too long; None for all."""
     equations = [str(x.get_attr_value("equation")) for x in graph.get_nodes() if x.type == "Einsum"]
-    if any(len({c for c in equation if c.isalpha()}) > LETTERS for equation in equations):
-        del optimizers["einsum_optimizer"]
-    return optimizers
+    if all(len({c for c in equation if c.isalpha()}) <= LETTERS for equation in equations):
+        return None
+    return {name: getattr(tf2onnx.optimizer, f"{name}Optimizer") for name in OTHER_OPTIMIZERS}
 
 
 @contextmanager
