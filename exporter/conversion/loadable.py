@@ -7,7 +7,7 @@ from typing import Any
 
 import onnx_ir as ir
 
-from kexport.errors import UnsupportedModel, one_line
+from kexport.errors import MissingDependency, UnsupportedModel, one_line
 from kexport.needs import need
 
 SMALL = 1024
@@ -17,12 +17,16 @@ SMALL = 1024
 def refuse_unloadable(model: ir.Model) -> None:
     """Refuse a graph that ONNX Runtime does not load, such as one with a Relu of int64.
 
-    The weights are not read: they are inputs of the graph that is tried.
+    The weights are not read: they are inputs of the graph that is tried. Nothing is tried where
+    ONNX Runtime is not installed, which conversion does without.
 
     Raises:
         UnsupportedModel: with the node, whose name begins with that of its layer.
     """
-    ort = need("onnxruntime")
+    try:
+        ort = need("onnxruntime")
+    except MissingDependency:
+        return
     options = ort.SessionOptions()
     options.graph_optimization_level = ort.GraphOptimizationLevel.ORT_DISABLE_ALL
     options.log_severity_level = 4

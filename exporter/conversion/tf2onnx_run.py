@@ -27,6 +27,18 @@ RANDOM = (
 )
 """What to do about random numbers."""
 
+LETTERS = 5
+"""Letters of an Einsum up to which tf2onnx writes it in other operators.
+
+It tries each order of the letters: with 6 of them it takes seconds, with 8 half a minute.
+"""
+
+OTHER_OPTIMIZERS = (
+    *("Transpose", "Upsample", "ConstFold", "ConstDequantize", "Loop", "MergeDuplicatedNodes"),
+    *("Reshape", "GlobalPool", "QDQ", "Identity", "BackToBack"),
+)
+"""The optimizers of tf2onnx 1.17 but for that of Einsum, in its order."""
+
 LOGGERS = ("tf2onnx", "tensorflow")
 
 
@@ -121,7 +133,8 @@ def translate(traced: Traced) -> onnx.ModelProto:
             output_names=traced.outputs,
         )
         _refuse_failures(records, traced.graph)
-        onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, catch_errors=True)
+        optimizers = _optimizers(tf2onnx, onnx_graph)
+        onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, True, optimizers)
         proto: onnx.ModelProto = onnx_graph.make_model("traced")
     for node in proto.graph.node:
         if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type):
@@ -158,6 +171,14 @@ def _refuse(kind: str, name: str) -> NoReturn:
         f"tf2onnx has no ONNX for its TensorFlow operation {kind!r} ({name})",
         "write it with other operations, or compute it outside of the model",
     )
+
+
+def _optimizers(tf2onnx: Any, graph: Any) -> dict[str, Any] | None:
+    """Return the optimizers without that of Einsum where it takes too long; None for all."""
+    equations = [str(x.get_attr_value("equation")) for x in graph.get_nodes() if x.type == "Einsum"]
+    if all(len({c for c in equation if c.isalpha()}) <= LETTERS for equation in equations):
+        return None
+    return {name: getattr(tf2onnx.optimizer, f"{name}Optimizer") for name in OTHER_OPTIMIZERS}
 
 
 @contextmanager

@@ -10,6 +10,7 @@ import keras
 
 from kexport import tasks
 from kexport.conversion import convert_model
+from kexport.conversion.loadable import refuse_unloadable
 from kexport.errors import BadArgument, UnsupportedModel
 from kexport.graph.passes import Artifact
 from kexport.keras_graph import flatten_layers
@@ -61,7 +62,7 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     """Convert a model, and simplify its graph with the requested inputs and batch.
 
     Raises:
-        UnsupportedModel: a layer has no ONNX form.
+        UnsupportedModel: a layer has no ONNX form, or ONNX Runtime has no kernel for its types.
         BadArgument: output layers, labels, an image input or `top_k` that do not suit the model;
             or a preprocessing that nobody gave, or that labelled images do not tell.
     """
@@ -108,6 +109,7 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
         request.sampling,
     )
     artifact = optimize.simplified(converted, inputs, request.batch, say)
+    refuse_unloadable(artifact.model)
     traced = tuple(converted.traced)
     entry = task.entry if ranking is None else ranking.renamed(task.entry)
     return Subject(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable
+from pathlib import Path
 from typing import Any
 
 import keras
@@ -118,6 +119,14 @@ def test_resize_to_computed_sizes() -> None:
     assert_converts(model_of(double, (None, None, 3)), normal(1, 4, 5, 3))
 
 
+def test_attention_over_two_axes_takes_no_search_for_an_einsum() -> None:
+    """tf2onnx would try each of the 40,320 orders of its letters."""
+    x = keras.Input((3, 4, 8))
+    model = randomise(keras.Model(x, layers.MultiHeadAttention(2, 2)(x, x)))
+    converted = assert_converts(model, normal(2, 3, 4, 8))
+    assert "Einsum" in {node.op_type for node in converted.model.graph}
+
+
 @pytest.mark.parametrize("padding", ["SAME", "VALID"])
 @pytest.mark.parametrize("size", [6, None])
 def test_patches_of_tensorflow(padding: str, size: int | None) -> None:
@@ -161,6 +170,13 @@ def test_a_handler_of_tf2onnx_that_fails_is_a_refusal(monkeypatch: pytest.Monkey
         convert_model(model_of(Own(lambda x, w: ops.sinh(x)), (4,)))
 
 
+def test_another_backend_of_keras_is_named(monkeypatch: pytest.MonkeyPatch) -> None:
+    model = model_of(Own(lambda x, w: ops.sin(x)), (4,))
+    monkeypatch.setattr(keras.backend, "backend", lambda: "jax")
+    with pytest.raises(UnsupportedModel, match="only TensorFlow can trace it; Keras runs on jax"):
+        convert_model(model)
+
+
 def test_operations_are_called_by_their_name() -> None:
     x = keras.Input((4,))
     model = keras.Model(x, ops.logdet(ops.reshape(x, (-1, 2, 2))))
@@ -168,9 +184,12 @@ def test_operations_are_called_by_their_name() -> None:
         convert_model(model)
 
 
-def test_a_graph_that_onnx_runtime_does_not_load_is_refused() -> None:
+def test_a_graph_that_onnx_runtime_does_not_load_is_refused(tmp_path: Path) -> None:
+    model = model_of(layers.ReLU(name="rectified"), (4,), dtype="int64")
     with pytest.raises(UnsupportedModel, match=r"has no Relu for the type .* 'rectified/Relu'"):
-        kexport.convert(model_of(layers.ReLU(name="rectified"), (4,), dtype="int64"))
+        kexport.convert(model)
+    with pytest.raises(UnsupportedModel, match="'rectified/Relu'"):
+        kexport.export(model, "cpu-fp32", output=tmp_path / "bundle")
 
 
 def test_an_own_layer_with_a_number_as_kernel_size() -> None:
@@ -185,7 +204,7 @@ def test_an_own_layer_with_a_number_as_kernel_size() -> None:
     assert_converts(model, normal(2, 5, 5, 3))
 
 
-def test_a_single_number_for_a_batch_is_refused_by_export(tmp_path: Any) -> None:
+def test_a_single_number_for_a_batch_is_refused_by_export(tmp_path: Path) -> None:
     x = keras.Input((4,))
     model = keras.Model(x, ops.quantile(x, 0.3))
     assert np.isfinite(float(model(normal(2, 4))))
