@@ -13,7 +13,7 @@ from packaging.requirements import Requirement
 FOLDERS = ("exporter", "runtime", "calibration", "targets")
 DISTRIBUTIONS = {"PIL": "pillow", "google": "protobuf", "onnx_ir": "onnx-ir"}
 """Those whose packages have another name."""
-ON_DEVICES = {"tensorrt", "tensorrt_rtx", "onnxruntime"}
+ON_DEVICES = {"cv2", "tensorrt", "tensorrt_rtx", "onnxruntime"}
 """Packages of extras: what needs one says so where it is missing."""
 
 

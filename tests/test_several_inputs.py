@@ -13,6 +13,7 @@ from cpp_verifiers import Export
 from keras import layers
 from labelled_data import draw, in_class_folders
 from PIL import Image
+from several_inputs import GIVEN, MODES, NUMBERS, images, joined, of_keras, two_images
 from support import keras_answers, normal, randomise
 
 from kexport import runtime
@@ -22,41 +23,10 @@ from kexport.errors import BadArgument, ExportWarning
 from kexport.options.application import Recipe
 from kexport.options.calibration import Calibration
 from kexport.options.image_input import ImageInput
-from kexport.options.preprocessing import Custom
 from kexport.runtime.image import sample
 from kexport.runtime.pixel_formats import encode
-from kexport.source.preprocessing import decode, prepare
+from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import draw_images
-
-
-def encoder(channels: int, name: str) -> keras.Model:
-    return keras.Sequential(
-        [
-            keras.Input((None, None, channels)),
-            layers.Conv2D(4, 3, strides=2, activation="relu"),
-            layers.GlobalAveragePooling2D(),
-        ],
-        name=name,
-    )
-
-
-def joined() -> keras.Model:
-    """Build a model of two colour images through one encoder, a depth map, numbers and ids."""
-    left, right = (keras.Input((16, 20, 3), name=name) for name in ("left", "right"))
-    depth = keras.Input((12, 12, 1), name="depth")
-    numbers = keras.Input((3,), name="numbers")
-    word = keras.Input((2,), dtype="int32", name="word")
-    shared = encoder(3, "shared")
-    parts = [
-        *(shared(left), shared(right), encoder(1, "deep")(depth), layers.Dense(2)(numbers)),
-        layers.Flatten()(layers.Embedding(7, 2)(word)),
-    ]
-    scores = layers.Dense(4, activation="softmax", name="scores")(layers.Concatenate()(parts))
-    return randomise(keras.Model([left, right, depth, numbers, word], scores, name="joined"))
-
-
-MODES = {"left": "tf", "right": "tf", "depth": Custom(scale=(1 / 100,), mean=(1.0,))}
-GIVEN = {"*": ImageInput(), "right": ImageInput(format="nv12", resize="bilinear", crop="center")}
 
 
 @pytest.fixture(scope="module")
@@ -69,29 +39,6 @@ def bundle(model: keras.Model, tmp_path_factory: pytest.TempPathFactory) -> Bund
     recipe = Recipe(preprocess={"*": "tf", "depth": MODES["depth"]})
     folder = tmp_path_factory.mktemp("bundles") / "joined"
     return export(model, "cpu-fp32", output=folder, recipe=recipe, image_input=GIVEN, batch=1)
-
-
-def images(seed: int) -> dict[str, Any]:
-    """Draw the images of one sample, uint8, in sizes of their own."""
-    sizes = {"left": (16, 20, 3), "right": (37, 30, 3), "depth": (25, 19, 1)}
-    return {name: draw_images(1, *size, seed=seed)[0] for name, size in sizes.items()}
-
-
-def of_keras(model: keras.Model, raw: dict[str, Any]) -> Any:
-    """Return what Keras gives for arrays as the bundle takes them."""
-    sizes = {"left": (16, 20, 3), "right": (16, 20, 3), "depth": (12, 12, 1)}
-    inputs = []
-    for name, array in raw.items():
-        if name in sizes:
-            *size, channels = sizes[name]
-            pixels = GIVEN.get(name, GIVEN["*"]).of_channels(channels)
-            inputs.append(prepare(decode(array, pixels, tuple(size), channels), MODES[name]))
-        else:
-            inputs.append(array)
-    return keras_answers(model, inputs)[0]
-
-
-NUMBERS = {"numbers": np.asarray([0.5, -1, 2], np.float32), "word": np.asarray([6, 1], np.int32)}
 
 
 def test_each_image_is_described_by_name(bundle: Bundle) -> None:
@@ -215,13 +162,6 @@ def test_a_mask_lies_on_the_first_image(tmp_path: Path) -> None:
     assert set(np.unique(found.classes[[*range(4), *range(28, 32)]])) == {255}
 
 
-def two_images(first: Any = None) -> keras.Model:
-    left, right = (keras.Input((10, 10, 3), name=name) for name in ("left", "right"))
-    both = [left, right] if first is None else first(left, right)
-    joined = layers.Conv2D(2, 3)(layers.Concatenate()(both))
-    return randomise(keras.Model([left, right], layers.GlobalAveragePooling2D()(joined)))
-
-
 def test_images_without_preprocessing_are_refused_by_name(tmp_path: Path) -> None:
     with pytest.raises(BadArgument, match=r"the input 'left' of .* takes images") as caught:
         export(two_images(), "cpu-fp32", output=tmp_path / "b")
@@ -299,61 +239,6 @@ def test_options_by_name_on_the_command_line(tmp_path: Path, capsys: Any) -> Non
     assert right["shape"] == [1, None, None, 3]
 
 
-def calibration_samples(count: int) -> dict[str, Any]:
-    """Draw samples as files have them: images decoded, in any size."""
-    rng = np.random.default_rng(1)
-    return {
-        "left": draw_images(count, 16, 20, seed=1),
-        "right": draw_images(count, 40, 33, seed=2),
-        "depth": draw_images(count, 12, 12, channels=1, seed=3),
-        "numbers": rng.normal(size=(count, 3)).astype(np.float32),
-        "word": rng.integers(0, 7, (count, 2)),
-    }
-
-
-@pytest.mark.slow
-@pytest.mark.parametrize("target", ["cpu-int8", "jetson-orin-int8"])
-def test_int8_of_several_inputs(
-    export_and_verify: Export, model: keras.Model, target: str, tmp_path: Path
-) -> None:
-    np.savez(tmp_path / "samples.npz", **calibration_samples(40))
-    bundle = export_and_verify(
-        model,
-        target,
-        output=tmp_path / "b",
-        recipe=Recipe(preprocess={"*": "tf", "depth": MODES["depth"]}),
-        image_input=GIVEN,
-        calibration=Calibration(data=tmp_path / "samples.npz", max_drop=0.5),
-    )
-    entry = bundle.manifest["quantization"]
-    assert (entry["images"], entry["judged_on"]) == (16, 24)
-    assert target != "cpu-int8" or entry["multiply_adds_int8"] == 1.0
-    drawn = images(seed=8)
-    session = runtime.load(bundle.path)
-    arrays = {s.name: sample(drawn[s.name], s)[None] for s in session.manifest.inputs if s.color}
-    raw = arrays | {name: array[None] for name, array in NUMBERS.items()}
-    given = session.run(raw)["scores"]
-    assert np.abs(given - of_keras(model, raw)).max() < 0.05
-
-
-@pytest.mark.slow
-def test_int8_of_numbers_alone(export_and_verify: Export, tmp_path: Path) -> None:
-    x = keras.Input((12,), name="x")
-    y = layers.Dense(5, activation="softmax")(layers.Dense(32, activation="relu")(x))
-    model = randomise(keras.Model(x, y))
-    bundle = export_and_verify(
-        model,
-        "cpu-int8",
-        output=tmp_path / "b",
-        calibration=Calibration(data=normal(64, 12), max_drop=0.3),
-    )
-    assert bundle.manifest["quantization"]["multiply_adds_int8"] == 1.0
-    raw = normal(30, 12)
-    given = np.concatenate([runtime.load(bundle.path).run(row)["probabilities"] for row in raw])
-    (answers,) = keras_answers(model, [raw])
-    assert (given.argmax(axis=1) == answers.argmax(axis=1)).mean() > 0.9
-
-
 @pytest.fixture
 def labelled_images(tmp_path: Path) -> Path:
     return in_class_folders(tmp_path / "data", draw(4, 9, 9), ["a", "a", "b", "b"])
@@ -386,17 +271,6 @@ def test_modes_are_tried_for_one_image(labelled_images: Path, tmp_path: Path) ->
             recipe=Recipe(preprocess="auto"),
             calibration=Calibration(eval_data=labelled_images),
         )
-
-
-@pytest.mark.slow
-def test_both_runtimes_prove_a_bundle_of_every_kind_of_input(
-    export_and_verify: Export, model: keras.Model, tmp_path: Path
-) -> None:
-    recipe = Recipe(preprocess={"*": "tf", "depth": MODES["depth"]})
-    bundle = export_and_verify(
-        model, "cpu-fp32", output=tmp_path / "b", recipe=recipe, image_input=GIVEN, batch="dynamic"
-    )
-    assert bundle.manifest["parity"]["passed"]
 
 
 def test_own_samples_and_ranges_on_the_command_line(tmp_path: Path, capsys: Any) -> None:

@@ -23,7 +23,7 @@ UNSUPPORTED = "Tensorflow op [%s: %s] is not supported"
 
 RANDOM = (
     "export the outputs before it, such as the mean of a sampling layer, or make it do nothing "
-    "where `training` is False"
+    "where training is False"
 )
 """What to do about random numbers."""
 

@@ -39,7 +39,7 @@ def refuse_class(layer: Any) -> None:
     if getattr(layer, "quantization_mode", None) == "float8":
         raise UnsupportedModel(
             f"{described(layer)} is quantized to float8, which tf2onnx cannot write",
-            hint="export the model before `quantize`, or quantize it with 'int8' or 'int4'",
+            hint="export the model before quantize(), or quantize it with 'int8' or 'int4'",
         )
 
 
@@ -82,7 +82,7 @@ def refuse_stateful(layer: Any) -> None:
                 f"layer {part.name!r} ({type(part).__name__}) has stateful=True: it keeps its "
                 f"state from one call to the next, and an ONNX graph keeps nothing between runs",
                 hint="build it with stateful=False and return_state=True, and make the states "
-                "inputs (`initial_state`) and outputs of the model",
+                "inputs (initial_state) and outputs of the model",
             )
 
 

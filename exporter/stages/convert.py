@@ -123,7 +123,7 @@ def _refuse_numbers(outputs: Sequence[Output]) -> None:
     if number is not None:
         raise UnsupportedModel(
             f"output {number.name!r} is a single number for the whole batch, without an axis",
-            hint="keep the first axis, as `axis=-1` does, or use `kexport.convert`",
+            hint="keep the first axis, as axis=-1 does, or use kexport.convert",
         )
 
 

@@ -138,7 +138,7 @@ def test_arguments_of_applications_are_refused_for_other_models(
 def test_a_preprocessing_that_does_not_exist() -> None:
     with pytest.raises(BadArgument, match="no preprocessing is named 'imagenet'") as raised:
         open_model(small(), Recipe(preprocess="imagenet"))  # type: ignore[arg-type]
-    assert raised.value.hint == "give one of none, unit, tf, caffe, torch, auto"
+    assert raised.value.hint == "give one of none, unit, tf, caffe, torch, auto, raw"
 
 
 @pytest.mark.parametrize(

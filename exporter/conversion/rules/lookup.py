@@ -28,7 +28,7 @@ def integer_lookup(g: Graph, layer: Any, x: Tensor) -> Any:
     if layer.invert:
         refuse(layer, "invert", layer.invert, "a Gather of the words after the model")
     if layer.oov_method == "farmhash" and layer.num_oov_indices > 1:
-        refuse(layer, "oov_method", layer.oov_method, "`num_oov_indices` of 1, or 'floormod'")
+        refuse(layer, "oov_method", layer.oov_method, "num_oov_indices=1, or 'floormod'")
 
     keys = np.asarray(layer.get_vocabulary(include_special_tokens=False), np.int64)
     size = layer.max_tokens if layer.pad_to_max_tokens else layer.vocabulary_size()
