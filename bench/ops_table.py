@@ -59,12 +59,13 @@ TABLE: dict[str, tuple[Case, ...]] = {
         "empty_like count_nonzero ravel convert_to_tensor"
     ),
     **_unary(
-        "celu elu erf erfc erfinv glu hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh "
+        "celu elu erf erfc erfinv hard_shrink hard_sigmoid hard_silu hard_swish hard_tanh "
         "leaky_relu log_sigmoid log_softmax relu relu6 rsqrt selu sigmoid silu soft_shrink softmax "
         "softplus softsign sparse_plus sparse_sigmoid sparsemax squareplus swish tanh_shrink "
         "logsumexp exp rms_normalization normalize",
         FLOATS,
     ),
+    "glu": (Case(("4x6",)),),
     "threshold": (Case(positional=(0.1, 0.0)),),
     **_each(
         "add subtract multiply divide true_divide floor_divide mod fmod maximum minimum fmax fmin "
@@ -214,7 +215,7 @@ TABLE: dict[str, tuple[Case, ...]] = {
     "space_to_depth": (Case(("4x4x2",), positional=(2,)),),
     "binary_crossentropy": (Case(TWO),),
     "categorical_crossentropy": (Case(TWO),),
-    "sparse_categorical_crossentropy": (Case(prefix=([[0, 1, 2, 3], [3, 2, 1, 0]],)),),
+    "sparse_categorical_crossentropy": (Case(prefix=(np.int32([[0, 1, 2, 3], [3, 2, 1, 0]]),)),),
     "dot_product_attention": (Case(("4x2x3", "4x2x3", "4x2x3")),),
     "polar": (Case(TWO),),
     "psnr": (Case(TWO, positional=(1.0,)),),
@@ -234,7 +235,10 @@ TABLE: dict[str, tuple[Case, ...]] = {
     "rfft": (Case(("8",)),),
     "stft": (Case(("32",), positional=(8, 4, 8)),),
     "extract_sequences": (Case(("32",), positional=(8, 4)),),
-    **_each("segment_sum segment_max segment_min segment_prod", Case(positional=([0, 0], 3))),
+    **_each(
+        "segment_sum segment_max segment_min segment_prod",
+        Case(positional=(np.int32([0, 0]), 3), types=NUMBERS),
+    ),
     "unfold": (Case(("2x6x6",), positional=(2,)),),
     "image.rgb_to_grayscale": (Case(("6x6x3",)),),
     "image.rgb_to_hsv": (Case(("6x6x3",)),),
@@ -259,7 +263,9 @@ TABLE: dict[str, tuple[Case, ...]] = {
     "image.extract_patches_3d": (Case(("4x4x4x2",), positional=((2, 2, 2),)),),
     "image.gaussian_blur": (Case(("6x6x3",)),),
     "image.sobel_edges": (Case(("6x6x3",)),),
-    "image.affine_transform": (Case(("6x6x3",), positional=([1.0, 0.1, 0, 0, 1, 0, 0, 0],)),),
+    "image.affine_transform": (
+        Case(("6x6x3",), positional=(np.float32([1, 0.1, 0, 0, 1, 0, 0, 0]),)),
+    ),
     "image.elastic_transform": (Case(("6x6x3",)),),
 }
 """The cases of each function; none where it takes functions, complex numbers or open shapes."""

@@ -2,10 +2,12 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from typing import Any
 
 import numpy as np
 from onnx import TensorProto
+from onnx.helper import tensor_dtype_to_np_dtype
 
 from kexport.conversion.tf2onnx_nodes import Handler, Nodes, written
 
@@ -168,6 +170,33 @@ def _scatter_nd(op: Nodes) -> str:
     return op("ScatterND", zeros, places, updates, reduction="add")
 
 
+def _segments(reduction: str, empty: Callable[[Any], Any]) -> Callable[[Nodes], str]:
+    """Make the nodes of an UnsortedSegment operation; a segment without rows holds `empty(type)`.
+
+    tf2onnx puts an infinity there, and adds up rows with a negative number, which are in no
+    segment: here they go to one more, which is cut off.
+    """
+
+    def write(op: Nodes) -> str:
+        data, ids, _ = op.inputs
+        if len(op.context.get_shape(ids) or ()) != 1:
+            raise ValueError("the numbers of its segments have more than one axis")
+        kind = tensor_dtype_to_np_dtype(op.dtype)
+        lowest = empty(np.finfo(kind) if op.dtype in FLOATS else np.iinfo(kind))
+        one, zero = (op.constant([value], TensorProto.INT64) for value in (1, 0))
+        count = op("Reshape", op("Cast", op.inputs[2], to=TensorProto.INT64), one)
+        tail = op("Slice", op("Shape", data), one, op.constant([2**31], TensorProto.INT64))
+        shape = op("Concat", op("Add", count, one), tail, axis=0)
+        start = op("Expand", op.constant(lowest), shape)
+        number = op("Cast", ids, to=TensorProto.INT64)
+        number = op("Where", op("Less", number, zero), count, number)
+        places = op("Unsqueeze", number, op.constant([-1], TensorProto.INT64))
+        found = op("ScatterND", start, places, data, reduction=reduction)
+        return op("Slice", found, zero, count, zero)
+
+    return write
+
+
 def _patches(op: Nodes) -> str:
     """Write ExtractImagePatches as a convolution whose outputs are the pixels of a patch.
 
@@ -252,5 +281,9 @@ HANDLERS: dict[str, Handler] = {
     "Pow": written(_power),
     "ScatterNd": written(_scatter_nd),
     "SelectV2": written(_select),
+    "UnsortedSegmentMax": written(_segments("max", lambda limits: limits.min)),
+    "UnsortedSegmentMin": written(_segments("min", lambda limits: limits.max)),
+    "UnsortedSegmentProd": written(_segments("mul", lambda limits: 1)),
+    "UnsortedSegmentSum": written(_segments("add", lambda limits: 0)),
 }
 """Handlers by the name of the operation; each replaces the node by nodes of ONNX."""

@@ -48,13 +48,10 @@ def described(operation: Any) -> str:
     kind = type(operation)
     if isinstance(operation, keras.Layer):
         return f"layer {operation.name!r} ({kind.__name__})"
-    name = kind.__name__
-    public = next((one for one in dir(keras.ops) if _letters(one) == _letters(name)), name)
-    return f"operation {operation.name!r} (keras.ops.{public})"
-
-
-def _letters(name: str) -> str:
-    return name.replace("_", "").lower()
+    functions = (*dir(keras.ops), *(f"image.{name}" for name in dir(keras.ops.image)))
+    wanted = kind.__name__.lower()
+    fitting = (one for one in functions if one.split(".")[-1].replace("_", "") == wanted)
+    return f"operation {operation.name!r} (keras.ops.{next(fitting, kind.__name__)})"
 
 
 def refuse(layer: Any, argument: str, value: object, wanted: str) -> NoReturn:

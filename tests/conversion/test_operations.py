@@ -65,6 +65,13 @@ def test_operations_on_special_numbers(name: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("name", ["segment_max", "segment_min", "segment_sum", "segment_prod"])
+def test_segments_without_rows_and_rows_without_a_segment(name: str) -> None:
+    x, place = keras.Input((3,)), keras.Input((), dtype="int32")
+    model = keras.Model([x, place], getattr(ops, name)(x, place, 4))
+    assert_converts(model, normal(5, 3), np.int32([0, 2, -1, 2, 0]))
+
+
 def test_causal_attention_of_any_length() -> None:
     x = keras.Input((None, 4))
     y = layers.MultiHeadAttention(2, 3)(x, x, use_causal_mask=True)
