@@ -279,6 +279,7 @@ def test_an_unsupported_model_is_refused_and_nothing_written(
 def test_inputs_that_do_not_fit_the_bundle(
     export_and_verify: Export, feeds: Any, told: str, tmp_path: Path
 ) -> None:
-    bundle = export_and_verify(randomise(structured(dict)), "cpu-fp32", output=tmp_path / "b")
+    model, recipe = randomise(structured(dict)), Recipe(preprocess="raw")
+    bundle = export_and_verify(model, "cpu-fp32", output=tmp_path / "b", recipe=recipe)
     with pytest.raises(BadInput, match=told):
         runtime.load(bundle.path).run(feeds)

@@ -51,7 +51,7 @@ def several_tensors(folder: Path) -> Bundle:
     x = layers.GlobalAveragePooling2D()(layers.Conv2D(2, 3, name="seen")(image))
     y = layers.Concatenate()([layers.Dense(2, name="read")(numbers), x])
     model = randomise(keras.Model([numbers, image], [layers.Dense(3, name="both")(y), x]))
-    return export(model, "cpu-fp32", output=folder)
+    return export(model, "cpu-fp32", output=folder, recipe=Recipe(preprocess="raw"))
 
 
 def no_image(folder: Path) -> Bundle:
