@@ -91,6 +91,7 @@ def checked(name: str, target: str, subject: Any) -> dict[str, Any]:
     from kexport.options.application import Recipe
     from kexport.options.calibration import Calibration
     from kexport.options.image_input import ImageInput
+    from kexport.options.sampling import Sampling
     from kexport.options.task import Task
     from kexport.parity.reference import Expected, Reference
     from kexport.stages.finish import Finished
@@ -105,6 +106,7 @@ def checked(name: str, target: str, subject: Any) -> dict[str, Any]:
         image_input=ImageInput(),
         task=Task(),
         calibration=Calibration(),
+        sampling=Sampling(),
         batch=1,
         labels=None,
         class_names=None,
@@ -114,6 +116,7 @@ def checked(name: str, target: str, subject: Any) -> dict[str, Any]:
         layout_triton=None,
         force=False,
         timestamps=False,
+        examples=None,
     )
     nothing = Reference(subject.samples, Expected({}, {}))
     with tempfile.TemporaryDirectory() as folder:

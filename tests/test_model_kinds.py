@@ -270,7 +270,7 @@ def test_an_unsupported_model_is_refused_and_nothing_written(
 @pytest.mark.parametrize(
     ("feeds", "told"),
     [
-        (A, "the model has 2 inputs, and got one array"),
+        (A, "the model has 2 inputs, and got one value"),
         ({"a": A}, "input 'b' is missing"),
         ({"a": A, "b": normal(1, 8, 8, 3), "c": A}, "no input named 'c'"),
         ({"a": B, "b": normal(1, 8, 8, 3)}, "input 'a' takes"),
