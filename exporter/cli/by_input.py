@@ -1,7 +1,7 @@
 """Options for all inputs of a model, or for one: `--layout nchw`, `--layout left=nchw`."""
 
 from collections.abc import Mapping, Sequence
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import click
 
@@ -13,7 +13,13 @@ Pairs = Sequence[tuple[str, Any]]
 """Choices as they were given: the name of an input, or `EVERY`, and the value."""
 
 
-class ByInput(click.ParamType[tuple[str, Any]]):
+if TYPE_CHECKING:
+    _Type = click.ParamType[tuple[str, Any]]
+else:
+    _Type = click.ParamType  # takes no types before click 8.2
+
+
+class ByInput(_Type):
     """One of some words, or any text, with the name of an input and `=` before it or not."""
 
     name = "text"
