@@ -16,7 +16,7 @@ Pairs = Sequence[tuple[str, Any]]
 if TYPE_CHECKING:
     _Type = click.ParamType[tuple[str, Any]]
 else:
-    _Type = click.ParamType  # takes no types before click 8.2
+    _Type = click.ParamType  # which takes no types in click 8.2.0
 
 
 class ByInput(_Type):
