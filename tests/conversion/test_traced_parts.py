@@ -147,6 +147,10 @@ REFUSED: dict[str, tuple[Any, str]] = {
 }
 
 
+FROM_TENSORFLOW = "I0000 "
+"""How TensorFlow 2.19 begins lines from C++ that no setting of Python keeps back."""
+
+
 @pytest.mark.parametrize("name", REFUSED)
 def test_refusals_say_why(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     layer, reason = REFUSED[name]
@@ -155,7 +159,8 @@ def test_refusals_say_why(name: str, capfd: pytest.CaptureFixture[str]) -> None:
     with pytest.raises(UnsupportedModel, match=rf"layer '{layer.name}' \(.*{reason}") as caught:
         convert_model(model)
     assert caught.value.hint
-    assert capfd.readouterr().err == ""
+    lines = capfd.readouterr().err.splitlines()
+    assert [line for line in lines if not line.startswith(FROM_TENSORFLOW)] == []
 
 
 def test_a_handler_of_tf2onnx_that_fails_is_a_refusal(monkeypatch: pytest.MonkeyPatch) -> None:
