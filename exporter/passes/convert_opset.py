@@ -105,9 +105,8 @@ def _parts_to_sizes(graph: ir.Graph, node: ir.Node) -> None:
 def _axes_to_attribute(node: ir.Node) -> None:
     """Turn axes into an attribute, as up to opset 17; TensorRT 8 silently ignores an input."""
     unchanged = node.attributes.pop("noop_with_empty_axes", None)
-    if len(node.inputs) < 2 or node.inputs[1] is None:
-        return
-    axes = small(node.inputs[1])
+    given = node.inputs[1] if len(node.inputs) > 1 else None
+    axes = np.zeros(0, np.int64) if given is None else small(given)
     if axes is None:
         raise PassFailed(
             f"{node.name} computes its axes at run time, which opset 17 and below cannot express",
@@ -118,6 +117,8 @@ def _axes_to_attribute(node: ir.Node) -> None:
             f"{node.name} reduces no axis, which opset 17 and below cannot express",
             hint="ask for `toolchain.opset=18` or higher",
         )
+    if given is None:
+        return
     node.resize_inputs(1)
     node.attributes["axes"] = ir.AttrInt64s("axes", [int(axis) for axis in axes])
 

@@ -105,6 +105,19 @@ def test_reduction_axes_become_an_attribute() -> None:
     assert_near(onnx_answers(lowered, [given]), [given.max(axis=1)])
 
 
+def test_a_reduction_of_no_axis_stays_one_or_is_refused() -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3])
+    whole = s.model(s.op("ReduceMax", x, keepdims=0))
+    given = normal(2, 3)
+    assert_near(onnx_answers(convert_opset(17)(whole), [given]), [given.max()])
+    s = Sketch()
+    x = s.input("x", [2, 3])
+    unchanged = s.model(s.op("ReduceMax", x, keepdims=0, noop_with_empty_axes=1))
+    with pytest.raises(PassFailed, match="reduces no axis"):
+        convert_opset(17)(unchanged)
+
+
 @pytest.mark.parametrize("op_type", ["Gelu", "HardSwish", "LayerNormalization", "Mish"])
 def test_operators_that_the_toolchain_lacks_are_rewritten(op_type: str) -> None:
     s = Sketch(17 if op_type == "LayerNormalization" else 20)

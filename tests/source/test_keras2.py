@@ -232,3 +232,21 @@ def test_functions_are_those_of_tensorflow(name: str) -> None:
 def test_operators_are_those_of_python(name: str, expected: np.ndarray) -> None:
     found = function_of(f"__operators__.{name}")(POSITIVE, y=2.0)
     np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize(
+    ("spec", "expected"),
+    [
+        ([{"class_name": "__ellipsis__"}, 0], POSITIVE[..., 0]),
+        ([0, {"start": 1, "stop": None, "step": None}], POSITIVE[0, 1:]),
+        ({"start": None, "stop": 1, "step": None}, POSITIVE[:1]),
+    ],
+)
+def test_indices_are_those_of_python(spec: Any, expected: np.ndarray) -> None:
+    found = function_of("__operators__.getitem")(POSITIVE, slice_spec=spec)
+    np.testing.assert_array_equal(np.asarray(found), expected)
+
+
+def test_an_index_that_nobody_knows_is_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="an index is"):
+        function_of("__operators__.getitem")(POSITIVE, slice_spec=[{"class_name": "__tensor__"}])

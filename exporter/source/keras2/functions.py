@@ -63,14 +63,16 @@ def _getitem(tensor: Any, slice_spec: Any) -> Any:
 
 
 def _index(spec: Any) -> Any:
-    """Return a Python index from its JSON form, in which a slice is a dict."""
+    """Return a Python index from its JSON form, in which slices and Ellipsis are dicts."""
     if isinstance(spec, list):
         return tuple(_index(item) for item in spec)
     if isinstance(spec, Mapping):
-        if "value" in spec:
+        if spec.get("class_name") == "__ellipsis__":
             return ...
+        if not set(spec) <= {"start", "stop", "step"}:
+            raise refuse(f"an index is {spec!r}")
         return slice(spec.get("start"), spec.get("stop"), spec.get("step"))
-    return ... if spec == "..." else spec
+    return spec
 
 
 def _transpose(a: Any, perm: Any = None) -> Any:
