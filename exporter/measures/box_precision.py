@@ -112,5 +112,6 @@ def _interpolated(weights: Array, hit: Array, wanted: Array) -> Array:
     hits = np.cumsum(weights[:, places], axis=1)
     best = np.maximum.accumulate((hits / passed)[:, ::-1], axis=1)[:, ::-1]
     recall = hits / wanted[:, np.newaxis]
+    recall[np.isclose(recall, 1.0, rtol=1e-9, atol=0)] = 1.0  # the two sums round differently
     reached = np.searchsorted(RECALLS, recall, side="right")
     return np.asarray((best * np.diff(reached, axis=1, prepend=0)).sum(axis=1) / len(RECALLS))

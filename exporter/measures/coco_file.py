@@ -38,17 +38,18 @@ def read_boxes(path: Path) -> Examples:
             hint=f"give a folder with {NAME} beside the images, or that file",
         )
     document = _document(file)
-    ids = {_id(file, row): row for row in document["categories"]}
-    order = sorted(ids)
+    ids = _by_id(file, document["categories"])
+    order = sorted(ids, key=lambda one: (isinstance(one, str), one))
     names = tuple(str(ids[one].get("name", one)) for one in order)
     places = {one: place for place, one in enumerate(order)}
     by_image: dict[Any, list[Mapping[str, Any]]] = {
-        _id(file, row): [] for row in document["images"]
+        one: [] for one in _by_id(file, document["images"])
     }
     for row in document["annotations"]:
-        if row.get("image_id") not in by_image or row.get("category_id") not in places:
-            what = "category_id" if row.get("image_id") in by_image else "image_id"
-            raise _misread(file, f"an annotation has the {what} {row.get(what)!r}, which is none")
+        for key, known in (("image_id", by_image), ("category_id", places)):
+            value = row.get(key)
+            if not isinstance(value, (int, str)) or value not in known:
+                raise _misread(file, f"an annotation has the {key} {value!r}, which is none")
         by_image[row["image_id"]].append(row)
     if not document["annotations"]:
         raise _misread(file, "it has no annotations")
@@ -75,10 +76,16 @@ def _document(file: Path) -> dict[str, list[dict[str, Any]]]:
     return found
 
 
-def _id(file: Path, row: Mapping[str, Any]) -> int | str:
-    found = row.get("id")
-    if not isinstance(found, (int, str)):
-        raise _misread(file, f"an image or a category has the id {found!r}")
+def _by_id(file: Path, rows: Sequence[dict[str, Any]]) -> dict[int | str, dict[str, Any]]:
+    """Return images or categories by their ids."""
+    found: dict[int | str, dict[str, Any]] = {}
+    for row in rows:
+        one = row.get("id")
+        if not isinstance(one, (int, str)):
+            raise _misread(file, f"an image or a category has the id {one!r}")
+        if one in found:
+            raise _misread(file, f"two images or two categories have the id {one!r}")
+        found[one] = row
     return found
 
 

@@ -75,9 +75,12 @@ class Examples:
         """Return the images of some folders, all of each, until there are `limit`."""
         assert isinstance(self.truths, Folders)
         order = np.random.default_rng(seed).permutation(len(self.truths.names)).tolist()
-        places = [[i for i, own in enumerate(self.truths.places) if own == one] for one in order]
+        members: dict[int, list[int]] = {}
+        for row, own in enumerate(self.truths.places):
+            members.setdefault(own, []).append(row)
         kept = list[int]()
-        for rows in places:
+        for place in order:
+            rows = members.get(place, [])
             if not kept or len(kept) + len(rows) <= limit:
                 kept += rows
         kept.sort()

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import contextlib
 import io
+from typing import Any
 
 import numpy as np
 import pytest
@@ -11,7 +12,7 @@ import pytest
 from kexport.measures.box_precision import OVERLAPS, match, overlaps
 from kexport.measures.boxes import FoundBoxes
 from kexport.measures.examples import TrueBoxes
-from kexport.measures.measure import value_interval
+from kexport.measures.measure import compare, value_interval
 from kexport.runtime.detect import Box, Boxes
 
 CLASSES = 3
@@ -141,3 +142,22 @@ def test_no_box_is_a_doubt_and_no_error() -> None:
     kept = [measure.keep(answer([]), 0)]
     assert measure.summary(kept) == {"map_50_95": 0.0, "map_50": 0.0}
     assert measure.doubt(kept) == "finds none of the 1 objects"
+
+
+@pytest.mark.parametrize("seed", range(3))
+def test_the_order_of_right_boxes_does_not_matter(seed: int) -> None:
+    """Weights of the bootstrap are no round numbers, so that two sums of them may differ."""
+    rng = np.random.default_rng(seed)
+    edges = [[0.0, 0.0, 10.0, 10.0]] * 50
+    truths = [true_boxes([one], [0], [False]) for one in edges]
+    measure = FoundBoxes(tuple(truths), 1)
+
+    def kept() -> list[Any]:
+        scores = rng.permutation(50) / 100 + 0.3
+        return [
+            measure.keep(answer([(0, float(score), one)]), row)
+            for row, (score, one) in enumerate(zip(scores, edges, strict=True))
+        ]
+
+    found = compare(measure, kept(), kept(), 0.95)
+    assert (found.value, found.drop, *found.interval) == (1, 0, 0, 0)

@@ -288,10 +288,11 @@ def test_floats_are_measured_too_in_the_image_of_any_size(tmp_path: Path) -> Non
 def test_keras_that_knows_nothing_is_a_warning(tmp_path: Path) -> None:
     data = with_csv(tmp_path / "data", IMAGES, ["a", "b"], (1000 + SIZES).tolist())
     with pytest.warns(ExportWarning, match=r"is further from a, b than their median, on 40"):
-        export(
+        made = export(
             fitted("regress"),
             "cpu-fp32",
             output=tmp_path / "b",
             task="regress",
             calibration=Calibration(eval_data=data),
         )
+    assert made.manifest["labelled"]["measures"]["mae"] > 900

@@ -173,6 +173,16 @@ WRONG: dict[str, tuple[str, Callable[[Path], object], str]] = {
         of_boxes(lambda document: document["annotations"][1].update(image_id=8)),
         "the image_id 8, which is none",
     ),
+    "an id that is a list": (
+        "detect",
+        of_boxes(lambda document: document["annotations"][1].update(image_id=[1])),
+        r"the image_id \[1\], which is none",
+    ),
+    "one id twice": (
+        "detect",
+        of_boxes(lambda document: [row.update(id=1) for row in document["images"]]),
+        "two images or two categories have the id 1",
+    ),
     "three numbers": (
         "detect",
         of_boxes(lambda document: document["annotations"][1].update(bbox=[1, 2, 3])),
