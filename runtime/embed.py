@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import zipfile
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 import numpy as np
 
+from . import npz
 from .errors import BadInput
 
 if TYPE_CHECKING:
@@ -79,9 +81,7 @@ class Gallery:
 
     def save(self, path: Path) -> None:
         """Write it as .npz, which `read_gallery` reads."""
-        np.savez_compressed(
-            path, allow_pickle=False, names=np.array(self.names), vectors=self.vectors
-        )
+        npz.write(path, {"names": np.array(self.names), "vectors": self.vectors})
 
 
 def embedding_of(values: NDArray[Any], gallery: Gallery | None, count: int | None) -> Embedding:
@@ -104,7 +104,7 @@ def read_gallery(path: Path) -> Gallery:
     try:
         with np.load(path, allow_pickle=False) as arrays:
             names, vectors = arrays["names"], arrays["vectors"]
-    except (OSError, ValueError, KeyError) as error:
+    except (OSError, EOFError, ValueError, KeyError, TypeError, zipfile.BadZipFile) as error:
         raise BadInput(f"the gallery {path} cannot be read: {error}", hint=_HINT) from error
     fits = names.ndim == 1 and vectors.ndim == 2 and len(names) == len(vectors)
     if not fits or not vectors.size or vectors.dtype.kind not in "fiu":

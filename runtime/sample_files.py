@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any
 import numpy as np
 
 from .errors import BadImage, BadInput
+from .inputs import described, exact
 from .sources import SUFFIXES
 
 if TYPE_CHECKING:
@@ -117,25 +118,34 @@ def value_of(text: str, spec: InputSpec) -> str | NDArray[Any]:
         return text
     if text.lower().endswith(NUMBERS):
         return _loaded(text, spec)
-    sizes = [1 if size is None else size for size in spec.shape[1:]]
+    free = -1 if spec.shape[1:].count(None) == 1 else 1
+    sizes = [free if size is None else size for size in spec.shape[1:]]
     try:
-        numbers = np.asarray([float(word) for word in text.split(",")])
-        return numbers.astype(spec.dtype).reshape(sizes)
-    except ValueError:
+        return exact([float(word) for word in text.split(",")], spec.dtype).reshape(sizes)
+    except (ValueError, OverflowError):
         raise BadInput(
-            f"input {spec.name!r} takes {int(np.prod(sizes))} numbers of {spec.dtype}, and got "
-            f"{text!r}",
-            hint="give them with commas between, or a .npy file",
+            f"input {spec.name!r} takes {described(spec.dtype, spec.shape)}, and got {text!r}",
+            hint="give the numbers of one sample with commas between, or a .npy file",
         ) from None
 
 
-def _loaded(path: str, spec: InputSpec) -> NDArray[Any]:
+def numbers_in(path: str) -> NDArray[Any]:
+    """Read a .npy file.
+
+    Raises BadImage for one that cannot be read.
+    """
     try:
-        array: NDArray[Any] = np.load(path, allow_pickle=False)
-    except (OSError, ValueError, EOFError) as error:
+        with open(path, "rb") as file:
+            found: NDArray[Any] = np.lib.format.read_array(file, allow_pickle=False)
+    except (OSError, ValueError, MemoryError) as error:
         raise BadImage(
             f"{path} cannot be read: {error}", hint="write it with numpy.save"
         ) from error
+    return found
+
+
+def _loaded(path: str, spec: InputSpec) -> NDArray[Any]:
+    array = numbers_in(path)
     return array[0] if array.ndim == len(spec.shape) and len(array) == 1 else array
 
 

@@ -6,8 +6,7 @@ import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
-import numpy as np
-
+from . import npz
 from .detect import Boxes
 from .draw import drawn
 from .errors import BadInput
@@ -42,7 +41,7 @@ class Saver:
             )
         self._folder = folder
         self._suffix = SUFFIXES[task.name]
-        self._taken: dict[str, int] = {}
+        self._taken: set[str] = set()
         self._guarded(lambda: folder.mkdir(parents=True, exist_ok=True))
 
     def save(self, name: str, answer: Answer, sources: Sequence[ImageSource]) -> Path:
@@ -53,8 +52,12 @@ class Saver:
 
         Raises BadInput if it cannot be written, or if that file is one of its sources.
         """
-        self._taken[name] = count = self._taken.get(name, 0) + 1
-        path = self._folder / f"{name}{'' if count == 1 else f'-{count}'}{self._suffix}"
+        own, count = name, 1
+        while own in self._taken:
+            count += 1
+            own = f"{name}-{count}"
+        self._taken.add(own)
+        path = self._folder / f"{own}{self._suffix}"
         for source in sources:
             if isinstance(source, str) and os.path.exists(source) and _same(path, source):
                 raise BadInput(
@@ -80,7 +83,7 @@ def _same(path: Path, source: str) -> bool:
 
 def _write(path: Path, image: ImageSource, answer: Answer) -> None:
     if isinstance(answer, RawOutputs):
-        np.savez_compressed(path, allow_pickle=False, **answer.arrays)
+        npz.write(path, answer.arrays)
     elif isinstance(answer, Mask):
         _write_mask(path, answer)
     elif isinstance(answer, OutputImage):

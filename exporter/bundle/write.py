@@ -8,12 +8,12 @@ from importlib.resources.abc import Traversable
 from pathlib import Path
 from typing import Any
 
-import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.bundle.onnx_metadata import with_metadata
 from kexport.graph import save
+from kexport.runtime import npz
 
 PROGRAMS = ("run.py", "build_engine.py")
 """Files of the runtime that go to the root of a bundle, not into its folder runtime/."""
@@ -42,7 +42,7 @@ def write_files(
         labels: one for each class, in the order of the classifier's outputs.
     """
     save.save(with_metadata(model, entries, labels), folder / MODEL)
-    np.savez_compressed(folder / GOLDEN, allow_pickle=False, **golden)
+    npz.write(folder / GOLDEN, golden)
     if labels is not None:
         (folder / LABELS).write_text("".join(f"{label}\n" for label in labels), encoding="utf-8")
     runtime = resources.files("kexport.runtime")

@@ -81,6 +81,17 @@ def test_a_gallery_that_does_not_fit(
     assert said in capsys.readouterr().err
 
 
+@pytest.mark.parametrize("content", [b"", b"PK\x03\x04", b"array"])
+def test_a_damaged_gallery(bundle: Path, tmp_path: Path, capsys: Any, content: bytes) -> None:
+    Image.fromarray(GREEN).save(tmp_path / "a.png")
+    (tmp_path / "g.npz").write_bytes(content)
+    assert run_py(bundle, [str(tmp_path / "a.png"), "--gallery", str(tmp_path / "g.npz")]) == 16
+    np.save(tmp_path / "g.npy", np.ones(3))
+    (tmp_path / "g.npy").replace(tmp_path / "g.npz")
+    assert run_py(bundle, [str(tmp_path / "a.png"), "--gallery", str(tmp_path / "g.npz")]) == 16
+    assert capsys.readouterr().err.count("g.npz cannot be read") == 2
+
+
 def test_a_gallery_for_another_task(build: Any, known: Path, capsys: Any) -> None:
     assert run_py(build(), ["a.png", "--gallery", str(known)]) == 16
     said = "a gallery is for the task embed, and this bundle's is classify"
