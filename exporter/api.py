@@ -133,7 +133,7 @@ def export(
     is_auto = any(one.resize_outside == AUTO for one in choices(request.image_input))
     request = with_default(source, request)
     subject = convert(source, request, say)
-    subject, request, trial = choose(subject, request, auto=is_auto, say=say)
+    subject, trial = choose(subject, request, auto=is_auto, say=say)
     finished = finish(subject, request, say)
     with staging(folder) as work:
         reference = compute_reference(subject, finished, request.target, say)

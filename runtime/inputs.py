@@ -48,6 +48,20 @@ def described(dtype: object, shape: Sequence[int | None]) -> str:
     return f"{dtype} [{', '.join(sizes)}]"
 
 
+def exact(numbers: Any, dtype: str) -> NDArray[Any]:
+    """Return numbers as an array of a dtype.
+
+    Raises ValueError, TypeError or OverflowError for what is none, and for those that a dtype of
+    whole numbers or bools does not hold, such as 1.5, or 300 in uint8.
+    """
+    given = np.asarray(numbers)
+    with np.errstate(invalid="ignore"):
+        found: NDArray[Any] = given.astype(dtype)
+    if found.dtype.kind in "iub" and not np.array_equal(found, given):
+        raise ValueError(f"{dtype} does not hold all of them")
+    return found
+
+
 def by_name(given: Any, specs: Sequence[InputSpec]) -> Mapping[str, Any]:
     """Return what is given for each input; anything but a mapping is for the only input.
 

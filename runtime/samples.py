@@ -9,7 +9,7 @@ import numpy as np
 
 from .errors import BadInput
 from .image import sample
-from .inputs import by_name
+from .inputs import by_name, described, exact
 
 if TYPE_CHECKING:
     from collections.abc import Mapping, Sequence
@@ -44,16 +44,15 @@ def sample_of(given: SampleSource, specs: Sequence[InputSpec]) -> dict[str, NDAr
 def _numbers(given: Any, spec: InputSpec) -> NDArray[Any]:
     if isinstance(given, np.ndarray):
         return given
-    sizes = ", ".join("?" if size is None else str(size) for size in spec.shape[1:])
-    wanted = f"{spec.dtype} [{sizes}]"
+    wanted = described(spec.dtype, spec.shape)
     if isinstance(given, (str, os.PathLike)):
         raise BadInput(
             f"input {spec.name!r} takes numbers, {wanted}, and got the file {os.fspath(given)}",
             hint="pass an array, or use run() for arrays of a whole batch",
         )
     try:
-        return np.asarray(given, spec.dtype)
-    except (TypeError, ValueError) as error:
+        return exact(given, spec.dtype)
+    except (TypeError, ValueError, OverflowError) as error:
         raise BadInput(
             f"input {spec.name!r} takes {wanted}, and got a {type(given).__name__}: {error}",
             hint="pass an array, or nested lists of numbers",

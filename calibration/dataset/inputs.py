@@ -23,7 +23,7 @@ from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.calibration.progress import CountProgress
 from kexport.errors import BadArgument
 from kexport.runtime import BadImage, BadInput
-from kexport.runtime.sample_files import below, matched
+from kexport.runtime.sample_files import below, matched, numbers_in
 
 
 @dataclass(frozen=True, slots=True)
@@ -169,18 +169,11 @@ def _folder(folder: Path, forms: Mapping[str, Form]) -> _Source:
 
     def read(row: int) -> Mapping[str, Any]:
         return {
-            name: path if name in images else _numbers(path)
+            name: path if name in images else numbers_in(path)
             for name, path in samples[row].files.items()
         }
 
     return _Source(f"the folder {folder}", [sample.name for sample in samples], read)
-
-
-def _numbers(path: str) -> Array:
-    try:
-        return np.asarray(np.load(path, allow_pickle=False))
-    except (OSError, ValueError, EOFError) as error:
-        raise BadImage(f"{path} cannot be read: {error}") from error
 
 
 def _read(path: Path, forms: Mapping[str, Form]) -> dict[str, Array]:
@@ -219,7 +212,13 @@ def _arrays(source: str, arrays: Mapping[str, Any], forms: Mapping[str, Form]) -
     extra = next((name for name in arrays if name not in forms), None)
     if extra is not None:
         raise BadArgument(f"{source} has {extra!r}, which is no input", hint=listed)
-    counts = {name: len(arrays[name]) for name in forms}
+    try:
+        counts = {name: len(arrays[name]) for name in forms}
+    except TypeError as error:
+        raise BadArgument(
+            f"{source} has no list of samples for an input: {error}",
+            hint="give every input an array, batch first",
+        ) from error
     if len(set(counts.values())) > 1:
         told = ", ".join(f"{name} {count}" for name, count in counts.items())
         raise BadArgument(

@@ -22,18 +22,13 @@ from kexport.calibration.execution.rows import Inputs, arrays_of
 from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.graph import save
 from kexport.needs import need
+from kexport.runtime.ort_engine import LEFT_OUT
 
 BATCH_SIZE = 4
 """The batch size where the graph leaves it open."""
 
 SMALL_BYTES = 1 << 25
 """The largest size of weights that ONNX Runtime is given in memory instead of in a file."""
-
-LEFT_OUT = (
-    "optimization.disable_specified_optimizers",
-    "FuseFp16InitializerToFp32NodeTransformer",
-)
-"""An optimisation that ends the process in some float16 graphs, as in `runtime.ort_engine`."""
 
 PARALLEL_BATCHES = 2
 """Batches that run at the same time, each on its share of the cores."""

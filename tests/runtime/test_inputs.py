@@ -4,7 +4,7 @@ import numpy as np
 import pytest
 
 from kexport.runtime import BadInput
-from kexport.runtime.inputs import fit_inputs
+from kexport.runtime.inputs import exact, fit_inputs
 from kexport.runtime.manifest import InputSpec
 
 CHANNELS = {"NV12": 1, "YUYV": 2}
@@ -35,3 +35,18 @@ def test_odd_widths(color: str):
 @pytest.mark.parametrize(("color", "rows"), [("NV12", 48), ("NV12", 51), ("YUYV", 47)])
 def test_sizes_that_the_format_has(color: str, rows: int):
     assert fit_inputs(frame(color, rows, 64), [camera(color)])["image"].shape[1] == rows
+
+
+@pytest.mark.parametrize(
+    ("numbers", "dtype"),
+    [([300], "uint8"), ([-1], "uint8"), ([1.5], "int32"), ([float("nan")], "int64"), ([2], "bool")],
+)
+def test_numbers_that_a_dtype_does_not_hold(numbers: list[float], dtype: str):
+    with pytest.raises(ValueError, match=f"{dtype} does not hold all of them"):
+        exact(numbers, dtype)
+
+
+def test_numbers_that_a_dtype_holds():
+    assert exact([1.0, 2.0], "int32").tolist() == [1, 2]
+    assert exact([[True], [False]], "uint8").tolist() == [[1], [0]]
+    assert exact(0.1, "float32") == np.float32(0.1)

@@ -95,8 +95,8 @@ def test_numbers_of_one_sample_are_answered(session: Session):
 @pytest.mark.parametrize(
     ("left", "message"),
     [
-        ("a.jpg", r"takes numbers, float32 \[2\], and got the file a.jpg"),
-        ([1, "x"], "takes float32 \\[2\\], and got a list"),
+        ("a.jpg", r"takes numbers, float32 \[N, 2\], and got the file a.jpg"),
+        ([1, "x"], "takes float32 \\[N, 2\\], and got a list"),
         ([1, 2, 3], "takes float32 \\[N, 2\\], got float32 \\[1, 3\\]"),
     ],
 )

@@ -140,6 +140,7 @@ def test_a_damaged_image_takes_its_sample_with_it(tmp_path: Path) -> None:
             r"is float32 \[20, 2\], and the model takes float32 \[N, 3\]",
         ),
         ({"numbers": NUMBERS.astype(complex)}, "is complex128"),
+        ({"numbers": np.float32(3)}, "has no list of samples for an input"),
         ({"left": LEFT / 255}, r"takes uint8 \[N, H, W, 3 or 1\]: images of 0..255, before"),
         ({"left": LEFT[..., 0]}, r"is uint8 \[20, 8, 6\]"),
     ],
