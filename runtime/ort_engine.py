@@ -40,7 +40,7 @@ _OPTIONS_FROM = (1, 18)
 _PACKAGES = {"cuda": "onnxruntime-gpu"}
 _ERRORS_ONLY = 3
 _KEEP_QDQ = ("session.disable_quant_qdq", "1")
-_LEFT_OUT = (
+LEFT_OUT = (
     "optimization.disable_specified_optimizers",
     "FuseFp16InitializerToFp32NodeTransformer",
 )
@@ -75,7 +75,7 @@ class OrtEngine:
             preload(ort)
         options = ort.SessionOptions()
         options.log_severity_level = _ERRORS_ONLY
-        options.add_session_config_entry(*_LEFT_OUT)
+        options.add_session_config_entry(*LEFT_OUT)
         if manifest.half_scales:
             options.add_session_config_entry(*_KEEP_QDQ)
         if threads is not None:

@@ -82,9 +82,11 @@ def _read(capture: Any, source: str, is_camera: bool) -> Iterator[Frame]:
         start = start if number else now
         yield Frame(source, number, round(now - start, 6), cv2.cvtColor(bgr, cv2.COLOR_BGR2RGB))
         number += 1
-    if number == 0:
+    if number == 0 or is_camera:
         raise BadImage(
-            f"{source} has no frame that OpenCV can read",
+            f"{source} gave no more frames after {number}"
+            if number
+            else f"{source} has no frame that OpenCV can read",
             hint="check the cable and the number of the camera, and that no other program uses it"
             if is_camera
             else "check that it is a video, in a format that this build of OpenCV reads",

@@ -118,8 +118,9 @@ def test_a_camera_is_read_by_its_number(
     bundle: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
     monkeypatch.setattr(cv2, "VideoCapture", Camera)
-    assert main(bundle, ["camera:3", "--jsonl"]) == 0
-    first, second = lines(capsys)
+    assert main(bundle, ["camera:3", "--jsonl"]) == 15
+    first, second, last = lines(capsys)
+    assert last["error"].startswith("camera:3 gave no more frames after 2")
     assert Camera.opened == [3, "released"]
     assert (first["picture"], first["frame"], first["seconds"]) == ("camera:3", 0, 0)
     assert second["frame"] == 1

@@ -83,6 +83,11 @@ std::vector<Row> rows_of(const std::vector<kexport::RawOutput>& found, double) {
             rows.back().insert(rows.back().end(), 3, "");
             continue;
         }
+        if (std::any_of(values.begin(), values.end(),
+                        [](double value) { return std::isnan(value); })) {
+            rows.back().insert(rows.back().end(), 3, "nan");
+            continue;
+        }
         const auto [least, largest] = std::minmax_element(values.begin(), values.end());
         const double sum = std::accumulate(values.begin(), values.end(), 0.0);
         for (const double value : {*least, sum / static_cast<double>(values.size()), *largest})

@@ -53,10 +53,11 @@ kexport::Result<Saver> Saver::open(const std::string& folder, const kexport::Tas
 
 kexport::Result<std::string> Saver::save(const std::string& path, const Image& image,
                                          const kexport::Answer& answer) {
-    const std::string name = fs::path(path).stem().string();
-    const int count = ++taken_[name];
-    const fs::path to =
-        fs::path(folder_) / (name + (count == 1 ? "" : "-" + std::to_string(count)) + suffix_);
+    const std::string stem = fs::path(path).stem().string();
+    std::string name = stem;
+    for (int count = 2; !taken_.insert(name).second; ++count)
+        name = stem + "-" + std::to_string(count);
+    const fs::path to = fs::path(folder_) / (name + suffix_);
     std::error_code error;
     if (fs::equivalent(to, path, error))
         return kexport::Fault{kexport::Status::bad_input,

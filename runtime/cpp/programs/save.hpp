@@ -1,7 +1,7 @@
 /// Answers as files: masks, images and boxes as PNG, outputs as .npz; as runtime/save.py.
 #pragma once
 
-#include <map>
+#include <set>
 #include <string>
 
 #include "decode.hpp"
@@ -26,7 +26,7 @@ class Saver {
         : folder_(std::move(folder)), suffix_(std::move(suffix)) {}
 
     std::string folder_, suffix_;
-    std::map<std::string, int> taken_;
+    std::set<std::string> taken_;
 };
 
 }  // namespace programs

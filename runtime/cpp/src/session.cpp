@@ -3,6 +3,7 @@
 
 #include <algorithm>
 #include <cstring>
+#include <new>
 
 #include "classes.hpp"
 #include "errors.hpp"
@@ -64,6 +65,7 @@ ImageSample joined(const ImageView* images, std::size_t count, std::size_t batch
     ImageSample all;
     all.shape = first.shape;
     all.shape[0] = static_cast<std::int64_t>(batch);
+    if (all.shape.elements() < 0) throw std::bad_alloc();  // its bytes would overflow
     all.held.resize(bytes * batch);
     all.data = all.held.data();
     std::memcpy(all.held.data(), first.data, bytes);

@@ -17,6 +17,7 @@ PYTHON_ONLY = {
     "cli": "the command lines are in programs/",
     "draw": "boxes are drawn in programs/",
     "jpeg": "programs/decode_jpeg.cpp asks libjpeg for what NumPy computes here",
+    "npz": "files are written in programs/",
     "optimization_profile": "engines are built by Python or trtexec",
     "run": "the command lines are in programs/",
     "sample_files": "the command lines are in programs/",
