@@ -36,12 +36,10 @@ class Measure:
 
 
 def mean_iou(found: np.ndarray, masks: np.ndarray) -> float:
-    """Return the mean over the classes of intersection over union, as keras.metrics.MeanIoU."""
-    classes = int(max(found.max(), masks.max())) + 1
-    pairs = np.bincount(masks.ravel().astype(int) * classes + found.ravel(), minlength=classes**2)
-    table = pairs.reshape(classes, classes)
-    both = np.diag(table)
-    return 100 * float(np.mean(both / (table.sum(axis=0) + table.sum(axis=1) - both)))
+    """Return the mean over the classes of intersection over union."""
+    measure = keras.metrics.MeanIoU(int(max(found.max(), masks.max())) + 1)
+    measure.update_state(masks, found)
+    return 100 * float(measure.result())
 
 
 def segment_in_keras(train: ModuleType, model: keras.Model, folder: Path) -> float:

@@ -1,23 +1,13 @@
-"""The checks of the examples: their bundles are as good as Keras, whatever runs them."""
+"""The examples of examples/: their data, bundles, and answers."""
 
 from __future__ import annotations
 
-import filecmp
-import json
-import subprocess
 import sys
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-import pytest
-from cpp_builds import Build
 from support import module_at
-
-from kexport.runtime import cli as run_py
-
-POINTS = 0.3
-"""The most that a bundle's measure may differ from that of Keras: a third of a percent."""
 
 
 def module(name: str) -> Any:
@@ -54,39 +44,3 @@ def exported(task: str, out: Path) -> Exported:
 
 HELD_OUT = {"classify": 350, "binary": 350, "detect": 350, "embed": 350}
 """How many images tell a third of a percent, where an image is right or wrong as a whole."""
-
-
-def as_good_as_keras(example: Exported) -> None:
-    for precision, found in example.answers.items():
-        assert example.measure(precision, found) == pytest.approx(example.keras, abs=POINTS), (
-            precision
-        )
-
-
-def same_in_run_py(example: Exported) -> None:
-    """run.py answers each image as `kexport run` does, to the last bit."""
-    compare = module("compare")
-    for precision, bundle in example.bundles.items():
-        saved = example.out / f"saved-{precision}" if example.task in compare.FILES else None
-        words = compare.words_of_run(example.task, example.out, saved)
-        command = [sys.executable, str(bundle / "run.py"), *words, "--jsonl"]
-        done = subprocess.run(command, capture_output=True, text=True, check=True, timeout=120)
-        lines = [json.loads(line) for line in done.stdout.splitlines()]
-        for own, expected in zip(lines, example.answers[precision], strict=True):
-            if "saved" in own:
-                assert filecmp.cmp(own.pop("saved"), expected["saved"], shallow=False)
-            assert own == {key: expected[key] for key in expected if key != "saved"}
-
-
-def same_in_cpp(example: Exported, build: Build, capsys: pytest.CaptureFixture[str]) -> None:
-    """kexport-predict prints what run.py prints, for every image."""
-    compare = module("compare")
-    example_of = compare.EXAMPLES[example.task]
-    folder = example.out / "held-out" / example_of.images
-    words = [*map(str, sorted(folder.glob(example_of.files))), *example_of.run.split()]
-    for bundle in example.bundles.values():
-        done = build.run("kexport-predict", bundle, *words)
-        assert (done.status, done.err) == (0, "")
-        capsys.readouterr()
-        assert run_py.main(bundle, words) == 0
-        assert done.out == capsys.readouterr().out
