@@ -149,7 +149,8 @@ def test_preprocessing_twice_is_warned_of(tmp_path: Path) -> None:
     x = keras.Input((SIZE, SIZE, 3))
     model = keras.Model(x, nearest_colour("unit")(layers.Rescaling(1 / 255, name="r")(x)))
     with pytest.warns(ExportWarning, match=r"preprocessed twice: as asked \(tf.* layers \(r\)"):
-        run(model, tmp_path, Recipe(preprocess="tf"))
+        made = run(model, tmp_path, Recipe(preprocess="tf"))
+    assert made.manifest["preprocessing"]["mode"] == "tf"
 
 
 CUSTOM = Custom((1 / 128,), (0.5, 0.25, 1.0), (2.0, 1.0, 0.5), bgr=True)
@@ -273,7 +274,8 @@ def test_the_accuracy_of_keras_is_told(labelled: Path, tmp_path: Path) -> None:
 
 def test_a_wrong_mode_is_warned_of(labelled: Path, tmp_path: Path) -> None:
     with pytest.warns(ExportWarning, match="Keras itself is right on .*another preprocessing"):
-        judged("unit", "none", tmp_path, labelled)
+        made = judged("unit", "none", tmp_path, labelled)
+    assert made.manifest["labelled"]["top1"] < 0.5
 
 
 def test_labels_in_another_order_are_refused(labelled: Path, tmp_path: Path) -> None:

@@ -111,7 +111,7 @@ def _check_auto(source: Source, specs: Sequence[ImageSpec], request: Request) ->
 
 def choose(
     subject: Subject, request: Request, *, auto: bool, say: Progress
-) -> tuple[Subject, Request, ResizeTrial | None]:
+) -> tuple[Subject, ResizeTrial | None]:
     """Try other resizings on labelled images, if there are any; with `auto`, take the best.
 
     Args:
@@ -126,7 +126,7 @@ def choose(
     data, image = request.calibration.eval_data, subject.samples.only_image
     compared = None if image is None else image.pixels.resize_outside
     if data is None or image is None or compared is None:
-        return subject, request, None
+        return subject, None
     if subject.task["name"] != CLASSIFY:
         if auto:
             raise BadArgument(
@@ -134,18 +134,17 @@ def choose(
                 f"task {CLASSIFY}, and this one is {subject.task['name']}",
                 hint=f"name the method, such as {OF_MODELS}",
             )
-        return subject, request, None
+        return subject, None
     trial = _try(
         subject, image, request, data, compared, AUTO_IMAGES if auto else WARNING_IMAGES, say
     )
     if not auto or not trial.is_clear:
-        return subject, request, trial
+        return subject, trial
     pixels = replace(image.pixels, resize_outside=trial.best)
     samples = replace(subject.samples, images=(replace(image, pixels=pixels),))
     settled = replace(subject.preprocessing, answers=None)
     return (
         replace(subject, samples=samples, preprocessing=settled),
-        request,
         replace(trial, chosen=trial.best),
     )
 

@@ -72,7 +72,7 @@ def _float_rows(nodes: Iterable[Mapping[str, str]]) -> Iterator[tuple[str, str]]
 
 
 def steps_table(entry: Mapping[str, Any]) -> Table:
-    """List the accuracy after each step, in the columns that have a value."""
+    """List the accuracy after each step."""
     rows = [{"name": "Keras itself", "kept": True, **entry["keras"]}] if entry["keras"] else []
     rows += entry["steps"]
     measure = entry["gate"]["measure"]
@@ -84,10 +84,9 @@ def steps_table(entry: Mapping[str, Any]) -> Table:
         **_measured(measure, [row.get("value") for row in rows]),
         "": ["" if row["kept"] else "not kept" for row in rows],
     }
-    shown = {name: cells for name, cells in columns.items() if any(cells)}
-    table = headed("step", *shown, right=[name for name in shown if name])
+    table = headed("step", *columns, right=[name for name in columns if name])
     for index, row in enumerate(rows):
-        table.add_row(row["name"], *(cells[index] for cells in shown.values()))
+        table.add_row(row["name"], *(cells[index] for cells in columns.values()))
     return table
 
 

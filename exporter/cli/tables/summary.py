@@ -9,9 +9,6 @@ from kexport.measures.names import title_of, written
 if TYPE_CHECKING:
     from kexport.calibration.accuracy.latency import Speed
 
-_SAME = 0.02
-"""Relative difference of two times below which neither is called faster."""
-
 
 def summary(manifest: Mapping[str, Any], size: int, speed: "Speed | None") -> str:
     """Describe an int8 bundle in a line: accuracy beside Keras, speed and size beside fp32.
@@ -51,6 +48,7 @@ def _accuracy(manifest: Mapping[str, Any], entry: Mapping[str, Any]) -> str:
 
 
 def _speed(factor: float) -> str:
-    if abs(factor - 1) < _SAME:
+    times = f"{max(factor, 1 / factor):.1f} times"
+    if times == "1.0 times":
         return "as fast as fp32"
-    return f"{factor:.1f} times faster" if factor > 1 else f"{1 / factor:.1f} times slower"
+    return f"{times} {'faster' if factor > 1 else 'slower'}"
