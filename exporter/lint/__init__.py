@@ -2,15 +2,12 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-
-import onnx
 import onnx_ir as ir
-from google.protobuf.message import DecodeError
 
-from kexport.errors import BadArgument, GraphRefused, UnreadableModel
+from kexport.errors import BadArgument, GraphRefused
 from kexport.lint.context import LintContext
 from kexport.lint.dla import RULES as DLA_RULES
+from kexport.lint.onnx_file import open_onnx
 from kexport.lint.rule import SEVERITIES, Finding, Rule, Severity
 from kexport.lint.rules import RULES
 from kexport.targets import Platform, require_dla
@@ -76,33 +73,4 @@ def require(findings: tuple[Finding, ...], name: str, platform: Platform) -> Non
     raise GraphRefused(
         f"{name} breaks rules of {platform.toolchain}: {where}: {first.what}; {first.effect}{more}",
         hint=first.mend,
-    )
-
-
-def open_onnx(path: Path) -> ir.Model:
-    """Read an ONNX file without its external data, and infer its types and shapes.
-
-    Raises:
-        UnreadableModel: the file does not exist, or it is not an ONNX model.
-    """
-    try:
-        proto = onnx.load(path, load_external_data=False)
-    except OSError as error:
-        raise UnreadableModel(
-            f"{path} cannot be read: {error.strerror or error}",
-            hint="give the path of an ONNX file",
-        ) from error
-    except DecodeError as error:
-        raise _not_onnx(path) from error
-    if not proto.HasField("graph") or not proto.opset_import:
-        raise _not_onnx(path)
-    try:
-        return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
-    except (ValueError, TypeError, KeyError, onnx.shape_inference.InferenceError) as error:
-        raise _not_onnx(path) from error
-
-
-def _not_onnx(path: Path) -> UnreadableModel:
-    return UnreadableModel(
-        f"{path} is not a complete ONNX model", hint="export it again, or copy it again whole"
     )

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 from math import prod
 
+import numpy as np
 import onnx_ir as ir
 
 from kexport.lint.context import (
@@ -62,11 +63,14 @@ def scale_type(context: LintContext) -> Iterator[Violation]:
 
 
 def scale_sign(context: LintContext) -> Iterator[Violation]:
-    """Find scales of zero or below."""
+    """Find scales of zero or below, infinite ones and NaN."""
     for node in context.nodes(*QDQ):
         scale = numbers(input_at(node, 1))
-        if scale is not None and not (scale.astype("float32") > 0).all():
-            yield at_node(node, "a scale is not above zero")
+        if scale is None:
+            continue
+        values = scale.astype("float32")
+        if not ((values > 0) & np.isfinite(values)).all():
+            yield at_node(node, "a scale is not a number above zero")
 
 
 def half_scale(context: LintContext) -> Iterator[Violation]:

@@ -3,11 +3,9 @@
 import json
 from pathlib import Path
 
-import numpy as np
 import onnx
 import onnx.parser
 import pytest
-from onnx import TensorProto, helper, numpy_helper
 
 from kexport.cli import main
 from kexport.errors import GraphRefused
@@ -72,23 +70,6 @@ def test_a_warning_does_not_refuse(tmp_path: Path, capsys: Capture) -> None:
     report = json.loads(capsys.readouterr().out)
     assert report["passed"] is True
     assert [row["rule"] for row in report["findings"]] == ["open-axis"]
-
-
-def test_missing_weight_files_do_not_matter(tmp_path: Path, capsys: Capture) -> None:
-    weight = numpy_helper.from_array(np.ones((1, 1, 1, 1), np.float32), "w")
-    graph = helper.make_graph(
-        [helper.make_node("Conv", ["x", "w"], ["y"], name="conv")],
-        "g",
-        [helper.make_tensor_value_info("x", TensorProto.FLOAT, [1, 1, 4, 4])],
-        [helper.make_tensor_value_info("y", TensorProto.FLOAT, [1, 1, 4, 4])],
-        [weight],
-    )
-    model = helper.make_model(graph, opset_imports=[helper.make_opsetid("", 13)])
-    path = tmp_path / "model.onnx"
-    onnx.save(model, path, save_as_external_data=True, location="weights", size_threshold=0)
-    (tmp_path / "weights").unlink()
-    assert main(["check", str(path), "-t", "jetson-xavier"]) == 0
-    assert "findings   none" in capsys.readouterr().out
 
 
 @pytest.mark.parametrize(
