@@ -9,6 +9,7 @@ import onnx_ir as ir
 from kexport.outputs import Ranking
 from kexport.parity import keras_outputs, probes
 from kexport.parity.expectation import expect
+from kexport.parity.finite import require_finite
 from kexport.parity.graph_logits import tells_logits
 from kexport.parity.int8_tolerance import prove, unfused
 from kexport.parity.reference import Reference, ranked, within
@@ -37,6 +38,7 @@ def compute_reference(
         say("measuring the rounding noise of the model")
         told = _with_logits(finished.artifact.model, names, ranking)
         expected, samples = expect(model, samples, subject.outputs, told, target.precision)
+        require_finite(model, expected.outputs)
         others = probes.answer(model, samples.probes, subject.outputs, expected.gaps)
         shown = probes.ranked(others, ranking)
         return Reference(samples, ranked(expected, ranking), probes=shown)
@@ -44,6 +46,7 @@ def compute_reference(
         shipped = finished.quantized.shipped
         samples = samples.with_golden(shipped.arrays, prepare_all(inputs_of(samples), shipped))
     answers = keras_outputs.compute(model, samples.prepared, names)
+    require_finite(model, answers.outputs)
     say("measuring the effect of rounding on the int8 graph")
     rest = "fp32" if target.engine == "onnxruntime" else "fp16"
     proof = prove(
