@@ -33,9 +33,9 @@ def convert_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
     def convert_opset(model: ir.Model) -> None:
         """Rewrite a model of opset 20 for an older opset or a toolchain with fewer operators.
 
-        Gelu(x) ==> x * (1 + Erf(x / sqrt(2))) / 2, and likewise HardSwish, LayerNormalization,
-        Mish and Reciprocal; Reduce(x, axes) ==> Reduce(x) with the attribute axes; Split into a
-        number of parts ==> Split by sizes
+        Gelu(x) ==> x * (1 + Erf(x / sqrt(2))) / 2, and likewise HardSwish, IsInf,
+        LayerNormalization, Mish and Reciprocal; Reduce(x, axes) ==> Reduce(x) with the attribute
+        axes; Split into a number of parts ==> Split by sizes
 
         Applies to operators that are newer than the opset or that the toolchain does not import,
         if a formula is known, in bodies too; others stay. The toolchain would refuse them. Exact up
@@ -161,6 +161,19 @@ def _mish(e: Emitter, node: ir.Node) -> ir.Value:
     return e("Mul", x, e("Tanh", e("Softplus", x)))
 
 
+def _is_inf(e: Emitter, node: ir.Node) -> ir.Value:
+    """Emit |x| = inf; x = inf or -x = inf where one sign counts."""
+    x = required(node, 0)
+    positive, negative = (
+        int(attribute(node, f"detect_{sign}", 1)) for sign in ("positive", "negative")
+    )
+    if not positive:
+        x = e("Neg", x)
+    elif negative:
+        x = e("Abs", x)
+    return e("Equal", x, e.number(math.inf if positive or negative else math.nan, x))
+
+
 def _reciprocal(e: Emitter, node: ir.Node) -> ir.Value:
     x = required(node, 0)
     return e("Div", e.number(1.0, x), x)
@@ -175,6 +188,7 @@ REDUCTIONS = frozenset(
 LOWERINGS: dict[str, tuple[int, Lowering]] = {
     "Gelu": (20, _gelu),
     "HardSwish": (14, _hard_swish),
+    "IsInf": (10, _is_inf),
     "LayerNormalization": (17, _layer_normalization),
     "Mish": (18, _mish),
     "Reciprocal": (6, _reciprocal),

@@ -140,3 +140,16 @@ def test_reciprocal_is_rewritten_for_a_toolchain_without_it() -> None:
     assert operators(lowered) == {"Div": 1}
     given = np.abs(normal(2, 5)) + 1
     assert_near(onnx_answers(lowered, [given]), [1 / given])
+
+
+@pytest.mark.parametrize(("positive", "negative"), [(1, 1), (1, 0), (0, 1), (0, 0)])
+def test_infinities_are_found_without_the_operator(positive: int, negative: int) -> None:
+    s = Sketch()
+    x = s.input("x", [6])
+    model = s.model(s.op("IsInf", x, detect_positive=positive, detect_negative=negative))
+    model.graph.outputs[0].dtype = ir.DataType.BOOL
+    lowered = convert_opset(13, frozenset({"Equal", "Abs", "Neg"}))(model)
+    assert "IsInf" not in operators(lowered)
+    given = np.array([np.inf, -np.inf, np.nan, 0, 3e38, -1], np.float32)
+    wanted = (np.isposinf(given) & bool(positive)) | (np.isneginf(given) & bool(negative))
+    np.testing.assert_array_equal(onnx_answers(lowered, [given])[0], wanted)
