@@ -19,9 +19,18 @@ HEADROOM = 4.0
 """Safety factor on observed values: a value may be four times as large and still be finite."""
 
 WIDE_OPERATORS = frozenset(
-    {"Exp", "LogSoftmax", "Pow", "ReduceMean", "ReduceSum", "ReduceSumSquare", "Softmax", "Sqrt"}
+    {"CumSum", "Exp", "LogSoftmax", "Pow", "ReduceL1", "ReduceL2", "ReduceLogSum"}
+    | {"ReduceLogSumExp", "ReduceMean", "ReduceProd", "ReduceSum", "ReduceSumSquare", "Softmax"}
+    | {"Sqrt"}
 )
-"""Operators that lose too much precision in float16: long sums and exponentials."""
+"""Operators that lose too much precision in float16, or whose sums leave it: long sums, squares and
+exponentials."""
+
+SMALLEST = float(np.finfo(np.float16).smallest_subnormal)
+"""2^-24; float16 rounds what is not above half of it to zero."""
+
+SENSITIVE_TO_ZERO = frozenset({"Div", "Log", "Pow", "Reciprocal", "Sqrt"})
+"""Operators that a small constant, such as an epsilon, is there to keep from zero."""
 
 SUMMING = frozenset({"AveragePool", "GlobalAveragePool"})
 """Operators that may sum all elements before they divide."""
@@ -68,14 +77,40 @@ def keep_float32(model: ir.Model, extents: Mapping[str, Extent]) -> tuple[Kept, 
 
     A node stays in float32 if it is one of `WIDE_OPERATORS`, if a tensor that it reads or writes
     comes within `HEADROOM` of the largest float16, if a weight exceeds that, if the sum of an
-    average does, or if it computes the sampling coordinates of a resize.
+    average does, or if it computes the sampling coordinates of a resize. So does one that reads a
+    constant which float16 rounds to zero, with the quotients that the constant keeps from zero.
     """
+    guarded = _guarded_from_zero(model.graph)
     kept = []
     for node in model.graph:
-        reason = _reason(node, extents)
+        reason = _reason(node, extents) or guarded.get(node, "")
         if reason:
             kept.append(Kept(node.name or "", reason))
     return tuple(kept)
+
+
+def _guarded_from_zero(graph: ir.Graph) -> dict[ir.Node, str]:
+    """Find nodes with an epsilon below float16, and those that would divide by zero without it."""
+    found: dict[ir.Node, str] = {}
+    for node in graph:
+        vanishing = next(filter(None, map(_vanishing, node.inputs)), None)
+        if vanishing is not None:
+            found[node] = f"float16 rounds {vanishing:.4g} to zero"
+        for value in node.inputs:
+            maker = None if value is None else value.producer()
+            passed_on = maker in found and maker.op_type not in ("Div", "Reciprocal")
+            if maker is not None and passed_on and node.op_type in SENSITIVE_TO_ZERO:
+                found.setdefault(node, found[maker])
+    return found
+
+
+def _vanishing(value: ir.Value | None) -> float | None:
+    """Return a constant of one number that float16 rounds to zero; None for all others."""
+    tensor = None if value is None else value.const_value
+    if tensor is None or tensor.dtype != ir.DataType.FLOAT or tensor.size != 1:
+        return None
+    number = abs(float(tensor.numpy().reshape(())))
+    return number if 0 < number <= SMALLEST / 2 else None
 
 
 def _reason(node: ir.Node, extents: Mapping[str, Extent]) -> str:

@@ -14,6 +14,7 @@ from cpp_verifiers import Export
 from keras import layers
 from support import Sketch, healthy
 
+import kexport
 from kexport.calibration.statistics.abs_max import Extent, observe
 from kexport.calibration.statistics.float16_guard import Largest, guard, keep_float32
 from kexport.graph.roles import Role, set_role
@@ -63,6 +64,29 @@ def test_a_node_with_a_weight_beyond_the_range_stays_float32() -> None:
     y = s.op("Mul", s.input("x", [1, 2]), s.constant("c", [1e-9, 7e4]))
     (kept,) = keep_float32(s.model(y), {y.name or "": Extent(1.0)})
     assert "c reaches 7e+04" in kept.reason
+
+
+@pytest.mark.parametrize(
+    ("epsilon", "kept"), [(1e-12, {"Max", "Div"}), (1e-7, set()), (0.0, set())]
+)
+def test_an_epsilon_that_float16_rounds_to_zero(epsilon: float, kept: set[str]) -> None:
+    s = Sketch()
+    x = s.input("x", [2, 3])
+    least = s.constant("epsilon", np.float32(epsilon))
+    model = s.model(s.op("Relu", s.op("Div", x, s.op("Max", x, least))))
+    found = keep_float32(model, {})
+    assert {next(n.op_type for n in model.graph if n.name == one.node) for one in found} == kept
+    assert all(one.reason == "float16 rounds 1e-12 to zero" for one in found)
+
+
+def test_a_vector_of_zeros_is_normalised_in_float16(tmp_path: Path) -> None:
+    inputs = keras.Input((4,))
+    model = keras.Model(inputs, layers.UnitNormalization()(inputs))
+    kexport.export(model, "trt-fp16", output=tmp_path / "bundle", batch=2)
+    session = kexport.runtime.load(tmp_path / "bundle", engine="onnxruntime")
+    given = np.array([[0, 0, 0, 0], [3, 0, 4, 0]], np.float32)
+    (found,) = session.run({"input": given}).values()
+    np.testing.assert_allclose(found, [[0, 0, 0, 0], [0.6, 0, 0.8, 0]], atol=1e-3)
 
 
 def test_the_sum_of_an_average() -> None:
