@@ -5,7 +5,7 @@ from __future__ import annotations
 import numpy as np
 import onnx_ir as ir
 
-from kexport.graph.edit import constant, numbers, small, sole_user
+from kexport.graph.edit import attribute, constant, numbers, small, sole_user
 from kexport.graph.passes import Pass
 from kexport.graph.shapes import extents
 from kexport.graph.weights import add_to_bias, response_to
@@ -41,7 +41,8 @@ def round_input_shift(model: ir.Model) -> None:
         weights = constant(conv.inputs[1])
         if weights is None or not -255 <= whole <= 0 or np.abs(rest).max() > LARGEST_REST:
             continue
-        channels = np.broadcast_to(rest, (extents(weights)[1],))
+        count = extents(weights)[1] * int(attribute(conv, "group", 1))
+        channels = np.broadcast_to(rest, (count,))
         add_to_bias(model.graph, conv, response_to(conv, channels))
         node.replace_input_with(
             1, numbers(model.graph, f"{node.name}.whole", np.asarray(whole, np.float32))
