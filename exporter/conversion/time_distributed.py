@@ -12,7 +12,7 @@ from kexport.conversion.builder import Graph
 from kexport.conversion.scan import scan
 from kexport.conversion.tensor import Tensor, as_keras, shape_of
 from kexport.conversion.unsupported import NoRule, refuse
-from kexport.keras_graph import parts, private_name, takes_mask_argument
+from kexport.keras_graph import function_name, parts, private_name, takes_mask_argument
 
 Convert = Callable[..., Any]
 
@@ -79,10 +79,7 @@ def _on_batch(part: Any) -> bool:
 
 def _has_own_function(part: Any) -> bool:
     functions = [getattr(part, name, None) for name in _FUNCTIONS]
-    return any(
-        function is not None and not str(getattr(function, "__module__", "")).startswith("keras.")
-        for function in functions
-    )
+    return any(not isinstance(one, keras.Layer) and not function_name(one) for one in functions)
 
 
 def _flat(g: Graph, x: Tensor) -> Tensor:

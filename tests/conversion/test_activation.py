@@ -56,7 +56,11 @@ def test_a_function_named_like_one_of_keras_is_traced() -> None:
     def relu(x: Any) -> Any:
         return keras.ops.maximum(x, -1.0)
 
-    assert_converts(model_of(layers.Activation(relu), (VALUES.size,)), VALUES)
+    def linear(x: Any) -> Any:
+        return 3 * x
+
+    for function in (relu, linear):
+        assert_converts(model_of(layers.Activation(function), (VALUES.size,)), VALUES)
 
 
 @given(
