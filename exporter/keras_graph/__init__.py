@@ -6,7 +6,7 @@ Keras gives. `policies` knows what layers compute in, and `keras2` has what Kera
 """
 
 from kexport.keras_graph.beside import carry_over, logits_before
-from kexport.keras_graph.inputs import InputSpec, input_specs, structured
+from kexport.keras_graph.inputs import InputSpec, input_specs, required_arguments, structured
 from kexport.keras_graph.keras2 import keras2_hard_sigmoid
 from kexport.keras_graph.masks import (
     call_arguments,
@@ -72,6 +72,7 @@ __all__ = [
     "private_name",
     "producer",
     "readers",
+    "required_arguments",
     "rerun",
     "set_mask",
     "snake_case",

@@ -65,6 +65,16 @@ def test_operations_on_special_numbers(name: str) -> None:
     np.testing.assert_allclose(found, expected, rtol=1e-6)
 
 
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint8", "uint16", "uint32", "int64"])
+def test_quotients_of_whole_numbers_are_rounded_down(dtype: str) -> None:
+    values = [x.astype(dtype) if dtype[0] == "i" else np.abs(x).astype(dtype) for x in (WHOLE, BY)]
+    x, y = (keras.Input((8,), dtype=dtype) for _ in values)
+    model = keras.Model([x, y], ops.floor_divide(x, y))
+    (found,) = onnx_answers(kexport.convert(model), values)
+    np.testing.assert_array_equal(found, values[0] // values[1])
+    assert found.dtype == dtype
+
+
 @pytest.mark.parametrize("name", ["segment_max", "segment_min", "segment_sum", "segment_prod"])
 def test_segments_without_rows_and_rows_without_a_segment(name: str) -> None:
     x, place = keras.Input((3,)), keras.Input((), dtype="int32")
