@@ -13,7 +13,7 @@ from kexport.conversion.tf2onnx_nodes import Handler, Nodes, written
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
-WIDER = {
+WIDER: dict[int, int] = {
     TensorProto.INT8: TensorProto.INT32,
     TensorProto.INT16: TensorProto.INT32,
     TensorProto.UINT8: TensorProto.INT32,

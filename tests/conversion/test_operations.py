@@ -49,6 +49,12 @@ CASES: dict[str, tuple[Callable[..., Any], list[Array]]] = {
     "square of whole numbers": (lambda x: ops.power(x, 2), WHOLES[:1]),
     "triu": (lambda x: ops.triu(ops.reshape(x, (-1, 2, 4)), 1), [ODD]),
     "scatter of the same place": (lambda x: ops.scatter([[1], [1]], x, (3, 4)), [OTHER[:, ::2]]),
+    "einsum with an ellipsis": (lambda x: ops.einsum("...i,...i->...", x, x), [normal(2, 3)]),
+    "conj of real numbers": (ops.conj, [ODD]),
+    "diag": (lambda x: ops.diag(x[0]), [ODD]),
+    "hypot": (ops.hypot, [normal(2, 3), normal(2, 3, seed=1)]),
+    "quantile": (lambda x: ops.quantile(x, 0.3), [normal(2, 5)]),
+    "bitwise_left_shift": (lambda x: ops.bitwise_left_shift(x, 2), WHOLES[:1]),
     "inner": (ops.inner, [normal(2, 3), normal(2, 3, seed=1)]),
     "cross": (ops.cross, [normal(2, 3), normal(2, 3, seed=1)]),
 }

@@ -123,6 +123,7 @@ LORA: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "Dense": (lambda: layers.Dense(8), (6,)),
     "Conv1D": (lambda: layers.Conv1D(4, 3), (6, 3)),
     "Conv2D": (lambda: layers.Conv2D(4, 3, groups=1, activation="relu"), (6, 6, 3)),
+    "Conv3D": (lambda: layers.Conv3D(8, 2), (4, 3, 3, 2)),
     "EinsumDense": (lambda: layers.EinsumDense("abc,cd->abd", output_shape=(None, 8)), (5, 6)),
 }
 
@@ -136,3 +137,11 @@ def test_lora_is_merged_into_the_kernel(name: str) -> None:
     assert bool(converted.traced) == (name == "EinsumDense")
     merged = not any("lora" in key for key in converted.model.graph.initializers)
     assert merged == (name != "EinsumDense")
+
+
+def test_lora_that_is_quantized_afterwards() -> None:
+    model = model_of(layers.Dense(8), (6,))
+    model.layers[-1].enable_lora(2)
+    randomise(model)
+    model.layers[-1].quantize("int8")
+    assert_converts(model, normal(2, 6))

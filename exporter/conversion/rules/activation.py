@@ -11,7 +11,6 @@ from kexport.conversion.builder import Graph
 from kexport.conversion.rules.broadcast import parameter
 from kexport.conversion.tensor import Tensor
 from kexport.conversion.tf2onnx_fallback import trace_function
-from kexport.conversion.unsupported import refuse
 from kexport.keras_graph import function_name
 
 Elementwise = Callable[[Graph, ir.Value], ir.Value]
@@ -63,10 +62,12 @@ def elu(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def softmax(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Convert Softmax along one axis."""
-    if not isinstance(layer.axis, int):
-        refuse(layer, "axis", layer.axis, "one axis")
-    return _along(g, "Softmax", x, layer.axis)
+    """Convert Softmax along one axis, or over several at once as exp(x - max) / sum."""
+    if isinstance(layer.axis, int):
+        return _along(g, "Softmax", x, layer.axis)
+    axes = g.integers(sorted(x.axis(axis) for axis in layer.axis), "axes")
+    powers = g.op("Exp", g.op("Sub", x.value, g.op("ReduceMax", x.value, axes)))
+    return Tensor(g.op("Div", powers, g.op("ReduceSum", powers, axes)), x.order)
 
 
 def _along(g: Graph, op_type: str, x: Tensor, axis: int) -> Tensor:
