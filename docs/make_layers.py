@@ -38,7 +38,7 @@ NOTES = {
     "height and width; integers may differ by one where float32 cannot tell on which side of a "
     "half a value is",
     "SimpleRNN": ACTIVATION,
-    "Softmax": "one axis; several are refused; traced with a mask",
+    "Softmax": "traced with a mask",
     "TimeDistributed": "step by step, in a Scan, of layers that may look at other samples",
     "UpSampling2D": "cubic and Lanczos need a static height and width",
 }

@@ -179,6 +179,14 @@ class Graph:
         """Add a Reshape; in ONNX, 0 keeps an axis and -1 takes the remaining elements."""
         return self.op("Reshape", value, self.integers(shape, "shape"))
 
+    def part_of_shape(self, value: ir.Value, start: int, end: int) -> ir.Value:
+        """Emit the extents of the stored axes from `start` up to `end`, a vector of int64.
+
+        The attributes of Shape would do, but came with opset 15.
+        """
+        bounds = (self.integers([start], "start"), self.integers([end], "end"))
+        return self.op("Slice", self.op("Shape", value), *bounds)
+
     def _permute(self, value: ir.Value, permutation: tuple[int, ...]) -> ir.Value:
         shape = shape_of(value)
         moved = [axis for axis in permutation if shape[axis] != 1]

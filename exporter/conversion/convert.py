@@ -19,7 +19,6 @@ from kexport.conversion.tensor import Tensor, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
 from kexport.conversion.time_distributed import time_distributed
 from kexport.conversion.unsupported import NoRule, refuse, refuse_class, refuse_stateful
-from kexport.errors import KexportError
 from kexport.keras_graph import (
     InputSpec,
     computes_mask,
@@ -82,10 +81,13 @@ def _call_layer(
 ) -> Any:
     """Convert a call of a layer by its rule, and give the outputs the masks that Keras gives them.
 
-    A rule that takes no mask serves where masks do not change what the layer computes.
+    A rule that takes no mask serves where masks do not change what the layer computes, and any rule
+    where the layer is called on tensors of the graph alone, and not on an array.
     """
     filled = masks.fill(g, layer, args, kwargs)
     given = filled.rest
+    if not all(isinstance(x, Tensor) for x in keras.tree.flatten(filled.first)):
+        return trace_layer(g, layer, args, kwargs)
     if not takes_mask(layer):
         if filled.masked and not passes_masks_on(layer):
             return trace_layer(g, layer, args, kwargs)
@@ -104,13 +106,11 @@ def _by_rule(rule: Rule, g: Graph, operation: Any, *args: Any, **kwargs: Any) ->
     """Convert a call by a rule.
 
     Raises:
-        NoRule: the rule serves other calls, or it failed, as with a type that its operators lack.
+        NoRule: the rule serves other calls, or ONNX refuses a type or shape that it gave a node.
     """
     try:
         return rule(g, operation, *args, **kwargs)
-    except (NoRule, KexportError):
-        raise
-    except Exception as error:
+    except (TypeError, ValueError) as error:
         raise NoRule(str(error)) from error
 
 

@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kexport.conversion.tensor import Tensor
-from kexport.keras_graph import has_default_name, producer
+from kexport.keras_graph import function_name, has_default_name, producer
 from kexport.outputs import Activation, Kind, Output
 
 _FUNCTIONS: dict[str, Activation] = {"Sigmoid": "sigmoid", "Tanh": "tanh"}
@@ -101,7 +101,7 @@ def _activation(layer: Any, result: Tensor) -> Activation | None:
     """
     if isinstance(layer, keras.layers.Softmax):
         return "softmax"
-    name = getattr(getattr(layer, "activation", None), "__name__", "")
+    name = function_name(getattr(layer, "activation", None))
     if isinstance(layer, _ENDS_IN_ACTIVATION) and name in _ACTIVATIONS:
         found: Activation = name
         return found

@@ -98,9 +98,7 @@ def _cut_unread(g: Graph, x: ir.Value, spans: Sequence[int], strides: Sequence[i
     for axis, (span, stride) in enumerate(zip(spans, strides, strict=True), 2):
         if stride <= span:
             continue
-        extent = g.op(
-            "Slice", g.op("Shape", x), g.integers([axis], "start"), g.integers([axis + 1], "end")
-        )
+        extent = g.part_of_shape(x, axis, axis + 1)
         steps = g.integers([stride], "stride")
         last = g.op("Mul", g.op("Div", g.op("Sub", extent, g.integers([1], "one")), steps), steps)
         end = g.op("Add", last, g.integers([span], "span"))

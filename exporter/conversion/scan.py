@@ -65,9 +65,8 @@ def zeros(g: Graph, shape: Sequence[int], like: Tensor, order: tuple[int, ...]) 
     stored = [extents[axis] for axis in order]
     dtype = (like.value.dtype or ir.DataType.FLOAT).numpy()
     first = g.op("Gather", like.value, g.integers([0], "first"), axis=like.axis(1))
-    size = g.op("Shape", first)  # known for a fixed batch, whatever the number of steps
     at = like.axis(0)
-    batch = g.op("Slice", size, g.integers([at], "starts"), g.integers([at + 1], "ends"))
+    batch = g.part_of_shape(first, at, at + 1)  # known where it is fixed, unlike the steps
     size = g.op("Concat", batch, g.integers(stored[1:], "extents"), axis=0)
     zero = ir.tensor(dtype.type(0).reshape(1))
     value = g.op("ConstantOfShape", size, value=zero)

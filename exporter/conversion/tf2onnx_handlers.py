@@ -13,6 +13,15 @@ from kexport.conversion.tf2onnx_nodes import Handler, Nodes, written
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
+WIDER: dict[int, int] = {
+    TensorProto.INT8: TensorProto.INT32,
+    TensorProto.INT16: TensorProto.INT32,
+    TensorProto.UINT8: TensorProto.INT32,
+    TensorProto.UINT16: TensorProto.INT32,
+    TensorProto.UINT32: TensorProto.INT64,
+}
+"""Types of whole numbers that ONNX Runtime does not divide, and ones that hold them."""
+
 PRODUCTS = 8
 """Largest exponent of whole numbers that is written as products; chosen to keep graphs small."""
 
@@ -42,17 +51,20 @@ def _floor_mod(op: Nodes) -> str:
 
 
 def _floor_div(op: Nodes) -> str:
-    """Write FloorDiv; ONNX divides whole numbers towards zero."""
-    x, y = op.inputs
-    quotient = op("Div", x, y)
+    """Write FloorDiv; ONNX divides whole numbers towards zero.
+
+    ONNX Runtime divides no whole numbers but int32 and int64; those that these hold are cast.
+    """
     if op.dtype in FLOATS:
-        return op("Floor", quotient)
-    if op.dtype not in (TensorProto.INT32, TensorProto.INT64):
-        return quotient  # unsigned, or too narrow for ONNX Runtime to compare
-    zero, rest = op.constant(0), op("Sub", x, op("Mul", quotient, y))
+        return op("Floor", op("Div", *op.inputs))
+    wide = WIDER.get(op.dtype, op.dtype)
+    x, y = (op("Cast", value, to=wide) if wide != op.dtype else value for value in op.inputs)
+    quotient, zero = op("Div", x, y), op.constant(0, wide)
+    rest = op("Sub", x, op("Mul", quotient, y))
     against = op("Xor", op("Less", rest, zero), op("Less", y, zero))
     moved = op("And", against, op("Not", op("Equal", rest, zero)))
-    return op("Sub", quotient, op("Cast", moved, to=op.dtype))
+    floor = op("Sub", quotient, op("Cast", moved, to=wide))
+    return op("Cast", floor, to=op.dtype) if wide != op.dtype else floor
 
 
 def _expm1(op: Nodes) -> str:

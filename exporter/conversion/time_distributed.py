@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections import defaultdict
 from collections.abc import Callable, Sequence
 from typing import Any
 
@@ -12,7 +13,15 @@ from kexport.conversion.builder import Graph
 from kexport.conversion.scan import scan
 from kexport.conversion.tensor import Tensor, as_keras, shape_of
 from kexport.conversion.unsupported import NoRule, refuse
-from kexport.keras_graph import parts, private_name, takes_mask_argument
+from kexport.keras_graph import (
+    function_name,
+    has_nodes,
+    is_graph,
+    nodes,
+    parts,
+    private_name,
+    takes_mask_argument,
+)
 
 Convert = Callable[..., Any]
 
@@ -47,42 +56,73 @@ def time_distributed(
             refuse(layer, "layer", inner.name, "a layer or model with one output")
         return y
 
-    if keeps_samples_apart(inner):
+    if keeps_samples_apart(inner, x.rank - 1):
         return _unflattened(g, once([_flat(g, tensor) for tensor in read]), like=x)
     _, (y,) = scan(g, lambda _, steps: ([], [once(steps)]), [], read)
     return y
 
 
-def keeps_samples_apart(layer: Any) -> bool:
+def keeps_samples_apart(layer: Any, rank: int) -> bool:
     """Tell whether a layer or model is known to compute each sample from that sample alone.
 
     Known are Keras' own layers with Keras' own functions, and models of them.
+
+    Args:
+        layer: the layer or model.
+        rank: the number of axes of its input, the batch among them.
     """
-    inner = list(parts(layer))
-    return all(private_name(type(part)).startswith(_KNOWN) for part in inner) and not any(
-        isinstance(part, keras.layers.Lambda) or _on_batch(part) or _has_own_function(part)
-        for part in inner
-    )
+    ranks = _ranks(layer, rank)
+    return all(_is_known(part) and not _on_batch(part, ranks[part]) for part in parts(layer))
 
 
 _KNOWN = ("layers.", "models.", "ops.nn.", "applications.")
 """Modules of Keras whose classes compute each sample alone, unless told to work on axis 0."""
 
+_OF_WHOLE_BATCHES = ("ops.nn.PSNR", "layers.core.lambda_layer.Lambda")
+"""Classes in these modules that do not."""
+
 _FUNCTIONS = ("activation", "recurrent_activation")
 """Attributes of layers that may hold a user's own function."""
 
+_AXES = ("axis", "axes", "_attention_axes")
+"""Attributes of layers and operations that say on which axes they work."""
 
-def _on_batch(part: Any) -> bool:
-    axes = getattr(part, "axis", None)
-    return 0 in (axes if isinstance(axes, (list, tuple)) else [axes])
+
+def _is_known(part: Any) -> bool:
+    name = private_name(type(part))
+    known = name.startswith(_KNOWN) and name not in _OF_WHOLE_BATCHES
+    return known and not _has_own_function(part)
+
+
+def _ranks(layer: Any, rank: int) -> defaultdict[Any, set[int]]:
+    """Return how many axes the inputs have of a layer and of what the models in it call.
+
+    Those of a layer inside another layer are not known.
+    """
+    found: defaultdict[Any, set[int]] = defaultdict(set, {layer: {rank}})
+    for model in parts(layer):
+        if is_graph(model) and has_nodes(model):
+            for node in nodes(model):
+                found[node.operation].update(len(x.shape) for x in node.input_tensors)
+    return found
+
+
+def _on_batch(part: Any, ranks: set[int]) -> bool:
+    """Tell whether a layer or operation may work on the first axis of inputs of any of `ranks`."""
+    for name in _AXES:
+        axes = getattr(part, name, ())
+        for axis in axes if isinstance(axes, (list, tuple)) else [axes]:
+            if axis is None:  # all axes, but for a Normalization by two numbers
+                if not isinstance(part, keras.layers.Normalization):
+                    return True
+            elif axis == 0 or (axis < -1 and (not ranks or -axis >= min(ranks))):
+                return True
+    return False
 
 
 def _has_own_function(part: Any) -> bool:
     functions = [getattr(part, name, None) for name in _FUNCTIONS]
-    return any(
-        function is not None and not str(getattr(function, "__module__", "")).startswith("keras.")
-        for function in functions
-    )
+    return any(not isinstance(one, keras.Layer) and not function_name(one) for one in functions)
 
 
 def _flat(g: Graph, x: Tensor) -> Tensor:
@@ -97,7 +137,9 @@ def _unflattened(g: Graph, y: Tensor, like: Tensor) -> Tensor:
     """Reshape [batch * time, ...] to [batch, time, ...], where these are as in `like`."""
     value, source = g.in_keras_order(y), g.in_keras_order(like)
     time = like.shape[1]
-    shaped = _reshape(g, value, _axes(g, source, 0, 2) if time is None else [-1, time], kept=1)
+    shaped = _reshape(
+        g, value, g.part_of_shape(source, 0, 2) if time is None else [-1, time], kept=1
+    )
     shaped.shape = ir.Shape([*(source.shape or ())[:2], *(value.shape or ())[1:]])
     return Tensor(shaped, as_keras(y.rank + 1))
 
@@ -108,11 +150,9 @@ def _reshape(g: Graph, value: ir.Value, first: ir.Value | Sequence[int], kept: i
     if 0 not in rest and not isinstance(first, ir.Value):
         return g.reshape(value, [*first, *rest])
     head = first if isinstance(first, ir.Value) else g.integers(first, "first")
-    tail = g.integers(rest, "rest") if 0 not in rest else _axes(g, value, kept, kept + len(rest))
+    tail = (
+        g.integers(rest, "rest")
+        if 0 not in rest
+        else g.part_of_shape(value, kept, kept + len(rest))
+    )
     return g.op("Reshape", value, g.op("Concat", head, tail, axis=0))
-
-
-def _axes(g: Graph, value: ir.Value, begin: int, end: int) -> ir.Value:
-    """Emit the extents of some axes; not with attributes of Shape, which opset 15 introduced."""
-    ends = (g.integers([begin], "starts"), g.integers([end], "ends"))
-    return g.op("Slice", g.op("Shape", value), *ends)

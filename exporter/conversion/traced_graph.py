@@ -14,6 +14,7 @@ from kexport.conversion.padding import cut_before
 from kexport.conversion.tensor import Tensor, as_keras
 from kexport.conversion.tf2onnx_run import Traced
 from kexport.conversion.traced_shapes import axis_names, inferred_shapes
+from kexport.graph.bodies import graphs
 from kexport.graph.shapes import merged
 
 
@@ -67,8 +68,7 @@ def _with_named_axes(proto: onnx.ModelProto, sources: Sequence[ir.Value]) -> onn
 
 def _forget_names(graph: ir.Graph, kept: Sequence[str]) -> None:
     """Leave axes open without a name; tf2onnx and ONNX's inference make up names like `unk__12`."""
-    inner = {node.graph for node in graph.all_nodes()}
-    inputs = (value for one in inner if isinstance(one, ir.Graph) for value in one.inputs)
+    inputs = (value for inner in graphs(graph) for value in inner.inputs)
     made = (value for node in graph.all_nodes() for value in node.outputs)
     for value in (*inputs, *made):
         if value.shape is not None:

@@ -6,6 +6,7 @@ from collections.abc import Sequence
 
 import numpy as np
 import onnx
+import onnx.checker
 import onnx.defs
 import onnx.shape_inference
 import onnx_ir as ir
@@ -26,7 +27,8 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
     The outputs of Loop, If and Scan keep the types that they have.
 
     Raises:
-        ValueError: ONNX's inference finds the inputs inconsistent.
+        ValueError: ONNX's inference finds the inputs inconsistent, or of types that the operator
+            does not take.
     """
     if has_body(node) and all(value.type is not None for value in node.outputs):
         return
@@ -48,7 +50,7 @@ def infer_outputs(node: ir.Node, opset: int) -> None:
             data,
             opset_imports=[onnx.helper.make_opsetid("", opset)],
         )
-    except onnx.shape_inference.InferenceError as error:
+    except (onnx.shape_inference.InferenceError, onnx.checker.ValidationError) as error:
         raise ValueError(f"{node.name}: {error}") from error
     for value in node.outputs:
         if value.name in found:

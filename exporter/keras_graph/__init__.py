@@ -2,11 +2,12 @@
 
 `walk` reads and runs the graph of a model, `inputs` and `axes` name its inputs and their open
 axes, `masks` and `beside` know what tensors carry, and `names` finds classes by the names that
-Keras gives. `policies` knows what layers compute in.
+Keras gives. `policies` knows what layers compute in, and `keras2` has what Keras 2 computed.
 """
 
 from kexport.keras_graph.beside import carry_over, logits_before
-from kexport.keras_graph.inputs import InputSpec, input_specs, structured
+from kexport.keras_graph.inputs import InputSpec, input_specs, required_arguments, structured
+from kexport.keras_graph.keras2 import keras2_hard_sigmoid
 from kexport.keras_graph.masks import (
     call_arguments,
     computes_mask,
@@ -15,11 +16,13 @@ from kexport.keras_graph.masks import (
     set_mask,
 )
 from kexport.keras_graph.names import (
+    function_name,
     has_default_name,
     import_private,
     legacy_name,
     outside_of_pipelines,
     private_name,
+    snake_case,
     symbol,
     takes_mask_argument,
     takes_training,
@@ -48,6 +51,7 @@ __all__ = [
     "computes_mask",
     "computing_in_float32",
     "flatten_layers",
+    "function_name",
     "has_default_name",
     "has_nodes",
     "import_private",
@@ -55,6 +59,7 @@ __all__ = [
     "is_functional",
     "is_graph",
     "is_quantized",
+    "keras2_hard_sigmoid",
     "legacy_name",
     "logits_before",
     "mask_of",
@@ -67,8 +72,10 @@ __all__ = [
     "private_name",
     "producer",
     "readers",
+    "required_arguments",
     "rerun",
     "set_mask",
+    "snake_case",
     "structured",
     "symbol",
     "takes_mask_argument",

@@ -86,13 +86,7 @@ def _shapes(model: keras.Model) -> Any:
             f"model {model.name!r} has no known inputs: it has not been built",
             hint="call it once on an array, or give it an Input layer, before exporting",
         )
-    required = [
-        name
-        for name, parameter in inspect.signature(model.call).parameters.items()
-        if parameter.default is parameter.empty
-        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
-        and name not in ("training", "mask")
-    ]
+    required = required_arguments(model)
     if len(required) > 1:
         raise UnsupportedModel(
             f"model {model.name!r} takes its inputs as {len(required)} arguments: "
@@ -100,6 +94,17 @@ def _shapes(model: keras.Model) -> Any:
             hint="let its call take one list or dict of them, as Model.predict gives it",
         )
     return _leaves(shapes)
+
+
+def required_arguments(model: keras.Model) -> list[str]:
+    """Return the names of the arguments that a call of the model cannot do without."""
+    return [
+        name
+        for name, parameter in inspect.signature(model.call).parameters.items()
+        if parameter.default is parameter.empty
+        and parameter.kind in (parameter.POSITIONAL_ONLY, parameter.POSITIONAL_OR_KEYWORD)
+        and name not in ("training", "mask")
+    ]
 
 
 def _numbered(count: int) -> list[str]:

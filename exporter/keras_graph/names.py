@@ -14,6 +14,8 @@ from keras.src.layers.preprocessing.data_layer import DataLayer
 from keras.src.models import Functional
 from keras.src.utils.naming import to_snake_case
 
+from kexport.keras_graph.keras2 import keras2_hard_sigmoid
+
 PRIVATE = "keras.src."
 """Where Keras keeps the modules whose classes have no public name."""
 
@@ -30,9 +32,27 @@ def private_name(kind: type) -> str:
     return name.removeprefix(PRIVATE) if name.startswith(PRIVATE) else ""
 
 
+def snake_case(name: str) -> str:
+    """Return the name of a class as Keras writes it in names of layers, such as `dense`."""
+    return str(to_snake_case(name))
+
+
+def function_name(function: Any) -> str:
+    """Return the name of one of Keras' activation functions; it is empty for any other function.
+
+    None is `linear`.
+    """
+    if function is None:
+        return "linear"
+    is_known = str(getattr(function, "__module__", "")).startswith("keras.")
+    if not is_known and function is not keras2_hard_sigmoid:
+        return ""
+    return str(getattr(function, "__name__", ""))
+
+
 def has_default_name(layer: Any) -> bool:
     """Tell whether a layer or operation has the name that Keras gives, such as `dense_3`."""
-    default = re.escape(to_snake_case(type(layer).__name__))
+    default = re.escape(snake_case(type(layer).__name__))
     return re.fullmatch(rf"{default}(_\d+)?", layer.name) is not None
 
 

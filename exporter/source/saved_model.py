@@ -49,9 +49,8 @@ def load_file(path: Path, *, trust: bool) -> keras.Model:
         UntrustedModel: it names something that can run code or open other files.
         UnsupportedModel: it names a class or function that is neither Keras' nor registered.
     """
-    config = _config(path)
+    config, version = _contents(path)
     used = {**config, "compile_config": None} if isinstance(config, dict) else config
-    version = keras2.version_of(path)
     if version is not None:
         permit = partial(_permit, path, legacy=False, trust=trust)
         return keras2.load(path, used, version, permit=permit)
@@ -77,12 +76,12 @@ def _permit(path: Path, config: Any, *, legacy: bool, trust: bool) -> None:
         _refuse_unregistered(path, entry)
 
 
-def _config(path: Path) -> Any:
-    """Read the model's configuration from the file, without Keras."""
+def _contents(path: Path) -> tuple[Any, str | None]:
+    """Read the model's configuration and the version of Keras 2, if one wrote it, without Keras."""
     refuse_no_file(path)
     try:
         text = _keras_config(path) if path.suffix == ".keras" else _h5_config(path)
-        return json.loads(text)
+        return json.loads(text), keras2.version_of(path)
     except _DAMAGES as error:
         kind = "a .keras archive" if path.suffix == ".keras" else "an HDF5 model"
         raise UnreadableModel(

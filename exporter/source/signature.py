@@ -9,7 +9,7 @@ from typing import Any
 import keras
 
 from kexport.errors import BadArgument, KexportError, UnsupportedModel, one_line
-from kexport.keras_graph import is_graph
+from kexport.keras_graph import is_graph, required_arguments
 
 Signature = Any
 """What a model takes: one input, a list of them, or a dict by name. An input is anything with a
@@ -45,12 +45,12 @@ def with_signature(model: Any, signature: Signature) -> Any:
             hint="leave out `input_signature`",
         )
     inputs = _inputs(signature)
-    parameters = _parameters(model)
+    parameters = inspect.signature(model.call).parameters
     training = {"training": False} if "training" in parameters else {}
     try:
         if isinstance(inputs, dict) and set(inputs) <= set(parameters):
             outputs = model(**inputs, **training)
-        elif isinstance(inputs, list) and len(inputs) == _required(parameters):
+        elif isinstance(inputs, list) and len(inputs) == len(required_arguments(model)):
             outputs = model(*inputs, **training)
         else:
             outputs = model(inputs, **training)
@@ -80,16 +80,3 @@ def _input(spec: Any, name: str | None) -> keras.KerasTensor:
         raise BadArgument(f"`input_signature` has {spec!r}", hint=_ASK)
     kind = keras.backend.standardize_dtype(dtype)
     return keras.Input(batch_shape=tuple(shape), dtype=kind, name=name)
-
-
-def _parameters(model: keras.Model) -> Mapping[str, inspect.Parameter]:
-    return inspect.signature(model.call).parameters
-
-
-def _required(parameters: Mapping[str, inspect.Parameter]) -> int:
-    """Count the arguments that a call cannot do without."""
-    named = (inspect.Parameter.POSITIONAL_ONLY, inspect.Parameter.POSITIONAL_OR_KEYWORD)
-    return sum(
-        each.default is each.empty and each.kind in named and name not in ("training", "mask")
-        for name, each in parameters.items()
-    )

@@ -12,9 +12,7 @@ from hypothesis import strategies as st
 from keras import layers
 from support import assert_converts, model_of, normal, randomise
 
-from kexport.conversion import convert_model
 from kexport.conversion.rules.activation import ALONG_LAST_AXIS, ELEMENTWISE
-from kexport.errors import UnsupportedModel
 
 NAMES = sorted(
     name
@@ -56,7 +54,11 @@ def test_a_function_named_like_one_of_keras_is_traced() -> None:
     def relu(x: Any) -> Any:
         return keras.ops.maximum(x, -1.0)
 
-    assert_converts(model_of(layers.Activation(relu), (VALUES.size,)), VALUES)
+    def linear(x: Any) -> Any:
+        return 3 * x
+
+    for function in (relu, linear):
+        assert_converts(model_of(layers.Activation(function), (VALUES.size,)), VALUES)
 
 
 @given(
@@ -99,7 +101,9 @@ def test_softmax(axis: int, after_a_convolution: bool) -> None:
     )
 
 
-def test_softmax_over_several_axes_is_refused_by_name() -> None:
-    model = model_of(layers.Softmax(axis=(1, 2), name="top"), (4, 5, 3))
-    with pytest.raises(UnsupportedModel, match=r"'top' \(Softmax\) has axis=\(1, 2\)"):
-        convert_model(model)
+@pytest.mark.parametrize("axes", [(1, 2), (-1, 1), (3,)])
+def test_softmax_over_several_axes(axes: tuple[int, ...]) -> None:
+    x = keras.Input((4, 5, 3))
+    model = randomise(keras.Model(x, layers.Softmax(axis=axes)(layers.Conv2D(3, 1)(x))))
+    converted = assert_converts(model, 100 * normal(2, 4, 5, 3))
+    assert not converted.traced

@@ -49,6 +49,12 @@ CASES: dict[str, tuple[Callable[..., Any], list[Array]]] = {
     "square of whole numbers": (lambda x: ops.power(x, 2), WHOLES[:1]),
     "triu": (lambda x: ops.triu(ops.reshape(x, (-1, 2, 4)), 1), [ODD]),
     "scatter of the same place": (lambda x: ops.scatter([[1], [1]], x, (3, 4)), [OTHER[:, ::2]]),
+    "einsum with an ellipsis": (lambda x: ops.einsum("...i,...i->...", x, x), [normal(2, 3)]),
+    "conj of real numbers": (ops.conj, [ODD]),
+    "diag": (lambda x: ops.diag(x[0]), [ODD]),
+    "hypot": (ops.hypot, [normal(2, 3), normal(2, 3, seed=1)]),
+    "quantile": (lambda x: ops.quantile(x, 0.3), [normal(2, 5)]),
+    "bitwise_left_shift": (lambda x: ops.bitwise_left_shift(x, 2), WHOLES[:1]),
     "inner": (ops.inner, [normal(2, 3), normal(2, 3, seed=1)]),
     "cross": (ops.cross, [normal(2, 3), normal(2, 3, seed=1)]),
 }
@@ -63,6 +69,16 @@ def test_operations_on_special_numbers(name: str) -> None:
     (found,) = onnx_answers(kexport.convert(model), values)
     assert found.dtype == expected.dtype
     np.testing.assert_allclose(found, expected, rtol=1e-6)
+
+
+@pytest.mark.parametrize("dtype", ["int8", "int16", "uint8", "uint16", "uint32", "int64"])
+def test_quotients_of_whole_numbers_are_rounded_down(dtype: str) -> None:
+    values = [x.astype(dtype) if dtype[0] == "i" else np.abs(x).astype(dtype) for x in (WHOLE, BY)]
+    x, y = (keras.Input((8,), dtype=dtype) for _ in values)
+    model = keras.Model([x, y], ops.floor_divide(x, y))
+    (found,) = onnx_answers(kexport.convert(model), values)
+    np.testing.assert_array_equal(found, values[0] // values[1])
+    assert found.dtype == dtype
 
 
 @pytest.mark.parametrize("name", ["segment_max", "segment_min", "segment_sum", "segment_prod"])

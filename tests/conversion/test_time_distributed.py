@@ -97,6 +97,36 @@ def test_an_operation_along_the_batch_is_not_flattened() -> None:
     assert_converts(model_of(layers.TimeDistributed(inner), (3, 4)), normal(2, 3, 4))
 
 
+def inner(function: Any) -> keras.Model:
+    x = keras.Input((3, 4))
+    return keras.Model(x, function(x))
+
+
+@pytest.mark.parametrize(
+    ("make", "shape", "mixes"),
+    [
+        (lambda: layers.Softmax(axis=-2), (4,), True),
+        (lambda: layers.Softmax(axis=-2), (3, 4), False),
+        (lambda: layers.UnitNormalization(axis=-2), (4,), True),
+        (lambda: layers.LayerNormalization(axis=[-2, -1]), (3, 4), False),
+        (lambda: layers.TimeDistributed(layers.Softmax(axis=-2)), (3, 4), True),
+        (lambda: inner(lambda x: ops.log_softmax(x, axis=-3)), (3, 4), True),
+        (lambda: inner(lambda x: ops.softmax(x, axis=-2)), (3, 4), False),
+        (lambda: inner(lambda x: layers.Softmax(axis=-2)(layers.Flatten()(x))), (3, 4), True),
+        (lambda: inner(lambda x: layers.Concatenate(axis=-2)([x, x])), (3, 4), False),
+    ],
+)
+def test_axes_that_count_from_the_end(make: Any, shape: tuple[int, ...], mixes: bool) -> None:
+    model = model_of(layers.TimeDistributed(make()), (5, *shape))
+    converted = assert_converts(model, normal(3, 5, *shape))
+    assert ("Scan" in operators(converted.model)) == mixes
+
+
+def test_attention_over_the_batch_is_not_flattened() -> None:
+    attention = inner(lambda x: layers.MultiHeadAttention(2, 3, attention_axes=(0,))(x, x))
+    assert_converts(model_of(layers.TimeDistributed(attention), (5, 3, 4)), normal(3, 5, 3, 4))
+
+
 @pytest.mark.parametrize("wrap", [lambda x: x, layers.Bidirectional])
 def test_stateful_layers_are_refused_by_name(wrap: Any) -> None:
     x = keras.Input(batch_shape=(2, 5, 4))

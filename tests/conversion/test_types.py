@@ -123,6 +123,7 @@ LORA: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {
     "Dense": (lambda: layers.Dense(8), (6,)),
     "Conv1D": (lambda: layers.Conv1D(4, 3), (6, 3)),
     "Conv2D": (lambda: layers.Conv2D(4, 3, groups=1, activation="relu"), (6, 6, 3)),
+    "Conv3D": (lambda: layers.Conv3D(8, 2), (4, 3, 3, 2)),
     "EinsumDense": (lambda: layers.EinsumDense("abc,cd->abd", output_shape=(None, 8)), (5, 6)),
 }
 
@@ -133,5 +134,14 @@ def test_lora_is_merged_into_the_kernel(name: str) -> None:
     model = model_of(make(), shape)
     model.layers[-1].enable_lora(2, lora_alpha=3)
     converted = assert_converts(randomise(model), normal(2, *shape))
-    if not converted.traced:
-        assert not any("lora" in key for key in converted.model.graph.initializers)
+    assert bool(converted.traced) == (name == "EinsumDense")
+    merged = not any("lora" in key for key in converted.model.graph.initializers)
+    assert merged == (name != "EinsumDense")
+
+
+def test_lora_that_is_quantized_afterwards() -> None:
+    model = model_of(layers.Dense(8), (6,))
+    model.layers[-1].enable_lora(2)
+    randomise(model)
+    model.layers[-1].quantize("int8")
+    assert_converts(model, normal(2, 6))

@@ -14,7 +14,7 @@ import keras
 import numpy as np
 import pytest
 import tensorflow as tf
-from support import assert_converts
+from support import assert_converts, operators
 
 from kexport.errors import KexportError, UnsupportedModel, UntrustedModel
 from kexport.source.keras2 import version_of
@@ -31,7 +31,7 @@ def arrays(name: str, kind: str) -> list[np.ndarray]:
     return [ANSWERS[key] for key in ANSWERS if key.startswith(f"{name}/{kind}")]
 
 
-def inputs_of(model: keras.Model, name: str) -> Any:
+def inputs_of(name: str) -> Any:
     given = arrays(name, "x")
     if name == "dictionary":
         return {key: array for array in given for key in "ab" if array.shape[1] == 3 + (key == "a")}
@@ -42,18 +42,33 @@ def inputs_of(model: keras.Model, name: str) -> Any:
 def test_a_file_gives_what_keras_2_gives(file: Path) -> None:
     assert version_of(file) == "2.21.0"
     model = load_file(file, trust=False)
-    found = keras.tree.flatten(model(inputs_of(model, file.stem), training=False))
+    found = keras.tree.flatten(model(inputs_of(file.stem), training=False))
     expected = arrays(file.stem, "y")
     assert len(found) == len(expected)
     for output, wanted in zip(found, expected, strict=True):
-        gap = np.abs(np.asarray(output) - wanted).max()
+        gap = np.abs(np.asarray(output, np.float64) - wanted).max()
         assert gap <= ROUNDED.get(file.stem, 1e-5) * wanted.std()
+        assert np.asarray(output).dtype == wanted.dtype
 
 
-@pytest.mark.parametrize("name", ["hard_sigmoid", "operations", "teachable", "time_distributed"])
+@pytest.mark.parametrize(
+    "name",
+    ["cudnn", "operations", "teachable", "time_distributed", "whole_numbers"],
+)
 def test_a_file_converts(name: str) -> None:
     model = load_file(FILES / f"{name}.h5", trust=False)
     assert_converts(model, *arrays(name, "x"), expected=arrays(name, "y"))
+
+
+def test_hard_sigmoid_is_an_operator_of_onnx() -> None:
+    model = load_file(FILES / "hard_sigmoid.h5", trust=False)
+    converted = assert_converts(
+        model, *arrays("hard_sigmoid", "x"), expected=arrays("hard_sigmoid", "y")
+    )
+    found = operators(converted.model)
+    assert found["HardSigmoid"] == 2
+    assert found["LSTM"] == 2
+    assert "Scan" not in found
 
 
 def test_names_keep_all_but_the_slash() -> None:
@@ -87,6 +102,109 @@ def refused(path: Path, kind: type[KexportError] = UnsupportedModel) -> str:
         assert "tf-keras" in str(caught.value.hint)
         assert str(caught.value).startswith(f"{path} was written by Keras 2.21.0, and ")
     return str(caught.value)
+
+
+def test_training_that_is_always_on_is_refused(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        layer(config, "Conv2D")["inbound_nodes"][0][0][3]["training"] = True
+
+    found = refused(edited(tmp_path, "shared", change))
+    assert "is called with training=True, also in predict" in found
+
+
+def test_kernels_of_theano_are_refused(tmp_path: Path) -> None:
+    """Theano turns the windows of convolutions by half a turn, and no other weights."""
+
+    def by_theano(name: str) -> Path:
+        path = edited(tmp_path, name, lambda config: None)
+        with h5py.File(path, "a") as file:
+            file.attrs["backend"] = "theano"
+        return path
+
+    assert "are those of the backend Theano" in refused(by_theano("convolutions"))
+    load_file(by_theano("recurrent"), trust=False)
+
+
+def test_a_layer_that_keras_3_has_not_is_refused(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        layer(config, "Conv2D")["class_name"] = "LocallyConnected2D"
+
+    found = refused(edited(tmp_path, "convolutions", change))
+    assert "is a LocallyConnected2D, which Keras 3 has not" in found
+
+
+def test_an_interpolation_that_keras_3_has_not_is_refused(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        layer(config, "Resizing")["config"]["interpolation"] = "gaussian"
+
+    found = refused(edited(tmp_path, "augmentation", change))
+    assert "(Resizing) has interpolation='gaussian'" in found
+
+
+def test_an_average_that_keras_2_rounds_is_refused(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        first, *others = config["config"]["layers"]
+        first["config"]["dtype"] = "uint8"
+        config["config"]["layers"] = [first, others[-1]]
+
+    found = refused(edited(tmp_path, "frozen", change))
+    assert "(GlobalAveragePooling2D) rounds the average of uint8" in found
+
+
+def test_gru_of_old_files_resets_before_the_product(tmp_path: Path) -> None:
+    """Keras 2.1 had no `reset_after`, which is True in Keras 3 and was False."""
+
+    def change(config: dict[str, Any]) -> None:
+        del layer(config, "GRU")["config"]["reset_after"]
+
+    assert "has the shape (15,) in Keras 3 and (2, 15)" in refused(
+        edited(tmp_path, "recurrent", change)
+    )
+
+
+def test_parts_of_an_operation_do_not_take_the_name_of_a_layer(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        name = layer(config, "ThresholdedReLU")["config"]["name"]
+        layer(config, "Activation")["config"]["name"] = f"{name}_1"
+
+    load_file(edited(tmp_path, "hard_sigmoid", change), trust=False)
+
+
+@pytest.mark.parametrize("name", ["masked", "time_distributed"])
+def test_a_sequential_model_may_have_its_input_in_its_first_layer(
+    tmp_path: Path, name: str
+) -> None:
+    def change(config: dict[str, Any]) -> None:
+        given, first, *_ = config["config"]["layers"]
+        first["config"]["batch_input_shape"] = given["config"]["batch_input_shape"]
+        del config["config"]["layers"][0]
+
+    model = load_file(edited(tmp_path, name, change), trust=False)
+    expected = arrays(name, "y")[0]
+    found = np.asarray(model(inputs_of(name), training=False))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.std())
+
+
+def test_an_inner_model_of_whole_numbers_is_given_whole_numbers(tmp_path: Path) -> None:
+    def change(config: dict[str, Any]) -> None:
+        inner = {"class_name": "Sequential", "config": dict(config["config"], name="inner")}
+        config["config"] = {"name": "outer", "layers": [inner]}
+
+    path = edited(tmp_path, "masked", change)
+    with h5py.File(path, "a") as file:
+        groups = file["model_weights"]
+        held = [group for group in groups.values() if len(group.attrs.get("weight_names", ()))]
+        names = [name for group in held for name in group.attrs["weight_names"]]
+        inner = groups.create_group("inner")
+        for group in held:
+            for name in group.attrs["weight_names"]:
+                inner[name] = group[name][...]
+        inner.attrs["weight_names"] = names
+    model = load_file(path, trust=False)
+    assert model.inputs[0].dtype == "int32"
+    expected = arrays("masked", "y")[0]
+    found = np.asarray(model(inputs_of("masked"), training=False))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.std())
 
 
 def layer(config: dict[str, Any], class_name: str) -> dict[str, Any]:
@@ -175,7 +293,7 @@ def test_a_custom_layer_is_refused(tmp_path: Path) -> None:
 
 
 def tensorflow(name: str) -> Any:
-    return reduce(lambda found, part: getattr(found, part, None), name.split("."), tf)
+    return reduce(getattr, name.split("."), tf)
 
 
 PLAIN = [name for name in FUNCTIONS if "__operators__" not in name]
@@ -190,7 +308,7 @@ KEYWORDS: dict[str, dict[str, Any]] = {
     "expand_dims": {"axis": 1},
     "image.resize": {"size": [5, 3], "method": "nearest"},
     "linalg.matmul": {"b": OTHER, "transpose_b": True},
-    "nn.bias_add": {"bias": OTHER[0, 0]},
+    "nn.bias_add": {"bias": [1.0, 0.5, 2.0, 0.0], "data_format": "NHWC"},
     "nn.gelu": {"approximate": True},
     "nn.leaky_relu": {"alpha": 0.3},
     "pad": {"paddings": [[0, 0], [2, 1], [1, 0]], "mode": "REFLECT"},
@@ -198,10 +316,13 @@ KEYWORDS: dict[str, dict[str, Any]] = {
     "tile": {"multiples": [1, 2, 1]},
     "transpose": {},
 }
-TWO = ("add", "divide", "floordiv", "maximum", "minimum", "multiply", "pow", "subtract", "truediv")
+TWO = (
+    *("add", "divide", "floor_div", "floordiv", "maximum", "minimum", "multiply", "pow"),
+    *("subtract", "truediv"),
+)
 
 
-@pytest.mark.parametrize("name", sorted(filter(tensorflow, PLAIN)))
+@pytest.mark.parametrize("name", sorted(PLAIN))
 def test_functions_are_those_of_tensorflow(name: str) -> None:
     given = POSITIVE - 1 if "nn." in name and "normalize" not in name else POSITIVE
     keywords = KEYWORDS.get(name, {})
@@ -219,19 +340,51 @@ def test_functions_are_those_of_tensorflow(name: str) -> None:
     np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=2e-6, atol=1e-6)
 
 
-@pytest.mark.parametrize(
-    ("name", "expected"),
-    [
-        ("add", POSITIVE + 2),
-        ("rsub", 2 - POSITIVE),
-        ("rtruediv", 2 / POSITIVE),
-        ("pow", POSITIVE**2),
-        ("rpow", 2**POSITIVE),
-    ],
-)
-def test_operators_are_those_of_python(name: str, expected: np.ndarray) -> None:
-    found = function_of(f"__operators__.{name}")(POSITIVE, y=2.0)
+OPERATORS = [name.removeprefix("__operators__.") for name in FUNCTIONS if "__operators__" in name]
+
+
+@pytest.mark.parametrize("name", sorted(set(OPERATORS) - {"getitem", "neg"}))
+@pytest.mark.parametrize("other", [2.0, [0.5, 1.0, 2.0, 3.0], OTHER], ids=["one", "list", "tensor"])
+def test_operators_are_those_of_python(name: str, other: Any) -> None:
+    expected = getattr(POSITIVE, f"__{name}__")(np.asarray(other, np.float32))
+    found = function_of(f"__operators__.{name}")(POSITIVE, y=other)
     np.testing.assert_allclose(np.asarray(found), expected, rtol=1e-6)
+
+
+def test_negation_is_that_of_python() -> None:
+    np.testing.assert_array_equal(function_of("__operators__.neg")(POSITIVE), -POSITIVE)
+
+
+WHOLE = np.random.default_rng(0).integers(1, 250, (2, 3, 4))
+SAME_OF_WHOLE_NUMBERS: dict[str, dict[str, Any]] = {
+    "identity": {},
+    "image.resize": {"size": (5, 3)},
+    "math.floordiv": {"y": [1, 2, 3, 4]},
+    "math.maximum": {"y": [9, 99, 199, 0]},
+    "math.multiply": {"y": 3},
+    "math.reduce_max": {"axis": 1},
+    "math.reduce_prod": {"axis": 1},
+    "math.reduce_sum": {"axis": [1, 2]},
+    "math.square": {},
+    "math.subtract": {"y": [1, 2, 3, 4]},
+    "nn.leaky_relu": {},
+    "nn.relu6": {},
+}
+
+
+@pytest.mark.parametrize("name", SAME_OF_WHOLE_NUMBERS)
+@pytest.mark.parametrize("dtype", ["int32", "uint8"])
+def test_functions_of_whole_numbers_are_those_of_tensorflow(name: str, dtype: str) -> None:
+    given, keywords = tf.constant(WHOLE.astype(dtype)), SAME_OF_WHOLE_NUMBERS[name]
+    expected = tensorflow(name)(given, **keywords)
+    found = function_of(name)(given, **keywords)
+    assert found.dtype == expected.dtype
+    np.testing.assert_allclose(np.asarray(found), np.asarray(expected), rtol=1e-6)
+
+
+def test_means_that_tensorflow_rounds_are_refused() -> None:
+    with pytest.raises(UnsupportedModel, match="is of int32, a mean that TensorFlow rounds"):
+        function_of("math.reduce_mean")(tf.constant(WHOLE.astype("int32")))
 
 
 @pytest.mark.parametrize(

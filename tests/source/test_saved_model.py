@@ -80,7 +80,7 @@ def test_hdf5_under_the_name_of_an_archive(saved: Path, tmp_path: Path) -> None:
     assert refused(path, UnreadableModel).hint == "rename it to old.h5"
 
 
-@pytest.mark.parametrize("member", ["config.json", "model.weights.h5"])
+@pytest.mark.parametrize("member", ["config.json", "metadata.json", "model.weights.h5"])
 def test_an_archive_without_a_member(member: str, saved: Path, tmp_path: Path) -> None:
     path = tmp_path / "part.keras"
     with zipfile.ZipFile(saved / "plain.keras") as whole, zipfile.ZipFile(path, "w") as part:

@@ -7,6 +7,7 @@ from typing import Any
 
 import keras
 import numpy as np
+import onnx
 import pytest
 import tensorflow as tf
 from keras import layers, ops
@@ -71,7 +72,9 @@ def test_a_list_is_given_by_place() -> None:
 
 def test_a_file_has_the_inputs_of_the_signature(tmp_path: Path) -> None:
     kexport.save_onnx(Tagger(), tmp_path / "tagger.onnx", input_signature=[TOKENS])
-    assert (tmp_path / "tagger.onnx").exists()
+    (tokens,) = onnx.load(tmp_path / "tagger.onnx").graph.input
+    assert tokens.name == "tokens"
+    assert tokens.type.tensor_type.elem_type == onnx.TensorProto.INT32
 
 
 @pytest.mark.parametrize(

@@ -11,22 +11,20 @@ from kexport.conversion.builder import Graph
 from kexport.conversion.rules.broadcast import parameter
 from kexport.conversion.tensor import Tensor
 from kexport.conversion.tf2onnx_fallback import trace_function
-from kexport.conversion.unsupported import refuse
+from kexport.keras_graph import function_name
 
 Elementwise = Callable[[Graph, ir.Value], ir.Value]
 
 
 def activate(g: Graph, function: Any, x: Tensor) -> Tensor:
     """Apply a Keras activation function (None is linear); trace a function without a rule."""
-    name = getattr(function, "__name__", "linear" if function is None else "")
-    module = getattr(function, "__module__", "") or ""
-    if function is None or name == "linear":
+    name = function_name(function)
+    if name == "linear":
         return x
-    if module.startswith("keras."):
-        if name in ELEMENTWISE:
-            return Tensor(ELEMENTWISE[name](g, x.value), x.order)
-        if name in ALONG_LAST_AXIS:
-            return _along(g, ALONG_LAST_AXIS[name], x, -1)
+    if name in ELEMENTWISE:
+        return Tensor(ELEMENTWISE[name](g, x.value), x.order)
+    if name in ALONG_LAST_AXIS:
+        return _along(g, ALONG_LAST_AXIS[name], x, -1)
     return trace_function(g, function, x)
 
 
@@ -64,10 +62,12 @@ def elu(g: Graph, layer: Any, x: Tensor) -> Tensor:
 
 
 def softmax(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Convert Softmax along one axis."""
-    if not isinstance(layer.axis, int):
-        refuse(layer, "axis", layer.axis, "one axis")
-    return _along(g, "Softmax", x, layer.axis)
+    """Convert Softmax along one axis, or over several at once as exp(x - max) / sum."""
+    if isinstance(layer.axis, int):
+        return _along(g, "Softmax", x, layer.axis)
+    axes = g.integers(sorted(x.axis(axis) for axis in layer.axis), "axes")
+    powers = g.op("Exp", g.op("Sub", x.value, g.op("ReduceMax", x.value, axes)))
+    return Tensor(g.op("Div", powers, g.op("ReduceSum", powers, axes)), x.order)
 
 
 def _along(g: Graph, op_type: str, x: Tensor, axis: int) -> Tensor:
@@ -99,10 +99,6 @@ def _clip(g: Graph, x: ir.Value, low: float, high: float) -> ir.Value:
 
 def _silu(g: Graph, x: ir.Value) -> ir.Value:
     return g.op("Mul", x, g.op("Sigmoid", x))
-
-
-def _hard_sigmoid(g: Graph, x: ir.Value) -> ir.Value:
-    return g.op("HardSigmoid", x, alpha=1 / 6, beta=0.5)
 
 
 def _tanh_shrink(g: Graph, x: ir.Value) -> ir.Value:
@@ -144,9 +140,10 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "exponential": _unary("Exp"),
     "gelu": _unary("Gelu"),
     "hard_shrink": _unary("Shrink", lambd=0.5, bias=0.0),
-    "hard_sigmoid": _hard_sigmoid,
+    "hard_sigmoid": _unary("HardSigmoid", alpha=1 / 6, beta=0.5),
     "hard_silu": _unary("HardSwish"),
     "hard_tanh": lambda g, x: _clip(g, x, -1.0, 1.0),
+    "keras2_hard_sigmoid": _unary("HardSigmoid", alpha=0.2, beta=0.5),
     "leaky_relu": _unary("LeakyRelu", alpha=0.2),
     "log_sigmoid": _log_sigmoid,
     "mish": _unary("Mish"),
@@ -169,7 +166,7 @@ ELEMENTWISE: dict[str, Elementwise] = {
     "tanh": _unary("Tanh"),
     "tanh_shrink": _tanh_shrink,
 }
-"""Activation functions of keras.activations that act on each element."""
+"""Activation functions of keras.activations, and one of Keras 2, that act on each element."""
 
 ALONG_LAST_AXIS = {"softmax": "Softmax", "log_softmax": "LogSoftmax"}
 """Activation functions that act along the last Keras axis."""

@@ -7,14 +7,13 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
-import numpy as np
 import onnx_ir as ir
 
-from kexport.arrays import Array
 from kexport.conversion.builder import Graph
 from kexport.conversion.padding import padding_of, windowed
 from kexport.conversion.rules.activation import activate
 from kexport.conversion.rules.convolution import channel_axis
+from kexport.conversion.rules.kernel import outputs_first
 from kexport.conversion.tensor import Tensor, as_keras, channels_second
 from kexport.conversion.tf2onnx_fallback import trace_layer
 from kexport.conversion.unsupported import NoRule
@@ -73,8 +72,8 @@ def _conv_lstm(g: Graph, cell: Any, x: Tensor, states: Sequence[Tensor]) -> Any:
     """Emit the step of ConvLSTMCell (Shi et al., 2015, without peepholes)."""
     h, c = states
     window, once = cell.kernel_size, (1,) * cell.rank
-    kernel = g.weight(cell.kernel, "kernel", _outputs_first, form="OI*")
-    recurrent = g.weight(cell.recurrent_kernel, "recurrent_kernel", _outputs_first, form="OI*")
+    kernel = g.weight(cell.kernel, "kernel", outputs_first, form="OI*")
+    recurrent = g.weight(cell.recurrent_kernel, "recurrent_kernel", outputs_first, form="OI*")
     source = g.stored(x, channels_second(x.rank, channel_axis(cell)))
     source, padding = windowed(g, source, cell.padding, window, cell.strides, cell.dilation_rate)
     z = g.op(
@@ -169,11 +168,6 @@ def _split(g: Graph, value: ir.Value, sizes: list[int]) -> Sequence[ir.Value]:
     """Split the second stored axis."""
     split = g.integers(sizes, "split")
     return g.node("Split", [value, split], {"axis": 1}, outputs=len(sizes)).outputs
-
-
-def _outputs_first(kernel: Array) -> Array:
-    """Transpose (*window, in, out) to (out, in, *window)."""
-    return np.moveaxis(kernel, (-1, -2), (0, 1))
 
 
 CONV_LSTM = "layers.rnn.conv_lstm.ConvLSTMCell"

@@ -11,7 +11,7 @@ from kexport.arrays import Array
 from kexport.conversion.builder import Graph
 from kexport.conversion.padding import windowed
 from kexport.conversion.rules.activation import activate
-from kexport.conversion.rules.kernel import kernel
+from kexport.conversion.rules.kernel import kernel, outputs_first
 from kexport.conversion.tensor import Tensor, channels_second
 
 
@@ -23,7 +23,7 @@ def channel_axis(layer: Any) -> int:
 def conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
     """Convert Conv1D, Conv2D, Conv3D."""
     order = channels_second(x.rank, channel_axis(layer))
-    weights = kernel(g, layer, _outputs_first, form="OI*")
+    weights = kernel(g, layer, outputs_first, form="OI*")
     y = _convolve(g, layer, g.stored(x, order), weights, group=layer.groups)
     return activate(g, layer.activation, Tensor(_add_bias(g, layer, y), order))
 
@@ -42,7 +42,7 @@ def separable_conv(g: Graph, layer: Any, x: Tensor) -> Tensor:
     depthwise = g.weight(
         layer.depthwise_kernel, "depthwise_kernel", _depthwise_outputs_first, form="depthwise"
     )
-    pointwise = g.weight(layer.pointwise_kernel, "pointwise_kernel", _outputs_first, form="OI*")
+    pointwise = g.weight(layer.pointwise_kernel, "pointwise_kernel", outputs_first, form="OI*")
     y = _convolve(g, layer, g.stored(x, order), depthwise, group=_channels(layer, x))
     y = g.op("Conv", y, pointwise, kernel_shape=[1] * (x.rank - 2))
     return activate(g, layer.activation, Tensor(_add_bias(g, layer, y), order))
@@ -78,11 +78,6 @@ def _channels(layer: Any, x: Tensor) -> int:
     if channels is None:
         raise ValueError(f"the channels of {x.value.name} are not known")
     return channels
-
-
-def _outputs_first(kernel: Array) -> Array:
-    """Transpose (*window, in, out) to (out, in, *window)."""
-    return np.moveaxis(kernel, (-1, -2), (0, 1))
 
 
 def _depthwise_outputs_first(kernel: Array) -> Array:

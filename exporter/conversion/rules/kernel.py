@@ -6,6 +6,7 @@ from collections.abc import Callable
 from typing import Any
 
 import keras
+import numpy as np
 import onnx_ir as ir
 
 from kexport.arrays import Array
@@ -37,3 +38,8 @@ def kernel(
         return total if change is None else change(total)
 
     return g.weight(without_lora(layer), "kernel", merged, form=f"{form} with LoRA")
+
+
+def outputs_first(kernel: Array) -> Array:
+    """Transpose (*window, in, out) to (out, in, *window)."""
+    return np.moveaxis(kernel, (-1, -2), (0, 1))

@@ -17,6 +17,7 @@ import onnx_ir as ir
 from kexport.arrays import Array
 from kexport.conversion.builder import Graph
 from kexport.conversion.unsupported import NoRule
+from kexport.keras_graph import function_name
 
 
 @dataclass(frozen=True, slots=True)
@@ -39,6 +40,7 @@ FORMS: dict[type, Form] = {
 ACTIVATIONS: dict[str, tuple[str, tuple[float, ...], tuple[float, ...]]] = {
     "elu": ("Elu", (1.0,), ()),
     "hard_sigmoid": ("HardSigmoid", (1 / 6,), (0.5,)),
+    "keras2_hard_sigmoid": ("HardSigmoid", (0.2,), (0.5,)),
     "linear": ("Affine", (1.0,), (0.0,)),
     "relu": ("Relu", (), ()),
     "sigmoid": ("Sigmoid", (), ()),
@@ -95,11 +97,10 @@ def weights(g: Graph, cell: Any, form: Form) -> list[ir.Value | None]:
 
 
 def _activation(function: Any) -> tuple[str, tuple[float, ...], tuple[float, ...]]:
-    name = "linear" if function is None else getattr(function, "__name__", "")
-    ours = function is None or str(getattr(function, "__module__", "")).startswith("keras.")
-    if not ours or name not in ACTIVATIONS:
+    found = ACTIVATIONS.get(function_name(function))
+    if found is None:
         raise NoRule("another activation")
-    return ACTIVATIONS[name]
+    return found
 
 
 def _reordered(values: Array, gates: Sequence[int]) -> Array:

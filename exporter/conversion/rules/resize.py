@@ -191,7 +191,7 @@ def _interpolate(
     """
     how: dict[str, Any] = {"mode": "linear", "coordinate_transformation_mode": "half_pixel"}
     if extents is None:
-        kept = _part_of_shape(g, x, 0, 2)
+        kept = g.part_of_shape(x, 0, 2)
         sizes = g.op("Concat", kept, g.integers(targets, "targets"), axis=0)
         y = g.op("Resize", x, None, None, sizes, **how)
         y.shape = ir.Shape([*(x.shape or [])[:2], *targets])
@@ -213,16 +213,11 @@ def _nearest(g: Graph, x: ir.Value, axis: int, extent: int | None, target: int) 
     if extent is not None:
         places = np.floor(centres * (np.float32(extent) / np.float32(target)))
         return g.integers(np.minimum(places, extent - 1).astype(np.int64).tolist(), "indices")
-    found = g.op("Cast", _part_of_shape(g, x, axis, axis + 1), to=int(ir.DataType.FLOAT))
+    found = g.op("Cast", g.part_of_shape(x, axis, axis + 1), to=int(ir.DataType.FLOAT))
     scale = g.op("Div", found, g.floats(float(target), "target", found))
     places = g.op("Floor", g.op("Mul", g.constant(centres, "centres"), scale))
     last = g.op("Sub", found, g.floats(1.0, "one", found))
     return g.op("Cast", g.op("Min", places, last), to=int(ir.DataType.INT64))
-
-
-def _part_of_shape(g: Graph, x: ir.Value, start: int, end: int) -> ir.Value:
-    bounds = (g.integers([at], leaf) for at, leaf in ((start, "start"), (end, "end")))
-    return g.op("Slice", g.op("Shape", x), *bounds)
 
 
 def _matrix(extent: int, target: int, interpolation: str, antialias: bool) -> Array:

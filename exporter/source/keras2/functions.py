@@ -11,6 +11,7 @@ from collections.abc import Callable, Mapping
 from typing import Any
 
 import keras
+import numpy as np
 from keras import ops
 
 from kexport.source.keras2.refusal import refuse
@@ -21,19 +22,51 @@ _IGNORED = {"name", "conjugate", "validate_indices"}
 """Arguments of TensorFlow functions that change no real number."""
 
 
+def _alike(*values: Any) -> list[Any]:
+    """Give lists of numbers the type of the tensor beside them, as TensorFlow does."""
+    dtype = next((_dtype(value) for value in values if hasattr(value, "dtype")), None)
+    return [
+        np.asarray(value, dtype) if isinstance(value, (list, tuple)) else value for value in values
+    ]
+
+
+def _dtype(x: Any) -> str:
+    name: str = keras.backend.standardize_dtype(x.dtype)
+    return name
+
+
 def _reduction(function: Function) -> Function:
-    return lambda input_tensor, axis=None, keepdims=False: function(
-        input_tensor, axis=axis, keepdims=keepdims
-    )
+    """Return a reduction whose result has the type of its input."""
+
+    def reduced(input_tensor: Any, axis: Any = None, keepdims: bool = False) -> Any:
+        result = function(input_tensor, axis=axis, keepdims=keepdims)
+        dtype = _dtype(input_tensor)
+        return result if _dtype(result) == dtype else ops.cast(result, dtype)
+
+    return reduced
+
+
+def _mean(x: Any, axis: Any, keepdims: bool) -> Any:
+    if "float" not in _dtype(x):
+        raise refuse(f"tf.reduce_mean is of {_dtype(x)}, a mean that TensorFlow rounds")
+    return ops.mean(x, axis=axis, keepdims=keepdims)
 
 
 def _of_two(function: Function) -> Function:
-    return lambda x, y: function(x, y)
+    """Return a function of two numbers, which of two booleans is another one in TensorFlow."""
+
+    def of_two(x: Any, y: Any) -> Any:
+        if any(hasattr(value, "dtype") and _dtype(value) == "bool" for value in (x, y)):
+            raise refuse("it computes with booleans as with numbers")
+        return function(*_alike(x, y))
+
+    return of_two
 
 
 def _swapped(function: Function) -> Function:
     """Return a function of two arguments in reversed order, as Python's `__rsub__`."""
-    return lambda x, y: function(y, x)
+    straight = _of_two(function)
+    return lambda x, y: straight(y, x)
 
 
 def _resize(
@@ -45,11 +78,9 @@ def _resize(
 ) -> Any:
     if preserve_aspect_ratio or method not in ("bilinear", "nearest", "bicubic", "lanczos3"):
         raise refuse(f"tf.image.resize has method={method!r}, {preserve_aspect_ratio=}")
+    if method != "nearest" and _dtype(images) != "float32":
+        images = ops.cast(images, "float32")  # TensorFlow's result, whatever the images are
     return ops.image.resize(images, tuple(size), interpolation=method, antialias=antialias)
-
-
-def _cast(x: Any, dtype: Any) -> Any:
-    return ops.cast(x, dtype if isinstance(dtype, str) else str(dtype))
 
 
 def _pad(tensor: Any, paddings: Any, mode: str = "CONSTANT", constant_values: float = 0) -> Any:
@@ -80,6 +111,7 @@ def _transpose(a: Any, perm: Any = None) -> Any:
 
 
 def _matmul(a: Any, b: Any, transpose_a: bool = False, transpose_b: bool = False) -> Any:
+    a, b = _alike(a, b)
     left = ops.swapaxes(a, -1, -2) if transpose_a else a
     return ops.matmul(left, ops.swapaxes(b, -1, -2) if transpose_b else b)
 
@@ -89,39 +121,54 @@ def _l2_normalize(x: Any, axis: Any = None, epsilon: float = 1e-12) -> Any:
     return x * ops.rsqrt(ops.maximum(power, epsilon))
 
 
-def _clip(t: Any, clip_value_min: float, clip_value_max: float) -> Any:
-    return ops.clip(t, clip_value_min, clip_value_max)
+def _clip(t: Any, clip_value_min: Any, clip_value_max: Any) -> Any:
+    return ops.clip(*_alike(t, clip_value_min, clip_value_max))
+
+
+def _bias_add(value: Any, bias: Any, data_format: str | None = None) -> Any:
+    if data_format not in (None, "NHWC", "channels_last"):
+        raise refuse(f"tf.nn.bias_add has data_format={data_format!r}")
+    return ops.add(*_alike(value, bias))
+
+
+def _leaky_relu(features: Any, alpha: float = 0.2) -> Any:
+    x = features if "float" in _dtype(features) else ops.cast(features, "float32")
+    return ops.leaky_relu(x, negative_slope=alpha)
 
 
 def _squeeze(input: Any, axis: Any = None) -> Any:
     return ops.squeeze(input, axis=tuple(axis) if isinstance(axis, list) else axis)
 
 
+_MODULES = ("", "math.")
+"""Where TensorFlow has functions that are exported twice."""
+
 _ELEMENTWISE: dict[str, Function] = {
     "abs": ops.abs,
-    "ceil": ops.ceil,
     "cos": ops.cos,
-    "erf": ops.erf,
     "exp": ops.exp,
     "floor": ops.floor,
-    "log": ops.log,
-    "log1p": ops.log1p,
     "negative": ops.negative,
-    "reciprocal": ops.reciprocal,
     "round": ops.round,
-    "rsqrt": ops.rsqrt,
     "sigmoid": ops.sigmoid,
     "sign": ops.sign,
     "sin": ops.sin,
-    "softplus": ops.softplus,
     "sqrt": ops.sqrt,
     "square": ops.square,
     "tanh": ops.tanh,
 }
+_MATH: dict[str, Function] = {
+    "ceil": ops.ceil,
+    "erf": ops.erf,
+    "log": ops.log,
+    "log1p": ops.log1p,
+    "reciprocal": ops.reciprocal,
+    "rsqrt": ops.rsqrt,
+    "softplus": ops.softplus,
+}
 _BINARY: dict[str, Function] = {
     "add": ops.add,
     "divide": ops.divide,
-    "floordiv": ops.floor_divide,
     "maximum": ops.maximum,
     "minimum": ops.minimum,
     "multiply": ops.multiply,
@@ -133,7 +180,7 @@ _REDUCTIONS: dict[str, Function] = {
     "all": ops.all,
     "any": ops.any,
     "max": ops.max,
-    "mean": ops.mean,
+    "mean": _mean,
     "min": ops.min,
     "prod": ops.prod,
     "sum": ops.sum,
@@ -148,11 +195,13 @@ _OPERATORS: dict[str, Function] = {
 }
 _SHAPES: dict[str, Function] = {
     "__operators__.getitem": _getitem,
-    "cast": _cast,
+    "compat.v1.floor_div": _of_two(ops.floor_divide),
+    "math.floordiv": _of_two(ops.floor_divide),
+    "cast": lambda x, dtype: ops.cast(x, dtype),
     "clip_by_value": _clip,
-    "concat": lambda values, axis: ops.concatenate(values, axis=axis),
+    "concat": lambda values, axis: ops.concatenate(_alike(*values), axis=axis),
     "expand_dims": lambda input, axis: ops.expand_dims(input, axis),
-    "identity": lambda input: ops.add(input, 0),
+    "identity": lambda input: ops.stop_gradient(input),
     "image.resize": _resize,
     "linalg.matmul": _matmul,
     "math.l2_normalize": _l2_normalize,
@@ -163,17 +212,17 @@ _SHAPES: dict[str, Function] = {
     "reshape": lambda tensor, shape: ops.reshape(tensor, tuple(shape)),
     "squeeze": _squeeze,
     "compat.v1.squeeze": _squeeze,
-    "stack": lambda values, axis=0: ops.stack(values, axis=axis),
-    "stop_gradient": ops.stop_gradient,
+    "stack": lambda values, axis=0: ops.stack(_alike(*values), axis=axis),
+    "stop_gradient": lambda input: ops.stop_gradient(input),
     "tile": lambda input, multiples: ops.tile(input, multiples),
     "transpose": _transpose,
     "compat.v1.transpose": _transpose,
 }
 _ACTIVATIONS: dict[str, Function] = {
-    "bias_add": lambda value, bias: ops.add(value, bias),
+    "bias_add": _bias_add,
     "elu": ops.elu,
     "gelu": lambda features, approximate=False: ops.gelu(features, approximate=approximate),
-    "leaky_relu": lambda features, alpha=0.2: ops.leaky_relu(features, negative_slope=alpha),
+    "leaky_relu": _leaky_relu,
     "log_softmax": lambda logits, axis=None: ops.log_softmax(logits, -1 if axis is None else axis),
     "relu": ops.relu,
     "relu6": ops.relu6,
@@ -188,14 +237,14 @@ _ACTIVATIONS: dict[str, Function] = {
 }
 
 FUNCTIONS: dict[str, Function] = {
-    **{f"{module}{name}": each for module in ("", "math.") for name, each in _ELEMENTWISE.items()},
+    **{f"{module}{name}": each for module in _MODULES for name, each in _ELEMENTWISE.items()},
+    **{f"math.{name}": each for name, each in _MATH.items()},
+    **{f"{module}{name}": _of_two(each) for module in _MODULES for name, each in _BINARY.items()},
     **{
-        f"{module}{name}": _of_two(each)
-        for module in ("", "math.")
-        for name, each in _BINARY.items()
+        f"{module}reduce_{name}": _reduction(each)
+        for module in _MODULES
+        for name, each in _REDUCTIONS.items()
     },
-    **{f"math.reduce_{name}": _reduction(each) for name, each in _REDUCTIONS.items()},
-    **{f"reduce_{name}": _reduction(each) for name, each in _REDUCTIONS.items()},
     **{f"__operators__.{name}": _of_two(each) for name, each in _OPERATORS.items()},
     **{f"__operators__.r{name}": _swapped(each) for name, each in _OPERATORS.items()},
     "__operators__.neg": ops.negative,
@@ -233,7 +282,7 @@ _NODES: dict[str, str] = {
     "RealDiv": "truediv",
     "Relu": "nn.relu",
     "Relu6": "nn.relu6",
-    "Rsqrt": "rsqrt",
+    "Rsqrt": "math.rsqrt",
     "Sigmoid": "sigmoid",
     "Softmax": "nn.softmax",
     "Sqrt": "sqrt",
@@ -263,6 +312,13 @@ def _node(config: Mapping[str, Any]) -> Function:
     return call
 
 
+def _random_crop(config: Mapping[str, Any]) -> Function:
+    """Return what the layer does at inference: it crops in the middle, and resizes."""
+    size = (config["height"], config["width"])
+    resizing: Function = keras.layers.Resizing(*size, crop_to_aspect_ratio=True)
+    return resizing
+
+
 def _thresholded_relu(config: Mapping[str, Any]) -> Function:
     theta = float(config.get("theta", 1.0))
     return lambda x: x * ops.cast(x > theta, x.dtype)
@@ -273,6 +329,7 @@ LAYERS: dict[str, Callable[[Mapping[str, Any]], Function]] = {
     "SlicingOpLambda": lambda config: function_of(str(config["function"])),
     "TensorFlowOpLayer": _node,
     "ThresholdedReLU": _thresholded_relu,
+    "RandomCrop": _random_crop,
     "RandomHeight": lambda _: keras.layers.Identity(),
     "RandomWidth": lambda _: keras.layers.Identity(),
 }

@@ -7,6 +7,7 @@ from dataclasses import dataclass
 from typing import Any
 
 import keras
+from keras import ops
 
 from kexport.keras_graph import operations_between
 from kexport.source.keras2.functions import LAYERS
@@ -70,14 +71,27 @@ def _sequential(config: Mapping[str, Any], permit: Permit) -> Built:
 
 def _input_of(config: Mapping[str, Any], entry: Mapping[str, Any], first: Member) -> Any:
     """Make the input of a Sequential model whose first layer is none."""
-    if isinstance(first.made, Built):
-        return keras.Input(batch_shape=first.made.model.input_shape)
+    if isinstance(first.made, Built) and isinstance(first.made.model, keras.Model):
+        return keras.tree.map_structure(_like, first.made.model.input)
     inner = entry["config"]
     shape = inner.get("batch_input_shape") or config.get("build_input_shape")
     if shape is None:
         raise refuse(f"the input shape of {config['name']!r} is not in the file")
-    dtype = "int32" if entry["class_name"] == "Embedding" else None
-    return keras.Input(batch_shape=tuple(shape), dtype=dtype)
+    return keras.Input(batch_shape=tuple(shape), dtype=_input_dtype(entry, first))
+
+
+def _input_dtype(entry: Mapping[str, Any], first: Member) -> str | None:
+    """Return the type that the first layer of a Sequential model takes; None for any floats."""
+    if isinstance(first.made, Built):  # repeated over time
+        return str(first.made.model.layer.input.dtype)
+    inner = entry["config"].get("layer")
+    return (
+        "int32" if "Embedding" in (entry["class_name"], (inner or {}).get("class_name")) else None
+    )
+
+
+def _like(tensor: Any) -> Any:
+    return keras.Input(batch_shape=tensor.shape, dtype=tensor.dtype)
 
 
 def _functional(config: Mapping[str, Any], permit: Permit) -> Built:
@@ -141,15 +155,37 @@ def _free_name(name: str) -> str:
 
 
 def _call(member: Member, given: Any, keywords: Mapping[str, Any]) -> Any:
+    training = keywords.get("training")
+    if training is not None and training is not False:
+        raise refuse(f"layer {member.name!r} is called with training={training!r}, also in predict")
+    others = {key: value for key, value in keywords.items() if key != "training"}
     made = member.made.model if isinstance(member.made, Built) else member.made
     if isinstance(made, _RECURRENT) and isinstance(given, list):
-        return made(given[0], initial_state=given[1:], **keywords)
-    result = made(given, **keywords)
-    if member.class_name in LAYERS:  # Keras' own names of operations may be those of layers
-        name = _free_name(member.name)
-        for number, operation in enumerate(operations_between([given, keywords], result)):
-            operation.name = f"{name}_{number}" if number else name
+        return made(given[0], initial_state=given[1:], **others)
+    result = made(_as_taken(member, given), **others)
+    name = _free_name(member.name)
+    for number, operation in enumerate(operations_between([given, others], result)):
+        if operation is not made or member.class_name in LAYERS:  # named by Keras until now
+            operation.name = f"{name}.{number}" if number else name
     return result
+
+
+def _as_taken(member: Member, given: Any) -> Any:
+    """Return the tensor that a layer of images is given, in floats as Keras 2 casts it.
+
+    Raises:
+        UnsupportedModel: the layer averages whole numbers, and Keras 2 rounds the result.
+    """
+    kind = member.class_name
+    images = kind in ("CenterCrop", "Resizing") or (
+        kind.startswith("Random") and kind not in ("RandomHeight", "RandomWidth")
+    )
+    averages = kind.startswith("GlobalAveragePooling")
+    if not (images or averages) or "float" in getattr(given, "dtype", "float32"):
+        return given
+    if averages:
+        raise refuse(f"layer {member.name!r} ({kind}) rounds the average of {given.dtype}")
+    return ops.cast(given, getattr(member.made, "compute_dtype", "float32"))
 
 
 def _first_calls(config: Mapping[str, Any], members: Mapping[str, Member]) -> dict[str, int]:
@@ -230,5 +266,4 @@ def _arguments(
     first = filled(node)
     if isinstance(first, list) and len(first) == 1:
         (first,) = first
-    named = {key: filled(value) for key, value in dict(keywords).items()}
-    return first, {key: value for key, value in named.items() if key != "training"}
+    return first, {key: filled(value) for key, value in dict(keywords).items()}

@@ -10,9 +10,8 @@ from importlib import resources
 from typing import Any
 
 import keras
-from keras import ops
 
-from kexport.keras_graph import import_private, symbol
+from kexport.keras_graph import import_private, keras2_hard_sigmoid, symbol
 from kexport.source.keras2.refusal import refuse
 
 Permit = Callable[[Mapping[str, Any]], None]
@@ -24,15 +23,8 @@ TRAINING_ONLY = ("_initializer", "_regularizer", "_constraint")
 _BASE = frozenset({"name", "trainable", "dtype"})
 """Arguments of every layer that passes the rest on to `keras.layers.Layer`."""
 
-_HARD_SIGMOID = "keras2_hard_sigmoid"
-
-
-def hard_sigmoid(x: Any) -> Any:
-    """Compute the `hard_sigmoid` of Keras 2, clip(0.2 x + 0.5, 0, 1); Keras 3's has slope 1/6."""
-    return ops.clip(0.2 * x + 0.5, 0.0, 1.0)
-
-
-keras.saving.register_keras_serializable("kexport", _HARD_SIGMOID)(hard_sigmoid)
+_HARD_SIGMOID = keras2_hard_sigmoid.__name__
+keras.saving.register_keras_serializable("kexport", _HARD_SIGMOID)(keras2_hard_sigmoid)
 
 
 def make_layer(entry: Mapping[str, Any], name: str, permit: Permit) -> keras.Layer:
@@ -57,7 +49,9 @@ def translate(entry: Mapping[str, Any]) -> dict[str, Any]:
     given = str(entry["class_name"])
     registered = entry.get("registered_name") or given
     class_name = _tables()["classes"].get(given, given)
-    config = {
+    if given in _tables()["gone"]["names"]:
+        raise refuse(f"layer {entry['config'].get('name')!r} is a {given}, which Keras 3 has not")
+    config = _tables()["defaults"].get(given, {}) | {
         key: _value(key, value)
         for key, value in entry["config"].items()
         if not key.endswith(TRAINING_ONLY)
@@ -113,11 +107,11 @@ def _accepted(layer: Any, config: Mapping[str, Any], name: str) -> dict[str, Any
         known |= _BASE
     if issubclass(layer, keras.layers.LeakyReLU):
         known.add("alpha")  # Keras 3 takes it for negative_slope
-    harmless = _tables()["harmless"]
+    harmless, refused = _tables()["harmless"], _tables()["refused"]
     for key, value in config.items():
         meant = harmless.get(key, [])
         is_harmless = meant == "any" or ("none" if value is None else value) in meant
-        if key not in known and not is_harmless:
+        if (key not in known and not is_harmless) or value in refused.get(key, ()):
             raise refuse(f"layer {name!r} ({layer.__name__}) has {key}={value!r}")
     return {key: value for key, value in config.items() if key in known}
 

@@ -13,6 +13,7 @@ import keras
 
 from kexport.errors import KexportError, UnsupportedModel, one_line
 from kexport.source.keras2 import weights_archive, weights_h5
+from kexport.source.keras2.attributes import text_of
 from kexport.source.keras2.graph import build
 from kexport.source.keras2.layer_config import Permit
 from kexport.source.keras2.refusal import HINT
@@ -25,12 +26,11 @@ def version_of(path: Path) -> str | None:
     """
     if path.suffix == ".keras":
         with zipfile.ZipFile(path) as archive:
-            version = json.loads(archive.read("metadata.json")).get("keras_version")
+            version = str(dict(json.loads(archive.read("metadata.json"))).get("keras_version"))
     else:
         with h5py.File(path, "r") as file:
-            version = file.attrs.get("keras_version", "1")
-    text = version.decode() if isinstance(version, bytes) else str(version)
-    return text if text.split(".")[0] in ("1", "2") else None
+            version = text_of(file.attrs.get("keras_version", "1"))
+    return version if version.split(".")[0] in ("1", "2") else None
 
 
 def load(path: Path, config: Any, version: str, *, permit: Permit) -> keras.Model:

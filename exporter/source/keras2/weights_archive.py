@@ -9,6 +9,7 @@ import h5py
 import numpy as np
 
 from kexport.arrays import Array
+from kexport.keras_graph import snake_case
 from kexport.source.keras2.assign import assign_one, finish, weights_of
 from kexport.source.keras2.graph import Built, Member
 from kexport.source.keras2.refusal import refuse
@@ -66,7 +67,7 @@ def _part(part: Any, name: str) -> Any:
     if not isinstance(part, (list, tuple)):
         return getattr(part, name)
     kind, number = _split(name)
-    return [each for each in part if _snake(type(each).__name__) == kind][number]
+    return [each for each in part if snake_case(type(each).__name__) == kind][number]
 
 
 def _has_weights(member: Member) -> bool:
@@ -99,10 +100,4 @@ def _split(name: str) -> tuple[str, int]:
 
 
 def _kind(member: Member) -> str:
-    return _snake("Functional" if member.class_name == "Model" else member.class_name)
-
-
-def _snake(name: str) -> str:
-    """Name a class as Keras names the groups of its objects."""
-    name = re.sub("(.)([A-Z][a-z]+)", r"\1_\2", re.sub(r"\W+", "", name))
-    return re.sub("([a-z])([A-Z])", r"\1_\2", name).lower()
+    return snake_case("Functional" if member.class_name == "Model" else member.class_name)
