@@ -120,6 +120,7 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
             channels_last(subject.model),
             subject.artifact,
             subject.outputs,
+            subject.task,
             subject.labels,
             inputs_of(samples),
             random=source.weights == "random",

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -77,6 +77,8 @@ class FloatModel:
     artifact: Artifact
     """The simplified float32 graph, with the bundle's inputs."""
     shown: Sequence[Output]
+    task: Mapping[str, Any]
+    """The manifest's entry of what the outputs are for."""
     labels: Sequence[str] | None
     inputs: tuple[ModelInput, ...]
     random: bool
@@ -281,15 +283,17 @@ def _evaluator(subject: FloatModel, evaluation_set: _Loaded, say: Say) -> Evalua
     """Run Keras on the evaluation samples, as the reference of the quantized models."""
     rows, judge, first = evaluation_set.rows, evaluation_set.judge, subject.shown[0]
     runner = runner_for(subject.model, subject.artifact.model, len(rows))
-    prepared = partial(prepare_all, subject.inputs)
+    prepared, kind = partial(prepare_all, subject.inputs), output_kind(first, subject.task)
     if judge is not None:
         found = list(measured.answers(judge, subject.shown, runner, rows, prepared, say))
         reference = np.concatenate([output for _, output in found])
         kept = tuple(one for some, _ in found for one in some)
-        return TaskEvaluator(rows, reference, output_kind(first), judge=judge, kept=kept)
+        return TaskEvaluator(
+            rows, reference, output_kind(first, subject.task), judge=judge, kept=kept
+        )
     scores = runner.first_output(rows, prepared, say, "running Keras on the held-out images")
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
-    return Evaluator(rows, scores, output_kind(first), labels)
+    return Evaluator(rows, scores, kind, labels)
 
 
 def _accuracy(subject: FloatModel, evaluator: Evaluator) -> dict[str, Any] | None:
