@@ -172,7 +172,8 @@ int main(int count, char** words) {
     settings.iou = arguments.iou;
     std::optional<programs::Saver> saver;
     if (!arguments.save.empty()) {
-        auto opened = programs::Saver::open(arguments.save, model->task());
+        auto opened = programs::Saver::open(arguments.save, model->task(),
+                                            {arguments.plain.begin() + 1, arguments.plain.end()});
         if (!opened) return terminal::print_fault(opened.fault());
         saver = std::move(*opened);
     }
