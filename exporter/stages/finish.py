@@ -122,7 +122,7 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
             subject.outputs,
             subject.task,
             subject.labels,
-            inputs_of(samples),
+            inputs_of(subject.model, samples),
             random=source.weights == "random",
             seed=request.recipe.seed,
             labelled=None if image is None else measured.find(subject, image, request),
