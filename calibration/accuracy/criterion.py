@@ -14,13 +14,13 @@ from kexport.calibration.accuracy.intervals import (
     share_interval,
 )
 from kexport.calibration.accuracy.verdict import (
-    CONFIDENCE,
     INTERVAL_CONFIDENCE,
     ROUNDING,
     Verdict,
     judge,
 )
 from kexport.calibration.metrics import Quality
+from kexport.measures.resample import CONFIDENCE
 
 Measure = Literal["labels", "agreement", "noise", "spread", "directions", "nothing"]
 

@@ -37,7 +37,6 @@ from kexport.calibration.dataset.images import (
 )
 from kexport.calibration.dataset.inputs import load_samples, split_samples
 from kexport.calibration.execution.rows import Rows
-from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.calibration.metrics import Quality
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
@@ -173,9 +172,9 @@ def quantize(
             whole, guard, found = _halve_rest(whole, form, found, dataset, criterion, say)
         quality, evaluator = found.quality, dataset.evaluator
         floating = _float_model(subject, target)
-        float_bytes = _bytes_of(floating, Path(scratch))
+        float_bytes = save.bytes_of(floating)
         shipped = _held(evaluation_set.rows[: calibration.ship_images])
-        of_int8 = _labelled(evaluator, quality, whole.model)
+        of_int8 = _labelled(evaluator, quality)
         speed = _measure_speed(floating, whole.model, images, say) if local else None
     require_speedup(speed, calibration.require_speedup, target.name)
     entry = {
@@ -223,7 +222,7 @@ def _load(
     if calibration.data is None:
         raise ValueError("there is nothing to calibrate on")
     if subject.image is None:
-        return _load_samples(subject, calibration.data, scratch, say)
+        return _load_samples(subject, calibration.data, say)
     image, form, larger = subject.image, subject.image.form, subject.image.calibrating
     assert isinstance(form, ImageForm), "an image has the form of one"
     assert isinstance(larger, ImageForm), "an image has the form of one"
@@ -255,16 +254,13 @@ def _load(
     return encoded(load(limit=CALIBRATION_IMAGES)), encoded(judged)
 
 
-def _load_samples(
-    subject: FloatModel, source: Any, scratch: Path, say: Say
-) -> tuple[_Loaded, _Loaded]:
+def _load_samples(subject: FloatModel, source: Any, say: Say) -> tuple[_Loaded, _Loaded]:
     """Load the samples of a model of several inputs, or of numbers."""
     found = load_samples(
         source,
         {one.name: one.calibrating for one in subject.inputs},
         limit=CALIBRATION_IMAGES + EVALUATION_IMAGES,
         seed=subject.seed,
-        scratch=scratch,
         least=MIN_IMAGES,
         progress=percent_progress(say, "reading the calibration samples"),
     )
@@ -317,10 +313,10 @@ def _criterion(evaluator: Evaluator, max_drop: float, *, random: bool) -> Criter
     return criterion_for(evaluator, max_drop, random=random)
 
 
-def _labelled(evaluator: Evaluator, quality: Quality, model: ir.Model) -> dict[str, Any] | None:
+def _labelled(evaluator: Evaluator, quality: Quality) -> dict[str, Any] | None:
     """Return how right the quantized model is on the labelled images, for the manifest."""
     if isinstance(evaluator, TaskEvaluator):
-        return evaluator.entry(model)
+        return evaluator.entry(quality)
     if quality.top1 is None:
         return None
     right = round(quality.top1 * quality.images)
@@ -350,18 +346,6 @@ def _float_model(subject: FloatModel, target: Target) -> ir.Model:
     """Return the float32 graph of the same device, to compare sizes and times with."""
     passes = pipeline.passes_for(replace(GraphFormat.of(target), precision="fp32"), "lower")
     return pipeline.continue_with(subject.artifact, passes).model
-
-
-def _bytes_of(model: ir.Model, scratch: Path) -> int:
-    """Return the size of a model's files.
-
-    Raises:
-        OutputFailed: `scratch` cannot be written.
-    """
-    with writing_temporary_files("the float32 graph"):
-        folder = Path(tempfile.mkdtemp(dir=scratch))
-        save.save(model, folder / "model.onnx")
-    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _measure_speed(floating: ir.Model, model: ir.Model, images: Rows, say: Say) -> Speed:
