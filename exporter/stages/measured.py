@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -22,11 +20,9 @@ from kexport.outputs import Output
 from kexport.progress import Progress
 from kexport.runtime.placement import placed
 from kexport.runtime.task import Task, task_of
-from kexport.source.clone import channels_last
-from kexport.source.preprocessing import prepare
 from kexport.stages import labelled
 from kexport.stages.convert import Subject
-from kexport.stages.keras_runner import KerasRunner, Prepare, runner_for
+from kexport.stages.keras_runner import KerasRunner, Prepare
 from kexport.stages.request import Request
 
 CAUSES = (
@@ -121,26 +117,6 @@ def find(subject: Subject, image: InputImage, request: Request) -> Labelled | No
     count, names = _counted(subject, task)
     reading = Reading(task, subject.labels, count, names, image.pixels.outside)
     return Labelled(examples, reading, request.recipe.seed)
-
-
-def of_keras(
-    labelled_data: Labelled, subject: Subject, image: InputImage, say: Progress
-) -> dict[str, Any]:
-    """Measure Keras itself, for the manifest.
-
-    Raises:
-        BadArgument, OutputFailed: the images cannot be used, or do not suit the model.
-    """
-    form = labelled.form_of(subject.model, image.pixels)
-    with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
-        images = labelled_data.load(form, Path(scratch), say)
-        judge = labelled_data.judge(images, form)
-        runner = runner_for(
-            channels_last(subject.model), subject.artifact.model, len(images.images)
-        )
-        prepared = partial(prepare, mode=image.mode)
-        found = answers(judge, subject.outputs, runner, images.images, prepared, say)
-        return check(judge, [one for kept, _ in found for one in kept])
 
 
 def check(judge: Judge, kept: Sequence[Any]) -> dict[str, Any]:

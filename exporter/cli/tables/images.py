@@ -99,6 +99,8 @@ def labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
     if "top1" in found:
         share = f"Keras is right on {found['top1']:.1%} of {found['images']} labelled images"
         yield f"{share} (95 % interval {low:.1%} to {high:.1%})"
+        if "bundle" in found:
+            yield f"and the bundle on {found['bundle']['value']:.1%}"
         return
     name, value = found["measure"], found["value"]
     ends = f"{written(name, low, unit=False)} to {written(name, high)}"
@@ -113,3 +115,5 @@ def labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
     ]
     if others:
         yield f"and {', '.join(others)}"
+    if "bundle" in found:
+        yield f"the bundle has {title_of(name)} {written(name, found['bundle']['value'])}"
