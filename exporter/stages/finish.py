@@ -10,9 +10,9 @@ from kexport.calibration.statistics.float16_guard import Guard
 from kexport.graph.passes import Artifact
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
-from kexport.stages import measured, optimize, quantize
+from kexport.stages import optimize, quantize
 from kexport.stages.convert import Subject
-from kexport.stages.judged import judge, require_image
+from kexport.stages.judged import find, judge, require_image
 from kexport.stages.model_input import inputs_of
 from kexport.stages.request import Request
 from kexport.targets import Target
@@ -70,7 +70,7 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
             inputs_of(subject.model, samples),
             random=source.weights == "random",
             seed=request.recipe.seed,
-            labelled=None if image is None else measured.find(subject, image, request),
+            labelled=None if image is None else find(subject, image, request),
         ),
         request.target,
         request.calibration,

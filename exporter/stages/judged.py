@@ -42,7 +42,7 @@ def judge(
     if request.calibration.eval_data is None:
         return None
     image = require_image(subject)
-    data = measured.find(subject, image, request)
+    data = find(subject, image, request)
     with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
         if data is None:
             return _of_classes(subject, request, image, graph, Path(scratch), say)
@@ -60,6 +60,11 @@ def judge(
         for outputs in _outputs(graph, image, images, judged.task.outputs):
             kept += judged.keep(outputs, len(kept))
         return {**entry, "bundle": judged.entry(kept)}
+
+
+def find(subject: Subject, image: InputImage, request: Request) -> measured.Labelled | None:
+    """Return the labelled data of an export, as `measured.data_of`."""
+    return measured.data_of(subject.task, subject.outputs, subject.labels, image.pixels, request)
 
 
 def require_image(subject: Subject) -> InputImage:

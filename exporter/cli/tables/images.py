@@ -43,8 +43,15 @@ def _preprocessed(entry: Mapping[str, Any]) -> Iterable[str]:
     if entry["mode"] != "none" or not inside:
         yield _described(entry)
     if "chosen" in entry:
-        shares = (f"{mode} {share:.1%}" for mode, share in entry["chosen"]["top1"].items())
-        yield f"as {entry['chosen']['images']} labelled images fit it best: {', '.join(shares)}"
+        chosen = entry["chosen"]
+        fit = f"as {chosen['images']} labelled images fit it best"
+        if "top1" in chosen:
+            told = [f"{mode} {share:.1%}" for mode, share in chosen["top1"].items()]
+        else:
+            name = chosen["measure"]
+            told = [f"{mode} {written(name, value)}" for mode, value in chosen["values"].items()]
+            fit += f" by {title_of(name)}"
+        yield f"{fit}: {', '.join(told)}"
 
 
 def _described(entry: Mapping[str, Any]) -> str:
