@@ -138,6 +138,11 @@ HEADINGS = (
 
 
 def page(found: Sequence[Sequence[str]], rounds: int, where: str) -> str:
+    islands = (
+        f"`@digits` is exported with --max-drop {ISLANDS_DROP}, so that nodes return to float. "
+        if any("@digits" in row[0] for row in found)
+        else ""
+    )
     return joined(
         [
             "## What the whole export takes",
@@ -148,8 +153,7 @@ def page(found: Sequence[Sequence[str]], rounds: int, where: str) -> str:
             "calibrates on the others, repairs, judges, and times the result against fp32. *whole "
             "command* is the call of kexport.export, from building the model to the proof of the "
             "published bundle. Imports are in neither of the first two. Each run is a process of "
-            f"its own; medians of {rounds} rounds in turns, and of their ratios. `@digits` is "
-            f"exported with --max-drop {ISLANDS_DROP}, so that nodes return to float. "
+            f"its own; medians of {rounds} rounds in turns, and of their ratios. {islands}"
             "`python bench/int8.py` writes this.",
             table(HEADINGS, found),
         ]

@@ -33,13 +33,11 @@ PRECISIONS = ("fp32", "int8")
 class Example:
     """What `kexport` and `kexport run` are told, and where the data has images.
 
-    `int8` is what an export in int8 is told beside. `images` is the folder to calibrate on, and
-    `files` the pattern of the files in it.
+    `images` is the folder to calibrate on, and `files` the pattern of the files in it.
     """
 
     export: str
     run: str = ""
-    int8: str = ""
     images: str = "images"
     files: str = "*.jpg"
 
@@ -63,7 +61,6 @@ EXAMPLES = {
     "embed": Example(
         "--task embed --resize-outside tf-bilinear,crop",
         "--gallery DATA/gallery -k 1",
-        "--max-drop 0.0005",
         files="*/*.jpg",
     ),
     "image": Example("--task image --preprocess unit", images="noisy"),
@@ -99,7 +96,6 @@ def export(task: str, precision: str, out: Path) -> Path:
     words += shlex.split(EXAMPLES[task].export.replace("examples/", f"{HERE}/"))
     if precision == "int8":
         words += ["--calibration-data", str(out / "train" / EXAMPLES[task].images)]
-        words += EXAMPLES[task].int8.split()
     told(*words, "--quiet")
     return bundle
 

@@ -70,7 +70,7 @@ def multilabel(folder: Path, count: int, rng: Rng) -> None:
 
 def segment(folder: Path, count: int, rng: Rng) -> None:
     """Write images/0000.jpg and masks/0000.png, whose pixels are 0 table, 1 apple, 2, 3."""
-    (folder / "masks").mkdir(parents=True)
+    (folder / "masks").mkdir(parents=True, exist_ok=True)
     for number in range(count):
         picture = draw(rng, some(rng))
         save(picture.pixels, folder / "images" / f"{number:04}.jpg")

@@ -4,22 +4,25 @@ from __future__ import annotations
 
 import os
 from dataclasses import dataclass
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, TypeVar
 
 from .embed import Embedding, Gallery, gallery_of, read_gallery
 from .errors import BadImage, BadInput
-from .sample_files import assigned, below, matched, value_of
+from .sample_files import SampleFiles, assigned, below, matched, value_of
 from .save import Saver
-from .sources import Unreadable, image_files, sources
+from .sources import STDIN, Source, Unreadable, image_files, sources
 from .task import require_task
-from .video import Frame
+from .video import Frame, is_video
 
 if TYPE_CHECKING:
-    from collections.abc import Iterable, Iterator, Mapping, Sequence
+    from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 
     from .predict import Answer, Settings
-    from .session import Session
+    from .session import Prepared, Session
+
+T = TypeVar("T")
 
 
 @dataclass(frozen=True)
@@ -84,34 +87,82 @@ def answers(
     For any other, `inputs` has a word such as `left=a.jpg` for each input, or `words` are folders
     with a subfolder for each input (`sample_files`).
 
+    A model with a fixed batch gets as many files at once, unless they come on standard input or
+    there are videos, which are answered one at a time.
+
     With a `folder`, each answer is saved there. An image that cannot be read gives an answer with
     its fault; any other fault is raised.
 
     Raises BadInput, EngineMissing, as `Session.predict` and `sources.sources`; BadInput if the
     files of several inputs do not match, if the task saves nothing or the folder cannot be written.
     """
-    saver = None if folder is None else Saver(folder, session.manifest.task)
     specs = session.manifest.inputs
     if inputs or len(specs) > 1 or specs[0].color is None:
-        yield from _of_samples(session, words, inputs, settings, saver)
+        yield from _of_samples(session, words, inputs, settings, folder)
         return
-    for found in sources(words, stdin, videos):
+    files = _listed(words)
+    saver = None if folder is None else Saver(folder, session.manifest.task, files)
+    alone = files is None or any(is_video(file) for file in files)
+    found_sources = sources(words, stdin, videos)
+
+    def prepare(found: Source) -> Prepared:
         if isinstance(found, Unreadable):
-            yield Answered(found.name, fault=found.fault)
-            continue
-        if isinstance(found, Frame):
-            answer = session.predict(found.pixels, settings)
+            raise found.fault
+        return session.prepare(found.pixels if isinstance(found, Frame) else found)
+
+    at_once = 1 if alone else batch_of(session)
+    for found, answer in _answered(session, found_sources, prepare, settings, at_once):
+        if isinstance(answer, BadImage):
+            name = found.name if isinstance(found, Unreadable) else str(found)
+            yield Answered(name, fault=answer)
+        elif isinstance(found, Frame):
             saved = None if saver is None else saver.save(found.file_name, answer, [found.pixels])
             at = found.number, found.seconds
             yield Answered(found.source, answer, saved=saved, frame=at)
-            continue
-        try:
-            answer = session.predict(found, settings)
-        except BadImage as fault:
-            yield Answered(found, fault=fault)
-            continue
-        saved = None if saver is None else saver.save(Path(found).stem, answer, [found])
-        yield Answered(found, answer, saved=saved)
+        elif isinstance(found, str):
+            saved = None if saver is None else saver.save(Path(found).stem, answer, [found])
+            yield Answered(found, answer, saved=saved)
+
+
+def batch_of(session: Session) -> int:
+    """Return how many images from files are answered at once: a batch, where that is fixed.
+
+    A model that takes images of any size gets one at a time, since they may differ.
+    """
+    specs = session.manifest.inputs
+    is_fixed = all(size is not None for spec in specs for size in spec.shape[1:])
+    return (session.batch or 1) if is_fixed else 1
+
+
+def _answered(
+    session: Session,
+    items: Iterable[T],
+    prepare: Callable[[T], Prepared],
+    settings: Settings,
+    at_once: int,
+) -> Iterator[tuple[T, Answer | BadImage]]:
+    """Yield items with their answers, or the fault of one that `prepare` raised."""
+    waiting = iter(items)
+    while group := list(islice(waiting, at_once)):
+        prepared = [_caught(prepare, item) for item in group]
+        good = [one for one in prepared if not isinstance(one, BadImage)]
+        found = iter(session.answer(good, settings))
+        for item, one in zip(group, prepared):
+            yield item, one if isinstance(one, BadImage) else next(found)
+
+
+def _caught(prepare: Callable[[T], Prepared], item: T) -> Prepared | BadImage:
+    try:
+        return prepare(item)
+    except BadImage as fault:
+        return fault
+
+
+def _listed(words: Sequence[str]) -> list[str] | None:
+    """Return the image files that words name; None where some come on standard input."""
+    if STDIN in words:
+        return None
+    return [found for found in image_files(words, ()) if isinstance(found, str)]
 
 
 def _of_samples(
@@ -119,20 +170,26 @@ def _of_samples(
     folders: Sequence[str],
     inputs: Sequence[str],
     settings: Settings,
-    saver: Saver | None,
+    folder: Path | None,
 ) -> Iterator[Answered]:
     """Answer for samples of several inputs, or of numbers."""
     specs = {spec.name: spec for spec in session.manifest.inputs}
     images = [name for name, spec in specs.items() if spec.color is not None]
-    paths = [_below(folder, list(specs)) for folder in folders]
+    paths = [_below(one, list(specs)) for one in folders]
     if inputs:
         paths.append(assigned(inputs, list(specs)))
-    for sample in (found for given in paths for found in matched(given, images)):
-        try:
-            given = {name: value_of(text, specs[name]) for name, text in sample.files.items()}
-            answer = session.predict(given, settings)
-        except BadImage as fault:
-            yield Answered(sample.name, fault=fault, inputs=sample.files)
+    samples = [found for given in paths for found in matched(given, images)]
+    files = [file for sample in samples for file in sample.files.values()]
+    saver = None if folder is None else Saver(folder, session.manifest.task, files)
+
+    def prepare(sample: SampleFiles) -> Prepared:
+        given = {name: value_of(text, specs[name]) for name, text in sample.files.items()}
+        return session.prepare(given)
+
+    at_once = batch_of(session)
+    for sample, answer in _answered(session, samples, prepare, settings, at_once):
+        if isinstance(answer, BadImage):
+            yield Answered(sample.name, fault=answer, inputs=sample.files)
             continue
         sources = [sample.files[name] for name in (*images, *set(specs).difference(images))]
         name = Path(sample.name).stem if os.path.exists(sample.name) else Path(sample.name).name

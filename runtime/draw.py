@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from typing import TYPE_CHECKING
 
 from .image import pixels
@@ -26,7 +27,8 @@ def drawn(image: ImageSource, boxes: Boxes) -> Image:
         color = voc_palette(box.index % 255 + 2)[-1]
         pen.rectangle((box.left, box.top, box.right, box.bottom), outline=color, width=width)
         text = f"{box.label} {box.score:.2f}"
-        place = (box.left + width, max(box.top - 11, 0))
+        inside = max(picture.width - 1 - math.ceil(pen.textbbox((0, 0), text)[2]), 0)
+        place = (min(box.left + width, inside), max(box.top - 11, 0))
         pen.rectangle(pen.textbbox(place, text), fill=color)
         pen.text(place, text, fill="white")
     return picture

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import contextlib
 import os
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -15,7 +16,7 @@ from .regress import RawOutputs
 from .segment import UNSEEN, Mask
 
 if TYPE_CHECKING:
-    from collections.abc import Callable, Sequence
+    from collections.abc import Callable, Iterator, Sequence
 
     from .image import ImageSource
     from .predict import Answer
@@ -28,12 +29,14 @@ SUFFIXES = {"segment": ".png", "detect": ".png", "image": ".png", "raw": ".npz"}
 class Saver:
     """Writes answers into a folder, under the names of their images.
 
-    Two images of the same name get files of different names: `cat.png`, `cat-2.png`.
+    Two images of the same name get files of different names: `cat.png`, `cat-2.png`. An image that
+    is answered is never replaced: `images` are the paths of all of them, or None where they become
+    known one by one, and then no file is replaced that was there before.
 
     Raises BadInput for a task whose answers are no files, or a folder that cannot be made.
     """
 
-    def __init__(self, folder: Path, task: Task) -> None:
+    def __init__(self, folder: Path, task: Task, images: Sequence[str] | None) -> None:
         if task.name not in SUFFIXES:
             raise BadInput(
                 f"the task {task.name} has no files to save",
@@ -42,6 +45,9 @@ class Saver:
         self._folder = folder
         self._suffix = SUFFIXES[task.name]
         self._taken: set[str] = set()
+        self._replaces = images is not None
+        self._images = images or ()
+        self._files: dict[Any, str] | None = None
         self._guarded(lambda: folder.mkdir(parents=True, exist_ok=True))
 
     def save(self, name: str, answer: Answer, sources: Sequence[ImageSource]) -> Path:
@@ -50,22 +56,36 @@ class Saver:
         `sources` are what it is the answer for, first the image that boxes are drawn on: the paths
         of files, or pixels.
 
-        Raises BadInput if it cannot be written, or if that file is one of its sources.
+        Raises BadInput if it cannot be written, or if that file is one of the images.
         """
         own, count = name, 1
-        while own in self._taken:
+        while own in self._taken or not (self._replaces or self._is_free(own)):
             count += 1
             own = f"{name}-{count}"
         self._taken.add(own)
         path = self._folder / f"{own}{self._suffix}"
-        for source in sources:
-            if isinstance(source, str) and os.path.exists(source) and _same(path, source):
-                raise BadInput(
-                    f"the answer for {source} would replace the image itself",
-                    hint="give another folder with --save",
-                )
+        replaced = self._image_at(path)
+        if replaced is not None:
+            of = sources[0] if isinstance(sources[0], str) else name
+            what = "the image itself" if replaced == sources[0] else f"the image {replaced}"
+            raise BadInput(
+                f"the answer for {of} would replace {what}",
+                hint="give another folder with --save",
+            )
         self._guarded(lambda: _write(path, sources[0], answer))
         return path
+
+    def _is_free(self, own: str) -> bool:
+        return not (self._folder / f"{own}{self._suffix}").exists()
+
+    def _image_at(self, path: Path) -> str | None:
+        """Return the image that is the file at a path, by whatever name it was given."""
+        if self._files is None:
+            self._files = {}
+            for image in self._images:
+                for key in _identities(image):
+                    self._files.setdefault(key, image)
+        return next((self._files[key] for key in _identities(path) if key in self._files), None)
 
     def _guarded(self, write: Callable[[], Any]) -> None:
         try:
@@ -77,8 +97,12 @@ class Saver:
             ) from error
 
 
-def _same(path: Path, source: str) -> bool:
-    return path.exists() and path.samefile(source)
+def _identities(path: str | Path) -> Iterator[Any]:
+    """Yield what tells a file: its path without links and, if it is there, device and inode."""
+    yield os.path.realpath(path)
+    with contextlib.suppress(OSError):
+        found = os.stat(path)
+        yield found.st_dev, found.st_ino
 
 
 def _write(path: Path, image: ImageSource, answer: Answer) -> None:

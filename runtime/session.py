@@ -2,8 +2,9 @@
 
 from __future__ import annotations
 
+from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, NamedTuple, TypeVar
 
 import numpy as np
 
@@ -22,7 +23,7 @@ from .task import LABELLED
 
 if TYPE_CHECKING:
     import os
-    from collections.abc import Iterable, Mapping, Sequence
+    from collections.abc import Iterable, Iterator, Mapping, Sequence
 
     from numpy.typing import NDArray
 
@@ -57,6 +58,19 @@ def load(
         check_files(folder, manifest)
     labels = read_labels(folder, manifest)
     return Session(manifest, choose(folder, manifest, threads, engine), labels)
+
+
+FREE_BATCH = 32
+"""How many images a model with a dynamic batch gets at a time."""
+
+T = TypeVar("T")
+
+
+class Prepared(NamedTuple):
+    """A sample as the model takes it, without the batch axis, and where its image lies in it."""
+
+    sample: dict[str, NDArray[Any]]
+    placement: Placement | None
 
 
 class Session:
@@ -145,8 +159,9 @@ class Session:
     ) -> list[list[Prediction]]:
         """Classify several images, as many at a time as the model takes; as `classify` for each.
 
-        A model with a dynamic batch gets all at once. For a fixed batch, the last one is filled up
-        with repeated images. Where a model takes images of any size, they must have one size.
+        A model with a dynamic batch gets 32 at a time. For a fixed batch, the last one is filled up
+        with repeated images. No more images are decoded than are in a batch. Where a model takes
+        images of any size, they must have one size.
 
         Raises as `classify`; BadInput for images of different sizes.
         """
@@ -160,7 +175,7 @@ class Session:
                 hint=f"use predict(), whose answer is that of the task {task.name}",
             )
         self._check_count(top_k)
-        samples = [sample_of(image, self.manifest.inputs) for image in images]
+        samples = (sample_of(image, self.manifest.inputs) for image in images)
         return [self._classes(outputs, top_k or TOP_K) for outputs in self._each(samples)]
 
     def predict(self, image: SampleSource, settings: Settings | None = None) -> Answer:
@@ -183,19 +198,45 @@ class Session:
         Raises as `predict` and `classify_all`.
         """
         chosen = settings or Settings()
+        self._check(chosen)
+        prepared = (self.prepare(image) for image in images)
+        return [one for batch in self._batches(prepared) for one in self.answer(batch, chosen)]
+
+    def prepare(self, image: SampleSource) -> Prepared:
+        """Decode an image, or a sample of several inputs, as the model takes it; for `answer`.
+
+        Raises as `predict`.
+        """
+        if self.manifest.task.name == "classify":
+            return Prepared(sample_of(image, self.manifest.inputs), None)
+        given, placement = self._placed(image)
+        return Prepared(sample_of(given, self.manifest.inputs), placement)
+
+    def answer(
+        self, prepared: Sequence[Prepared], settings: Settings | None = None
+    ) -> list[Answer]:
+        """Answer for images that were decoded before; as `predict_all`.
+
+        Raises as `predict_all`.
+        """
+        chosen = settings or Settings()
+        self._check(chosen)
+        outputs = self._each(one.sample for one in prepared)
+        return [self._read(of_one, one.placement, chosen) for of_one, one in zip(outputs, prepared)]
+
+    def _check(self, settings: Settings) -> None:
+        check_settings(settings, self.manifest.task)
+        if self.manifest.task.name == "classify":
+            self._check_count(settings.top_k)
+
+    def _read(
+        self, outputs: Mapping[str, NDArray[Any]], placement: Placement | None, settings: Settings
+    ) -> Answer:
+        """Read the outputs of one sample by the task."""
         task = self.manifest.task
-        check_settings(chosen, task)
         if task.name == "classify":
-            return [Classes(tuple(best)) for best in self.classify_all(images, chosen.top_k)]
-        samples, placements = [], []
-        for image in images:
-            given, placement = self._placed(image)
-            samples.append(sample_of(given, self.manifest.inputs))
-            placements.append(placement)
-        return [
-            answer(task, outputs, self.labels, chosen, placement)
-            for outputs, placement in zip(self._each(samples), placements)
-        ]
+            return Classes(tuple(self._classes(outputs, settings.top_k or TOP_K)))
+        return answer(task, outputs, self.labels, settings, placement)
 
     def _placed(self, given: SampleSource) -> tuple[Mapping[str, Any], Placement | None]:
         """Return a sample with its first image decoded, and where that lies in the frame."""
@@ -237,25 +278,41 @@ class Session:
         read = yes_and_no if task.name == "binary" else all_labels
         return read(values, logits, self.labels)[:count]
 
-    def _each(self, samples: Sequence[Mapping[str, NDArray[Any]]]) -> list[dict[str, NDArray[Any]]]:
-        """Run the model on samples, the array of each input by name; return the outputs of each.
+    def _batches(self, items: Iterable[T]) -> Iterator[list[T]]:
+        """Yield items in lists as long as a batch of the model, the last one shorter."""
+        waiting = iter(items)
+        while batch := list(islice(waiting, self.batch or FREE_BATCH)):
+            yield batch
+
+    def _each(
+        self, samples: Iterable[Mapping[str, NDArray[Any]]]
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Run the model on samples, the array of each input by name; yield the outputs of each.
 
         Both are without the batch axis. Raises BadInput for samples of different sizes, and if the
         task reads an output that has no row for each.
         """
-        if not samples:
-            return []
-        feeds, count = {}, len(samples)
-        for name in samples[0]:
-            arrays = [given[name] for given in samples]
-            sizes = sorted({array.shape for array in arrays})
-            if len(sizes) > 1:
-                raise BadInput(
-                    f"the images have different sizes: {list(sizes[0])}, {list(sizes[-1])}",
-                    hint="give images of one size in a call, or one at a time",
-                )
-            feeds[name] = np.stack(arrays)
-        outputs = self.run(feeds, fill=True)
+        first: Mapping[str, NDArray[Any]] = {}
+        for batch in self._batches(samples):
+            first = first or batch[0]
+            for name, array in first.items():
+                other = next((one for one in batch if one[name].shape != array.shape), None)
+                if other is not None:
+                    sizes = sorted((array.shape, other[name].shape))
+                    raise BadInput(
+                        f"the images have different sizes: {list(sizes[0])}, {list(sizes[1])}",
+                        hint="give images of one size in a call, or one at a time",
+                    )
+            yield from self._rows(batch)
+
+    def _rows(
+        self, samples: Sequence[Mapping[str, NDArray[Any]]]
+    ) -> Iterator[dict[str, NDArray[Any]]]:
+        """Run the model on one batch or less, and yield the outputs of each sample."""
+        count = len(samples)
+        outputs = self.run(
+            {name: np.stack([one[name] for one in samples]) for name in samples[0]}, fill=True
+        )
         rows = {name: array for name, array in outputs.items() if array.shape[:1] == (count,)}
         for name in self.manifest.task.outputs or outputs:
             if name not in rows:
@@ -264,4 +321,5 @@ class Session:
                     f"{count} images",
                     hint="use run(), which takes and returns arrays",
                 )
-        return [{name: array[row] for name, array in rows.items()} for row in range(count)]
+        for row in range(count):
+            yield {name: array[row] for name, array in rows.items()}

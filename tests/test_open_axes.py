@@ -178,3 +178,26 @@ def test_a_model_that_refuses_the_sample_size_is_refused(tmp_path: Path) -> None
         export(model, "cpu-fp32", output=tmp_path / "b", recipe=Recipe(preprocess="none"))
     assert "give its Input all sizes" in (caught.value.hint or "")
     assert not list(tmp_path.iterdir())
+
+
+def test_int8_is_calibrated_on_numbers_of_any_extent(tmp_path: Path) -> None:
+    """The data has 50 steps; the drawn samples of the open axis have another number."""
+    x = keras.Input((None, 6), name="steps")
+    y = layers.Conv1D(16, 3, activation="relu")(x)
+    y = layers.Dense(4, name="sum")(layers.GlobalAveragePooling1D()(y))
+    model = randomise(keras.Model(x, y))
+    data = normal(40, 50, 6)
+    bundle = export(
+        model,
+        "cpu-int8",
+        output=tmp_path / "b",
+        calibration=Calibration(data=data, max_drop=0.3, ship_images=2),
+    )
+    with np.load(bundle.path / "golden.npz") as golden:
+        assert golden["steps"].shape == (2, 50, 6)
+    session = runtime.load(bundle.path)
+    for steps in (50, 17):
+        given = normal(1, steps, 6)
+        (wanted,) = keras_answers(model, [given])
+        (found,) = session.run(given).values()
+        assert np.abs(found - wanted).max() < np.ptp(wanted) / 10

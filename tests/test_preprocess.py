@@ -272,6 +272,32 @@ def test_the_accuracy_of_keras_is_told(labelled: Path, tmp_path: Path) -> None:
     assert low < entry["top1"] <= high
 
 
+@pytest.mark.parametrize(
+    ("target", "top_k"), [("cpu-fp32", None), ("cpu-fp32", 2), ("trt-fp16", None)]
+)
+def test_the_accuracy_of_a_float_bundle_is_that_of_its_answers(
+    labelled: Path, tmp_path: Path, target: str, top_k: int | None
+) -> None:
+    made = export(
+        nearest_colour("unit"),
+        target,
+        output=tmp_path / "b",
+        recipe=Recipe(preprocess="unit"),
+        calibration=Calibration(eval_data=labelled),
+        labels=sorted(COLOURS),
+        top_k=top_k,
+        batch=4,
+    )
+    session = runtime.load(made.path)
+    files = sorted(labelled.rglob("*.png"))
+    best = [one[0].label for one in session.classify_all(map(str, files), 1)]
+    right = np.mean([label == file.parent.name for label, file in zip(best, files, strict=True)])
+    entry = made.manifest["labelled"]
+    assert entry["bundle"]["value"] == pytest.approx(right)
+    assert entry["bundle"]["images"] == len(files)
+    assert entry["bundle"]["measure"] == "top1"
+
+
 def test_a_wrong_mode_is_warned_of(labelled: Path, tmp_path: Path) -> None:
     with pytest.warns(ExportWarning, match="Keras itself is right on .*another preprocessing"):
         made = judged("unit", "none", tmp_path, labelled)

@@ -9,9 +9,7 @@ import numpy as np
 
 from kexport.arrays import Array
 from kexport.calibration.accuracy.intervals import difference_interval
-
-CONFIDENCE = 0.95
-"""The confidence with which another order must be better."""
+from kexport.measures.resample import CONFIDENCE
 
 FEWEST_IMAGES = 3
 """The smallest number of images of a class, in each half of all images, that says which class the

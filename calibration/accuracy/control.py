@@ -20,6 +20,7 @@ from kexport.calibration.accuracy.mixed_precision import (
     alternatives,
     leave_sensitive_nodes_in_float,
 )
+from kexport.calibration.accuracy.output_head import leave_head_in_float
 from kexport.calibration.accuracy.plan import QuantizationPlan
 from kexport.calibration.accuracy.repairs import (
     collect,
@@ -74,7 +75,8 @@ def quantize_with_accuracy_control(
     Equalization, GPTQ and bias correction cost nothing at run time. They are always tried, and kept
     where fewer classes are predicted to change (`criterion.objective`). If the result falls short
     of the criterion and its margin, GPTQ with bias correction is tried once more on the other side
-    of equalization. Only then do nodes return to float, the most sensitive for their cost first.
+    of equalization. Where the output has no classes, the last layer returns to float if that costs
+    next to nothing (`output_head`). Only then do others, the most sensitive for their cost first.
 
     Repairs are compared on the first `REPAIR_IMAGES` of the evaluation set; all of it judges.
 
@@ -116,7 +118,7 @@ def quantize_with_accuracy_control(
         if plan is not None and plan.floating is not repaired and falls_short:
             search = _round_weights(search, plan, plan.quantize(scheme), settings, suffix)
 
-    search = search.reevaluated(whole)
+    search = leave_head_in_float(search, settings).reevaluated(whole)
     in_int8 = search.best
     search, ranked = leave_sensitive_nodes_in_float(search, whole)
 

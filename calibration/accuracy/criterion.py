@@ -7,22 +7,31 @@ from dataclasses import dataclass
 from functools import partial
 from typing import Any, Literal, Protocol
 
-from kexport.calibration.accuracy.evaluator import Evaluator
+from kexport.calibration.accuracy.evaluator import Evaluator, Kind
 from kexport.calibration.accuracy.intervals import (
     Interval,
     difference_interval,
     share_interval,
 )
 from kexport.calibration.accuracy.verdict import (
-    CONFIDENCE,
     INTERVAL_CONFIDENCE,
     ROUNDING,
     Verdict,
     judge,
 )
 from kexport.calibration.metrics import Quality
+from kexport.measures.resample import CONFIDENCE
 
-Measure = Literal["labels", "agreement", "noise", "nothing"]
+Measure = Literal["labels", "agreement", "noise", "spread", "directions", "nothing"]
+
+SMOOTH = ("noise", "spread", "directions")
+"""Measures over so many numbers that they are taken as known."""
+
+OF_NUMBERS: dict[Kind, Measure] = {
+    "numbers": "noise",
+    "quantities": "spread",
+    "vectors": "directions",
+}
 
 
 class AcceptanceCriterion(Protocol):
@@ -50,12 +59,12 @@ class Criterion:
 
         With labels the drop is the loss of Keras' top-1 accuracy; without, the share of images
         whose best class differs from Keras'. Its confidence interval decides. For an output without
-        classes it is the power of the noise relative to that of the signal, over so many numbers
-        that it is taken as known.
+        classes it is the power of the noise relative to that of the signal; for quantities
+        relative to their variance, and for vectors that of the directions likewise.
         """
         if self.measure == "nothing":
             return None
-        if self.measure == "noise":
+        if self.measure in SMOOTH:
             drop = noise_of(quality)
             return judge(drop, 1, lambda images: Interval(drop, drop), self.max_drop)
         interval_of = partial(_interval_at, quality, labelled=self.measure == "labels")
@@ -75,7 +84,7 @@ class Criterion:
         """Predict the drop from margins and noise; 0 where nothing is measured."""
         if self.measure == "nothing":
             return 0.0
-        return noise_of(quality) if self.measure == "noise" else quality.predicted_drop or 0.0
+        return noise_of(quality) if self.measure in SMOOTH else quality.predicted_drop or 0.0
 
     def has_margin(self, quality: Quality) -> bool:
         """Decide whether the predicted drop is within the limit, and the counted one may be.
@@ -127,12 +136,11 @@ def _interval_at(quality: Quality, images: float, *, labelled: bool) -> Interval
 
 def criterion_for(evaluator: Evaluator, max_drop: float, *, random: bool) -> Criterion:
     """Build the criterion of an evaluation set; `random` says that the weights are random."""
-    labelled, classes = evaluator.labels is not None, evaluator.kind != "numbers"
-    measure = choose_measure(random=random, labelled=labelled, classes=classes)
+    measure = choose_measure(evaluator.kind, random=random, labelled=evaluator.labels is not None)
     return Criterion(measure, max_drop, evaluator.evaluate_reference())
 
 
-def choose_measure(*, random: bool, labelled: bool, classes: bool) -> Measure:
+def choose_measure(kind: Kind, *, random: bool, labelled: bool) -> Measure:
     """Choose the measure that decides.
 
     With random weights all classes are nearly equally likely, so agreement is meaningless.
@@ -141,4 +149,4 @@ def choose_measure(*, random: bool, labelled: bool, classes: bool) -> Measure:
         return "labels"
     if random:
         return "nothing"
-    return "agreement" if classes else "noise"
+    return OF_NUMBERS.get(kind, "agreement")

@@ -9,9 +9,7 @@ import numpy as np
 
 from kexport.arrays import Array
 from kexport.calibration.accuracy.intervals import Interval, share_interval
-
-CONFIDENCE = 0.95
-"""The confidence of the interval of the accuracy."""
+from kexport.measures.resample import CONFIDENCE
 
 TOO_SURE = 0.15
 """By how much the mean score of the best class may exceed the whole interval of the accuracy.

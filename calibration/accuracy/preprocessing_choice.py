@@ -9,9 +9,7 @@ import numpy as np
 
 from kexport.arrays import Array
 from kexport.calibration.accuracy.intervals import difference_interval
-
-CONFIDENCE = 0.95
-"""The confidence that the best is better than all others together (Bonferroni's inequality)."""
+from kexport.measures.resample import CONFIDENCE
 
 
 @dataclass(frozen=True, slots=True)
@@ -29,8 +27,9 @@ def choose(right: Mapping[str, Array]) -> Choice:
     """Choose the preprocessing with the highest accuracy.
 
     Another is a rival unless the paired interval of the difference lies above zero
-    (`difference_interval`). Accuracy decides, and not the likelihood of the labels: a network that
-    is too sure of itself has a higher likelihood on images of too little contrast.
+    (`difference_interval`), with a confidence for all others together (Bonferroni's inequality).
+    Accuracy decides, and not the likelihood of the labels: a network that is too sure of itself has
+    a higher likelihood on images of too little contrast.
 
     Args:
         right: for each preprocessing by name, whether Keras is right on each image.

@@ -12,9 +12,10 @@ from kexport.calibration.accuracy.control import QuantizedModel
 from kexport.calibration.accuracy.criterion import Criterion
 from kexport.calibration.accuracy.latency import Speed
 from kexport.calibration.accuracy.mixed_precision import Alternative
-from kexport.calibration.accuracy.verdict import CONFIDENCE, Verdict
+from kexport.calibration.accuracy.verdict import Verdict
 from kexport.errors import QuantizationRefused
 from kexport.measures.names import LOST
+from kexport.measures.resample import CONFIDENCE
 
 MeasureSpeed = Callable[[ir.Model], Speed | None]
 """Times a quantized model against float32; None where the target cannot be timed here."""

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Iterator
 from dataclasses import dataclass, replace
 from typing import Any
 
@@ -42,7 +41,8 @@ class TaskEvaluator(Evaluator):
         """Measure the quality of `model` on all images, with the measure of its task."""
         first = model.graph.outputs[0].name or ""
         scores, kept = [], list[Any]()
-        for outputs in self._run(model, first):
+        names = tuple(dict.fromkeys((*self.judge.task.outputs, first)))
+        for outputs in run_batches(model, self.images, names):
             scores.append(outputs[first])
             kept += self.judge.keep(outputs, len(kept))
         return self._with_measure(self._compare(self.rows(np.concatenate(scores))), kept)
@@ -51,16 +51,10 @@ class TaskEvaluator(Evaluator):
         """Measure the quality of Keras itself."""
         return self._with_measure(self._compare(self.rows(self.reference)), list(self.kept))
 
-    def entry(self, model: ir.Model) -> dict[str, Any]:
-        """Build the manifest's entry about all measures of `model`."""
-        kept = list[Any]()
-        for outputs in self._run(model):
-            kept += self.judge.keep(outputs, len(kept))
-        return self.judge.entry(kept)
-
-    def _run(self, model: ir.Model, *others: str) -> Iterator[dict[str, Any]]:
-        names = tuple(dict.fromkeys((*self.judge.task.outputs, *others)))
-        return run_batches(model, self.images, names)
+    def entry(self, quality: Quality) -> dict[str, Any]:
+        """Build the manifest's entry about all measures of a model that was evaluated."""
+        assert quality.measured is not None, "a task's evaluator measures each model"
+        return self.judge.entry(quality.measured.kept)
 
     def _with_measure(self, quality: Quality, kept: list[Any]) -> Quality:
         found = compare(self.judge.measure, self.kept, kept, INTERVAL_CONFIDENCE)

@@ -7,16 +7,16 @@ from dataclasses import dataclass
 from typing import Literal
 
 from kexport.calibration.accuracy.intervals import Interval
+from kexport.measures.resample import CONFIDENCE
 
 Outcome = Literal["passed", "undecided", "refused"]
 """The whole interval lies within the limit; the limit lies between its ends; or the whole interval
 lies beyond the limit."""
 
-CONFIDENCE, JUDGEMENTS = 0.95, 2
-"""The confidence of the verdict, and the models that are judged on the same images: the one
-entirely in int8, and the one with nodes in float. Each interval has a confidence of 1 - 0.05 / 2,
-so that both hold together with 0.95 (Bonferroni's inequality; O. Dunn, "Multiple Comparisons Among
-Means", 1961)."""
+JUDGEMENTS = 2
+"""The models that are judged on the same images: the one entirely in int8, and the one with nodes
+in float. Each interval has a confidence of 1 - 0.05 / 2, so that both hold together with 0.95
+(Bonferroni's inequality; O. Dunn, "Multiple Comparisons Among Means", 1961)."""
 
 INTERVAL_CONFIDENCE = 1 - (1 - CONFIDENCE) / JUDGEMENTS
 

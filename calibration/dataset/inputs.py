@@ -1,4 +1,4 @@
-"""Samples of several inputs, or of numbers: from folders, .npz files and arrays, into files."""
+"""Samples of several inputs, or of numbers: from folders, .npz files and arrays."""
 
 from __future__ import annotations
 
@@ -19,7 +19,6 @@ from kexport.calibration.dataset.images import (
     split_rows,
 )
 from kexport.calibration.dataset.sources import shuffled_indices
-from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.calibration.progress import CountProgress
 from kexport.errors import BadArgument
 from kexport.runtime import BadImage, BadInput
@@ -72,7 +71,6 @@ def load_samples(
     *,
     limit: int,
     seed: int | None,
-    scratch: Path,
     least: int,
     progress: CountProgress | None = None,
 ) -> InputSamples:
@@ -86,14 +84,12 @@ def load_samples(
         forms: what each input takes.
         limit: the largest number of samples; of more, some are drawn.
         seed: the same seed gives the same samples in the same order; None takes the first.
-        scratch: a folder for the decoded samples, which must outlive the result.
         least: the smallest number of samples.
         progress: called with the samples decoded and in total.
 
     Raises:
         BadArgument: the source is missing, or has other names, shapes or dtypes than the inputs;
             too few samples are usable, too many are damaged, or all are equal.
-        OutputFailed: `scratch` cannot be written.
     """
     try:
         opened = _open(source, forms)
@@ -120,7 +116,7 @@ def load_samples(
             progress(len(rows), total)
     refuse_damaged(opened.name, damaged, len(rows) + len(damaged))
     refuse_few(opened.name, len(rows), len(damaged), least)
-    stacked = {name: _stacked(name, [row[name] for row in rows], scratch) for name in forms}
+    stacked = {name: _stacked(name, [row[name] for row in rows]) for name in forms}
     if all(np.array_equal(array[:1].repeat(len(array), 0), array) for array in stacked.values()):
         raise BadArgument(
             f"all {len(rows)} samples of {opened.name} are equal",
@@ -274,8 +270,7 @@ def _one(name: str, given: Any, form: Form) -> Array:
     return array.astype(form.dtype)
 
 
-def _stacked(name: str, arrays: Sequence[Array], scratch: Path) -> Array:
-    """Write the samples of one input to a file, and return them as a memory map."""
+def _stacked(name: str, arrays: Sequence[Array]) -> Array:
     shapes = {array.shape for array in arrays}
     if len(shapes) > 1:
         one, other = sorted(shapes)[:2]
@@ -283,10 +278,4 @@ def _stacked(name: str, arrays: Sequence[Array], scratch: Path) -> Array:
             f"the samples of {name!r} have different shapes: {list(one)} and {list(other)}",
             hint="give samples of one shape",
         )
-    with writing_temporary_files("the decoded samples"):
-        place = len(list(scratch.glob("*.samples")))
-        path = scratch / f"{place}.samples"
-        whole: Array = np.memmap(path, arrays[0].dtype, "w+", shape=(len(arrays), *arrays[0].shape))
-        for row, array in enumerate(arrays):
-            whole[row] = array
-    return whole
+    return np.stack(arrays)

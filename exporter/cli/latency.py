@@ -3,7 +3,7 @@
 import time
 from pathlib import Path
 
-ENOUGH_SECONDS, ENOUGH_RUNS, FEWEST_RUNS = 0.5, 50, 3
+ENOUGH_SECONDS, ENOUGH_RUNS, FEWEST_RUNS = 0.1, 50, 3
 """A bundle is run until either is enough, and at least so often after a run that warms up."""
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 from typing import BinaryIO
 
@@ -36,13 +36,9 @@ def save(model: ir.Model, path: Path, *, external: bool | None = None) -> tuple[
     Returns:
         The files written.
     """
-    model = model.clone()
-    weights = [value.const_value for value in model.graph.initializers.values()]
-    tensors = [tensor for tensor in weights if tensor is not None]
-    model.graph.initializers.clear()
+    proto, tensors = _parts(model)
     if external is None:
         external = sum(tensor.nbytes for tensor in tensors) > EXTERNAL_FROM
-    proto = ir.to_proto(model)
     data = path.with_name(f"{path.name}.data")
     with path.open("wb") as file:
         if external:
@@ -54,13 +50,34 @@ def save(model: ir.Model, path: Path, *, external: bool | None = None) -> tuple[
     return (path,)
 
 
+def bytes_of(model: ir.Model) -> int:
+    """Compute the size of the file that `save` writes with all weights in it."""
+    proto, tensors = _parts(model)
+    graph = int(proto.graph.ByteSize())
+    proto.ClearField("graph")
+    heads = [_head(tensor).ByteSize() for tensor in tensors]
+    weights = sum(_field_size(size) for size in _sizes(heads, tensors))
+    return int(proto.ByteSize()) + _field_size(graph + weights)
+
+
+def _parts(model: ir.Model) -> tuple[onnx.ModelProto, list[ir.TensorProtocol]]:
+    """Return a model without its weights, and these."""
+    model = model.clone()
+    weights = [value.const_value for value in model.graph.initializers.values()]
+    model.graph.initializers.clear()
+    return ir.to_proto(model), [tensor for tensor in weights if tensor is not None]
+
+
+def _sizes(heads: Iterable[int], tensors: Iterable[ir.TensorProtocol]) -> list[int]:
+    """Compute the bytes of each weight from those of its head."""
+    return [head + _field_size(one.nbytes) for head, one in zip(heads, tensors, strict=True)]
+
+
 def _write_inline(file: BinaryIO, proto: onnx.ModelProto, tensors: list[ir.TensorProtocol]) -> None:
     graph = proto.graph.SerializeToString(deterministic=True)
     proto.ClearField("graph")
     heads = [_head(tensor).SerializeToString(deterministic=True) for tensor in tensors]
-    sizes = [
-        len(head) + _field_size(tensor.nbytes) for head, tensor in zip(heads, tensors, strict=True)
-    ]
+    sizes = _sizes(map(len, heads), tensors)
     file.write(proto.SerializeToString(deterministic=True))
     file.write(_prefix(_GRAPH, len(graph) + sum(_field_size(size) for size in sizes)))
     file.write(graph)

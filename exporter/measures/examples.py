@@ -97,11 +97,21 @@ def size_of(path: Path) -> tuple[int, int]:
     Raises:
         BadArgument: it is missing or no image.
     """
+    _, height, width = mode_and_size(path)
+    return height, width
+
+
+def mode_and_size(path: Path) -> tuple[str, int, int]:
+    """Read Pillow's mode, height and width of an image file, without its pixels.
+
+    Raises:
+        BadArgument: it is missing or no image.
+    """
     from PIL import Image
 
     try:
         with Image.open(path) as image:
-            return image.height, image.width
+            return image.mode, image.height, image.width
     except (OSError, ValueError, Image.DecompressionBombError) as error:
         raise BadArgument(
             f"{path} cannot be read as an image: {error}",

@@ -8,12 +8,10 @@ from typing import Any
 
 from kexport.arrays import Array
 from kexport.measures.measure import Measure, value_interval
+from kexport.measures.resample import CONFIDENCE
 from kexport.runtime.placement import Placement
 from kexport.runtime.predict import Settings, answer
 from kexport.runtime.task import Task
-
-CONFIDENCE = 0.95
-"""The confidence of the interval of a measure."""
 
 
 @dataclass(frozen=True, slots=True)

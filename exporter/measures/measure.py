@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from typing import Any, Protocol
 
 import numpy as np
@@ -61,6 +61,8 @@ class Measured:
     interval: tuple[float, float]
     predicted: float
     """The loss as margins and noise predict it, for measures of decisions; else the loss itself."""
+    kept: Sequence[Any] = field(default=(), compare=False, repr=False)
+    """What was kept of the answers."""
 
 
 def value_of(measure: Measure, kept: Sequence[Any]) -> float:
@@ -86,6 +88,7 @@ def compare(
         drop,
         interval_of(drawn, drop, confidence),
         drop if predicted is None else predicted,
+        other,
     )
 
 

@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path, PurePosixPath
 
 from kexport.errors import BadArgument
-from kexport.measures.examples import Examples, Partners, size_of
+from kexport.measures.examples import Examples, Partners, mode_and_size, size_of
 from kexport.source.image_files import image_files
 
 IMAGES, MASKS, TARGETS = "images", "masks", "targets"
@@ -22,24 +22,20 @@ def read_masks(folder: Path) -> Examples:
         BadArgument: a folder or a partner is missing, a mask is no PNG of one channel, or it has
             not the size of its image.
     """
-    from PIL import Image
-
     examples, partners = _paired(folder, MASKS)
-    for path in partners.paths:
+    for name, path in zip(examples.files, partners.paths, strict=True):
         if path.suffix.lower() != ".png":
             raise BadArgument(
                 f"the mask {path} is no PNG file, so that its indices may have changed",
                 hint="write masks as PNG files whose pixels are the indices of classes",
             )
-        size_of(path)
-        with Image.open(path) as mask:
-            if mask.mode not in MASK_MODES:
-                raise BadArgument(
-                    f"the mask {path} has pixels of mode {mask.mode}, not indices of classes",
-                    hint="write it with one byte for each pixel, the index of its class",
-                )
-    for name, path in zip(examples.files, partners.paths, strict=True):
-        own, other = size_of(folder / name), size_of(path)
+        mode, *other = mode_and_size(path)
+        if mode not in MASK_MODES:
+            raise BadArgument(
+                f"the mask {path} has pixels of mode {mode}, not indices of classes",
+                hint="write it with one byte for each pixel, the index of its class",
+            )
+        own = [*size_of(folder / name)]
         if own != other:
             raise BadArgument(
                 f"the mask {path} is {other[1]} x {other[0]} pixels, and its image {own[1]} x "

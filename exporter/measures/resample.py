@@ -22,6 +22,9 @@ DRAWS = 2000
 
 SEED = 0
 
+CONFIDENCE = 0.95
+"""The confidence of every interval that is shown, and of every decision that one makes."""
+
 
 def draw_weights(images: int, unseen: int = 0, draws: int = DRAWS) -> Array:
     """Draw weights of images, and of unseen kinds of images; the same arguments give the same.

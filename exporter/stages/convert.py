@@ -14,10 +14,8 @@ from kexport.conversion.loadable import refuse_unloadable
 from kexport.errors import BadArgument, UnsupportedModel
 from kexport.graph.passes import Artifact
 from kexport.keras_graph import flatten_layers
-from kexport.measures.tasks import CLASSIFY
-from kexport.options.by_input import choices, of_input, refuse_unknown
+from kexport.options.by_input import of_input, refuse_unknown
 from kexport.options.image_input import ImageInput
-from kexport.options.preprocessing import AUTO
 from kexport.outputs import Output, Ranking, best_classes
 from kexport.parity import samples
 from kexport.progress import Progress
@@ -74,12 +72,6 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     task = tasks.resolve(request.task, converted.outputs, _evidence(request))
     if task.entry["name"] in ("segment", "image"):
         _refuse_channels_first(model)
-    if AUTO in choices(source.mode) and task.entry["name"] != CLASSIFY:
-        raise BadArgument(
-            f"`recipe.preprocess={AUTO!r}` needs the task {CLASSIFY}, and this one is "
-            f"{task.entry['name']}",
-            hint="say with `recipe.preprocess` what training did to the images",
-        )
     names = labels.fit(request.class_names or source.labels, task.labels, request.labels)
     if request.top_k is not None and task.entry["name"] != "classify":
         raise BadArgument(
@@ -99,7 +91,7 @@ def convert(source: Source, request: Request, say: Progress) -> Subject:
     }
     batch = optimize.fixed(request.batch)
     told = replace(converted, outputs=task.outputs)
-    settled = settle(source.mode, inside, model, told, names, request, say)
+    settled = settle(source.mode, inside, model, told, task.entry, names, request, say)
     inputs = samples.make(
         model,
         settled.modes,

@@ -3,20 +3,16 @@
 from __future__ import annotations
 
 from dataclasses import dataclass
-from functools import partial
 from typing import Any
 
 from kexport import lint
 from kexport.calibration.statistics.float16_guard import Guard
-from kexport.errors import BadArgument
 from kexport.graph.passes import Artifact
-from kexport.options.input_image import InputImage
-from kexport.options.preprocessing import described
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
-from kexport.source.preprocessing import prepare
-from kexport.stages import labelled, measured, optimize, quantize
+from kexport.stages import optimize, quantize
 from kexport.stages.convert import Subject
+from kexport.stages.judged import find, judge, require_image
 from kexport.stages.model_input import inputs_of
 from kexport.stages.request import Request
 from kexport.targets import Target
@@ -33,7 +29,7 @@ class Finished:
     findings: tuple[lint.Finding, ...]
     """Warnings about the graph from the rules of the target's toolchain."""
     accuracy: dict[str, Any] | None = None
-    """How right Keras is on the labelled images, where there are some."""
+    """How right Keras is on the labelled images, where there are some, and a float graph."""
 
 
 def finish(subject: Subject, request: Request, say: Progress) -> Finished:
@@ -54,77 +50,27 @@ def finish(subject: Subject, request: Request, say: Progress) -> Finished:
         )
     else:
         quantized = None
-        accuracy = _judged(subject, request, say)
         artifact = optimize.ranked(subject.artifact, subject.ranking)
         artifact, guard = optimize.of_floats(artifact, target, subject.samples, request.batch, say)
+        accuracy = judge(subject, request, artifact.model, say)
     findings = _checked(artifact, subject, target)
     return Finished(artifact, guard, quantized, findings, accuracy)
 
 
-def _judged(subject: Subject, request: Request, say: Progress) -> dict[str, Any] | None:
-    """Run Keras on the labelled images of a float export, where there are some.
-
-    Raises:
-        BadArgument: an image is not the only input, the task has no measure, the images cannot be
-            used, or as `labelled.check`.
-    """
-    calibration = request.calibration
-    if calibration.eval_data is None:
-        return None
-    image = _require_image(subject)
-    data = measured.find(subject, image, request)
-    if data is not None:
-        return measured.of_keras(data, subject, image, say)
-    classes = labelled.classes_of(subject.outputs, subject.labels)
-    name = described(image.mode)
-    found = subject.preprocessing.answers
-    if found is None:
-        found = labelled.answers(
-            channels_last(subject.model),
-            subject.artifact.model,
-            calibration.eval_data,
-            classes,
-            labelled.form_of(subject.model, image.pixels),
-            {name: partial(prepare, mode=image.mode)},
-            seed=request.recipe.seed,
-            say=say,
-        )[name]
-    return labelled.check(found, classes, random=subject.source.weights == "random")
-
-
-def _require_image(subject: Subject) -> InputImage:
-    """Return the image that is the only input, for labelled images.
-
-    Raises:
-        BadArgument: the model has other inputs.
-    """
-    samples = subject.samples
-    if samples.only_image is None:
-        raise BadArgument(
-            f"model {subject.model.name!r} has "
-            + (
-                "several inputs, and `calibration.eval_data` is for one image"
-                if samples.images
-                else "no image input for `calibration.eval_data`"
-            ),
-            hint="leave it out",
-        )
-    return samples.only_image
-
-
 def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.QuantizedArtifact:
     samples, source = subject.samples, subject.source
-    image = None if request.calibration.eval_data is None else _require_image(subject)
+    image = None if request.calibration.eval_data is None else require_image(subject)
     return quantize.quantize(
         quantize.FloatModel(
             channels_last(subject.model),
             subject.artifact,
             subject.outputs,
+            subject.task,
             subject.labels,
-            inputs_of(samples),
+            inputs_of(subject.model, samples),
             random=source.weights == "random",
             seed=request.recipe.seed,
-            labelled=None if image is None else measured.find(subject, image, request),
+            labelled=None if image is None else find(subject, image, request),
         ),
         request.target,
         request.calibration,

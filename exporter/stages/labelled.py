@@ -15,12 +15,13 @@ import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.calibration.accuracy.class_order import OtherOrder, other_order
-from kexport.calibration.accuracy.intervals import share_interval
-from kexport.calibration.accuracy.keras_doubts import CONFIDENCE, KerasAccuracy, measure
+from kexport.calibration.accuracy.intervals import Interval, share_interval
+from kexport.calibration.accuracy.keras_doubts import KerasAccuracy, measure
 from kexport.calibration.dataset.images import ImageForm, Images, load_labelled_images
 from kexport.calibration.progress import Say, percent_progress
 from kexport.conversion import input_specs
 from kexport.errors import BadArgument, ExportWarning
+from kexport.measures.resample import CONFIDENCE
 from kexport.options.image_input import ImageInput
 from kexport.outputs import SCORED, Output
 from kexport.parity.samples.images import OPEN_SIZE
@@ -170,13 +171,16 @@ def check(answers: Answers, classes: Classes, *, random: bool) -> dict[str, Any]
         _report(other, classes)
     elif found.doubt is not None and not random:
         warn(f"{_told(found)}; {CAUSES}")
-    return {**top1_entry(found.right, found.images), "top1": found.top1}
+    return {**_top1_entry(found.right, found.images, found.interval), "top1": found.top1}
 
 
 def top1_entry(right: int, images: int) -> dict[str, Any]:
     """Build the manifest's entry about a model that is right on so many of the labelled images."""
-    low, high = share_interval(right, images, CONFIDENCE)
-    measure = {"measure": "top1", "value": right / images, "interval": [low, high]}
+    return _top1_entry(right, images, share_interval(right, images, CONFIDENCE))
+
+
+def _top1_entry(right: int, images: int, interval: Interval) -> dict[str, Any]:
+    measure = {"measure": "top1", "value": right / images, "interval": list(interval)}
     return {"images": images, **measure, "measures": {"top1": right / images}}
 
 

@@ -2,10 +2,8 @@
 
 from __future__ import annotations
 
-import tempfile
-from collections.abc import Iterator, Sequence
+from collections.abc import Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -17,16 +15,13 @@ from kexport.measures import tasks
 from kexport.measures.examples import Examples, size_of
 from kexport.measures.judge import Judge
 from kexport.measures.tasks import CLASSIFY, Reading
-from kexport.options.input_image import InputImage
+from kexport.options.image_input import ImageInput
 from kexport.outputs import Output
 from kexport.progress import Progress
 from kexport.runtime.placement import placed
 from kexport.runtime.task import Task, task_of
-from kexport.source.clone import channels_last
-from kexport.source.preprocessing import prepare
 from kexport.stages import labelled
-from kexport.stages.convert import Subject
-from kexport.stages.keras_runner import KerasRunner, Prepare, runner_for
+from kexport.stages.keras_runner import KerasRunner, Prepare
 from kexport.stages.request import Request
 
 CAUSES = (
@@ -100,47 +95,36 @@ def answers(
         place += len(found[0])
 
 
-def find(subject: Subject, image: InputImage, request: Request) -> Labelled | None:
+def data_of(
+    entry: Mapping[str, Any],
+    outputs: Sequence[Output],
+    labels: Sequence[str] | None,
+    pixels: ImageInput,
+    request: Request,
+) -> Labelled | None:
     """Return the labelled data of an export, unless there are none or they are of classes.
 
     Args:
-        subject: the model.
-        image: its only input.
+        entry: the manifest's entry of the task.
+        outputs: all outputs of the model.
+        labels: the labels of the task.
+        pixels: the options of the model's only input.
         request: the arguments of the export.
 
     Raises:
         BadArgument: the data are not of the form that the task has, or it has no measure.
     """
-    name, data = subject.task["name"], request.calibration.eval_data
+    name, data = entry["name"], request.calibration.eval_data
     if data is None or name == CLASSIFY:
         return None
-    task = task_of({"task": subject.task}, ())
+    task = task_of({"task": entry}, ())
     examples = request.examples or tasks.read(name, Path(data))
     if name == "embed":  # a sample of single images would leave few that belong together
         examples = examples.whole_folders(labelled.MOST_IMAGES, request.recipe.seed)
-    count, names = _counted(subject, task)
-    reading = Reading(task, subject.labels, count, names, image.pixels.outside)
+    count, names = _counted(outputs, task)
+    known = None if labels is None else tuple(labels)
+    reading = Reading(task, known, count, names, pixels.outside)
     return Labelled(examples, reading, request.recipe.seed)
-
-
-def of_keras(
-    labelled_data: Labelled, subject: Subject, image: InputImage, say: Progress
-) -> dict[str, Any]:
-    """Measure Keras itself, for the manifest.
-
-    Raises:
-        BadArgument, OutputFailed: the images cannot be used, or do not suit the model.
-    """
-    form = labelled.form_of(subject.model, image.pixels)
-    with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
-        images = labelled_data.load(form, Path(scratch), say)
-        judge = labelled_data.judge(images, form)
-        runner = runner_for(
-            channels_last(subject.model), subject.artifact.model, len(images.images)
-        )
-        prepared = partial(prepare, mode=image.mode)
-        found = answers(judge, subject.outputs, runner, images.images, prepared, say)
-        return check(judge, [one for kept, _ in found for one in kept])
 
 
 def check(judge: Judge, kept: Sequence[Any]) -> dict[str, Any]:
@@ -151,13 +135,13 @@ def check(judge: Judge, kept: Sequence[Any]) -> dict[str, Any]:
     return entry
 
 
-def _counted(subject: Subject, task: Task) -> tuple[int, tuple[str, ...]]:
+def _counted(outputs: Sequence[Output], task: Task) -> tuple[int, tuple[str, ...]]:
     """Return how many labels, classes or numbers the task's outputs have, and their own names."""
-    read = [output for output in subject.outputs if output.name in task.outputs]
+    read = [output for output in outputs if output.name in task.outputs]
     if task.name == "segment":
         return max(read[0].channels or 0, 2), ()
     if task.name == "detect":
-        scores = next(one for one in subject.outputs if one.name == task.outputs[1])
+        scores = next(one for one in outputs if one.name == task.outputs[1])
         beside = 4 if task.outputs[0] == task.outputs[1] else 0
         return (scores.channels or 0) - beside, ()
     names = [

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass, replace
 
+import keras
+
 from kexport.arrays import Array
 from kexport.calibration.dataset.encoding import encode_images
 from kexport.calibration.dataset.images import ImageForm
 from kexport.calibration.dataset.inputs import Form, TensorForm
 from kexport.calibration.execution.rows import Rows
+from kexport.conversion import InputSpec, input_specs
 from kexport.options.input_image import InputImage
 from kexport.parity.samples import Samples
 from kexport.source.preprocessing import decode, prepare
@@ -22,11 +25,14 @@ LARGER = 2
 class ModelInput:
     """An input: its name in the bundle, the shape of one sample in Keras, and its dtype there.
 
+    The shape of an image is that of the samples, and that of numbers as Keras declares it: None for
+    an open axis, of which data may have another extent than the samples.
+
     `image` says how images arrive and are preprocessed; None for numbers.
     """
 
     name: str
-    shape: tuple[int, ...]
+    shape: tuple[int | None, ...]
     dtype: str
     image: InputImage | None
 
@@ -35,7 +41,7 @@ class ModelInput:
         """What is read from files for it."""
         if self.image is None:
             return TensorForm(self.shape, self.dtype)
-        height, width, _ = self.shape
+        height, width, _ = self._pixels
         pixels = self.image.pixels
         return ImageForm((height, width), pixels.outside, pixels.shades, pixels.dtype)
 
@@ -53,6 +59,15 @@ class ModelInput:
         height, width = form.size
         return replace(form, size=(LARGER * height, LARGER * width))
 
+    @property
+    def _pixels(self) -> tuple[int, int, int]:
+        """Height, width and channels of an image."""
+        height, width, channels = self.shape
+        assert height is not None, "an image has a size"
+        assert width is not None, "an image has a size"
+        assert channels is not None, "an image has channels"
+        return height, width, channels
+
     def encoded(self, decoded: Array) -> Array:
         """Return samples as the graph takes them, from decoded images or numbers."""
         return decoded if self.image is None else encode_images(decoded, self.image.pixels)
@@ -61,18 +76,28 @@ class ModelInput:
         """Return samples as Keras takes them, from what the graph takes."""
         if self.image is None:
             return raw
-        height, width, channels = self.shape
+        height, width, channels = self._pixels
         size = (height, width)
         return prepare(decode(raw, self.image.pixels, size, channels), self.image.mode)
 
 
-def inputs_of(samples: Samples) -> tuple[ModelInput, ...]:
-    """Return the inputs of a model; the sizes of open axes are those of its samples."""
+def inputs_of(model: keras.Model, samples: Samples) -> tuple[ModelInput, ...]:
+    """Return the inputs of a model, named as in its samples."""
     images = {image.place: image for image in samples.images}
+    declared = [_declared(spec) for spec in input_specs(model)]
     return tuple(
-        ModelInput(name, array.shape[1:], str(array.dtype), images.get(place))
+        ModelInput(
+            name,
+            array.shape[1:] if place in images else declared[place],
+            str(array.dtype),
+            images.get(place),
+        )
         for place, (name, array) in enumerate(zip(samples.raw, samples.prepared, strict=True))
     )
+
+
+def _declared(spec: InputSpec) -> tuple[int | None, ...]:
+    return tuple(size if isinstance(size, int) else None for size in spec.shape[1:])
 
 
 def prepare_all(inputs: Sequence[ModelInput], rows: Rows) -> list[Array]:

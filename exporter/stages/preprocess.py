@@ -34,7 +34,8 @@ from kexport.source.image_inputs import image_specs
 from kexport.source.open import Source
 from kexport.source.own_preprocessing import FirstSteps, first_steps
 from kexport.source.preprocessing import prepare
-from kexport.stages import labelled
+from kexport.stages import labelled, measured
+from kexport.stages.mode_trial import try_modes
 from kexport.stages.request import Request
 
 
@@ -46,7 +47,7 @@ class Settled:
     layers: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     """The layers inside the model that preprocess as well."""
     chosen: dict[str, Any] | None = None
-    """Where labelled images chose the mode: their number, and Keras' accuracy with each mode."""
+    """Where labelled images chose the mode: their number, and Keras' measure with each mode."""
     answers: labelled.Answers | None = None
     """Where they did: what Keras gave for them in this mode."""
 
@@ -108,6 +109,7 @@ def settle(
     inside: Mapping[str, FirstSteps],
     model: keras.Model,
     converted: Converted,
+    task: Mapping[str, Any],
     labels: Sequence[str] | None,
     request: Request,
     say: Progress,
@@ -119,6 +121,7 @@ def settle(
         inside: what the model's layers do first, by image input.
         model: the model, with the outputs of the bundle.
         converted: its graph.
+        task: the manifest's entry of its task.
         labels: the labels of its classes.
         request: the arguments of the export.
         say: called with a few words when a step starts.
@@ -132,10 +135,16 @@ def settle(
         modes = {name: of_input(asked, name) or "none" for name in names}
         return Settled(cast(dict[str, Chosen], modes), layers)
     say("trying how images are preprocessed")
-    classes = labelled.classes_of(converted.outputs, labels)
     pixels = of_input(request.image_input, IMAGE) or ImageInput()
     form = labelled.form_of(model, pixels)
     tried = MODES if form.channels == 3 else GRAY_MODES
+    data = measured.data_of(task, converted.outputs, labels, pixels, request)
+    if data is not None:
+        trial = try_modes(data, model, converted, pixels, tried, say)
+        best = next(mode for mode in tried if mode == trial.best)
+        say(f"the images fit {described(best)}")
+        return Settled({IMAGE: best}, layers, trial.entry())
+    classes = labelled.classes_of(converted.outputs, labels)
     answers = labelled.answers(
         channels_last(model),
         converted.model,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import tempfile
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, replace
 from functools import partial
 from pathlib import Path
@@ -37,7 +37,6 @@ from kexport.calibration.dataset.images import (
 )
 from kexport.calibration.dataset.inputs import load_samples, split_samples
 from kexport.calibration.execution.rows import Rows
-from kexport.calibration.execution.tensor_file import writing_temporary_files
 from kexport.calibration.metrics import Quality
 from kexport.calibration.progress import Say, percent_progress
 from kexport.calibration.quantizer.onnxruntime_cpu import ONNXRUNTIME_CPU
@@ -77,6 +76,8 @@ class FloatModel:
     artifact: Artifact
     """The simplified float32 graph, with the bundle's inputs."""
     shown: Sequence[Output]
+    task: Mapping[str, Any]
+    """The manifest's entry of what the outputs are for."""
     labels: Sequence[str] | None
     inputs: tuple[ModelInput, ...]
     random: bool
@@ -171,9 +172,9 @@ def quantize(
             whole, guard, found = _halve_rest(whole, form, found, dataset, criterion, say)
         quality, evaluator = found.quality, dataset.evaluator
         floating = _float_model(subject, target)
-        float_bytes = _bytes_of(floating, Path(scratch))
+        float_bytes = save.bytes_of(floating)
         shipped = _held(evaluation_set.rows[: calibration.ship_images])
-        of_int8 = _labelled(evaluator, quality, whole.model)
+        of_int8 = _labelled(evaluator, quality)
         speed = _measure_speed(floating, whole.model, images, say) if local else None
     require_speedup(speed, calibration.require_speedup, target.name)
     entry = {
@@ -221,7 +222,7 @@ def _load(
     if calibration.data is None:
         raise ValueError("there is nothing to calibrate on")
     if subject.image is None:
-        return _load_samples(subject, calibration.data, scratch, say)
+        return _load_samples(subject, calibration.data, say)
     image, form, larger = subject.image, subject.image.form, subject.image.calibrating
     assert isinstance(form, ImageForm), "an image has the form of one"
     assert isinstance(larger, ImageForm), "an image has the form of one"
@@ -253,16 +254,13 @@ def _load(
     return encoded(load(limit=CALIBRATION_IMAGES)), encoded(judged)
 
 
-def _load_samples(
-    subject: FloatModel, source: Any, scratch: Path, say: Say
-) -> tuple[_Loaded, _Loaded]:
+def _load_samples(subject: FloatModel, source: Any, say: Say) -> tuple[_Loaded, _Loaded]:
     """Load the samples of a model of several inputs, or of numbers."""
     found = load_samples(
         source,
         {one.name: one.calibrating for one in subject.inputs},
         limit=CALIBRATION_IMAGES + EVALUATION_IMAGES,
         seed=subject.seed,
-        scratch=scratch,
         least=MIN_IMAGES,
         progress=percent_progress(say, "reading the calibration samples"),
     )
@@ -281,15 +279,17 @@ def _evaluator(subject: FloatModel, evaluation_set: _Loaded, say: Say) -> Evalua
     """Run Keras on the evaluation samples, as the reference of the quantized models."""
     rows, judge, first = evaluation_set.rows, evaluation_set.judge, subject.shown[0]
     runner = runner_for(subject.model, subject.artifact.model, len(rows))
-    prepared = partial(prepare_all, subject.inputs)
+    prepared, kind = partial(prepare_all, subject.inputs), output_kind(first, subject.task)
     if judge is not None:
         found = list(measured.answers(judge, subject.shown, runner, rows, prepared, say))
         reference = np.concatenate([output for _, output in found])
         kept = tuple(one for some, _ in found for one in some)
-        return TaskEvaluator(rows, reference, output_kind(first), judge=judge, kept=kept)
+        return TaskEvaluator(
+            rows, reference, output_kind(first, subject.task), judge=judge, kept=kept
+        )
     scores = runner.first_output(rows, prepared, say, "running Keras on the held-out images")
     labels = None if evaluation_set.labels is None else np.asarray(evaluation_set.labels)
-    return Evaluator(rows, scores, output_kind(first), labels)
+    return Evaluator(rows, scores, kind, labels)
 
 
 def _accuracy(subject: FloatModel, evaluator: Evaluator) -> dict[str, Any] | None:
@@ -313,10 +313,10 @@ def _criterion(evaluator: Evaluator, max_drop: float, *, random: bool) -> Criter
     return criterion_for(evaluator, max_drop, random=random)
 
 
-def _labelled(evaluator: Evaluator, quality: Quality, model: ir.Model) -> dict[str, Any] | None:
+def _labelled(evaluator: Evaluator, quality: Quality) -> dict[str, Any] | None:
     """Return how right the quantized model is on the labelled images, for the manifest."""
     if isinstance(evaluator, TaskEvaluator):
-        return evaluator.entry(model)
+        return evaluator.entry(quality)
     if quality.top1 is None:
         return None
     right = round(quality.top1 * quality.images)
@@ -346,18 +346,6 @@ def _float_model(subject: FloatModel, target: Target) -> ir.Model:
     """Return the float32 graph of the same device, to compare sizes and times with."""
     passes = pipeline.passes_for(replace(GraphFormat.of(target), precision="fp32"), "lower")
     return pipeline.continue_with(subject.artifact, passes).model
-
-
-def _bytes_of(model: ir.Model, scratch: Path) -> int:
-    """Return the size of a model's files.
-
-    Raises:
-        OutputFailed: `scratch` cannot be written.
-    """
-    with writing_temporary_files("the float32 graph"):
-        folder = Path(tempfile.mkdtemp(dir=scratch))
-        save.save(model, folder / "model.onnx")
-    return sum(file.stat().st_size for file in folder.iterdir())
 
 
 def _measure_speed(floating: ir.Model, model: ir.Model, images: Rows, say: Say) -> Speed:

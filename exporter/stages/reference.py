@@ -44,7 +44,8 @@ def compute_reference(
         return Reference(samples, ranked(expected, ranking), probes=shown)
     if len(finished.quantized.shipped):
         shipped = finished.quantized.shipped
-        samples = samples.with_golden(shipped.arrays, prepare_all(inputs_of(samples), shipped))
+        inputs = inputs_of(subject.model, samples)
+        samples = samples.with_golden(shipped.arrays, prepare_all(inputs, shipped))
     answers = keras_outputs.compute(model, samples.prepared, names)
     require_finite(model, answers.outputs)
     say("measuring the effect of rounding on the int8 graph")

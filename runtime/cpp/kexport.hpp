@@ -248,6 +248,10 @@ struct Row {
     bool passed() const noexcept { return std::isfinite(error) && error <= tolerance; }
 };
 
+/// Read a gallery that `Gallery.save` in Python wrote: an .npz file with `names` and `vectors`.
+/// Faults: bad_input for a file that is none.
+Result<Gallery> read_gallery(const std::string& path) noexcept;
+
 /// The result of `verify`.
 struct Verification {
     std::string model, target, engine, warning;

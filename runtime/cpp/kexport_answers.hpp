@@ -5,6 +5,7 @@
 #include <array>
 #include <cstddef>
 #include <cstdint>
+#include <memory>
 #include <optional>
 #include <string>
 #include <variant>
@@ -68,9 +69,22 @@ struct Box {
     double left = 0.0, top = 0.0, right = 0.0, bottom = 0.0;
 };
 
-/// The vector of an image (embed).
+/// An image of a gallery, and the cosine of the angle between its vector and that of the image.
+struct Neighbour {
+    std::string name;
+    double similarity = 0.0;
+};
+
+/// The vector of an image (embed), and the nearest images of the gallery, if there is one.
 struct Embedding {
     std::vector<double> vector;
+    std::vector<Neighbour> neighbours;
+};
+
+/// Known images (embed): their names, and their vectors, one after another.
+struct Gallery {
+    std::vector<std::string> names;
+    std::vector<double> vectors;
 };
 
 /// An image that the model gives (image), row by row, 1 or 3 bytes (grey, or red, green, blue) for
@@ -94,13 +108,15 @@ struct RawOutput {
 using Answer = std::variant<std::vector<Prediction>, Decision, Mask, std::vector<Box>,
                             std::vector<Number>, Embedding, OutputImage, std::vector<RawOutput>>;
 
-/// What a caller may change of an answer: the number of classes (classify; 0 is 5, or as many as the
-/// model returns), the threshold (binary, multilabel, detect, and segment with one channel), and the
-/// largest overlap of two boxes of one class (detect).
+/// What a caller may change of an answer: the number of classes or neighbours (classify, embed; 0 is
+/// 5, or as many as the model returns), the threshold (binary, multilabel, detect, and segment with
+/// one channel), the largest overlap of two boxes of one class (detect), and the gallery in which
+/// the nearest images are found (embed).
 struct Settings {
     std::size_t top_k = 0;
     std::optional<double> threshold;
     std::optional<double> iou;
+    std::shared_ptr<const Gallery> gallery;
 };
 
 }  // namespace kexport

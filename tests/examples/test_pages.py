@@ -44,6 +44,13 @@ def test_models_are_those_of_their_training() -> None:
 
 
 @pytest.mark.parametrize("task", TASKS)
+def test_data_is_drawn_again_in_its_place(task: str, tmp_path: Path) -> None:
+    data = module("fruit_data")
+    for _ in range(2):
+        data.write(task, tmp_path / "data", 2, 1)
+
+
+@pytest.mark.parametrize("task", TASKS)
 def test_images_are_jpeg_files_of_many_sizes(task: str, tmp_path: Path) -> None:
     compare, data = module("compare"), module("fruit_data")
     data.write(task, tmp_path / "data", 40, 1)

@@ -38,6 +38,7 @@ def test_a_saved_model_reads_back_equal(model: ir.Model, external: bool, tmp_pat
     assert snapshot(model) == before
     assert sorted(files) == sorted(tmp_path.iterdir())
     assert len(files) == 1 + external
+    assert external or save.bytes_of(model) == path.stat().st_size
     onnx.checker.check_model(str(path), full_check=True)
     assert_near(answers(path, x), onnx_answers(model, [x]), 1e-6)
     parsed = {tensor.name: tensor for tensor in onnx.load(path).graph.initializer}

@@ -265,7 +265,9 @@ def test_int8_and_keras_are_measured_as_the_bundle_answers(
 IMAGES_SEEN = draw(24, SIZE, SIZE, seed=7)
 
 
-def test_floats_are_measured_too_in_the_image_of_any_size(tmp_path: Path) -> None:
+def test_floats_are_measured_too_in_the_image_of_any_size(
+    tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
     """What is cropped away does not count, as in the bundle's own masks."""
     data = CASES["segment"].data(tmp_path / "data")
     made = export(
@@ -282,7 +284,12 @@ def test_floats_are_measured_too_in_the_image_of_any_size(tmp_path: Path) -> Non
     assert not seen.all()
     mean = metrics.jaccard_score(truth[seen], found[seen], average="macro")
     expected = {"mean_iou": mean, "pixel_accuracy": float(np.mean((truth == found)[seen]))}
-    assert made.manifest["labelled"]["measures"] == pytest.approx(expected, rel=1e-6)
+    entry = made.manifest["labelled"]
+    assert entry["measures"] == pytest.approx(expected, rel=1e-6)
+    assert entry["bundle"]["measures"] == pytest.approx(expected, rel=1e-9)
+    show(bundle_table(made.path, made.manifest))
+    said = " ".join(capsys.readouterr().out.split())
+    assert f"the bundle has mean IoU {100 * mean:.1f} %" in said
 
 
 def test_keras_that_knows_nothing_is_a_warning(tmp_path: Path) -> None:

@@ -12,7 +12,8 @@ from PIL import Image
 
 from kexport.runtime import BadInput, Boxes, Settings, load
 from kexport.runtime.cli import main as run_py
-from kexport.runtime.detect import boxes_of, edges_of, suppressed
+from kexport.runtime.detect import Box, boxes_of, edges_of, suppressed
+from kexport.runtime.draw import drawn
 from kexport.runtime.placement import placed
 from kexport.runtime.task import Task
 
@@ -115,3 +116,13 @@ def test_boxes_are_drawn_on_the_image(boxed: Callable[..., Path], tmp_path: Path
     assert changed[:, 0].max() == 320
     assert (after[250, 60] == (128, 0, 0)).all()
     assert (after[250, 150] == before[250, 150]).all()
+
+
+def test_the_label_of_a_box_at_the_right_edge_is_whole() -> None:
+    """It begins further left, and has the pixels of one that has room."""
+    image = np.zeros((60, 120, 3), np.uint8)
+    boxes = [Box(0, "somebody", 0.9, left, 30.0, 119.0, 50.0) for left in (2.0, 110.0)]
+    left, right = (np.asarray(drawn(image, Boxes((box,))))[:30] for box in boxes)
+    columns = [np.flatnonzero(each.any(axis=(0, 2))) for each in (left, right)]
+    assert len(columns[0]) > 40
+    assert np.array_equal(left[:, columns[0]], right[:, columns[1]])

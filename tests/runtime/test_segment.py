@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import io
+import json
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -106,3 +108,41 @@ def test_a_mask_never_replaces_the_image_itself(
     said = capsys.readouterr().err
     assert f"error: the answer for {photo} would replace the image itself" in said
     assert "hint: give another folder with --save" in said
+
+
+@pytest.mark.parametrize("link", [False, True])
+def test_a_mask_never_replaces_another_image(
+    masked: Masked, tmp_path: Path, capsys: Any, link: bool
+) -> None:
+    """The mask of a.jpg would be a.png, which is answered too, here or by a link elsewhere."""
+    bundle = masked(3, ["red", "green", "blue"])
+    jpeg, png = tmp_path / "a.jpg", tmp_path / "a.png"
+    for path in (jpeg, png):
+        Image.fromarray(noise(40, 54)).save(path)
+    other = png
+    if link:
+        other = tmp_path / "links" / "b.png"
+        other.parent.mkdir()
+        other.symlink_to(png)
+    before = png.read_bytes()
+    words = [str(jpeg), str(other), "--save", str(tmp_path)]
+    assert run_py(bundle, words) == BadInput.exit_code
+    assert png.read_bytes() == before
+    said = capsys.readouterr().err
+    assert f"error: the answer for {jpeg} would replace the image {other}" in said
+
+
+def test_a_list_on_standard_input_replaces_no_file(
+    masked: Masked, tmp_path: Path, capsys: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Its later lines are not known when the first is answered."""
+    bundle = masked(3, ["red", "green", "blue"])
+    jpeg, png = tmp_path / "a.jpg", tmp_path / "a.png"
+    for path in (jpeg, png):
+        Image.fromarray(noise(40, 54)).save(path)
+    before = png.read_bytes()
+    monkeypatch.setattr("sys.stdin", io.StringIO(f"{jpeg}\n{png}\n"))
+    assert run_py(bundle, ["-", "--jsonl", "--save", str(tmp_path)]) == 0
+    lines = [json.loads(line) for line in capsys.readouterr().out.splitlines()]
+    assert [Path(line["saved"]).name for line in lines] == ["a-2.png", "a-3.png"]
+    assert png.read_bytes() == before

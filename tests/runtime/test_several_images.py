@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
@@ -10,8 +11,11 @@ import numpy as np
 import pytest
 from cpp_builds import Build
 from numpy.typing import NDArray
+from PIL import Image
 
 from kexport.runtime import BadInput, Numbers, load
+from kexport.runtime.answers import answers
+from kexport.runtime.predict import Settings
 
 SIZES = [(8, 6), (37, 53), (8, 6), (5, 90), (20, 20)]
 REGRESS = {"name": "regress", "outputs": ["features"]}
@@ -124,3 +128,76 @@ def test_an_output_without_rows_is_refused(build: Callable[..., Path], rewrite: 
     images = np.zeros((2, 8, 6, 3), np.uint8)
     with pytest.raises(BadInput, match="without a row for each of 2 images"):
         session.predict_all(images)
+
+
+@dataclass
+class Counted:
+    """An engine that notes how many samples it gets at a time."""
+
+    engine: Any
+    name = "counted"
+    batches: list[int] = field(default_factory=list)
+
+    def run(self, feeds: Any) -> Any:
+        self.batches.append(len(next(iter(feeds.values()))))
+        return self.engine.run(feeds)
+
+
+@pytest.mark.parametrize(("batch", "batches"), [(4, [4, 4]), (1, [1] * 5), (None, [1] * 5)])
+def test_files_fill_a_fixed_batch(
+    build: Callable[..., Path],
+    images: list[NDArray[np.uint8]],
+    tmp_path: Path,
+    batch: int | None,
+    batches: list[int],
+) -> None:
+    """An image that cannot be read has its fault in its place, and takes no place in a batch."""
+    session = load(build("batch", batch=batch, outputs=("probabilities",)))
+    session.engine = counted = Counted(session.engine)  # type: ignore[assignment]
+    for number, image in enumerate(images):
+        Image.fromarray(image).save(tmp_path / f"{number}.png")
+    (tmp_path / "1-bad.png").write_text("no image", encoding="utf-8")
+    found = list(answers(session, [str(tmp_path)], [], Settings()))
+    assert counted.batches == batches
+    names = ["0.png", "1-bad.png", *(f"{number}.png" for number in range(1, 5))]
+    assert [Path(one.image).name for one in found] == names
+    assert [one.fault is not None for one in found] == [name == "1-bad.png" for name in names]
+    alone = load(build("alone", outputs=("probabilities",)))
+    for one in found:
+        if one.answer is not None:
+            assert one.answer.rows() == alone.predict(one.image).rows()
+
+
+def test_a_list_on_standard_input_is_answered_line_by_line(
+    build: Callable[..., Path], images: list[NDArray[np.uint8]], tmp_path: Path
+) -> None:
+    session = load(build(batch=4, outputs=("probabilities",)))
+    Image.fromarray(images[0]).save(tmp_path / "0.png")
+    read = list[int]()
+
+    def lines() -> Iterator[str]:
+        for number in range(3):
+            read.append(number)
+            yield f"{tmp_path / '0.png'}\n"
+
+    for number, _ in enumerate(answers(session, ["-"], lines(), Settings())):
+        assert read[-1] == number
+
+
+@pytest.mark.parametrize(("batch", "most"), [(2, 2), (None, 32)])
+def test_no_more_images_are_decoded_than_are_in_a_batch(
+    build: Callable[..., Path], batch: int | None, most: int
+) -> None:
+    session = load(build(batch=batch, outputs=("features",), labels=None))
+    session.engine = counted = Counted(session.engine)  # type: ignore[assignment]
+    drawn = np.random.default_rng(0).integers(0, 256, (70, 8, 6, 3), np.uint8)
+    ahead = list[int]()
+
+    def given() -> Iterator[NDArray[np.uint8]]:
+        for number, image in enumerate(drawn):
+            ahead.append(number - sum(counted.batches))
+            yield image
+
+    found = session.predict_all(given())
+    assert len(found) == len(drawn)
+    assert max(ahead) < most

@@ -43,8 +43,15 @@ def _preprocessed(entry: Mapping[str, Any]) -> Iterable[str]:
     if entry["mode"] != "none" or not inside:
         yield _described(entry)
     if "chosen" in entry:
-        shares = (f"{mode} {share:.1%}" for mode, share in entry["chosen"]["top1"].items())
-        yield f"as {entry['chosen']['images']} labelled images fit it best: {', '.join(shares)}"
+        chosen = entry["chosen"]
+        fit = f"as {chosen['images']} labelled images fit it best"
+        if "top1" in chosen:
+            told = [f"{mode} {share:.1%}" for mode, share in chosen["top1"].items()]
+        else:
+            name = chosen["measure"]
+            told = [f"{mode} {written(name, value)}" for mode, value in chosen["values"].items()]
+            fit += f" by {title_of(name)}"
+        yield f"{fit}: {', '.join(told)}"
 
 
 def _described(entry: Mapping[str, Any]) -> str:
@@ -99,6 +106,8 @@ def labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
     if "top1" in found:
         share = f"Keras is right on {found['top1']:.1%} of {found['images']} labelled images"
         yield f"{share} (95 % interval {low:.1%} to {high:.1%})"
+        if "bundle" in found:
+            yield f"and the bundle on {found['bundle']['value']:.1%}"
         return
     name, value = found["measure"], found["value"]
     ends = f"{written(name, low, unit=False)} to {written(name, high)}"
@@ -113,3 +122,5 @@ def labelled(found: Mapping[str, Any] | None) -> Iterable[str]:
     ]
     if others:
         yield f"and {', '.join(others)}"
+    if "bundle" in found:
+        yield f"the bundle has {title_of(name)} {written(name, found['bundle']['value'])}"

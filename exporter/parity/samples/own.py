@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import tempfile
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import keras
-import numpy as np
 
 from kexport.arrays import Array
 from kexport.calibration.dataset.inputs import load_samples
@@ -54,11 +52,8 @@ def read_own(
     arriving = [one.arriving(shape) for one, shape in zip(inputs, main, strict=True)]
     pairs = list(zip(inputs, arriving, strict=True))
     forms = {one.name: one.form(shape) for one, shape in pairs}
-    with tempfile.TemporaryDirectory(prefix="kexport-") as scratch:
-        found = load_samples(
-            source, forms, limit=MOST, seed=seed, scratch=Path(scratch), least=FEWEST
-        )
-        decoded = [np.array(found.arrays[one.name]) for one in inputs]
+    found = load_samples(source, forms, limit=MOST, seed=seed, least=FEWEST)
+    decoded = [found.arrays[one.name] for one in inputs]
     shapes = tuple(
         shape if isinstance(one, ImageValues) else array.shape[1:]
         for (one, shape), array in zip(pairs, decoded, strict=True)

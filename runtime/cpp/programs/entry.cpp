@@ -108,7 +108,15 @@ struct Writer {
                  })}};
     }
     Members operator()(const kexport::Embedding& found) const {
-        return {{"embedding", list(found.vector, [](double value) { return json(value); })}};
+        Members members{
+            {"embedding", list(found.vector, [](double value) { return json(value); })}};
+        if (!found.neighbours.empty())
+            members.emplace_back("neighbours",
+                                 list(found.neighbours, [](const kexport::Neighbour& one) {
+                                     return object({{"name", json(one.name)},
+                                                    {"similarity", json(one.similarity)}});
+                                 }));
+        return members;
     }
     Members operator()(const kexport::OutputImage& image) const {
         return {{"image", object({{"height", number(image.height)},

@@ -3,6 +3,7 @@
 #include <cmath>
 #include <cstdio>
 #include <limits>
+#include <memory>
 #include <numeric>
 #include <optional>
 
@@ -60,6 +61,12 @@ std::vector<Row> rows_of(const std::vector<kexport::Number>& found, double) {
 }
 
 std::vector<Row> rows_of(const kexport::Embedding& found, double) {
+    if (!found.neighbours.empty()) {
+        std::vector<Row> rows;
+        for (const kexport::Neighbour& one : found.neighbours)
+            rows.push_back({one.name, formatted("%.4f", one.similarity)});
+        return rows;
+    }
     double squares = 0.0;
     for (const double value : found.vector) squares += value * value;
     return {{std::to_string(found.vector.size()), formatted("%.6g", std::sqrt(squares))}};
@@ -101,6 +108,12 @@ struct Table {
     std::vector<Row> rows;
 };
 
+/// Count the characters of UTF-8: the bytes that begin one.
+std::size_t characters(const std::string& text) {
+    return static_cast<std::size_t>(
+        std::count_if(text.begin(), text.end(), [](char c) { return (c & 0xC0) != 0x80; }));
+}
+
 /// Print the rows as run.py does: two blanks before each cell, columns aligned but the last.
 void print(const std::vector<Table>& tables) {
     std::vector<std::size_t> widths;
@@ -108,15 +121,17 @@ void print(const std::vector<Table>& tables) {
         for (const Row& row : table.rows) {
             widths.resize(std::max(widths.size(), row.size()), 0);
             for (std::size_t at = 0; at < row.size(); ++at)
-                widths[at] = std::max(widths[at], kexport::printable(row[at]).size());
+                widths[at] = std::max(widths[at], characters(kexport::printable(row[at])));
         }
     const char* gap = "";
     for (const Table& table : tables) {
         std::printf("%s%s\n", gap, kexport::printable(table.image).c_str());
         for (const Row& row : table.rows) {
-            for (std::size_t at = 0; at + 1 < row.size(); ++at)
-                std::printf("  %-*s", static_cast<int>(widths[at]),
-                            kexport::printable(row[at]).c_str());
+            for (std::size_t at = 0; at + 1 < row.size(); ++at) {
+                const std::string cell = kexport::printable(row[at]);
+                const std::string filling(widths[at] - characters(cell), ' ');
+                std::printf("  %s%s", cell.c_str(), filling.c_str());
+            }
             std::printf("  %s\n", kexport::printable(row.back()).c_str());
         }
         gap = "\n";
@@ -157,9 +172,10 @@ int main(int count, char** words) {
     const terminal::Arguments arguments = terminal::read(
         count, words, "kexport-predict BUNDLE IMAGE... [options]",
         "Answer for images by the bundle's task.",
-        {{"-k", "K", "how many classes to print (classify; default 5)"},
+        {{"-k", "K", "how many classes or neighbours to print (classify, embed; default 5)"},
          {"--threshold", "X", "least score that means yes (binary, multilabel, segment, detect)"},
          {"--iou", "X", "largest overlap of two boxes of one class (detect)"},
+         {"--gallery", "FILE", "a .npz file of known vectors, to find the nearest in (embed)"},
          {"--save", "DIR", "write each answer to a file there (segment, detect, image, raw)"},
          {"--jsonl", "", "print a line of JSON for each image, as soon as it is answered"}},
         2, std::numeric_limits<std::size_t>::max());
@@ -170,9 +186,15 @@ int main(int count, char** words) {
     settings.top_k = static_cast<std::size_t>(arguments.top_k);
     settings.threshold = arguments.threshold;
     settings.iou = arguments.iou;
+    if (!arguments.gallery.empty()) {
+        auto gallery = kexport::read_gallery(arguments.gallery);
+        if (!gallery) return terminal::print_fault(gallery.fault());
+        settings.gallery = std::make_shared<const kexport::Gallery>(std::move(*gallery));
+    }
     std::optional<programs::Saver> saver;
     if (!arguments.save.empty()) {
-        auto opened = programs::Saver::open(arguments.save, model->task());
+        auto opened = programs::Saver::open(arguments.save, model->task(),
+                                            {arguments.plain.begin() + 1, arguments.plain.end()});
         if (!opened) return terminal::print_fault(opened.fault());
         saver = std::move(*opened);
     }

@@ -38,7 +38,8 @@ std::string content_of(const Image& image, const kexport::Answer& answer) {
 
 }  // namespace
 
-kexport::Result<Saver> Saver::open(const std::string& folder, const kexport::TaskInfo& task) {
+kexport::Result<Saver> Saver::open(const std::string& folder, const kexport::TaskInfo& task,
+                                   const std::vector<std::string>& images) {
     const bool is_image =
         task.name == "segment" || task.name == "detect" || task.name == "image";
     if (!is_image && task.name != "raw")
@@ -48,7 +49,12 @@ kexport::Result<Saver> Saver::open(const std::string& folder, const kexport::Tas
     std::error_code error;
     fs::create_directories(folder, error);
     if (error) return unwritable(folder, error.message());
-    return Saver(folder, is_image ? ".png" : ".npz");
+    Saver saver(folder, is_image ? ".png" : ".npz");
+    for (const std::string& image : images) {
+        const fs::path path = fs::weakly_canonical(image, error);
+        if (!error) saver.images_.emplace(path.string(), image);
+    }
+    return saver;
 }
 
 kexport::Result<std::string> Saver::save(const std::string& path, const Image& image,
@@ -59,10 +65,14 @@ kexport::Result<std::string> Saver::save(const std::string& path, const Image& i
         name = stem + "-" + std::to_string(count);
     const fs::path to = fs::path(folder_) / (name + suffix_);
     std::error_code error;
-    if (fs::equivalent(to, path, error))
+    const auto image_at = images_.find(fs::weakly_canonical(to, error).string());
+    if (image_at != images_.end() || fs::equivalent(to, path, error)) {
+        const bool is_own = image_at == images_.end() || image_at->second == path;
         return kexport::Fault{kexport::Status::bad_input,
-                              "the answer for " + path + " would replace the image itself",
+                              "the answer for " + path + " would replace " +
+                                  (is_own ? "the image itself" : "the image " + image_at->second),
                               "give another folder with --save"};
+    }
     try {
         const std::string content = content_of(image, answer);
         errno = 0;

@@ -80,6 +80,7 @@ Arguments read(int count, char** words, const char* usage, const char* purpose,
         if (*known->value == '\0') continue;
         if (++at == count) stop(usage, word + " needs a value");
         if (word == "--save") found.save = words[at];
+        if (word == "--gallery") found.gallery = words[at];
         if (word == "--onnxruntime") found.options.onnxruntime = words[at];
         if (word == "--device") found.options.device = device(usage, words[at]);
         if (word == "--threads")

@@ -17,6 +17,7 @@ struct Arguments {
     std::optional<double> threshold;  ///< from 0 to 1
     std::optional<double> iou;        ///< from 0 to 1
     std::string save;                 ///< the folder to write answers to; empty: not given
+    std::string gallery;              ///< the .npz file of known vectors; empty: not given
     bool jsonl = false;               ///< print a line of JSON for each image
     double seconds = 3.0;             ///< how long kexport-bench measures
 };

@@ -25,7 +25,9 @@ void demand_use(bool given, bool used, const char* name, const char* users, cons
 void check_settings(const Settings& settings, const TaskInfo& task) {
     if (settings.threshold && !(*settings.threshold >= 0.0 && *settings.threshold <= 1.0))
         refuse_input(cat("threshold must be from 0 to 1, not ", std::to_string(*settings.threshold)));
-    demand_use(settings.top_k > 0, task.name == "classify", "top_k", "classify", task);
+    demand_use(settings.top_k > 0, task.name == "classify" || task.name == "embed", "top_k",
+               "classify or embed", task);
+    demand_use(settings.gallery != nullptr, task.name == "embed", "gallery", "embed", task);
     demand_use(settings.threshold.has_value(),
                task.name == "binary" || task.name == "multilabel" || task.name == "segment" ||
                    task.name == "detect",
@@ -43,7 +45,8 @@ Answer answer(const TaskInfo& task, const Arrays& outputs, const std::vector<std
               const Settings& settings, const Placement& placement) {
     if (task.name == "regress") return numbers_of(outputs, task, labels);
     const Array& output = outputs.at(task.outputs.front());
-    if (task.name == "embed") return embedding_of(output);
+    const std::size_t count = settings.top_k > 0 ? settings.top_k : top_k;
+    if (task.name == "embed") return embedding_of(output, settings.gallery.get(), count);
     if (task.name == "image") return image_of(output, task);
     const double threshold = settings.threshold.value_or(task.threshold);
     if (task.name == "detect")

@@ -373,8 +373,8 @@ def test_a_refusal_offers_what_other_limits_give(small: tuple[ir.Model, Evaluato
 
 
 def test_the_measure_follows_from_labels_weights_and_classes() -> None:
-    of = partial(choose_measure, random=False, labelled=False, classes=True)
-    assert of() == "agreement"
-    assert of(random=True) == "nothing"
-    assert of(random=True, labelled=True) == "labels"
-    assert of(classes=False) == "noise"
+    of = partial(choose_measure, random=False, labelled=False)
+    assert of("scores") == "agreement"
+    assert of("scores", random=True) == "nothing"
+    assert of("scores", random=True, labelled=True) == "labels"
+    assert of("numbers") == "noise"

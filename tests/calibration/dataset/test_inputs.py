@@ -36,10 +36,8 @@ def given(**changed: Any) -> dict[str, Any]:
 
 
 def load(source: Any, tmp_path: Path, forms: Any = None, **options: Any) -> InputSamples:
-    scratch = tmp_path / "scratch"
-    scratch.mkdir(exist_ok=True)
     chosen = {"limit": 100, "seed": None, "least": 16, **options}
-    return load_samples(source, forms or FORMS, scratch=scratch, **chosen)
+    return load_samples(source, forms or FORMS, **chosen)
 
 
 def as_folder(folder: Path) -> Path:

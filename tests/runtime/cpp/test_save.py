@@ -151,6 +151,12 @@ def test_what_cannot_be_saved(
     assert done.status == 16
     assert f"the answer for {own} would replace the image itself" in done.err
     assert own.read_bytes() == before
+    jpeg = own.with_suffix(".jpg")
+    Image.open(own).save(jpeg)
+    done = sanitized.run("kexport-predict", bundle, jpeg, own, "--save", own.parent)
+    assert done.status == 16
+    assert f"the answer for {jpeg} would replace the image {own}" in done.err
+    assert own.read_bytes() == before
     done = sanitized.run("kexport-predict", bundle, own, "--save", own / "inside")
     assert done.status == 16
     assert "cannot be written" in done.err
