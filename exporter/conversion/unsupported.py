@@ -36,6 +36,8 @@ def refuse_class(layer: Any) -> None:
             f"layer {layer.name!r} ({kind.__name__}) has no ONNX form: {reason}",
             hint="do its work before the model, and take it out of the exported model",
         )
+    if kind.__module__.startswith("keras.") and getattr(layer, "sparse", False) is True:
+        refuse(layer, "sparse", True, "sparse=False")
     if getattr(layer, "quantization_mode", None) == "float8":
         raise UnsupportedModel(
             f"{described(layer)} is quantized to float8, which tf2onnx cannot write",

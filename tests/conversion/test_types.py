@@ -30,6 +30,9 @@ WHOLE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "UpSampling2D int64": (layers.UpSampling2D(2), "int64"),
     "UpSampling2D int16": (layers.UpSampling2D(2), "int16"),
     "UpSampling2D uint8": (layers.UpSampling2D((1, 3)), "uint8"),
+    "UpSampling2D int64 bilinear": (layers.UpSampling2D((1, 2), interpolation="bilinear"), "int64"),
+    "UpSampling2D uint8 cubic": (layers.UpSampling2D(2, interpolation="bicubic"), "uint8"),
+    "UpSampling2D by one": (layers.UpSampling2D(1, interpolation="lanczos3"), "int32"),
     "Dense int32": (layers.Dense(2), "int32"),
 }
 
