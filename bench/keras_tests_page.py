@@ -13,6 +13,7 @@ from page import joined, put_section, table
 
 PAGE = Path(__file__).resolve().parents[1] / "docs" / "keras-tests.md"
 REST = "not comparable"
+REASONS = ("| from | models | reason |", "| --- | ---: | --- |")
 
 
 @dataclass(frozen=True, slots=True)
@@ -62,7 +63,7 @@ def put(section: Section, found: dict[str, list[Outcome]]) -> None:
     ]
     for kind, title in (("refused", "Refused, with the reason:"), (REST, "Not comparable:")):
         rows = _reasons([one for one in each if one.kind == kind])
-        parts += [title, table(("layer", "models", "reason"), rows)] if rows else []
+        parts += [title, "\n".join([*REASONS, *rows])] if rows else []
     put_section(PAGE, section.name, joined(parts), "Layer tests of Keras and tf2onnx")
 
 
@@ -74,9 +75,9 @@ def _counts(found: dict[str, list[Outcome]]) -> list[list[str]]:
     return rows
 
 
-def _reasons(outcomes: list[Outcome]) -> list[list[str]]:
+def _reasons(outcomes: list[Outcome]) -> list[str]:
     counts = Counter((one.layer, reason(one.why)) for one in outcomes)
-    return [[f"`{layer}`", str(n), why] for (layer, why), n in sorted(counts.items())]
+    return [f"| `{layer}` | {n} | {why} |" for (layer, why), n in sorted(counts.items())]
 
 
 def reason(why: str) -> str:
