@@ -42,7 +42,8 @@ def main(arguments: list[str]) -> None:
     sys.modules[api.__name__] = api
     sys.path.insert(0, str(folder))
     import_module("test_utils").run_onnx_runtime = seen.compare
-    options = f"-q --no-header --tb=no -p no:cacheprovider -c {os.devnull} --confcutdir {folder}"
+    options = "-q --no-header --tb=no --capture=sys -p no:cacheprovider"
+    options += f" -c {os.devnull} --confcutdir {folder}"
     wanted = ["-k", " or ".join(parts)] if parts else []
     pytest.main([*options.split(), *wanted, str(folder)], plugins=[seen])
     for file, each in seen.found.items():
