@@ -31,6 +31,7 @@ NOTES = {
     "CenterCrop": "traced if the height or width is dynamic, or if pixels are integers",
     "Dot": "traced for tensors of more than three axes",
     "GRU": ACTIVATION,
+    "IntegerLookup": '`oov_method="farmhash"` and sparse outputs are refused',
     "LSTM": ACTIVATION,
     "RMSNormalization": "traced unless the axes are the last ones",
     "RNN": "of other cells than Keras' a Scan, in whose body the cell is traced",
@@ -55,6 +56,8 @@ writes this page, and the tests convert an example of every class.
 
 {count} classes: {rule} by rule, {tf2onnx} through tf2onnx, {refused} refused.
 Custom layers go through tf2onnx. So do layers that merge tensors of which one has a mask.
+[keras-tests.md](keras-tests.md) says what becomes of the layer tests of Keras itself, with the
+reason of each refusal.
 
 | layer | conversion | notes |
 |---|---|---|

@@ -13,6 +13,7 @@ from typing import Any
 import keras
 import numpy as np
 import onnx
+import onnx_ir as ir
 
 from kexport.conversion.builder import Graph, graph_dtype
 from kexport.conversion.tensor import Tensor
@@ -22,7 +23,14 @@ from kexport.conversion.traced_graph import insert
 from kexport.conversion.traced_shapes import complete_declared, dtype_of
 from kexport.conversion.unsupported import described
 from kexport.errors import KexportError, UnsupportedModel, one_line
-from kexport.keras_graph import computing_in_float32, outside_of_pipelines, takes_training
+from kexport.keras_graph import (
+    computing_in_float32,
+    float8_biases,
+    float8_by_arithmetic,
+    outside_of_pipelines,
+    rounded_to_bfloat16,
+    takes_training,
+)
 from kexport.needs import need
 
 WITH_BODY = frozenset({"If", "Loop", "Scan"})
@@ -52,8 +60,8 @@ def trace_layer(g: Graph, layer: Any, args: tuple[Any, ...], kwargs: dict[str, A
     variables = layer.variables if isinstance(layer, keras.Layer) else []
     function = outside_of_pipelines(layer)
     call = prepare(g, function, args, given)
-    with computing_in_float32(layer):
-        outputs = _splice(g, described(layer), call, variables)
+    with computing_in_float32(layer), float8_by_arithmetic():
+        outputs = _splice(g, described(layer), call, variables, rounded=float8_biases(layer))
     g.traced.append(layer.name)
     complete_declared(layer, outputs, args, kwargs)
     return outputs
@@ -81,7 +89,9 @@ def trace_function(g: Graph, function: Callable[[Any], Any], x: Tensor) -> Tenso
     return result
 
 
-def _splice(g: Graph, what: str, call: Call, variables: Sequence[Any]) -> Any:
+def _splice(
+    g: Graph, what: str, call: Call, variables: Sequence[Any], rounded: Sequence[Any] = ()
+) -> Any:
     if keras.backend.backend() != "tensorflow":
         raise UnsupportedModel(
             f"{what} has no rule, and only TensorFlow can trace it; Keras runs on "
@@ -93,7 +103,7 @@ def _splice(g: Graph, what: str, call: Call, variables: Sequence[Any]) -> Any:
         if proto is None:
             return resolve(g, call, results, [])
         sources = [g.in_keras_order(x) for x in call.tensors]
-        sources += [g.weight(variable, variable.name) for variable in weights]
+        sources += [_weight(g, variable, rounded) for variable in weights]
         sources += [g.constant(array, "constant") for array in traced.constants]
         return resolve(g, call, results, insert(g, traced, proto, sources))
     except KexportError:
@@ -105,6 +115,13 @@ def _splice(g: Graph, what: str, call: Call, variables: Sequence[Any]) -> Any:
         raise UnsupportedModel(
             f"{what} has no rule, and tracing it for tf2onnx failed: {one_line(error)}", hint=HINT
         ) from error
+
+
+def _weight(g: Graph, variable: Any, rounded: Sequence[Any]) -> ir.Value:
+    """Add a weight of the trace; those in `rounded` are rounded to bfloat16."""
+    if any(variable is one for one in rounded):
+        return g.weight(variable, variable.name, rounded_to_bfloat16, form="in bfloat16")
+    return g.weight(variable, variable.name)
 
 
 def _convert(

@@ -10,6 +10,7 @@ from onnx import TensorProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
 from kexport.conversion.tf2onnx_nodes import Handler, Nodes, written
+from kexport.needs import need
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
 
@@ -278,10 +279,44 @@ def _one_hot(op: Nodes) -> str:
     return op("Where", op("Equal", index, every), op.inputs[2], op.inputs[3])
 
 
+def _bias_add(op: Nodes) -> str:
+    """Write BiasAdd; tf2onnx adds a bias of channels on axis 1 to the last axis instead."""
+    x, bias = op.inputs
+    shape = op.context.get_shape(x)
+    if op.node.get_attr_value("data_format", b"NHWC") == b"NHWC":
+        return op("Add", x, bias)
+    if shape is None:
+        raise ValueError("the number of axes of its input is not known")
+    column = op.constant([-1] + [1] * (len(shape) - 2), TensorProto.INT64)
+    return op("Add", x, op("Reshape", bias, column))
+
+
+def _bincount(op: Nodes) -> str:
+    """Write DenseBincount with weights, which tf2onnx lacks: the weights where a number stands."""
+    numbers, size, weights = op.inputs
+    last = op.constant([-1], TensorProto.INT64)
+    bins = op("Range", op.constant(0), size, op.constant(1))
+    here = op("Equal", op("Unsqueeze", numbers, last), bins)
+    zero = op.constant(0, op.context.get_dtype(weights))
+    found = op("Where", here, op("Unsqueeze", weights, last), zero)
+    return op("ReduceSum", found, op.constant([-2], TensorProto.INT64), keepdims=0)
+
+
+def _bincount_of(context: Any, node: Any, name: str, args: Any) -> None:
+    """Leave DenseBincount without weights to tf2onnx."""
+    if 0 not in (context.get_shape(node.input[2]) or ()):
+        written(_bincount)(context, node, name, args)
+        return
+    tf2onnx = need("tf2onnx")
+    tf2onnx.onnx_opset.tensor.Bincount.any_version(context.opset, context, node)
+
+
 HANDLERS: dict[str, Handler] = {
     "Atan2": written(_atan2),
+    "BiasAdd": written(_bias_add),
     "Bitcast": written(_bitcast),
     "Bucketize": written(_bucketize),
+    "DenseBincount": _bincount_of,
     "Erfc": written(_erfc),
     "Expm1": written(_expm1),
     "ExtractImagePatches": written(_patches),

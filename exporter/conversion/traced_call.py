@@ -11,7 +11,9 @@ import keras
 
 from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import Tensor
+from kexport.conversion.tf2onnx_run import NotTranslated
 from kexport.keras_graph import mask_of, set_mask
+from kexport.needs import need
 
 
 @dataclass(frozen=True, slots=True)
@@ -54,6 +56,9 @@ def run(call: Call, values: Sequence[Any]) -> Results:
     """Make a call on TensorFlow's tensors `values`, one for each of `call.tensors`.
 
     The tensors get the masks. Where the call returns a variable, its value in the scope is meant.
+
+    Raises:
+        NotTranslated: an output is sparse or ragged.
     """
     by_tensor = dict(zip(call.tensors, values, strict=True))
     for masked, mask in call.masks.items():
@@ -64,6 +69,7 @@ def run(call: Call, values: Sequence[Any]) -> Results:
     with warnings.catch_warnings():
         warnings.filterwarnings("ignore", "(?s).*does not support masking")
         outputs = call.function(*args, **kwargs)
+    _refuse_partial(outputs)
     outputs = keras.tree.map_structure(
         lambda y: keras.ops.convert_to_tensor(y) if isinstance(y, keras.Variable) else y, outputs
     )
@@ -81,6 +87,15 @@ def run(call: Call, values: Sequence[Any]) -> Results:
     masks = {i: None if mask is None else place(mask) for i, mask in after.items()}
     structure = keras.tree.map_structure(lambda _: None, outputs)
     return Results(tensors[len(values) :], structure, flat, masks)
+
+
+def _refuse_partial(outputs: Any) -> None:
+    tf = need("tensorflow")
+    if any(isinstance(y, tf.__internal__.CompositeTensor) for y in keras.tree.flatten(outputs)):
+        raise NotTranslated(
+            "its output is a sparse or ragged tensor, which ONNX has not",
+            "build it with sparse=False or ragged=False",
+        )
 
 
 def resolve(g: Graph, call: Call, results: Results, new: Sequence[Tensor]) -> Any:

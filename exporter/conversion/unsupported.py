@@ -24,7 +24,7 @@ REFUSED = {
 
 
 def refuse_class(layer: Any) -> None:
-    """Refuse a layer or operation whose class is in `REFUSED`, or that is quantized to float8.
+    """Refuse a layer or operation whose class is in `REFUSED`, or a layer with sparse outputs.
 
     Raises:
         UnsupportedModel: with the layer, its class and the reason.
@@ -36,11 +36,8 @@ def refuse_class(layer: Any) -> None:
             f"layer {layer.name!r} ({kind.__name__}) has no ONNX form: {reason}",
             hint="do its work before the model, and take it out of the exported model",
         )
-    if getattr(layer, "quantization_mode", None) == "float8":
-        raise UnsupportedModel(
-            f"{described(layer)} is quantized to float8, which tf2onnx cannot write",
-            hint="export the model before quantize(), or quantize it with 'int8' or 'int4'",
-        )
+    if kind.__module__.startswith("keras.") and getattr(layer, "sparse", False) is True:
+        refuse(layer, "sparse", True, "sparse=False")
 
 
 def described(operation: Any) -> str:

@@ -2,10 +2,16 @@
 
 `walk` reads and runs the graph of a model, `inputs` and `axes` name its inputs and their open
 axes, `masks` and `beside` know what tensors carry, and `names` finds classes by the names that
-Keras gives. `policies` knows what layers compute in, and `keras2` has what Keras 2 computed.
+Keras gives. `policies` and `float8` know what layers compute in, and `keras2` has what Keras 2
+computed.
 """
 
 from kexport.keras_graph.beside import carry_over, logits_before
+from kexport.keras_graph.float8 import (
+    float8_biases,
+    float8_by_arithmetic,
+    rounded_to_bfloat16,
+)
 from kexport.keras_graph.inputs import InputSpec, input_specs, required_arguments, structured
 from kexport.keras_graph.keras2 import keras2_hard_sigmoid
 from kexport.keras_graph.masks import (
@@ -51,6 +57,8 @@ __all__ = [
     "computes_mask",
     "computing_in_float32",
     "flatten_layers",
+    "float8_biases",
+    "float8_by_arithmetic",
     "function_name",
     "has_default_name",
     "has_nodes",
@@ -74,6 +82,7 @@ __all__ = [
     "readers",
     "required_arguments",
     "rerun",
+    "rounded_to_bfloat16",
     "set_mask",
     "snake_case",
     "structured",

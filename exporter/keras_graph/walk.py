@@ -4,10 +4,12 @@ from __future__ import annotations
 
 from collections import Counter
 from collections.abc import Callable, Iterator
-from typing import Any
+from typing import Any, NoReturn
 
 import keras
 from keras.src.models.functional import Functional
+
+from kexport.errors import UnsupportedModel
 
 Step = Callable[..., Any]
 """Makes one call: takes the layer and its arguments, returns the layer's outputs."""
@@ -46,6 +48,9 @@ def rerun(model: Any, inputs: Any, step: Step) -> Any:
 
     Returns:
         The outputs of `model`, in their own structure.
+
+    Raises:
+        UnsupportedModel: a layer declares another number of outputs than it has.
     """
     graph = _functional(model)
     values = dict(zip(map(id, graph.inputs), keras.tree.flatten(inputs), strict=True))
@@ -55,6 +60,8 @@ def rerun(model: Any, inputs: Any, step: Step) -> Any:
     for call in calls:
         args, kwargs = call.arguments.fill_in(values)
         outputs = keras.tree.flatten(step(call.operation, *args, **kwargs))
+        if len(outputs) != len(call.outputs):
+            _refuse_other_outputs(call, len(outputs))
         values.update(zip(map(id, call.outputs), outputs, strict=True))
         del args, kwargs, outputs  # or they would keep tensors alive during the next call
         for symbol in call.input_tensors:
@@ -63,6 +70,15 @@ def rerun(model: Any, inputs: Any, step: Step) -> Any:
                 del values[id(symbol)]
     results = [values[id(symbol)] for symbol in graph.outputs]
     return keras.tree.pack_sequence_as(graph._outputs_struct, results)
+
+
+def _refuse_other_outputs(call: Any, count: int) -> NoReturn:
+    layer = call.operation
+    raise UnsupportedModel(
+        f"layer {layer.name!r} ({type(layer).__name__}) declares {len(call.outputs)} outputs to "
+        f"Keras, and its call returns {count}",
+        hint="call it outside of the exported model, or mend its compute_output_spec",
+    )
 
 
 def nodes(model: Any) -> list[Any]:

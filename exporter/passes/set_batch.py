@@ -24,9 +24,10 @@ def set_batch(batch: int | None) -> Pass:
         graph = model.graph
         open_names = set()
         for value in graph.inputs:
-            if value.shape is not None and not isinstance(value.shape[0], int):
-                open_names.add(value.shape[0].value)
-                value.shape = ir.Shape([first, *list(value.shape)[1:]])
+            dims = list(value.shape or ())
+            if dims and not isinstance(dims[0], int):
+                open_names.add(dims[0].value)
+                value.shape = ir.Shape([first, *dims[1:]])
         open_names -= {None, first}
         for part in graphs(graph):
             within = [] if part is graph else part.inputs

@@ -11,7 +11,7 @@ import numpy as np
 import pytest
 import tensorflow as tf
 from keras import layers, ops
-from support import assert_converts, model_of, normal, randomise
+from support import assert_converts, model_of, normal, onnx_answers, randomise
 
 import kexport
 from kexport.conversion import convert_model, tf2onnx_run
@@ -216,3 +216,64 @@ def test_a_single_number_for_a_batch_is_refused_by_export(tmp_path: Path) -> Non
     assert np.isfinite(float(model(normal(2, 4))))
     with pytest.raises(UnsupportedModel, match="a single number for the whole batch"):
         kexport.export(model, "cpu-fp32", output=tmp_path / "bundle")
+
+
+@pytest.mark.parametrize("own", [True, False], ids=["layer", "operation"])
+@pytest.mark.parametrize("shape", [(3, 4, 5), (3, 4, 3)], ids=str)
+def test_a_bias_of_the_second_axis(shape: tuple[int, ...], own: bool) -> None:
+    """Keras adds it by BiasAdd in NCHW, or to the last axis where that has its length too."""
+    bias, x = normal(3, 1, 1), keras.Input(shape)
+    y = layers.Lambda(lambda x: ops.add(x, bias))(x) if own else ops.add(x, bias)
+    assert_converts(keras.Model(x, y), normal(2, *shape))
+
+
+def test_an_einsum_with_an_ellipsis_and_a_bias_before_it() -> None:
+    layer = layers.EinsumDense("bc...,cde->bde...", output_shape=(3, 4), bias_axes="d")
+    assert_converts(randomise(model_of(layer, (1, 2))), normal(2, 1, 2))
+
+
+def test_counts_with_weights() -> None:
+    x, weights = keras.Input((4,), dtype="int32"), keras.Input((4,))
+    counted = layers.CategoryEncoding(5, output_mode="count")(x, count_weights=weights)
+    numbers = np.int32([[0, 1, 1, 4], [2, 2, 2, 3]])
+    assert_converts(keras.Model([x, weights], counted), numbers, normal(2, 4))
+
+
+@pytest.mark.parametrize(
+    "layer",
+    [
+        layers.CategoryEncoding(5, output_mode="one_hot", sparse=True),
+        layers.Discretization([1, 2], output_mode="one_hot", sparse=True),
+        layers.IntegerLookup(vocabulary=[1, 2], output_mode="one_hot", sparse=True),
+    ],
+    ids=lambda layer: type(layer).__name__,
+)
+def test_sparse_outputs_are_refused(layer: Any) -> None:
+    with pytest.raises(UnsupportedModel, match=r"sparse=True"):
+        convert_model(model_of(layer, (1,), dtype="int64"))
+
+
+def test_a_sparse_tensor_of_an_own_layer_is_refused() -> None:
+    x = keras.Input((3,))
+    model = keras.Model(x, layers.Lambda(tf.sparse.from_dense, output_shape=(3,))(x))
+    with pytest.raises(UnsupportedModel, match="sparse or ragged"):
+        convert_model(model)
+
+
+def test_other_outputs_than_declared_are_refused() -> None:
+    """Keras declares one output for images with boxes, and returns a dictionary."""
+    image, boxes = keras.Input((10, 8, 3)), keras.Input((2, 4))
+    labels = keras.Input((2,), dtype="int32")
+    layer = layers.Resizing(4, 4, bounding_box_format="xyxy", data_format="channels_last")
+    given = {"images": image, "bounding_boxes": {"boxes": boxes, "labels": labels}}
+    model = keras.Model([image, boxes, labels], layer(given))
+    with pytest.raises(UnsupportedModel, match="declares 1 outputs to Keras, and its call returns"):
+        convert_model(model)
+
+
+def test_a_number_as_an_input() -> None:
+    x = keras.Input(batch_shape=())
+    model = keras.Model(x, layers.Rescaling(2.0, 1.0)(x))
+    proto = kexport.convert(model)
+    (y,) = onnx_answers(proto, [np.array(3, np.float32)])
+    assert y == np.float32(7)

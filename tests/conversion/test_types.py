@@ -12,8 +12,7 @@ from keras import layers, ops
 from support import Array, assert_converts, keras_answers, model_of, normal, onnx_answers, randomise
 
 import kexport
-from kexport.conversion import convert_model
-from kexport.errors import UnsupportedModel
+from kexport.keras_graph import float8
 
 
 def whole(*shape: int, dtype: str, low: int = 0) -> Array:
@@ -30,6 +29,9 @@ WHOLE: dict[str, tuple[Callable[[Any], Any], str]] = {
     "UpSampling2D int64": (layers.UpSampling2D(2), "int64"),
     "UpSampling2D int16": (layers.UpSampling2D(2), "int16"),
     "UpSampling2D uint8": (layers.UpSampling2D((1, 3)), "uint8"),
+    "UpSampling2D int64 bilinear": (layers.UpSampling2D((1, 2), interpolation="bilinear"), "int64"),
+    "UpSampling2D uint8 cubic": (layers.UpSampling2D(2, interpolation="bicubic"), "uint8"),
+    "UpSampling2D by one": (layers.UpSampling2D(1, interpolation="lanczos3"), "int32"),
     "Dense int32": (layers.Dense(2), "int32"),
 }
 
@@ -93,11 +95,11 @@ def test_a_subclassed_model_in_half_precision() -> None:
 
 QUANTIZED: dict[str, Callable[[], Any]] = {
     "Dense": lambda: layers.Dense(8, activation="relu"),
-    "EinsumDense": lambda: layers.EinsumDense("abc,cd->abd", output_shape=(None, 8)),
+    "EinsumDense": lambda: layers.EinsumDense("abc,cd->abd", output_shape=(None, 8), bias_axes="d"),
 }
 
 
-@pytest.mark.parametrize("mode", ["int8", "int4"])
+@pytest.mark.parametrize("mode", ["int8", "int4", "float8"])
 @pytest.mark.parametrize("name", QUANTIZED)
 def test_quantized_layers_compute_what_keras_computes(name: str, mode: str) -> None:
     model = model_of(QUANTIZED[name](), (5, 6))
@@ -112,11 +114,16 @@ def test_quantized_embeddings(mode: str) -> None:
     assert_converts(model, np.arange(12).reshape(2, 6).astype(np.int32) % 10)
 
 
-def test_float8_is_refused_in_words() -> None:
-    model = model_of(layers.Dense(8, name="small"), (6,))
-    model.layers[-1].quantize("float8")
-    with pytest.raises(UnsupportedModel, match=r"'small' \(Dense\) is quantized to float8"):
-        convert_model(model)
+@pytest.mark.parametrize("name", ["float8_e4m3fn", "float8_e5m2"])
+def test_rounding_to_float8_is_that_of_the_type(name: str) -> None:
+    """All powers of two and their neighbours, halves between two numbers, and beyond the range."""
+    powers = np.float32(2.0) ** np.arange(-20, 20, dtype=np.float32)
+    steps = np.concatenate([powers * np.float32(k / 32) for k in range(64)])
+    near = [np.nextafter(steps, np.float32(way)) for way in (-np.inf, np.inf)]
+    values = np.concatenate([steps, *near, np.float32([0, 448, 464, 57344, 1e9, np.nan])])
+    values = np.concatenate([values, -values])
+    wanted = keras.quantizers.quantize_and_dequantize(values, 1.0, name, "float32")
+    np.testing.assert_array_equal(float8.rounded(values, 1.0, name, "float32"), wanted)
 
 
 LORA: dict[str, tuple[Callable[[], Any], tuple[int, ...]]] = {

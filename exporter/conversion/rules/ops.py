@@ -181,6 +181,22 @@ def binary(op_type: str) -> Callable[[Graph, Any, Operand, Operand], Tensor]:
     return rule
 
 
+def add(g: Graph, operation: Any, left: Operand, right: Operand) -> Tensor:
+    """Convert keras.ops.add.
+
+    On TensorFlow, Keras adds an array with one long axis to the last axis of `left`, or else to its
+    second one, where that has the same length: NumPy's rule may take another axis.
+    """
+    if isinstance(left, Tensor) and not isinstance(right, Tensor) and left.rank > 1:
+        shape = np.shape(right)
+        long = [axis - len(shape) for axis, extent in enumerate(shape) if extent > 1]
+        if len(long) == 1:
+            fitting = [axis for axis in (-1, 1) if left.shape[axis] == shape[long[0]]]
+            if fitting and fitting[0] % left.rank != long[0] % left.rank:
+                raise NoRule("a bias of another axis than NumPy's rule says")
+    return binary("Add")(g, operation, left, right)
+
+
 def _constant(g: Graph, value: Any, beside: Tensor) -> ir.Value:
     return array(g, np.asarray(value), "constant", beside)
 

@@ -8,7 +8,7 @@ resizing the identity.
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any, NoReturn
 
 import keras
@@ -23,21 +23,11 @@ from kexport.conversion.unsupported import NoRule, refuse
 
 
 def resizing(g: Graph, layer: Any, x: Tensor) -> Tensor:
-    """Convert Resizing, with or without its aspect ratio kept.
-
-    Whole numbers are rounded to even as in Keras. A pixel that lies half way between two whole
-    numbers, within the precision of float32, may be rounded to the other one.
-    """
-    dtype = x.value.dtype
-    if dtype is None or dtype.is_floating_point() or layer.interpolation == "nearest":
-        return _resizing(g, layer, x, (layer.height, layer.width))
-    floats = g.op("Cast", x.value, to=int(ir.DataType.FLOAT))
+    """Convert Resizing, with or without its aspect ratio kept."""
     size = (layer.height, layer.width)
-    y = _resizing(g, layer, Tensor(floats, x.order), size, rounded=True)
-    limits = np.iinfo(dtype.numpy())
-    low, high = (g.floats(float(limit), "limit", y.value) for limit in (limits.min, limits.max))
-    rounded = g.op("Clip", g.op("Round", y.value), low, high)
-    return Tensor(g.op("Cast", rounded, to=int(dtype)), y.order)
+    if layer.interpolation == "nearest":
+        return _resizing(g, layer, x, size)
+    return _in_floats(g, x, lambda y, whole: _resizing(g, layer, y, size, rounded=whole))
 
 
 def resize(g: Graph, operation: Any, x: Tensor) -> Tensor:
@@ -45,6 +35,27 @@ def resize(g: Graph, operation: Any, x: Tensor) -> Tensor:
     if x.value.dtype is None or not x.value.dtype.is_floating_point():
         raise NoRule("pixels in whole numbers")
     return _resizing(g, operation, x, operation.size)
+
+
+def _in_floats(g: Graph, x: Tensor, change: Callable[[Tensor, bool], Tensor]) -> Tensor:
+    """Resize whole numbers as floats, and round to even as Keras does; floats as they are.
+
+    A pixel that lies half way between two whole numbers, within the precision of float32, may be
+    rounded to the other one.
+
+    Args:
+        g: the graph.
+        x: the image.
+        change: resizes floats; the second argument tells whether its result is rounded.
+    """
+    dtype = x.value.dtype
+    if dtype is None or dtype.is_floating_point():
+        return change(x, False)
+    y = change(Tensor(g.op("Cast", x.value, to=int(ir.DataType.FLOAT)), x.order), True)
+    limits = np.iinfo(dtype.numpy())
+    low, high = (g.floats(float(limit), "limit", y.value) for limit in (limits.min, limits.max))
+    rounded = g.op("Clip", g.op("Round", y.value), low, high)
+    return Tensor(g.op("Cast", rounded, to=int(dtype)), y.order)
 
 
 def center_crop(g: Graph, layer: Any, x: Tensor) -> Tensor:
@@ -249,8 +260,10 @@ def up_sampling_2d(g: Graph, layer: Any, x: Tensor) -> Tensor:
     """Convert UpSampling2D; other interpolations than nearest and bilinear need known extents."""
     if layer.interpolation == "nearest":
         return repeated(g, x, layer.size, channel_axis(layer))
-    if x.value.dtype is None or not x.value.dtype.is_floating_point():
-        raise NoRule("pixels in whole numbers")
+    return _in_floats(g, x, lambda y, whole: _up_sampling_2d(g, layer, y, rounded=whole))
+
+
+def _up_sampling_2d(g: Graph, layer: Any, x: Tensor, *, rounded: bool) -> Tensor:
     order = channels_second(x.rank, channel_axis(layer))
     value = g.stored(x, order)
     if layer.interpolation == "bilinear":
@@ -259,7 +272,8 @@ def up_sampling_2d(g: Graph, layer: Any, x: Tensor) -> Tensor:
     if None in extents:
         refuse(layer, "interpolation", layer.interpolation, "an Input of given height and width")
     targets = [(extent or 0) * size for extent, size in zip(extents, layer.size, strict=True)]
-    return resized(g, layer, Tensor(value, order), targets, layer.interpolation)
+    how = layer.interpolation
+    return resized(g, layer, Tensor(value, order), targets, how, rounded=rounded)
 
 
 def up_sampling_3d(g: Graph, layer: Any, x: Tensor) -> Tensor:
