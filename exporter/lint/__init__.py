@@ -5,11 +5,12 @@ from __future__ import annotations
 from pathlib import Path
 
 import onnx
+import onnx.inliner
 import onnx_ir as ir
 from google.protobuf.message import DecodeError
 
 from kexport.errors import BadArgument, GraphRefused, UnreadableModel
-from kexport.lint.context import LintContext
+from kexport.lint.context import SPARSE, LintContext
 from kexport.lint.dla import RULES as DLA_RULES
 from kexport.lint.rule import SEVERITIES, Finding, Rule, Severity
 from kexport.lint.rules import RULES
@@ -28,13 +29,16 @@ __all__ = [
 ]
 
 
-def find(model: ir.Model, platform: Platform, *, dla: bool = False) -> tuple[Finding, ...]:
+def find(
+    model: ir.Model, platform: Platform, *, dla: bool = False, profiled: bool = False
+) -> tuple[Finding, ...]:
     """Return every violation of a rule in `model`, the worst first, in the order of the table.
 
     Args:
         model: any ONNX graph. Rules about types and shapes use those recorded in its values.
         platform: a device with a TensorRT.
         dla: also apply the rules of the device's deep-learning accelerator.
+        profiled: the engine is built with an optimisation profile, as bundles are.
 
     Raises:
         BadArgument: the platform does not run TensorRT, or it has no deep-learning accelerator.
@@ -46,7 +50,11 @@ def find(model: ir.Model, platform: Platform, *, dla: bool = False) -> tuple[Fin
         )
     if dla:
         require_dla(platform)
-    context = LintContext(model, platform.device, platform.toolchain)
+    calls = tuple(
+        node for node in model.graph.all_nodes() if node.op_identifier() in model.functions
+    )
+    flat = _inlined(model) if calls else model
+    context = LintContext(flat, platform.device, platform.toolchain, calls, profiled)
     rules = (*RULES, *DLA_RULES) if dla else RULES
     ordered = sorted(rules, key=lambda rule: SEVERITIES.index(rule.severity))
     return tuple(
@@ -58,7 +66,7 @@ def find(model: ir.Model, platform: Platform, *, dla: bool = False) -> tuple[Fin
             violation.message,
             rule.effect,
             rule.fix,
-            rule.source,
+            violation.source or rule.source,
         )
         for rule in ordered
         for violation in rule.find(context)
@@ -97,9 +105,19 @@ def open_onnx(path: Path) -> ir.Model:
     if not proto.HasField("graph") or not proto.opset_import:
         raise _not_onnx(path)
     try:
-        return ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+        model = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
     except (ValueError, TypeError, KeyError, onnx.shape_inference.InferenceError) as error:
         raise _not_onnx(path) from error
+    model.meta[SPARSE] = [tensor.values.name for tensor in proto.graph.sparse_initializer]
+    return model
+
+
+def _inlined(model: ir.Model) -> ir.Model:
+    """Return a model with the bodies of its functions in place of the calls, types inferred."""
+    proto = onnx.inliner.inline_local_functions(ir.to_proto(model))
+    flat = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+    flat.meta.update(model.meta)
+    return flat
 
 
 def _not_onnx(path: Path) -> UnreadableModel:
