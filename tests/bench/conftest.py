@@ -18,6 +18,8 @@ MODULES = (
         "int8_speed",
         "int8_whole",
         "latency",
+        "lint_onnx",
+        "lint_parser",
         "machine",
         "ops",
         "ops_table",
