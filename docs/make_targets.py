@@ -51,8 +51,8 @@ kexport writes the opset in the second column, and refuses one above the third, 
 parser does not check it. Typing is *weak* if the builder's flags choose the precision, *strong*
 if the graph's types do, and *either* on TensorRT 10, where kexport's float16 graphs are meant
 for `--stronglyTyped`. Operators that a toolchain does not import are replaced by a formula in
-other operators: LayerNormalization before 8.6, HardSwish and Reciprocal before 8.5, Gelu before
-10.1. From TensorRT 10 on, INT8 is written in opset 19 with float16 scales.
+other operators: LayerNormalization before 8.6, HardSwish before 8.4, Gelu and Mish before 10.0.
+From TensorRT 10 on, INT8 is written in opset 19 with float16 scales.
 
 """
 
@@ -71,7 +71,13 @@ kexport check digits-jetson-orin-fp16/model.onnx --target jetson-orin --jetpack 
 the GPU instead. Severities: *silent* means that the graph builds and computes something else,
 *error* that it does not build, *warning* that it may be intended. The exit status is 18 if there
 is a silent fault or an error, and 0 otherwise. A graph without findings can still fail on the
-device, because the rules cover only known and documented faults.
+device, because the rules cover only known and documented faults: [check.md](check.md) says how
+often, on the models of ONNX's own tests. What an importer refuses of an operator is a row in
+[limits.py](../exporter/lint/limits.py), by attribute, type, rank and release, with its source.
+
+In a bundle's folder an open axis is no fault, because its build program gives a profile. A float16
+or int8 export is refused where a value exceeds float16 and the toolchain cannot keep a layer in
+float32, as TensorRT 8.2 cannot.
 
 """
 

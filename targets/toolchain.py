@@ -32,6 +32,8 @@ class TensorRT:
     """Element types that a tensor may have; INT64 and DOUBLE are cast down where INT64 is not."""
     constant_inputs: tuple[str, ...]
     """Inputs that must be constants, as "TopK.K", by ONNX's names."""
+    float32_arguments: tuple[str, ...]
+    """Inputs whose constants it reads as float32 whatever their type, as "Clip.min"."""
     uint8_input: bool
     """Whether a network may take uint8."""
     axes_inputs: bool
@@ -39,7 +41,7 @@ class TensorRT:
     zero_point_optional: bool
     """Whether QuantizeLinear and DequantizeLinear may leave the zero-point out."""
     half_weights: bool
-    """Whether float16 initializers are imported natively."""
+    """Whether float16 initializers may be stored in the proto's integers, not only as raw data."""
     half_scales: bool
     """Whether an engine takes its types from a graph whose scales are float16, as opset 19 has
     them."""
@@ -102,7 +104,7 @@ class ToolchainRelease:
 def read_tensorrt(text: str, name: str) -> TensorRT:
     """Read the TOML `text` of targets/tensorrt/`name`.toml; raises ValueError as `read_table`."""
     kinds = _kinds(TensorRT, opset=int, opset_cap=int)
-    kinds |= dict.fromkeys(("operators", "types", "constant_inputs"), list)
+    kinds |= dict.fromkeys(("operators", "types", "constant_inputs", "float32_arguments"), list)
     booleans = ("uint8_input", "axes_inputs", "zero_point_optional", "half_weights", "half_scales")
     kinds |= dict.fromkeys((*booleans, "local_functions", "dla"), bool)
     where = f"targets/tensorrt/{name}.toml"

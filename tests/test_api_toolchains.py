@@ -84,18 +84,45 @@ def test_without_a_toolchain_no_rules_are_checked(
 
 
 def test_warnings_go_into_manifest_and_table(
+    export_and_verify: Export, tmp_path: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    x = keras.Input((8, 3), name="signal")
+    pooled = keras.Model(x, keras.layers.AveragePooling1D(2, name="pool")(x), name="flat")
+    bundle = export_and_verify(pooled, "trt-fp32", output=tmp_path / "b")
+    (finding,) = bundle.manifest["findings"]
+    assert (finding["rule"], finding["operator"]) == ("flat-pooling", "AveragePool")
+    show(bundle_table(bundle.path, bundle.manifest))
+    out = capsys.readouterr().out
+    assert "toolchain  TensorRT 11.4" in out
+    assert "it pools along one axis" in out
+
+
+def test_an_open_axis_of_a_bundle_has_a_profile(
     export_and_verify: Export,
     model: keras.Model,
     tmp_path: Path,
     capsys: pytest.CaptureFixture[str],
 ) -> None:
     bundle = export_and_verify(model, "trt-fp32", recipe=TF, output=tmp_path / "b", batch="dynamic")
-    (finding,) = bundle.manifest["findings"]
-    assert (finding["rule"], finding["node"]) == ("open-axis", "image")
-    show(bundle_table(bundle.path, bundle.manifest))
-    out = capsys.readouterr().out
-    assert "toolchain  TensorRT 11.4" in out
-    assert "warning    image: axis 0 has no fixed size; the build stops without" in out
+    assert bundle.manifest["findings"] == []
+    assert "--minShapes=image:1x" in (bundle.path / "build_engine.sh").read_text(encoding="utf-8")
+    assert main(["check", str(bundle.path / "model.onnx"), "--target", "trt"]) == 0
+    assert "findings   none" in capsys.readouterr().out
+    (tmp_path / "model.onnx").write_bytes((bundle.path / "model.onnx").read_bytes())
+    assert main(["check", str(tmp_path / "model.onnx"), "--target", "trt"]) == 0
+    assert "open-axis" in capsys.readouterr().out
+
+
+def test_values_beyond_float16_that_jetpack_4_cannot_keep(tmp_path: Path) -> None:
+    x = y = keras.Input((4,))
+    for _ in range(2):
+        y = keras.layers.Dense(4, kernel_initializer=keras.initializers.Constant(1e3))(y)
+    large = keras.Model(x, y, name="wide")
+    said = r"wide for jetson-nano-fp16: .* reaches .*e\+07, and float16 holds 65504 at most"
+    with pytest.raises(GraphRefused, match=said) as caught:
+        export(large, "jetson-nano-fp16", output=tmp_path / "b")
+    assert caught.value.hint == "export it to jetson-nano-fp32"
+    assert list(tmp_path.iterdir()) == []
 
 
 def test_a_graph_that_breaks_a_rule_is_not_published(

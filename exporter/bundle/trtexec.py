@@ -12,7 +12,7 @@ import shlex
 from collections.abc import Iterator, Mapping, Sequence
 
 from kexport.runtime.optimization_profile import format_shapes
-from kexport.targets import Target
+from kexport.targets import Target, ToolchainRelease
 
 FULL_OPTIONS = (8, 4)
 """The first release whose trtexec uses all memory as workspace by default, can set the precision of
@@ -35,13 +35,18 @@ rm -f engine.plan engine.json
 
 FLOAT32_NOT_KEPT = """\
 # This trtexec cannot keep single layers in float32, as the graph does for those named here. If the
-# outputs are wrong on the device, export to fp32 instead: {names}
+# outputs lose too many digits on the device, export to fp32 instead: {names}
 """
 
 WORKSPACE = """\
 # A quarter of the memory, in MiB: by default, this trtexec uses 16 MiB.
 workspace=$(awk '/MemTotal/ {print int($2 / 4096)}' /proc/meminfo)
 """
+
+
+def keeps_layers(toolchain: ToolchainRelease) -> bool:
+    """Whether its trtexec can keep single layers in float32 while it builds in float16."""
+    return toolchain.release >= FULL_OPTIONS
 
 
 def script(
@@ -72,7 +77,9 @@ def _options(
     yield "--onnx=model.onnx"
     yield "--saveEngine=engine.plan"
     if typing == "weak":
-        yield from _flags(target.precision, float32_layers if release >= FULL_OPTIONS else ())
+        yield from _flags(
+            target.precision, float32_layers if keeps_layers(target.toolchain) else ()
+        )
     elif typing == "either":
         yield "--stronglyTyped"
     if target.precision == "fp32":

@@ -44,7 +44,8 @@ def check(
     from kexport import lint as rules
     from kexport.errors import GraphRefused
 
-    findings = rules.find(rules.open_onnx(model), platform, dla=dla)
+    profiled = _has_build_program(model.parent)
+    findings = rules.find(rules.open_onnx(model), platform, dla=dla, profiled=profiled)
     refused = any(finding.refuses for finding in findings)
     if as_json:
         report = {
@@ -63,3 +64,14 @@ def check(
         show(table)
     rules.require(findings, str(model), platform)
     return 0
+
+
+def _has_build_program(folder: Path) -> bool:
+    """Whether the folder is a bundle whose build program gives an optimisation profile."""
+    from kexport.runtime.errors import RuntimeFault
+    from kexport.runtime.manifest import read_manifest
+
+    try:
+        return read_manifest(folder).builds_engine
+    except RuntimeFault:
+        return False

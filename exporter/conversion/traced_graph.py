@@ -34,6 +34,7 @@ def insert(
     outputs = [known.get(value, value) for value in graph.outputs]
     graph.outputs.clear()
     _leave_out_empty_inputs(graph)
+    _floor_as_half_pixels(graph)
     for value, source in known.items():
         value.replace_all_uses_with(source)
     nodes = list(graph)
@@ -84,6 +85,23 @@ def _leave_out_empty_inputs(graph: ir.Graph) -> None:
         for place, constant in enumerate(constants):
             if node.op_type == "Resize" and constant is not None and constant.size == 0:
                 node.replace_input_with(place, None)
+
+
+def _floor_as_half_pixels(graph: ir.Graph) -> None:
+    """Write the nearest pixel of TensorFlow so that TensorRT reads it.
+
+    tf2onnx writes floor((i + 0.5) / scale), the mode tf_half_pixel_for_nn rounded down, which every
+    parser of TensorRT refuses. It is (i + 0.5) / scale - 0.5, half_pixel, rounded to the nearest
+    integer, halves up: subtracting 0.5 is exact from 0.25 on, and below both give the first pixel.
+    """
+    written = ("tf_half_pixel_for_nn", "floor")
+    for node in graph.all_nodes():
+        if node.op_type == "Resize":
+            names = ("coordinate_transformation_mode", "nearest_mode")
+            found = [node.attributes.get(name) for name in names]
+            if tuple(None if one is None else one.as_string() for one in found) == written:
+                for name, value in zip(names, ("half_pixel", "round_prefer_ceil"), strict=True):
+                    node.attributes[name] = ir.AttrString(name, value)
 
 
 def _constants(graph: ir.Graph) -> list[ir.Value]:

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import onnx
+import onnx.inliner
 import onnx_ir as ir
 
 from kexport.errors import BadArgument, GraphRefused
@@ -25,13 +27,16 @@ __all__ = [
 ]
 
 
-def find(model: ir.Model, platform: Platform, *, dla: bool = False) -> tuple[Finding, ...]:
+def find(
+    model: ir.Model, platform: Platform, *, dla: bool = False, profiled: bool = False
+) -> tuple[Finding, ...]:
     """Return every violation of a rule in `model`, the worst first, in the order of the table.
 
     Args:
         model: any ONNX graph. Rules about types and shapes use those recorded in its values.
         platform: a device with a TensorRT.
         dla: also apply the rules of the device's deep-learning accelerator.
+        profiled: the engine is built with an optimisation profile, as bundles are.
 
     Raises:
         BadArgument: the platform does not run TensorRT, or it has no deep-learning accelerator.
@@ -43,7 +48,11 @@ def find(model: ir.Model, platform: Platform, *, dla: bool = False) -> tuple[Fin
         )
     if dla:
         require_dla(platform)
-    context = LintContext(model, platform.device, platform.toolchain)
+    calls = tuple(
+        node for node in model.graph.all_nodes() if node.op_identifier() in model.functions
+    )
+    flat = _inlined(model) if calls else model
+    context = LintContext(flat, platform.device, platform.toolchain, calls, profiled)
     rules = (*RULES, *DLA_RULES) if dla else RULES
     ordered = sorted(rules, key=lambda rule: SEVERITIES.index(rule.severity))
     return tuple(
@@ -55,7 +64,7 @@ def find(model: ir.Model, platform: Platform, *, dla: bool = False) -> tuple[Fin
             violation.message,
             rule.effect,
             rule.fix,
-            rule.source,
+            violation.source or rule.source,
         )
         for rule in ordered
         for violation in rule.find(context)
@@ -74,3 +83,11 @@ def require(findings: tuple[Finding, ...], name: str, platform: Platform) -> Non
         f"{name} breaks rules of {platform.toolchain}: {where}: {first.what}; {first.effect}{more}",
         hint=first.mend,
     )
+
+
+def _inlined(model: ir.Model) -> ir.Model:
+    """Return a model with the bodies of its functions in place of the calls, types inferred."""
+    proto = onnx.inliner.inline_local_functions(ir.to_proto(model))
+    flat = ir.from_proto(onnx.shape_inference.infer_shapes(proto))
+    flat.meta.update(model.meta)
+    return flat

@@ -5,11 +5,14 @@ from __future__ import annotations
 from collections.abc import Iterator
 from dataclasses import dataclass
 
+import onnx.defs
 import onnx_ir as ir
 
 from kexport.arrays import Array
 from kexport.targets import Device, TensorRT, ToolchainRelease
 
+SPARSE = "kexport.sparse_initializers"
+"""The key of `ir.Model.meta` with their names."""
 _NAMES = {"FLOAT": "float32", "DOUBLE": "float64"}
 
 
@@ -22,6 +25,8 @@ class Violation:
     operator: str
     """The node's type; "" for an input or output."""
     message: str
+    source: str = ""
+    """Where it was found, if not at the rule's source."""
 
 
 @dataclass(frozen=True, slots=True)
@@ -32,8 +37,18 @@ class LintContext:
     """
 
     model: ir.Model
+    """With its functions in place of their calls."""
     device: Device
     toolchain: ToolchainRelease
+    calls: tuple[ir.Node, ...] = ()
+    """The calls of functions that the model defines."""
+    profiled: bool = False
+    """Whether the engine is built with an optimisation profile."""
+
+    @property
+    def sparse(self) -> tuple[str, ...]:
+        """The names of the sparse initializers, which the model itself does not hold."""
+        return tuple(self.model.meta.get(SPARSE, ()))
 
     @property
     def rules(self) -> TensorRT:
@@ -57,10 +72,10 @@ class LintContext:
                 yield node
 
 
-def at_node(node: ir.Node, message: str) -> Violation:
+def at_node(node: ir.Node, message: str, source: str = "") -> Violation:
     """Return a violation at a node; a node without a name is identified by its first output."""
     outputs = (value.name for value in node.outputs if value.name)
-    return Violation(node.name or next(outputs, ""), node.op_type, message)
+    return Violation(node.name or next(outputs, ""), node.op_type, message, source)
 
 
 def at_value(value: ir.Value, message: str) -> Violation:
@@ -71,6 +86,14 @@ def at_value(value: ir.Value, message: str) -> Violation:
 def input_at(node: ir.Node, index: int) -> ir.Value | None:
     """Return the node's input at `index`; None if it is omitted."""
     return node.inputs[index] if index < len(node.inputs) else None
+
+
+def input_named(context: LintContext, node: ir.Node, name: str) -> ir.Value | None:
+    """Return the node's input by ONNX's name; None if it is omitted, or not of the opset."""
+    if not onnx.defs.has(node.op_type, max(context.opset, 1)):
+        return None
+    names = [formal.name for formal in onnx.defs.get_schema(node.op_type, context.opset).inputs]
+    return input_at(node, names.index(name)) if name in names else None
 
 
 def type_name(dtype: ir.DataType | None) -> str | None:
@@ -96,6 +119,25 @@ def is_constant(value: ir.Value | None) -> bool:
         return True
     maker = value.producer()
     return maker is not None and maker.op_type == "Constant"
+
+
+def is_settled(context: LintContext, value: ir.Value | None) -> bool:
+    """Whether the toolchain takes a value as known before the network runs.
+
+    TensorRT 11 evaluates what follows from constants alone; before, only constants are known.
+    """
+    return is_constant(value) or (
+        context.release >= (11,) and value is not None and _from_constants(value)
+    )
+
+
+def _from_constants(value: ir.Value) -> bool:
+    maker = value.producer()
+    if is_constant(value) or maker is None or not maker.inputs:
+        return is_constant(value)
+    return maker.op_type not in ("Shape", "Size") and all(
+        one is None or _from_constants(one) for one in maker.inputs
+    )
 
 
 def numbers(value: ir.Value | None) -> Array | None:

@@ -12,6 +12,7 @@ from google.protobuf.message import DecodeError, EncodeError
 from onnx import checker, shape_inference
 
 from kexport.errors import UnreadableModel
+from kexport.lint.context import SPARSE
 from kexport.lint.stored_tensors import fault_of
 
 ALIAS = "ai.onnx"
@@ -47,7 +48,9 @@ def open_onnx(path: Path) -> ir.Model:
     fault = _fault(proto, path)
     if fault is not None:
         raise _invalid(path, fault)
-    return _inferred(proto, path)
+    model = _inferred(proto, path)
+    model.meta[SPARSE] = [tensor.values.name for tensor in proto.graph.sparse_initializer]
+    return model
 
 
 def _inferred(proto: onnx.ModelProto, path: Path) -> ir.Model:

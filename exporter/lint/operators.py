@@ -1,14 +1,13 @@
-"""Lint rules for operators, their attributes, and inputs that must be constants."""
+"""Lint rules for operators that are imported or not, and for the graph that they are in."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
-from typing import Any
 
-import onnx.defs
 import onnx_ir as ir
 
-from kexport.lint.context import LintContext, Violation, at_node, at_value, input_at, is_constant
+from kexport.lint.arguments import POOLS
+from kexport.lint.context import LintContext, Violation, at_node, at_value, input_at
 
 REDUCTIONS = frozenset(
     {"ReduceL1", "ReduceL2", "ReduceLogSum", "ReduceLogSumExp", "ReduceMax", "ReduceMean"}
@@ -16,35 +15,8 @@ REDUCTIONS = frozenset(
 )
 """Reductions whose axes are an input since opset 18; those of ReduceSum are since opset 13."""
 
-POOLS = ("AveragePool", "LpPool", "MaxPool")
-
-ATTRIBUTES: tuple[tuple[str, str, tuple[Any, ...]], ...] = (
-    ("BatchNormalization", "training_mode", (0,)),
-    ("GRU", "layout", (0,)),
-    ("LSTM", "input_forget", (0,)),
-    ("LSTM", "layout", (0,)),
-    ("Resize", "antialias", (0,)),
-    (
-        "Resize",
-        "coordinate_transformation_mode",
-        (
-            "half_pixel",
-            "pytorch_half_pixel",
-            "tf_half_pixel_for_nn",
-            "asymmetric",
-            "align_corners",
-        ),
-    ),
-    ("Resize", "keep_aspect_ratio_policy", ("stretch",)),
-    ("Resize", "mode", ("nearest", "linear")),
-    ("ScatterND", "reduction", ("none",)),
-    ("TopK", "sorted", (1,)),
-)
-"""Operator, attribute, and the values that are documented as supported in every release of
-TensorRT."""
-
-OUTPUTS = {"LayerNormalization": 1, "MaxPool": 1}
-"""Operator -> number of outputs that are supported, if that is not all."""
+OUTPUTS = {"Attention": 1, "LayerNormalization": 1, "MaxPool": 1}
+"""Operator -> number of outputs that are supported, used or not, if that is not all."""
 
 
 def opset(context: LintContext) -> Iterator[Violation]:
@@ -78,9 +50,8 @@ def plugin(context: LintContext) -> Iterator[Violation]:
 def functions(context: LintContext) -> Iterator[Violation]:
     """Find calls of functions that the model defines."""
     if not context.rules.local_functions:
-        for node in context.model.graph.all_nodes():
-            if node.op_identifier() in context.model.functions:
-                yield at_node(node, f"a function of the model, {node.domain}")
+        for node in context.calls:
+            yield at_node(node, f"a function of the model, {node.domain}")
 
 
 def axes_input(context: LintContext) -> Iterator[Violation]:
@@ -99,37 +70,12 @@ def split_count(context: LintContext) -> Iterator[Violation]:
                 yield at_node(node, "it has num_outputs, as in opset 18")
 
 
-def computed_input(context: LintContext) -> Iterator[Violation]:
-    """Find computed inputs that must be constants; quantised weights count as constants."""
-    wanted = [name.split(".") for name in context.rules.constant_inputs]
-    for node in context.nodes(*{operator for operator, _ in wanted}):
-        names = [formal.name for formal in onnx.defs.get_schema(node.op_type, context.opset).inputs]
-        for operator, name in wanted:
-            if operator == node.op_type and name in names:
-                value = input_at(node, names.index(name))
-                if not (is_constant(value) or _dequantized(value)):
-                    yield at_node(node, f"its {name} is computed")
-
-
-def attributes(context: LintContext) -> Iterator[Violation]:
-    """Find attributes with values that are not supported."""
-    for operator, name, allowed in ATTRIBUTES:
-        for node in context.nodes(operator):
-            attribute = node.attributes.get(name)
-            if attribute is not None and attribute.value not in allowed:
-                yield at_node(node, f"{name} is {attribute.value}")
-    for node in context.nodes(*POOLS):
-        attribute = node.attributes.get("dilations")
-        if attribute is not None and set(attribute.as_ints()) != {1}:
-            yield at_node(node, f"dilations are {list(attribute.as_ints())}")
-
-
 def outputs(context: LintContext) -> Iterator[Violation]:
-    """Find used outputs beyond those that are supported."""
+    """Find outputs beyond those that are supported."""
     for node in context.nodes(*OUTPUTS):
-        for value in node.outputs[OUTPUTS[node.op_type] :]:
-            if value.uses() or value.is_graph_output():
-                yield at_node(node, f"its output {value.name} is used")
+        more = [value.name for value in node.outputs[OUTPUTS[node.op_type] :] if value.name]
+        if more:
+            yield at_node(node, f"it has the output {more[0]}")
 
 
 def flat_pool(context: LintContext) -> Iterator[Violation]:
@@ -149,6 +95,11 @@ def open_axes(context: LintContext) -> Iterator[Violation]:
                 yield at_value(value, f"axis {', '.join(map(str, free))} has no fixed size")
 
 
+def unprofiled(context: LintContext) -> Iterator[Violation]:
+    """Find open axes without an optimisation profile."""
+    return iter(()) if context.profiled else open_axes(context)
+
+
 def resize_of_branch(context: LintContext) -> Iterator[Violation]:
     """Find If -> Transpose -> Resize on TensorRT 11.1 and 11.2."""
     if context.release[:2] in ((11, 1), (11, 2)):
@@ -162,14 +113,6 @@ def _foreign(context: LintContext) -> Iterator[ir.Node]:
     for node in context.model.graph.all_nodes():
         if node.domain and node.op_identifier() not in context.model.functions:
             yield node
-
-
-def _dequantized(value: ir.Value | None) -> bool:
-    """Whether the value is a constant after QuantizeLinear, DequantizeLinear, or both."""
-    maker = None if value is None else value.producer()
-    if maker is None or maker.op_type not in ("QuantizeLinear", "DequantizeLinear"):
-        return False
-    return is_constant(maker.inputs[0]) or _dequantized(maker.inputs[0])
 
 
 def _maker(node: ir.Node, op_type: str) -> ir.Node | None:

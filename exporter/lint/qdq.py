@@ -14,6 +14,7 @@ from kexport.lint.context import (
     at_node,
     input_at,
     is_constant,
+    is_settled,
     numbers,
     tensor_of,
     type_name,
@@ -31,8 +32,12 @@ def unsigned(context: LintContext) -> Iterator[Violation]:
 
 
 def nonzero_point(context: LintContext) -> Iterator[Violation]:
-    """Find zero-points that are not zero."""
+    """Find zero-points that are not zero, or, except of FP8, not known when the engine is built."""
     for node in context.nodes(*QDQ):
+        given = input_at(node, 2)
+        eight = given is not None and (type_name(given.dtype) or "").startswith("float8")
+        if not eight and not is_settled(context, given):
+            yield at_node(node, "the zero-point is computed")
         point = numbers(input_at(node, 2))
         if point is not None and point.astype("float32").any():
             yield at_node(node, "the zero-point is not zero")
@@ -90,7 +95,9 @@ def quantized_bias(context: LintContext) -> Iterator[Violation]:
 
 
 def many_scales_of_activation(context: LintContext) -> Iterator[Violation]:
-    """Find per-channel scales of tensors that are not weights."""
+    """Find per-channel scales of tensors that are not weights, before TensorRT 11."""
+    if context.release >= (11,):
+        return
     for node in context.nodes(*QDQ):
         if (_size(input_at(node, 1)) or 1) > 1 and not _is_weight(node):
             yield at_node(node, f"{_size(input_at(node, 1))} scales for an activation")

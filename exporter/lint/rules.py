@@ -2,16 +2,10 @@
 
 from __future__ import annotations
 
-from kexport.lint import operators, qdq, types
+from kexport.lint import arguments, operators, qdq, sources, types
+from kexport.lint.argument_rules import RULES as ARGUMENT_RULES
 from kexport.lint.rule import Rule
 
-PARSER_8 = "https://github.com/onnx/onnx-tensorrt/blob/release/8.6-GA/builtin_op_importers.cpp"
-PARSER_10 = "https://github.com/onnx/onnx-tensorrt/blob/release/10.1-GA/onnxOpImporters.cpp"
-OPERATORS = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/operators.md"
-CHANGES = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/Changelog.md"
-QUANTIZED = "https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html"
-UINT8 = "https://github.com/NVIDIA/TensorRT/blob/release/8.6/include/NvInferRuntimeBase.h"
-SUPPORT = "https://docs.nvidia.com/deeplearning/tensorrt/latest/getting-started/support-matrix.html"
 SYMMETRIC = "quantise symmetrically, to int8 with zero-points of zero"
 
 RULES: tuple[Rule, ...] = (
@@ -21,7 +15,7 @@ RULES: tuple[Rule, ...] = (
         operators.axes_input,
         "the input is ignored, and all axes are reduced",
         "use opset 17 or below, where axes are an attribute",
-        PARSER_8,
+        sources.PARSER_8_6,
     ),
     Rule(
         "opset-cap",
@@ -29,7 +23,7 @@ RULES: tuple[Rule, ...] = (
         operators.opset,
         "the parser does not check the opset, and may read a newer operator as an older version",
         "export the model again at the documented opset",
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "unsigned-quantization",
@@ -37,7 +31,7 @@ RULES: tuple[Rule, ...] = (
         qdq.unsigned,
         "it is read as int8, and values above 127 times the scale saturate",
         SYMMETRIC,
-        PARSER_10,
+        sources.PARSER_10,
     ),
     Rule(
         "scale-type",
@@ -45,7 +39,7 @@ RULES: tuple[Rule, ...] = (
         qdq.scale_type,
         "the memory of the scale is read as float32, whatever its type",
         "use float32 scales",
-        PARSER_8,
+        sources.PARSER_8_6,
     ),
     Rule(
         "int64-range",
@@ -53,7 +47,7 @@ RULES: tuple[Rule, ...] = (
         types.wide_numbers,
         "INT64 becomes INT32, and the number is clamped",
         "use numbers in the range of INT32",
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "resize-of-branch",
@@ -64,12 +58,44 @@ RULES: tuple[Rule, ...] = (
         "https://github.com/NVIDIA/TensorRT/issues/4846",
     ),
     Rule(
+        "float32-argument",
+        "silent",
+        arguments.misread_argument,
+        "the importer reads the memory of that constant as float32, whatever its type",
+        "compute the layer in float32, or write Clip as Min and Max",
+        sources.PARSER_8_4,
+    ),
+    Rule(
+        "half-weights",
+        "silent",
+        types.half_weights,
+        "its elements are stored as integers of four bytes, and read as two bytes each",
+        "save the model with raw data, as onnx.numpy_helper.from_array does",
+        sources.CONVERTER_8_2,
+    ),
+    Rule(
+        "recurrent-layout",
+        "silent",
+        arguments.layout,
+        "the attribute is not read: the axes of the batch and of time are taken for each other",
+        "put the time first, with a Transpose before and after",
+        sources.PARSER_10,
+    ),
+    Rule(
+        "scatter-reduction",
+        "silent",
+        arguments.reduced_scatter,
+        "the attribute is not read: the elements are replaced instead",
+        "use TensorRT 10, or write the layer in another way",
+        sources.PARSER_8_6,
+    ),
+    Rule(
         "operator",
         "error",
         operators.unknown,
         "the parser stops: no importer, and no plugin of that name",
         "replace it by operators that are imported, or use a newer TensorRT",
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "contributed-operator",
@@ -77,7 +103,7 @@ RULES: tuple[Rule, ...] = (
         operators.contributed,
         "the parser stops: TensorRT has no such operator",
         "use the model as it was before ONNX Runtime's optimiser or quantiser rewrote it",
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "local-function",
@@ -85,7 +111,7 @@ RULES: tuple[Rule, ...] = (
         operators.functions,
         "the parser stops: model functions are supported from TensorRT 9 on",
         "inline them, with onnx.inliner.inline_local_functions",
-        CHANGES,
+        sources.CHANGES,
     ),
     Rule(
         "split-count",
@@ -93,31 +119,32 @@ RULES: tuple[Rule, ...] = (
         operators.split_count,
         "num_outputs is not read before TensorRT 10",
         "pass the sizes of the parts as the input split",
-        PARSER_8,
+        sources.PARSER_8_6,
     ),
     Rule(
         "computed-input",
         "error",
-        operators.computed_input,
+        arguments.computed_input,
         "the parser stops: that input must be known when the engine is built",
         "make it an initializer, or fold the constants that it is computed from",
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "attribute",
         "error",
-        operators.attributes,
+        arguments.attributes,
         "the parser stops: that value of the attribute is not supported",
         "export the layer in another way",
-        OPERATORS,
+        sources.OPERATORS,
     ),
+    *ARGUMENT_RULES,
     Rule(
         "extra-output",
         "error",
         operators.outputs,
-        "only the first output is supported",
-        "compute the other output with separate operators",
-        OPERATORS,
+        "the parser stops: only the first output is supported",
+        "remove the output, or compute it with separate operators",
+        sources.OPERATORS,
     ),
     Rule(
         "uint8-input",
@@ -125,7 +152,7 @@ RULES: tuple[Rule, ...] = (
         types.uint8_edge,
         "the parser stops: uint8 inputs are supported from TensorRT 8.5 on",
         "use a float32 input in 0..255",
-        CHANGES,
+        sources.CHANGES,
     ),
     Rule(
         "uint8-inside",
@@ -133,7 +160,7 @@ RULES: tuple[Rule, ...] = (
         types.uint8_inside,
         "uint8 is only for inputs and outputs; layers compute on the float after a Cast",
         "put the Cast directly after the input",
-        UINT8,
+        sources.UINT8,
     ),
     Rule(
         "tensor-type",
@@ -141,7 +168,15 @@ RULES: tuple[Rule, ...] = (
         types.unknown_type,
         "TensorRT has no tensors of that type",
         "cast to float32 or int32 before",
-        OPERATORS,
+        sources.OPERATORS,
+    ),
+    Rule(
+        "narrow-type",
+        "error",
+        types.narrow,
+        "the builder stops: only quantisation makes such tensors",
+        "use QuantizeLinear and DequantizeLinear instead",
+        sources.QUANTIZED,
     ),
     Rule(
         "type-mismatch",
@@ -155,9 +190,9 @@ RULES: tuple[Rule, ...] = (
         "zero-point",
         "error",
         qdq.nonzero_point,
-        "the parser stops: zero-points must be zero",
+        "the build stops: zero-points must be constants of zero",
         SYMMETRIC,
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "no-zero-point",
@@ -165,7 +200,7 @@ RULES: tuple[Rule, ...] = (
         qdq.no_zero_point,
         "the parser of TensorRT 8 needs three inputs",
         "add a zero-point: int8, zero, one for each scale",
-        PARSER_8,
+        sources.PARSER_8_6,
     ),
     Rule(
         "zero-point-size",
@@ -173,7 +208,7 @@ RULES: tuple[Rule, ...] = (
         qdq.sizes_differ,
         "the parser stops: there must be one zero-point for each scale",
         "give the zero-point the shape of the scale",
-        PARSER_10,
+        sources.PARSER_10,
     ),
     Rule(
         "scale-sign",
@@ -181,7 +216,7 @@ RULES: tuple[Rule, ...] = (
         qdq.scale_sign,
         "the parser stops: scales must be above zero",
         "calibrate again; a tensor that is always zero may have any scale above zero",
-        QUANTIZED,
+        sources.QUANTIZED,
     ),
     Rule(
         "quantized-bias",
@@ -197,7 +232,7 @@ RULES: tuple[Rule, ...] = (
         qdq.many_scales_of_activation,
         "per-channel scales are only for weights",
         "quantise activations with one scale",
-        QUANTIZED,
+        sources.QUANTIZED,
     ),
     Rule(
         "hardware-precision",
@@ -205,7 +240,7 @@ RULES: tuple[Rule, ...] = (
         types.precision,
         "the builder finds no implementation, or runs it in another precision",
         "use a precision that the hardware supports",
-        SUPPORT,
+        sources.SUPPORT,
     ),
     Rule(
         "bfloat16",
@@ -213,7 +248,7 @@ RULES: tuple[Rule, ...] = (
         types.bfloat16,
         "BF16 needs compute capability 8.0",
         "use float16",
-        SUPPORT,
+        sources.SUPPORT,
     ),
     Rule(
         "half-scale",
@@ -229,7 +264,7 @@ RULES: tuple[Rule, ...] = (
         qdq.axis,
         "documented for axis 0 of weights, and axis 1 for ConvTranspose",
         "quantise along the output axis, or with one scale",
-        QUANTIZED,
+        sources.QUANTIZED,
     ),
     Rule(
         "quantized-before-norm",
@@ -245,12 +280,12 @@ RULES: tuple[Rule, ...] = (
         operators.plugin,
         "the parser stops unless a plugin of that name is loaded",
         "load the plugin library when building, or replace it by ONNX's operators",
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "open-axis",
         "warning",
-        operators.open_axes,
+        operators.unprofiled,
         "the build stops without an optimisation profile",
         "add one (trtexec --minShapes --optShapes --maxShapes), or fix the size",
         "https://docs.nvidia.com/deeplearning/tensorrt/latest/_static/python-api/infer/Core/OptimizationProfile.html",
@@ -261,7 +296,7 @@ RULES: tuple[Rule, ...] = (
         operators.flat_pool,
         "pooling is documented for two and three axes",
         "pool an image of height 1",
-        OPERATORS,
+        sources.OPERATORS,
     ),
     Rule(
         "int64-edge",
@@ -269,7 +304,7 @@ RULES: tuple[Rule, ...] = (
         types.int64_edge,
         "TensorRT 8 binds it as INT32",
         "pass and read int32 buffers, or use an int32 input",
-        CHANGES,
+        sources.CHANGES,
     ),
     Rule(
         "double",
@@ -277,15 +312,6 @@ RULES: tuple[Rule, ...] = (
         types.double,
         "it is cast down to float32, clamped",
         "compute in float32",
-        OPERATORS,
-    ),
-    Rule(
-        "half-weights",
-        "warning",
-        types.half_weights,
-        "float16 constants are imported natively from TensorRT 8.4 on; for older releases it is "
-        "not known",
-        "if the parser stops, build from the float32 model with --fp16",
-        CHANGES,
+        sources.OPERATORS,
     ),
 )

@@ -21,12 +21,18 @@ IR_VERSIONS = {13: 7, 14: 7, 15: 8, 16: 8, 17: 8, 18: 8, 19: 9, 20: 9}
 Lowering = Callable[[Emitter, ir.Node], ir.Value]
 
 
-def convert_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
+def convert_opset(
+    opset: int,
+    operators: frozenset[str] | None = None,
+    float32_arguments: frozenset[str] = frozenset(),
+) -> Pass:
     """Return the pass for an opset and a toolchain.
 
     Args:
         opset: the opset to write.
         operators: those that the toolchain imports, of any opset; None if it imports all.
+        float32_arguments: inputs whose constants the toolchain reads as float32 whatever their
+            type, such as "Clip.min".
     """
 
     @Pass
@@ -35,11 +41,13 @@ def convert_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
 
         Gelu(x) ==> x * (1 + Erf(x / sqrt(2))) / 2, and likewise HardSwish, IsInf,
         LayerNormalization, Mish and Reciprocal; Reduce(x, axes) ==> Reduce(x) with the attribute
-        axes; Split into a number of parts ==> Split by sizes
+        axes; Split into a number of parts ==> Split by sizes; Clip(x, low, high) ==>
+        Min(Max(x, low), high) and Pad(x, pads, value) ==> Pad(x, pads, Identity(value))
 
         Applies to operators that are newer than the opset or that the toolchain does not import,
-        if a formula is known, in bodies too; others stay. The toolchain would refuse them. Exact up
-        to rounding.
+        if a formula is known, in bodies too; others stay. The toolchain would refuse them. Clip and
+        Pad change where their constants are float16 and the toolchain reads the memory as float32:
+        TensorRT 8.2 and 8.4. Exact up to rounding.
 
         Raises:
             PassFailed: an operator of the graph cannot be written at that opset.
@@ -50,6 +58,9 @@ def convert_opset(opset: int, operators: frozenset[str] | None = None) -> Pass:
                     _axes_to_attribute(node)
                 if opset < 18 and node.op_type == "Split":
                     _parts_to_sizes(model.graph, node)
+                if _is_misread(node, float32_arguments):
+                    _compute_arguments(graph, node, opset)
+                    continue
                 since, lowering = LOWERINGS.get(node.op_type, (0, None))
                 missing = operators is not None and node.op_type not in operators
                 if lowering is not None and (missing or opset < since):
@@ -121,6 +132,29 @@ def _axes_to_attribute(node: ir.Node) -> None:
         return
     node.resize_inputs(1)
     node.attributes["axes"] = ir.AttrInt64s("axes", [int(axis) for axis in axes])
+
+
+def _is_misread(node: ir.Node, float32_arguments: frozenset[str]) -> bool:
+    """Whether the toolchain reads a float16 argument of a node as float32."""
+    names = {"Clip": ("Clip.min", "Clip.max"), "Pad": ("", "Pad.constant_value")}
+    return any(
+        name in float32_arguments and value is not None and value.dtype == ir.DataType.FLOAT16
+        for name, value in zip(names.get(node.op_type, ()), node.inputs[1:], strict=False)
+    )
+
+
+def _compute_arguments(graph: ir.Graph, node: ir.Node, opset: int) -> None:
+    """Make tensors of the constants, which are read by their type."""
+    e = Emitter.before(graph, node, opset)
+    if node.op_type == "Pad":
+        node.replace_input_with(2, e("Identity", required(node, 2)))
+        return
+    result = required(node, 0)
+    for op_type, bound in zip(("Max", "Min"), node.inputs[1:], strict=False):
+        result = result if bound is None else e(op_type, result, bound)
+    like(result, node.outputs[0])
+    take_over(node.outputs[0], result)
+    remove(graph, node)
 
 
 def _gelu(e: Emitter, node: ir.Node) -> ir.Value:

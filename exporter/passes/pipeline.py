@@ -133,7 +133,11 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
     fp32, fp16, int8 = (form.precision == name for name in ("fp32", "fp16", "int8"))
     onnxruntime, tensorrt = form.rules is None, form.rules is not None
     to_opset = (
-        convert_opset(form.opset, None if form.rules is None else frozenset(form.rules.operators)),
+        convert_opset(form.opset)
+        if form.rules is None
+        else convert_opset(
+            form.opset, frozenset(form.rules.operators), frozenset(form.rules.float32_arguments)
+        ),
         *when(tensorrt, hoist_uint8_cast),  # TensorRT computes on floats only
     )
     finish = (

@@ -6,7 +6,9 @@ from dataclasses import dataclass
 from typing import Any
 
 from kexport import lint
-from kexport.calibration.statistics.float16_guard import Guard
+from kexport.bundle import trtexec
+from kexport.calibration.statistics.float16_guard import LARGEST, Guard
+from kexport.errors import GraphRefused
 from kexport.graph.passes import Artifact
 from kexport.progress import Progress
 from kexport.source.clone import channels_last
@@ -38,7 +40,8 @@ def finish(subject: Subject, request: Request, say: Progress) -> Finished:
     Raises:
         BadArgument: calibration data of no use.
         QuantizationRefused: int8 misses the accuracy or the speed that was requested.
-        GraphRefused: the target's toolchain would not read the graph, or misread it.
+        GraphRefused: the target's toolchain would not read the graph, or misread it, or could not
+            keep a layer in float32 whose values float16 does not hold.
     """
     target = request.target
     if target.precision == "int8":
@@ -53,6 +56,7 @@ def finish(subject: Subject, request: Request, say: Progress) -> Finished:
         artifact = optimize.ranked(subject.artifact, subject.ranking)
         artifact, guard = optimize.of_floats(artifact, target, subject.samples, request.batch, say)
         accuracy = judge(subject, request, artifact.model, say)
+    _require_range(guard, subject, target)
     findings = _checked(artifact, subject, target)
     return Finished(artifact, guard, quantized, findings, accuracy)
 
@@ -79,10 +83,28 @@ def _quantized(subject: Subject, request: Request, say: Progress) -> quantize.Qu
     )
 
 
+def _require_range(guard: Guard, subject: Subject, target: Target) -> None:
+    """Raise GraphRefused for values beyond float16 where no layer can be kept in float32.
+
+    The graph keeps it, and so does ONNX Runtime, which proves the bundle; but a builder that
+    chooses the types itself, and cannot be told, gives infinities.
+    """
+    largest = guard.largest
+    if target.toolchain is None or largest is None or largest.value <= LARGEST:
+        return
+    if not trtexec.keeps_layers(target.toolchain):
+        raise GraphRefused(
+            f"{subject.source.name} for {target.name}: {largest.tensor} reaches "
+            f"{largest.value:.2g}, and float16 holds 65504 at most; {target.toolchain} cannot keep "
+            "a layer in float32",
+            hint=f"export it to {target.device}-fp32",
+        )
+
+
 def _checked(artifact: Artifact, subject: Subject, target: Target) -> tuple[lint.Finding, ...]:
     """Return the warnings of the target's toolchain; raise GraphRefused for its errors."""
     if target.toolchain is None:
         return ()
-    findings = lint.find(artifact.model, target.platform)
+    findings = lint.find(artifact.model, target.platform, profiled=True)
     lint.require(findings, f"{subject.source.name} for {target.name}", target.platform)
     return findings

@@ -23,6 +23,8 @@ MODULES = (
         "latency",
         "layer_calls",
         "layer_outcome",
+        "lint_onnx",
+        "lint_parser",
         "machine",
         "ops",
         "ops_table",

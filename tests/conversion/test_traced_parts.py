@@ -8,12 +8,14 @@ from typing import Any
 
 import keras
 import numpy as np
+import onnx_ir as ir
 import pytest
 import tensorflow as tf
 from keras import layers, ops
 from support import assert_converts, model_of, normal, onnx_answers, randomise
 
 import kexport
+from kexport import lint, targets
 from kexport.conversion import convert_model, tf2onnx_run
 from kexport.errors import UnsupportedModel
 
@@ -112,6 +114,16 @@ def test_open_axes_keep_their_names(name: str) -> None:
     (output,) = converted.model.graph.outputs
     assert output.shape is not None
     assert [dim if isinstance(dim, int) else dim.value for dim in output.shape] == expected
+
+
+@pytest.mark.parametrize("size", [(14, 10), (21, 15), (7, 15), (7, 5)])
+def test_nearest_pixels_that_tensorrt_reads(size: tuple[int, int]) -> None:
+    model = model_of(layers.Lambda(lambda t: tf.image.resize(t, size, "nearest")), (7, 5, 2))
+    assert_converts(model, normal(2, 7, 5, 2))
+    resized = convert_model(model).model
+    assert [node.op_type for node in resized.graph].count("Resize") == 1
+    resized.graph.inputs[0].shape = ir.Shape((1, 7, 5, 2))
+    assert not [one for one in lint.find(resized, targets.place("trt")) if one.rule == "attribute"]
 
 
 def test_resize_to_computed_sizes() -> None:

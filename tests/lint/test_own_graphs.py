@@ -54,12 +54,13 @@ def mobile() -> keras.Model:
 
 
 def gated() -> keras.Model:
-    """Build a block like EfficientNet's, wide enough for INT8: swish, a gate, a residual."""
+    """Build a block like EfficientNet's, wide enough for INT8: swish, relu6, a gate, a residual."""
     x = keras.Input((32, 32, 3))
     y = z = layers.Conv2D(16, 3, strides=4, padding="same", activation="swish")(x)
     y = layers.DepthwiseConv2D(3, padding="same", activation="hard_swish")(y)
     gate = layers.GlobalAveragePooling2D(keepdims=True)(y)
-    gate = layers.Conv2D(16, 1, activation="hard_sigmoid")(layers.Conv2D(4, 1)(gate))
+    gate = layers.Conv2D(4, 1, activation="relu6")(gate)
+    gate = layers.Conv2D(16, 1, activation="hard_sigmoid")(gate)
     y = layers.Add()([z, layers.Conv2D(16, 1)(layers.Multiply()([y, gate]))])
     y = layers.Concatenate()([layers.MaxPooling2D(3, 1, "same")(y), layers.Conv2D(16, 1)(y)])
     y = layers.GlobalAveragePooling2D()(layers.Conv2D(16, 1)(y))
@@ -121,9 +122,7 @@ def test_no_rule_is_broken(place: tuple[str, str, str], kind: str, precision: st
         return
     rules = platform.toolchain.rules
     model = lowered(kind, precision, rules.name, "uint8" if rules.uint8_input else "float32")
-    findings = lint.find(model, platform)
-    assert [finding for finding in findings if finding.refuses] == []
-    assert {finding.rule for finding in findings} <= {"half-weights"}
+    assert lint.find(model, platform) == ()
 
 
 @pytest.mark.parametrize("kind", MODELS)

@@ -153,3 +153,37 @@ def test_infinities_are_found_without_the_operator(positive: int, negative: int)
     given = np.array([np.inf, -np.inf, np.nan, 0, 3e38, -1], np.float32)
     wanted = (np.isposinf(given) & bool(positive)) | (np.isneginf(given) & bool(negative))
     np.testing.assert_array_equal(onnx_answers(lowered, [given])[0], wanted)
+
+
+def halved(op_type: str, *constants: np.ndarray) -> ir.Model:
+    """Return a graph of one operator on four float16 numbers, with constants as further inputs."""
+    s = Sketch()
+    x = s.input("x", [4], ir.DataType.FLOAT16)
+    more = [s.constant(f"c{i}", one, one.dtype) for i, one in enumerate(constants)]
+    return s.model(s.op(op_type, x, *more))
+
+
+MISREAD = frozenset({"Clip.min", "Clip.max", "Pad.constant_value"})
+HALF_SIX = (np.asarray(0, np.float16), np.asarray(6, np.float16))
+
+
+@pytest.mark.parametrize(
+    ("model", "after"),
+    [
+        (halved("Clip", *HALF_SIX), {"Max": 1, "Min": 1}),
+        (halved("Clip", *HALF_SIX[:1]), {"Max": 1}),
+        (
+            halved("Pad", np.asarray([1, 1]), np.asarray(-7, np.float16)),
+            {"Identity": 1, "Pad": 1},
+        ),
+    ],
+)
+def test_float16_constants_that_a_toolchain_reads_as_float32(
+    model: ir.Model, after: dict[str, int]
+) -> None:
+    imported = frozenset(operators(model))
+    assert operators(convert_opset(13, imported)(model)) == operators(model)
+    lowered = convert_opset(13, imported, MISREAD)(model)
+    assert operators(lowered) == after
+    given = np.asarray([-8, 0.5, 7, 2], np.float16)
+    np.testing.assert_array_equal(onnx_answers(lowered, [given]), onnx_answers(model, [given]))

@@ -1,0 +1,20 @@
+"""Pages and files that the rules come from."""
+
+from __future__ import annotations
+
+_PARSER = "https://github.com/onnx/onnx-tensorrt/blob/release"
+PARSER_8_2 = f"{_PARSER}/8.2-GA/builtin_op_importers.cpp"
+PARSER_8_4 = f"{_PARSER}/8.4-GA/builtin_op_importers.cpp"
+PARSER_8_5 = f"{_PARSER}/8.5-GA/builtin_op_importers.cpp"
+PARSER_8_6 = f"{_PARSER}/8.6-GA/builtin_op_importers.cpp"
+PARSER_10 = f"{_PARSER}/10.1-GA/onnxOpImporters.cpp"
+CHECKERS = f"{_PARSER}/10.1-GA/onnxOpCheckers.cpp"
+OPERATORS = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/operators.md"
+RTX = "https://docs.nvidia.com/deeplearning/tensorrt-rtx/latest/"
+"""For what was tried with TensorRT for RTX 1.7.1 and found on no page."""
+CHANGES = "https://github.com/onnx/onnx-tensorrt/blob/main/docs/Changelog.md"
+QUANTIZED = "https://docs.nvidia.com/deeplearning/tensorrt/latest/inference-library/work-quantized-types.html"
+UINT8 = "https://github.com/NVIDIA/TensorRT/blob/release/8.6/include/NvInferRuntimeBase.h"
+SUPPORT = "https://docs.nvidia.com/deeplearning/tensorrt/latest/getting-started/support-matrix.html"
+TOP_K = "https://docs.nvidia.com/deeplearning/tensorrt/latest/_static/operators/TopK.html"
+CONVERTER_8_2 = "https://github.com/onnx/onnx-tensorrt/blob/release/8.2-GA/onnx2trt_utils.cpp"
