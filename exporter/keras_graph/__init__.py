@@ -6,6 +6,7 @@ Keras gives. `policies` knows what layers compute in.
 """
 
 from kexport.keras_graph.beside import carry_over, logits_before
+from kexport.keras_graph.inference import in_inference
 from kexport.keras_graph.inputs import InputSpec, input_specs, structured
 from kexport.keras_graph.masks import (
     call_arguments,
@@ -51,6 +52,7 @@ __all__ = [
     "has_default_name",
     "has_nodes",
     "import_private",
+    "in_inference",
     "input_specs",
     "is_functional",
     "is_graph",
