@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
+from kexport.conversion.einsum import einsum
 from kexport.conversion.tf2onnx_nodes import Handler, Nodes, written
 
 FLOATS = (TensorProto.FLOAT, TensorProto.DOUBLE, TensorProto.FLOAT16)
@@ -71,6 +72,22 @@ def _log1p(op: Nodes) -> str:
     log = op("Div", op("Mul", x, op("Log", y)), beyond)
     as_it_is = op("Or", op("Equal", y, one), op("Equal", x, op.constant(np.inf)))
     return op("Where", as_it_is, x, log)
+
+
+def _bias_add(op: Nodes) -> str:
+    """Write BiasAdd; tf2onnx adds the bias of channels that come first to the last axis.
+
+    Raises:
+        ValueError: channels come first, and the number of axes is not known.
+    """
+    x, bias = op.inputs
+    if op.node.get_attr_value("data_format", b"NHWC") == b"NCHW":
+        shape = op.context.get_shape(x)
+        if shape is None:
+            raise ValueError("the number of axes of its input is not known")
+        later = list(range(1, len(shape) - 1))
+        bias = op("Unsqueeze", bias, op.constant(later, TensorProto.INT64)) if later else bias
+    return op("Add", x, bias)
 
 
 def _bucketize(op: Nodes) -> str:
@@ -268,8 +285,10 @@ def _one_hot(op: Nodes) -> str:
 
 HANDLERS: dict[str, Handler] = {
     "Atan2": written(_atan2),
+    "BiasAdd": written(_bias_add),
     "Bitcast": written(_bitcast),
     "Bucketize": written(_bucketize),
+    "Einsum": written(einsum),
     "Erfc": written(_erfc),
     "Expm1": written(_expm1),
     "ExtractImagePatches": written(_patches),
