@@ -9,6 +9,7 @@ import numpy as np
 from onnx import TensorProto
 from onnx.helper import tensor_dtype_to_np_dtype
 
+from kexport.conversion.einsum import einsum
 from kexport.conversion.tf2onnx_nodes import Handler, Nodes, written
 from kexport.needs import need
 
@@ -84,6 +85,22 @@ def _log1p(op: Nodes) -> str:
     log = op("Div", op("Mul", x, op("Log", y)), beyond)
     as_it_is = op("Or", op("Equal", y, one), op("Equal", x, op.constant(np.inf)))
     return op("Where", as_it_is, x, log)
+
+
+def _bias_add(op: Nodes) -> str:
+    """Write BiasAdd; tf2onnx adds the bias of channels that come first to the last axis.
+
+    Raises:
+        ValueError: channels come first, and the number of axes is not known.
+    """
+    x, bias = op.inputs
+    if op.node.get_attr_value("data_format", b"NHWC") == b"NCHW":
+        shape = op.context.get_shape(x)
+        if shape is None:
+            raise ValueError("the number of axes of its input is not known")
+        later = list(range(1, len(shape) - 1))
+        bias = op("Unsqueeze", bias, op.constant(later, TensorProto.INT64)) if later else bias
+    return op("Add", x, bias)
 
 
 def _bucketize(op: Nodes) -> str:
@@ -317,6 +334,7 @@ HANDLERS: dict[str, Handler] = {
     "Bitcast": written(_bitcast),
     "Bucketize": written(_bucketize),
     "DenseBincount": _bincount_of,
+    "Einsum": written(einsum),
     "Erfc": written(_erfc),
     "Expm1": written(_expm1),
     "ExtractImagePatches": written(_patches),

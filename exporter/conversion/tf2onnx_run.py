@@ -116,10 +116,27 @@ def trace(function: Callable[..., list[Any]], signature: Sequence[Any]) -> Trace
 def translate(traced: Traced) -> onnx.ModelProto:
     """Translate a traced graph to ONNX.
 
+    Where an optimizer of tf2onnx fails, the others do without it: the graph is then copied before
+    each of them, which takes minutes for a large one.
+
     Raises:
         NotTranslated: tf2onnx has no ONNX for an operation, or failed at it. It would leave such an
             operation in the graph, which may pass for one of ONNX.
     """
+    try:
+        proto = _translate(traced, copies=False)
+    except NotTranslated:
+        raise
+    except Exception:  # noqa: BLE001 - whatever an optimizer raises
+        proto = _translate(traced, copies=True)
+    for node in proto.graph.node:
+        if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type):
+            _refuse(node.op_type, node.name)
+    _order(proto, traced.inputs)
+    return proto
+
+
+def _translate(traced: Traced, *, copies: bool) -> onnx.ModelProto:
     tf = need("tensorflow")
     tf2onnx = need("tf2onnx")
     with collected(*LOGGERS) as records, tf.Graph().as_default() as tf_graph:
@@ -134,12 +151,8 @@ def translate(traced: Traced) -> onnx.ModelProto:
         )
         _refuse_failures(records, traced.graph)
         optimizers = _optimizers(tf2onnx, onnx_graph)
-        onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, True, optimizers)
+        onnx_graph = tf2onnx.optimizer.optimize_graph(onnx_graph, copies, optimizers)
         proto: onnx.ModelProto = onnx_graph.make_model("traced")
-    for node in proto.graph.node:
-        if node.domain not in ("", "ai.onnx") or not onnx.defs.has(node.op_type):
-            _refuse(node.op_type, node.name)
-    _order(proto, traced.inputs)
     return proto
 
 

@@ -12,7 +12,7 @@ import keras
 from kexport.conversion.builder import Graph
 from kexport.conversion.tensor import Tensor
 from kexport.conversion.tf2onnx_run import NotTranslated
-from kexport.keras_graph import mask_of, set_mask
+from kexport.keras_graph import in_inference, mask_of, set_mask
 from kexport.needs import need
 
 
@@ -55,7 +55,8 @@ def prepare(
 def run(call: Call, values: Sequence[Any]) -> Results:
     """Make a call on TensorFlow's tensors `values`, one for each of `call.tensors`.
 
-    The tensors get the masks. Where the call returns a variable, its value in the scope is meant.
+    The tensors get the masks, and layers run as in `Model.predict`. Where the call returns a
+    variable, its value in the scope is meant.
 
     Raises:
         NotTranslated: an output is sparse or ragged.
@@ -66,7 +67,7 @@ def run(call: Call, values: Sequence[Any]) -> Results:
     args, kwargs = keras.tree.map_structure(
         lambda x: by_tensor[x] if isinstance(x, Tensor) else x, (call.args, call.kwargs)
     )
-    with warnings.catch_warnings():
+    with warnings.catch_warnings(), in_inference():
         warnings.filterwarnings("ignore", "(?s).*does not support masking")
         outputs = call.function(*args, **kwargs)
     _refuse_partial(outputs)

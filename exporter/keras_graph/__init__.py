@@ -12,6 +12,7 @@ from kexport.keras_graph.float8 import (
     float8_by_arithmetic,
     rounded_to_bfloat16,
 )
+from kexport.keras_graph.inference import in_inference
 from kexport.keras_graph.inputs import InputSpec, input_specs, required_arguments, structured
 from kexport.keras_graph.keras2 import keras2_hard_sigmoid
 from kexport.keras_graph.masks import (
@@ -63,6 +64,7 @@ __all__ = [
     "has_default_name",
     "has_nodes",
     "import_private",
+    "in_inference",
     "input_specs",
     "is_functional",
     "is_graph",

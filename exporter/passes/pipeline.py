@@ -16,6 +16,7 @@ from kexport.passes.batch_norm_to_depthwise_conv import batch_norm_to_depthwise_
 from kexport.passes.batch_norm_to_mul_add import batch_norm_to_mul_add
 from kexport.passes.check_model import check_model
 from kexport.passes.cleanup import deduplicate_initializers, remove_unused
+from kexport.passes.constant_reshapes import constant_reshapes
 from kexport.passes.convert_float16 import convert_float16
 from kexport.passes.convert_opset import convert_opset
 from kexport.passes.dequantize_for_float_layers import dequantize_for_float_layers
@@ -154,6 +155,7 @@ def phases_for(form: GraphFormat, given: PassArguments = PassArguments()) -> tup
             *image_inputs(given),  # before the fusions, which move its Gather, Mul and Add
             remove_unused,  # before the patterns, which count readers
             fold_constants,
+            constant_reshapes,  # after fold_constants, which infers the shapes
             eliminate_transposes,
             merge_reshapes,  # after eliminate_transposes, which leaves reshapes side by side
             fuse_pad_into_conv,  # before the fusions, which ask whether a Conv is padded
