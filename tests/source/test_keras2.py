@@ -315,7 +315,9 @@ KEYWORDS: dict[str, dict[str, Any]] = {
     "reshape": {"shape": [4, -1]},
     "tile": {"multiples": [1, 2, 1]},
     "transpose": {},
+    "where": {"x": POSITIVE, "y": [1.0, 2.0, 3.0, 4.0]},
 }
+COMPARISONS = ("equal", "greater", "greater_equal", "less", "less_equal", "not_equal")
 TWO = (
     *("add", "divide", "floor_div", "floordiv", "maximum", "minimum", "multiply", "pow"),
     *("subtract", "truediv"),
@@ -333,6 +335,11 @@ def test_functions_are_those_of_tensorflow(name: str) -> None:
     elif "reduce_" in name:
         given = given > 0.5 if name.endswith(("all", "any")) else given
         keywords = {"axis": 1, "keepdims": True}
+    elif name.endswith(COMPARISONS):
+        given, keywords = np.round(2 * given), {"y": [1.0, 2.0, 3.0, 4.0]}
+    elif "logical" in name or name == "where":
+        given = given > 1
+        keywords = keywords or {} if name.endswith(("not", "where")) else {"y": OTHER > 1}
     first: Any = [given, OTHER] if name in ("concat", "stack") else given
     keywords = {"axis": -1} if name in ("concat", "stack") else keywords
     expected = tensorflow(name)(first, **keywords)
