@@ -63,6 +63,14 @@ def _of_two(function: Function) -> Function:
     return of_two
 
 
+def _comparison(function: Function) -> Function:
+    return lambda x, y: function(*_alike(x, y))
+
+
+def _where(condition: Any, x: Any, y: Any) -> Any:
+    return ops.where(condition, *_alike(x, y))
+
+
 def _swapped(function: Function) -> Function:
     """Return a function of two arguments in reversed order, as Python's `__rsub__`."""
     straight = _of_two(function)
@@ -176,6 +184,14 @@ _BINARY: dict[str, Function] = {
     "subtract": ops.subtract,
     "truediv": ops.divide,
 }
+_COMPARISONS: dict[str, Function] = {
+    "equal": ops.equal,
+    "greater": ops.greater,
+    "greater_equal": ops.greater_equal,
+    "less": ops.less,
+    "less_equal": ops.less_equal,
+    "not_equal": ops.not_equal,
+}
 _REDUCTIONS: dict[str, Function] = {
     "all": ops.all,
     "any": ops.any,
@@ -183,7 +199,9 @@ _REDUCTIONS: dict[str, Function] = {
     "mean": _mean,
     "min": ops.min,
     "prod": ops.prod,
+    "std": ops.std,
     "sum": ops.sum,
+    "variance": ops.var,
 }
 _OPERATORS: dict[str, Function] = {
     "add": ops.add,
@@ -216,6 +234,7 @@ _SHAPES: dict[str, Function] = {
     "stop_gradient": lambda input: ops.stop_gradient(input),
     "tile": lambda input, multiples: ops.tile(input, multiples),
     "transpose": _transpose,
+    "where": _where,
     "compat.v1.transpose": _transpose,
 }
 _ACTIVATIONS: dict[str, Function] = {
@@ -240,11 +259,11 @@ FUNCTIONS: dict[str, Function] = {
     **{f"{module}{name}": each for module in _MODULES for name, each in _ELEMENTWISE.items()},
     **{f"math.{name}": each for name, each in _MATH.items()},
     **{f"{module}{name}": _of_two(each) for module in _MODULES for name, each in _BINARY.items()},
-    **{
-        f"{module}reduce_{name}": _reduction(each)
-        for module in _MODULES
-        for name, each in _REDUCTIONS.items()
-    },
+    **{f"math.{name}": _comparison(each) for name, each in _COMPARISONS.items()},
+    "math.logical_and": lambda x, y: ops.logical_and(x, y),
+    "math.logical_not": lambda x: ops.logical_not(x),
+    "math.logical_or": lambda x, y: ops.logical_or(x, y),
+    **{f"math.reduce_{name}": _reduction(each) for name, each in _REDUCTIONS.items()},
     **{f"__operators__.{name}": _of_two(each) for name, each in _OPERATORS.items()},
     **{f"__operators__.r{name}": _swapped(each) for name, each in _OPERATORS.items()},
     "__operators__.neg": ops.negative,
