@@ -20,7 +20,9 @@ EXAMPLES = sorted(
     path.relative_to(ROOT).as_posix() for path in (ROOT / "examples").glob("*/README.md")
 )
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "runtime/cpp/README.md", *EXAMPLES)
-WITHOUT_COMMANDS = {f"docs/{name}.md" for name in ("api", "engines", "layers", "ops", "zoo")}
+WITHOUT_COMMANDS = {
+    f"docs/{name}.md" for name in ("api", "check", "engines", "layers", "ops", "zoo")
+}
 """Generated pages that show no command."""
 
 
