@@ -21,7 +21,7 @@ EXAMPLES = sorted(
 )
 BESIDE = ("README.md", "CONTRIBUTING.md", "CHANGELOG.md", "runtime/cpp/README.md", *EXAMPLES)
 WITHOUT_COMMANDS = {
-    f"docs/{name}.md" for name in ("api", "engines", "keras-tests", "layers", "ops", "zoo")
+    f"docs/{name}.md" for name in ("api", "check", "engines", "keras-tests", "layers", "ops", "zoo")
 }
 """Generated pages that show no command."""
 

@@ -296,18 +296,6 @@ def _one_hot(op: Nodes) -> str:
     return op("Where", op("Equal", index, every), op.inputs[2], op.inputs[3])
 
 
-def _bias_add(op: Nodes) -> str:
-    """Write BiasAdd; tf2onnx adds a bias of channels on axis 1 to the last axis instead."""
-    x, bias = op.inputs
-    shape = op.context.get_shape(x)
-    if op.node.get_attr_value("data_format", b"NHWC") == b"NHWC":
-        return op("Add", x, bias)
-    if shape is None:
-        raise ValueError("the number of axes of its input is not known")
-    column = op.constant([-1] + [1] * (len(shape) - 2), TensorProto.INT64)
-    return op("Add", x, op("Reshape", bias, column))
-
-
 def _bincount(op: Nodes) -> str:
     """Write DenseBincount with weights, which tf2onnx lacks: the weights where a number stands."""
     numbers, size, weights = op.inputs

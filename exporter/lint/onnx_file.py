@@ -165,6 +165,7 @@ def _without_data(proto: onnx.ModelProto) -> onnx.ModelProto:
     versions = {one.domain: one.version for one in copy.opset_import}
     for graph in graphs(copy):
         if isinstance(graph, onnx.GraphProto):
+            graph.initializer.extend(sparse.values for sparse in graph.sparse_initializer)
             del graph.sparse_initializer[:]
         for value in _values(graph):
             if value.type.WhichOneof("value") in (None, "tensor_type"):
