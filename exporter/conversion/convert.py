@@ -82,11 +82,13 @@ def _call_layer(
     """Convert a call of a layer by its rule, and give the outputs the masks that Keras gives them.
 
     A rule that takes no mask serves where masks do not change what the layer computes, and any rule
-    where the layer is called on tensors of the graph alone, and not on an array.
+    where the layer is called on tensors of the graph alone, neither on an array nor on a dictionary
+    that it changes, such as an image with its boxes.
     """
     filled = masks.fill(g, layer, args, kwargs)
     given = filled.rest
-    if not all(isinstance(x, Tensor) for x in keras.tree.flatten(filled.first)):
+    by_name = isinstance(filled.first, dict) and rule not in (identity, augmentation)
+    if by_name or not all(isinstance(x, Tensor) for x in keras.tree.flatten(filled.first)):
         return trace_layer(g, layer, args, kwargs)
     if not takes_mask(layer):
         if filled.masked and not passes_masks_on(layer):

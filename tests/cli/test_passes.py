@@ -40,7 +40,7 @@ def test_the_table_has_one_row_per_step(capsys: Capture, monkeypatch: pytest.Mon
     assert header.split() == ["phase", "pass", "purpose"]
     assert rows[0].startswith("1 simplify ")
     assert rows[0].endswith('or leave it open as "batch".')
-    assert rows[14].split()[:5] == ["2", "add", "best", "classes", "add_top_k"]
+    assert rows[15].split()[:5] == ["2", "add", "best", "classes", "add_top_k"]
     assert [row.split()[-3:] for row in rows[-2:]] == [
         ["of", "every", "value."],
         ["graph", "with", "onnx.checker."],

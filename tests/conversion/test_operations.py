@@ -147,7 +147,7 @@ NUMBERS = np.array([[3, 5, 7, 0, -1, 9], [7, 7, 2, 8, 3, 4]])
         {"output_mode": "one_hot"},
         {"output_mode": "count", "max_tokens": 9, "pad_to_max_tokens": True},
         {"output_mode": "multi_hot", "mask_token": 0},
-        {"output_mode": "one_hot", "mask_token": 7, "num_oov_indices": 2},
+        {"output_mode": "multi_hot", "mask_token": 0, "num_oov_indices": 2},
         {"output_mode": "tf_idf", "idf_weights": [0.1, 0.2, 0.4], "mask_token": 0},
         {"invert": True},
         {"invert": True, "mask_token": 0, "num_oov_indices": 2},
