@@ -65,9 +65,9 @@ test-oldest: ## a part of the suite, with the oldest versions of all that kexpor
 	@$(OLDEST)/bin/pip install -qq --constraint .ci/oldest.txt "$$(echo $(WHEELS)/*.whl)[cpu]" $(TOOLS)
 	@$(OLDEST)/bin/pytest -n $(JOBS) --dist loadfile $(OLD_TESTS)
 
-test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, all that tests export on aarch64; long, and heavy on memory
+test-zoo: $(INSTALLED) ## 200 examples a rule, all 40 Applications, hard cases, all exports on aarch64; long, needs much memory
 	@$(VENV)/bin/pytest -n $(JOBS) --hypothesis-profile=zoo tests/conversion tests/passes
-	@$(VENV)/bin/pytest -m zoo tests/runtime/cpp
+	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile -m zoo
 	@$(VENV)/bin/pytest -n $(JOBS) --dist loadfile --aarch64 tests/test_*.py tests/bundle tests/calibration tests/cli tests/parity tests/source
 	@$(VENV)/bin/python bench/zoo.py --out docs/zoo.md $(ZOO)
 	@$(VENV)/bin/python bench/engines.py --out docs/engines.md $(ZOO)

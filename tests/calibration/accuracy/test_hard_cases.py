@@ -92,7 +92,13 @@ def test_wide_keeps_the_function(hard: Any, model: keras.Model, digits: Any) -> 
     assert np.abs(model.predict(images, verbose=0) - before).max() < 1e-3
 
 
-@pytest.mark.parametrize("case", ["spread", "wide", "dead", "outlier"])
+@pytest.mark.parametrize(
+    "case",
+    [
+        "wide",
+        *(pytest.param(case, marks=pytest.mark.zoo) for case in ("spread", "dead", "outlier")),
+    ],
+)
 def test_hard_cases_meet_the_criterion(
     case: str, hard: Any, model: keras.Model, digits: Any
 ) -> None:
