@@ -186,12 +186,23 @@ def _refuse(kind: str, name: str) -> NoReturn:
     )
 
 
-def _optimizers(tf2onnx: Any, graph: Any) -> dict[str, Any] | None:
-    """Return the optimizers without that of Einsum where it takes too long; None for all."""
+def _optimizers(tf2onnx: Any, graph: Any) -> dict[str, type]:
+    """Return the optimizers, without that of Einsum where it takes too long."""
     equations = [str(x.get_attr_value("equation")) for x in graph.get_nodes() if x.type == "Einsum"]
-    if all(len({c for c in equation if c.isalpha()}) <= LETTERS for equation in equations):
-        return None
-    return {name: getattr(tf2onnx.optimizer, f"{name}Optimizer") for name in OTHER_OPTIMIZERS}
+    few = all(len({c for c in equation if c.isalpha()}) <= LETTERS for equation in equations)
+    names = (*OTHER_OPTIMIZERS, *(("Einsum",) if few else ()))
+    found = {name: getattr(tf2onnx.optimizer, f"{name}Optimizer") for name in names}
+    return found | {"Transpose": _leaving_transposes(found["Transpose"])}
+
+
+def _leaving_transposes(optimizer: type) -> type:
+    """Return tf2onnx's optimizer of Transposes without its last step.
+
+    It writes those that move no data as Reshapes to the shape recorded for their input, which is
+    that before the optimizer moved another Transpose across the node there: [N, 1, 1, C] became
+    [N, 1, C, 1] after the square of a convolution of one pixel.
+    """
+    return type("Transposes", (optimizer,), {"post_optimize_action": lambda self: None})
 
 
 @contextmanager

@@ -12,7 +12,7 @@ import onnx_ir as ir
 from kexport.conversion.builder import Graph
 from kexport.conversion.padding import cut_before
 from kexport.conversion.tensor import Tensor, as_keras
-from kexport.conversion.tf2onnx_run import Traced
+from kexport.conversion.tf2onnx_run import NotTranslated, Traced
 from kexport.conversion.traced_shapes import axis_names, inferred_shapes
 from kexport.graph.bodies import graphs
 from kexport.graph.shapes import merged
@@ -119,8 +119,26 @@ def _as_traced(g: Graph, value: ir.Value, dtype: Any, shape: ir.Shape | None) ->
     wanted = ir.DataType.from_numpy(np.dtype(dtype))
     if value.dtype != wanted:
         value = g.op("Cast", value, to=wanted.value)
+    if not _may_be_equal(value.shape, shape):
+        raise NotTranslated(
+            f"tf2onnx gives its output the shape {_sizes(value.shape)}, and TensorFlow "
+            f"{_sizes(shape)}",
+            "write it with other operations of keras.ops",
+        )
     if value.producer() is not None:
         value.shape = merged(value.shape, shape)
     if value.shape is None:
         raise ValueError(f"the number of axes of {value.name!r} is only known at run time")
     return Tensor(value, as_keras(len(value.shape)))
+
+
+def _may_be_equal(one: ir.Shape | None, other: ir.Shape | None) -> bool:
+    if one is None or other is None:
+        return True
+    pairs = zip(one, other, strict=False)
+    sizes = ((a, b) for a, b in pairs if isinstance(a, int) and isinstance(b, int))
+    return len(one) == len(other) and all(a == b for a, b in sizes)
+
+
+def _sizes(shape: ir.Shape | None) -> str:
+    return " x ".join(str(dim) for dim in shape or ())

@@ -289,3 +289,30 @@ def test_a_number_as_an_input() -> None:
     proto = kexport.convert(model)
     (y,) = onnx_answers(proto, [np.array(3, np.float32)])
     assert y == np.float32(7)
+
+
+@keras.saving.register_keras_serializable("test_traced_parts")
+class NormalisedConv(keras.Layer):
+    """A convolution, then an RMS normalisation of its channels."""
+
+    def build(self, shape: Any) -> None:
+        self.conv = layers.Conv2D(6, 1)
+        self.conv.build(shape)
+
+    def call(self, x: Any) -> Any:
+        y = self.conv(x)
+        return y * keras.ops.rsqrt(keras.ops.mean(keras.ops.square(y), -1, keepdims=True) + 1e-6)
+
+
+@pytest.mark.parametrize("size", [(1, 1), (1, 3), (2, 2)])
+def test_the_channels_of_one_pixel(size: tuple[int, int]) -> None:
+    """tf2onnx wrote a Transpose across the square as a Reshape to another shape."""
+    x = keras.Input((*size, 4))
+    assert_converts(keras.Model(x, NormalisedConv()(x)), normal(3, *size, 4))
+
+
+def test_a_shape_that_contradicts_tensorflow_is_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(tf2onnx_run, "_leaving_transposes", lambda optimizer: optimizer)
+    x = keras.Input((1, 1, 4))
+    with pytest.raises(UnsupportedModel, match="shape None x 1 x 6 x 6, and TensorFlow batch x 1"):
+        convert_model(keras.Model(x, NormalisedConv()(x)))
