@@ -24,6 +24,8 @@ WITHOUT_COMMANDS = {
     f"docs/{name}.md" for name in ("api", "check", "engines", "keras-tests", "layers", "ops", "zoo")
 }
 """Generated pages that show no command."""
+LONG = {"docs/applications.md", "docs/examples.md"}
+"""Pages that export whole Applications, or train every example."""
 
 
 @pytest.fixture
@@ -37,7 +39,13 @@ def keras_as_it_was() -> Iterator[None]:
 
 @pytest.mark.slow
 @pytest.mark.usefixtures("keras_as_it_was")
-@pytest.mark.parametrize("page", sorted(set(PAGES) - WITHOUT_COMMANDS))
+@pytest.mark.parametrize(
+    "page",
+    [
+        pytest.param(page, marks=pytest.mark.zoo if page in LONG else ())
+        for page in sorted(set(PAGES) - WITHOUT_COMMANDS)
+    ],
+)
 def test_everything_on_a_page_runs(
     page: str, verify_in_cpp: Verify, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
