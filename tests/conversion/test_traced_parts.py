@@ -316,3 +316,17 @@ def test_a_shape_that_contradicts_tensorflow_is_refused(monkeypatch: pytest.Monk
     x = keras.Input((1, 1, 4))
     with pytest.raises(UnsupportedModel, match="shape None x 1 x 6 x 6, and TensorFlow batch x 1"):
         convert_model(keras.Model(x, NormalisedConv()(x)))
+
+
+def test_recorded_shapes_are_those_of_the_values() -> None:
+    """Passes trust them; tf2onnx leaves those between moved Transposes as they were."""
+    x = keras.Input((2, 3, 4))
+    converted = convert_model(keras.Model(x, NormalisedConv()(x))).model
+    (last,) = converted.graph.outputs
+    inner = [y for node in converted.graph for y in node.outputs if y is not last]
+    recorded = [y.shape for y in inner]
+    converted.graph.outputs.extend(inner)
+    found = onnx_answers(converted, [normal(5, 2, 3, 4)])[1:]
+    for shape, value in zip(recorded, found, strict=True):
+        assert shape is not None
+        assert [5 if isinstance(dim, ir.SymbolicDim) else dim for dim in shape] == [*value.shape]
