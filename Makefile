@@ -38,7 +38,7 @@ check: $(INSTALLED) ## lint and types in .venv, in seconds
 	@MYPYPATH=$(SITE) $(VENV)/bin/mypy -p kexport | sed -E $(FOLDERS)
 	@PYTHONPATH=$(SITE) $(VENV)/bin/lint-imports --no-logo
 
-test-quick: $(INSTALLED) ## the tests that are not slow, in .venv, in three minutes
+test-quick: $(INSTALLED) ## the tests that are not slow, in .venv, in under four minutes
 	@$(VENV)/bin/pytest -q -n $(JOBS) --dist loadfile -m "not slow and not zoo" $(PYTEST)
 
 test: ## the whole suite, on the wheel in a clean environment
