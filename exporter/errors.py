@@ -166,7 +166,7 @@ def one_line(error: BaseException) -> str:
     paragraph after "Exception encountered when calling". A first line that ends in a colon is
     joined to the line after it.
     """
-    text = _COLOUR.sub("", str(error)).rpartition("Exception encountered:")[2]
+    text = _DECORATION.sub("", str(error)).rpartition("Exception encountered:")[2]
     lines = [line.strip() for line in text.splitlines() if line.strip()]
     while len(lines) > 1 and lines[0].startswith("Exception encountered when calling"):
         del lines[0]
@@ -176,5 +176,6 @@ def one_line(error: BaseException) -> str:
     return textwrap.shorten(" ".join(lines[: 2 if announces else 1]), 300)
 
 
-_COLOUR = re.compile(r"\x1b\[[0-9;]*m")
+_DECORATION = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\} ")
+"""Colours, and TensorFlow's own names of its functions."""
 """Escape sequences that change the colour of a terminal."""

@@ -10,6 +10,7 @@ import keras
 import numpy as np
 
 from kexport.arrays import Array
+from kexport.errors import UnsupportedModel, one_line
 from kexport.keras_graph import logits_before, structured
 from kexport.runtime.compare import logits_of
 
@@ -75,13 +76,23 @@ def compute(
         call: runs the model on a batch in the structure of its inputs; as `Model.predict` does by
             default.
         at_once: the batch size; by default as many samples as have `BYTES_AT_ONCE` together.
+
+    Raises:
+        UnsupportedModel: Keras raises an exception for a batch of them.
     """
     run = call or _predict
     parts, inner = [], []
     at_once = at_once or max(AT_ONCE, BYTES_AT_ONCE // sum(array[:1].nbytes for array in inputs))
     for start in range(0, len(inputs[0]), at_once):
         batch = structured(model, [array[start : start + at_once] for array in inputs])
-        found = keras.tree.flatten(run(model, batch))
+        try:
+            found = keras.tree.flatten(run(model, batch))
+        except Exception as error:  # Keras' layers raise what they like
+            raise UnsupportedModel(
+                f"Keras itself does not compute model {model.name!r} for a batch of "
+                f"{len(keras.tree.flatten(batch)[0])}: {one_line(error)}",
+                hint="call model.predict on such a batch, and mend the layer that fails",
+            ) from error
         parts.append([keras.ops.convert_to_numpy(output) for output in found])
         kept = [logits_before(output) for output in found]
         inner.append([None if one is None else keras.ops.convert_to_numpy(one) for one in kept])

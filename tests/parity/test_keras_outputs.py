@@ -10,6 +10,7 @@ import pytest
 from keras import layers
 from support import healthy, keras_answers, normal, small_classifier
 
+from kexport.errors import UnsupportedModel
 from kexport.parity import keras_outputs
 from kexport.source.preprocessing import prepare
 from kexport.source.synthetic_images import draw_images
@@ -21,6 +22,15 @@ def test_reference_is_keras_in_batches_of_any_size() -> None:
     found = keras_outputs.compute(model, [x], ["top"]).outputs
     np.testing.assert_allclose(found["top"], keras_answers(model, [x])[0], atol=1e-6)
     assert found["top"].dtype == np.float32
+
+
+def test_a_model_that_keras_does_not_compute_is_refused() -> None:
+    """RandomCrop declares the size of its crop, and does not crop where nothing is trained."""
+    x = keras.Input((6, 5, 3))
+    model = keras.Model(x, layers.Reshape((36,))(layers.RandomCrop(3, 4)(x)), name="cropped")
+    said = r"Keras itself does not compute model 'cropped' for a batch of 3: .*target_shape=\(36,\)"
+    with pytest.raises(UnsupportedModel, match=said):
+        keras_outputs.compute(model, [normal(3, 6, 5, 3)], ["y"])
 
 
 def test_reference_of_several_inputs_and_outputs() -> None:
