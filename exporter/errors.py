@@ -178,4 +178,3 @@ def one_line(error: BaseException) -> str:
 
 _DECORATION = re.compile(r"\x1b\[[0-9;]*m|\{\{.*?\}\} ")
 """Colours, and TensorFlow's own names of its functions."""
-"""Escape sequences that change the colour of a terminal."""
