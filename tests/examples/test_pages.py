@@ -45,9 +45,17 @@ def test_models_are_those_of_their_training() -> None:
 
 @pytest.mark.parametrize("task", TASKS)
 def test_data_is_drawn_again_in_its_place(task: str, tmp_path: Path) -> None:
-    data = module("fruit_data")
-    for _ in range(2):
-        data.write(task, tmp_path / "data", 2, 1)
+    data, folder = module("fruit_data"), tmp_path / "data"
+    first, second = [], []
+    for seen in (first, second):
+        data.write(task, folder, 2, 1)
+        seen += sorted(
+            (file.relative_to(folder), file.read_bytes())
+            for file in folder.rglob("*")
+            if file.is_file()
+        )
+    assert first
+    assert first == second
 
 
 @pytest.mark.parametrize("task", TASKS)

@@ -17,8 +17,12 @@ def dense(kernel: float) -> keras.Model:
     return model
 
 
-def test_finite_numbers_and_integers_pass() -> None:
-    require_finite(dense(1), {"last": np.ones((2, 2), np.float32), "ids": np.ones(2, np.int64)})
+def test_only_numbers_that_are_not_finite_are_refused() -> None:
+    given = {"ids": np.ones(2, np.int64), "last": np.ones((2, 2), np.float32)}
+    require_finite(dense(1), given)
+    given["last"][0, 1] = -np.inf
+    with pytest.raises(UnsupportedModel, match="output 'last' on 1 of 2 samples"):
+        require_finite(dense(1), given)
 
 
 def test_the_output_and_the_number_of_samples_are_named() -> None:

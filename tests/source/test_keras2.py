@@ -164,7 +164,12 @@ def test_parts_of_an_operation_do_not_take_the_name_of_a_layer(tmp_path: Path) -
         name = layer(config, "ThresholdedReLU")["config"]["name"]
         layer(config, "Activation")["config"]["name"] = f"{name}_1"
 
-    load_file(edited(tmp_path, "hard_sigmoid", change), trust=False)
+    model = load_file(edited(tmp_path, "hard_sigmoid", change), trust=False)
+    names = [operation.name for operation in model.operations]
+    assert len(set(names)) == len(names)
+    expected = arrays("hard_sigmoid", "y")[0]
+    found = np.asarray(model(inputs_of("hard_sigmoid"), training=False))
+    np.testing.assert_allclose(found, expected, atol=1e-5 * expected.std())
 
 
 @pytest.mark.parametrize("name", ["masked", "time_distributed"])
