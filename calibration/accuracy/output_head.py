@@ -42,8 +42,7 @@ def head_of(model: ir.Model) -> frozenset[str]:
     """Find the last layer with weights before the first output, and what feeds it.
 
     These are the nodes that make no more numbers than it reads, such as the average over all pixels
-    and a Flatten. Where several layers are last, as before a sum, it is
-    empty.
+    and a Flatten. Where several layers are last, as before a sum, it is empty.
     """
     layers = _last_layers(model.graph.outputs[0])
     if len(layers) != 1:

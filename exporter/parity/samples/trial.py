@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 import warnings
 from collections.abc import Collection, Sequence
 
@@ -10,7 +9,7 @@ import keras
 import numpy as np
 
 from kexport.arrays import Array
-from kexport.errors import BadArgument
+from kexport.errors import BadArgument, one_line
 from kexport.keras_graph import structured
 
 AT_ONCE = 4
@@ -19,9 +18,6 @@ AT_ONCE = 4
 MOST_NOISE = 1e-3
 """Change of an output, relative to its largest value, above which it is rounding noise. It is 8000
 times the change of the inputs; tolerances are ten times smaller."""
-
-_DECORATION = r"\x1b\[\d*m|\{\{.*?\}\} "
-"""Colours, and TensorFlow's own names of its functions."""
 
 
 class _NotComputed(Exception):
@@ -121,13 +117,5 @@ def _outputs(model: keras.Model, inputs: Sequence[Array]) -> list[Array]:
         with warnings.catch_warnings(action="ignore"):
             outputs = keras.tree.flatten(model(structured(model, inputs), training=False))
     except Exception as error:  # Keras' layers raise what they like
-        raise _NotComputed(_said(error)) from error
+        raise _NotComputed(one_line(error)) from error
     return [np.asarray(keras.ops.convert_to_numpy(output)) for output in outputs]
-
-
-def _said(error: Exception) -> str:
-    """Return what an exception of Keras says, in one line and without colours."""
-    lines = [line for line in re.sub(_DECORATION, "", str(error)).splitlines() if line.strip()]
-    if len(lines) > 1 and lines[0].startswith("Exception encountered"):  # the layer's name only
-        return lines[1].strip()
-    return lines[0] if lines else type(error).__name__
